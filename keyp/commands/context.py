@@ -1,0 +1,138 @@
+"""What a command is given besides its arguments.
+
+A read gets a `ReadContext`, a write a `WriteContext`: the data, the moment and a source of chance, and nothing that
+depends on who asks. The same context, data and arguments give the same reply and the same changes, today in a test
+and later on a replica.
+
+A session command gets a `SessionContext`: the client that asks, the server, and the data context beside it. What it
+wants done to the world - a client closed, the store synced, the server stopped - it asks for as an effect; effects
+happen on the reactor's thread, after the commit of the group the command ran in.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from random import Random
+from typing import TYPE_CHECKING, Any
+
+from keyp.clients import Client, ClientState
+from keyp.commands.cursors import CursorTable
+from keyp.commands.effects import Effect
+from keyp.errors import DATABASE_OUT_OF_RANGE, CommandError
+from keyp.resp.values import Reply
+from keyp.storage.keyspace import Keyspace, WritableKeyspace
+from keyp.storage.transaction import ReadTransaction, WriteTransaction
+
+if TYPE_CHECKING:
+    from keyp.commands.registry import CommandSpec
+    from keyp.commands.server_state import ServerState
+
+
+class Surroundings:
+    """What all contexts of one server share: chance, scan positions and limits that settings may change."""
+
+    def __init__(self, random: Random, databases: int, max_string_bytes: int) -> None:
+        self.random = random
+        self.databases = databases
+        self.max_string_bytes = max_string_bytes
+        self.cursors = CursorTable()
+
+
+class ReadContext:
+    """The data as one snapshot shows it, with one database selected. `now_us` is the same for the whole batch."""
+
+    def __init__(self, transaction: ReadTransaction | WriteTransaction, around: Surroundings, now_us: int) -> None:
+        self.transaction = transaction
+        self.around = around
+        self.now_us = now_us
+        self.now_ms = now_us // 1000
+        self.selected = 0
+        self._keyspace: Keyspace | None = None
+
+    @property
+    def keys(self) -> Keyspace:
+        """The selected database."""
+        keyspace = self._keyspace
+        if keyspace is None:
+            keyspace = self._keyspace = Keyspace(self.transaction, self.selected)
+        return keyspace
+
+    @property
+    def random(self) -> Random:
+        """The only source of chance."""
+        return self.around.random
+
+    def select(self, index: int) -> None:
+        """Makes `index` the selected database; it is within range."""
+        if index != self.selected:
+            self.selected = index
+            self._keyspace = None
+
+    def database(self, index: int) -> Keyspace:
+        """Another database. Raises `ERR DB index is out of range`."""
+        self.check_index(index)
+        return Keyspace(self.transaction, index)
+
+    def check_index(self, index: int) -> None:
+        """Raises `ERR DB index is out of range` unless there is a database `index`."""
+        if not 0 <= index < self.around.databases:
+            raise CommandError(DATABASE_OUT_OF_RANGE)
+
+
+class WriteContext(ReadContext):
+    """The data inside the writer's transaction."""
+
+    def __init__(self, transaction: WriteTransaction, around: Surroundings, now_us: int) -> None:
+        super().__init__(transaction, around, now_us)
+        self.writing = transaction
+        self._keyspaces: dict[int, WritableKeyspace] = {}
+
+    @property
+    def keys(self) -> WritableKeyspace:
+        """The selected database."""
+        return self.database(self.selected)
+
+    def database(self, index: int) -> WritableKeyspace:
+        """Another database. Raises `ERR DB index is out of range`."""
+        keyspace = self._keyspaces.get(index)
+        if keyspace is None:
+            self.check_index(index)
+            keyspace = self._keyspaces[index] = WritableKeyspace(self.writing, index)
+        return keyspace
+
+    def swap(self, one: int, other: int) -> None:
+        """Exchanges two databases."""
+        keyspaces = (self.database(one), self.database(other))
+        self.writing.swap(one, other)
+        for keyspace in keyspaces:
+            keyspace.refresh()
+
+
+class SessionContext:
+    """The client that asks and the server it asks, for one batch.
+
+    `state` is the batch's own copy of the client's state. `data` is the snapshot or the writer's transaction that the
+    batch runs in.
+    """
+
+    def __init__(self, client: Client, state: ClientState, server: ServerState, data: ReadContext) -> None:
+        self.client = client
+        self.state = state
+        self.server = server
+        self.data = data
+        self.effects: list[Effect] = []
+        self.invoke: Callable[[CommandSpec, list[bytes]], Reply] = _not_running
+
+    def after(self, effect: Effect) -> None:
+        """Asks for something to be done once the batch has committed, before its replies leave."""
+        self.effects.append(effect)
+
+    def select(self, index: int) -> None:
+        """Makes `index` the client's database. Raises `ERR DB index is out of range`."""
+        self.data.check_index(index)
+        self.state.database = index
+        self.data.select(index)
+
+
+def _not_running(spec: Any, args: list[bytes]) -> Reply:
+    raise RuntimeError(f"{spec!r} was invoked outside a batch")

@@ -1,0 +1,43 @@
+"""SCAN cursors: numbers on the wire, names inside.
+
+The store is ordered by name, so the true position of a scan is the last name it returned; Redis clients, however,
+take a cursor for an unsigned 64-bit number. A cursor is therefore a digest of the position, and a table remembers
+which position it stands for. Nothing of this is state that a command's effect depends on: a cursor that has been
+forgotten (a restart, or thousands of scans abandoned since) starts the scan again, and SCAN allows names to be
+returned twice, never to be left out.
+"""
+
+from __future__ import annotations
+
+from hashlib import blake2b
+from threading import Lock
+from typing import Final
+
+CURSORS_KEPT: Final = 16384
+
+
+class CursorTable:
+    """Positions by cursor, the least recently used forgotten first. Any thread may use it."""
+
+    def __init__(self, kept: int = CURSORS_KEPT) -> None:
+        self._kept = kept
+        self._positions: dict[int, bytes] = {}
+        self._lock = Lock()
+
+    def save(self, position: bytes) -> int:
+        """The cursor for `position`: never 0, the same for the same position."""
+        cursor = int.from_bytes(blake2b(position, digest_size=8).digest(), "big") or 1
+        with self._lock:
+            self._positions.pop(cursor, None)
+            self._positions[cursor] = position
+            if len(self._positions) > self._kept:
+                del self._positions[next(iter(self._positions))]
+        return cursor
+
+    def find(self, cursor: int) -> bytes:
+        """The position a cursor stands for; the start where it is unknown."""
+        with self._lock:
+            position = self._positions.pop(cursor, b"")
+            if position:
+                self._positions[cursor] = position
+        return position

@@ -1,0 +1,48 @@
+"""What a command may want done to the world outside the data: asked for here, carried out by `keyp.net`.
+
+An effect is a description, nothing more. It happens after the commit of the group the command ran in, on the
+reactor's thread, before the replies of its batch leave; a batch that is undone and run again asks again, once.
+"""
+
+from __future__ import annotations
+
+
+class Effect:
+    """Something to be done after the commit."""
+
+
+class CloseClient(Effect):
+    """The client `client_id` is to be disconnected; itself only after its replies have left."""
+
+    def __init__(self, client_id: int) -> None:
+        self.client_id = client_id
+
+
+class SyncStore(Effect):
+    """Every commit so far is to be on the disk: before the reply leaves, or in the background."""
+
+    def __init__(self, background: bool) -> None:
+        self.background = background
+
+
+class Delay(Effect):
+    """The replies of this batch leave `seconds` later; nobody else waits."""
+
+    def __init__(self, seconds: float) -> None:
+        self.seconds = seconds
+
+
+class StopServer(Effect):
+    """The server is to stop in order. The client that asked gets no reply: its connection ends."""
+
+
+class PauseClients(Effect):
+    """Until `until_ms`, batches wait: all of them, or those that write."""
+
+    def __init__(self, until_ms: int, writes_only: bool) -> None:
+        self.until_ms = until_ms
+        self.writes_only = writes_only
+
+
+class ResumeClients(Effect):
+    """Batches that wait for a pause to end go on now."""

@@ -1,0 +1,46 @@
+"""What session commands may see of the server they run in: settings, counters, clients, the table of commands.
+
+Plain attributes, owned by the reactor's thread. Commands read them and may change settings and switches; everything
+with consequences outside goes through an effect (`effects.py`).
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from keyp.clients import ClientTable
+from keyp.config import Settings
+from keyp.metrics import Metrics
+from keyp.storage.environment import Environment
+
+if TYPE_CHECKING:
+    from keyp.commands.registry import Registry
+
+
+class ServerState:
+    """One running server. Times are seconds since 1970 unless they end in `_ms`."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        metrics: Metrics,
+        clients: ClientTable,
+        registry: Registry,
+        environment: Environment,
+        run_id: str,
+        started_at: float,
+    ) -> None:
+        self.settings = settings
+        self.metrics = metrics
+        self.clients = clients
+        self.registry = registry
+        self.environment = environment
+        self.run_id = run_id  # forty hexadecimal digits, new at each start
+        self.started_at = started_at
+        self.last_sync_at = started_at  # when all commits were last known to be on the disk
+        self.last_sync_ok = True
+        self.sync_running = False
+        self.sweeping = True  # DEBUG SET-ACTIVE-EXPIRE
+        self.paused_until_ms = 0
+        self.paused_writes_only = False
+        self.compiled = False  # whether the hot modules run compiled

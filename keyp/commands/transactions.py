@@ -1,0 +1,126 @@
+"""MULTI, EXEC, DISCARD, WATCH, UNWATCH.
+
+A commit group is one LMDB transaction and a batch never leaves it, so EXEC need only run what was queued, one after
+the other. WATCH remembers the version of a key's record; EXEC looks again, inside the transaction it runs in. There
+is no table of watchers anywhere, so a key that came and went in between, and is as absent as it was, does not fail
+the EXEC: what was watched is what is there.
+"""
+
+from __future__ import annotations
+
+from keyp.commands.context import ReadContext, SessionContext
+from keyp.commands.registry import ALLOW_BUSY, FAST, LOADING, NOSCRIPT, STALE, Args, CommandTable, keys_from
+from keyp.errors import CommandError
+from keyp.resp.values import NULL_ARRAY, Reply
+
+TRANSACTIONS = CommandTable(group="transactions", categories="transaction")
+
+ALWAYS_ALLOWED = NOSCRIPT | LOADING | STALE | FAST | ALLOW_BUSY
+
+
+def discard_queue(context: SessionContext) -> None:
+    """Forgets the queued calls and the watched keys."""
+    state = context.state
+    state.queue = None
+    state.queued = 0
+    state.queue_bytes = 0
+    state.queue_broken = False
+    state.watched = {}
+
+
+@TRANSACTIONS.session(
+    "MULTI",
+    arity=1,
+    flags=ALWAYS_ALLOWED,
+    since="1.2.0",
+    summary="Begins to queue commands that EXEC will run as one unit.",
+)
+def multi(context: SessionContext, args: Args) -> Reply:
+    """Replies OK; from now on commands are queued."""
+    if context.state.queue is not None:
+        raise CommandError("ERR MULTI calls can not be nested")
+    context.state.queue = []
+    context.state.queued = 0
+    return "OK"
+
+
+@TRANSACTIONS.session(
+    "EXEC",
+    arity=1,
+    flags=NOSCRIPT | LOADING | STALE,
+    since="1.2.0",
+    complexity="What the queued commands cost.",
+    summary="Runs the queued commands as one unit, unless a watched key has changed.",
+)
+def execute(context: SessionContext, args: Args) -> Reply:
+    """Replies with the array of the calls' replies, or the null array where a watched key has changed."""
+    state = context.state
+    if state.queue is None:
+        raise CommandError("ERR EXEC without MULTI")
+    calls = state.queue[: state.queued]
+    broken, changed = state.queue_broken, watched_changed(context)
+    discard_queue(context)
+    if broken:
+        raise CommandError("EXECABORT Transaction discarded because of previous errors.")
+    if changed:
+        return NULL_ARRAY
+    return [context.invoke(spec, call) for spec, call in calls]
+
+
+@TRANSACTIONS.session(
+    "DISCARD",
+    arity=1,
+    flags=ALWAYS_ALLOWED,
+    since="2.0.0",
+    complexity="O(N) in the number of queued commands.",
+    summary="Forgets the queued commands and the watched keys.",
+)
+def discard(context: SessionContext, args: Args) -> Reply:
+    """Replies OK."""
+    if context.state.queue is None:
+        raise CommandError("ERR DISCARD without MULTI")
+    discard_queue(context)
+    return "OK"
+
+
+@TRANSACTIONS.session(
+    "WATCH",
+    arity=-2,
+    keys=keys_from(1, "RO"),
+    flags=ALWAYS_ALLOWED,
+    since="2.2.0",
+    complexity="O(1) for each key.",
+    syntax="key [key ...]",
+    summary="Makes the next EXEC depend on these keys staying as they are.",
+)
+def watch(context: SessionContext, args: Args) -> Reply:
+    """Remembers the keys' versions; a key that is watched already keeps the version it was first seen with."""
+    state = context.state
+    if state.queue is not None:
+        raise CommandError("ERR WATCH inside MULTI is not allowed")
+    watched = dict(state.watched)
+    keys = context.data.keys
+    for key in args[1:]:
+        watched.setdefault((state.database, key), keys.version(key))
+    state.watched = watched
+    return "OK"
+
+
+@TRANSACTIONS.session(
+    "UNWATCH",
+    arity=1,
+    flags=ALWAYS_ALLOWED,
+    since="2.2.0",
+    summary="Forgets all watched keys.",
+)
+def unwatch(context: SessionContext, args: Args) -> Reply:
+    """Replies OK."""
+    context.state.watched = {}
+    return "OK"
+
+
+def watched_changed(context: SessionContext) -> bool:
+    """Whether any watched key is not what it was: written to, come, gone, or expired."""
+    data: ReadContext = context.data
+    return any(data.database(index).version(key) != seen for (index, key), seen in context.state.watched.items())
+

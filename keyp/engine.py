@@ -1,0 +1,186 @@
+"""Where a batch runs: reads here and now on a snapshot, long reads on a thread, writes in the next commit group.
+
+The engine brings batches to the data and their results back: the client's new state, statistics, effects. It knows
+no sockets; who gave it a batch is called when the batch is done, always on the reactor's thread.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from random import Random
+from typing import Any
+
+from twisted.internet.defer import Deferred, DeferredList
+from twisted.logger import Logger
+
+from keyp import errors
+from keyp.commands.context import ReadContext, Surroundings
+from keyp.commands.effects import Effect
+from keyp.commands.server_state import ServerState
+from keyp.session import Batch, NeedsWriter
+from keyp.storage.sweep import is_due
+from keyp.storage.transaction import NotYetOpen, ReadTransaction
+from keyp.writer import Clock, Defer, SweepReport, Writer
+
+log = Logger()
+
+
+class Engine:
+    """Runs batches on one environment.
+
+    `defer_write` and `defer_read` run a function on the writer's thread and on a thread of the reader pool;
+    `carry_out` makes an effect happen and may return a Deferred that the batch's replies wait for.
+    """
+
+    def __init__(
+        self,
+        server: ServerState,
+        clock: Clock,
+        random: Random,
+        defer_write: Defer,
+        defer_read: Defer,
+        call_soon: Callable[[Callable[[], None]], Any],
+        carry_out: Callable[[Effect], Deferred[None] | None],
+    ) -> None:
+        self.server = server
+        self.clock = clock
+        self._defer_read = defer_read
+        self._carry_out = carry_out
+        settings = server.settings
+        self.around = Surroundings(random, server.environment.databases, settings.proto_max_bulk_len)
+        settings.on_change(self._settings_changed)
+        self.writer = Writer(
+            server.environment, self.around, clock, defer_write, call_soon, self._committed, self._swept
+        )
+        self._under_way = 0
+        self._paused: list[Batch] = []
+        self._idle_waiters: list[Deferred[None]] = []
+
+    def _settings_changed(self) -> None:
+        self.around.max_string_bytes = self.server.settings.proto_max_bulk_len
+
+    def submit(self, batch: Batch) -> None:
+        """Runs a batch; its `done` is called when its replies may leave, perhaps before this returns."""
+        self._under_way += 1
+        if self._must_wait(batch):
+            self._paused.append(batch)
+        else:
+            self._route(batch)
+
+    def _must_wait(self, batch: Batch) -> bool:
+        server = self.server
+        if server.paused_until_ms == 0:
+            return False
+        if self.clock.now_us() // 1000 >= server.paused_until_ms:
+            self.resume()
+            return False
+        return batch.writes or not server.paused_writes_only
+
+    def resume(self) -> None:
+        """Ends a CLIENT PAUSE: what waited goes on."""
+        self.server.paused_until_ms = 0
+        waiting, self._paused = self._paused, []
+        for batch in waiting:
+            self._route(batch)
+
+    def _route(self, batch: Batch) -> None:
+        if batch.writes:
+            self.writer.add(batch)
+        elif batch.walks:
+            self._defer_read(lambda: self._read(batch)).addCallback(self._read_done, batch)
+        else:
+            self._read_done(self._read(batch), batch)
+
+    def _read(self, batch: Batch) -> bool:
+        """Runs a batch on a snapshot of this moment; False where it turns out to belong to the writer."""
+        now_us = self.clock.now_us()
+        try:
+            with ReadTransaction(self.server.environment, now_us // 1000) as transaction:
+                batch.run(ReadContext(transaction, self.around, now_us), self.clock.nanoseconds)
+        except (NeedsWriter, NotYetOpen):
+            return False
+        except Exception:
+            log.failure("a batch of reads failed")
+            batch.refuse(errors.INTERNAL)
+        return True
+
+    def _read_done(self, was_read: bool, batch: Batch) -> None:
+        if was_read:
+            self._finish(batch)
+        else:
+            self.writer.add(batch)
+
+    def _committed(self, group: list[Batch], expired: int, nanoseconds: int) -> None:
+        self.server.metrics.group_committed(len(group), nanoseconds)
+        self.server.metrics.expired_keys += expired
+        for batch in group:
+            self._finish(batch)
+
+    def _finish(self, batch: Batch) -> None:
+        """Makes the batch's results real. Its replies leave when the effects they wait for have happened."""
+        batch.client.state = batch.state
+        self._count(batch)
+        waits = [waiting for waiting in map(self._carry_out, batch.effects) if waiting is not None]
+        if waits:
+            DeferredList(waits, consumeErrors=True).addCallback(self._effects_done, batch)
+        else:
+            self._leave(batch)
+
+    def _effects_done(self, results: list[tuple[bool, Any]], batch: Batch) -> None:
+        for happened, result in results:
+            if not happened:
+                log.failure("an effect failed", result)
+                batch.refuse(errors.EFFECT_FAILED)
+        self._leave(batch)
+
+    def _leave(self, batch: Batch) -> None:
+        self._under_way -= 1
+        try:
+            batch.done(batch)
+        except Exception:
+            log.failure("a batch's replies could not leave")
+        if self._under_way == 0 and self._idle_waiters:
+            self._tell_idle()
+
+    def _count(self, batch: Batch) -> None:
+        metrics = self.server.metrics
+        for timing in batch.timings:
+            if timing.rejected:
+                metrics.reject(timing.spec.full_name)
+            else:
+                metrics.record(timing.spec.full_name, timing.nanoseconds, bool(timing.error))
+            if timing.error:
+                metrics.error(timing.error)
+        if batch.timings:
+            batch.client.last_command = batch.timings[-1].spec.full_name
+            batch.client.commands += len(batch.timings)
+
+    def sweep_if_due(self) -> None:
+        """Looks whether anything has expired or waits to be cleared, and has it removed."""
+        if not self.server.sweeping or self.server.paused_until_ms:
+            return
+        with ReadTransaction(self.server.environment, self.clock.now_us() // 1000) as transaction:
+            due = is_due(transaction)
+        if due:
+            self.writer.want_sweep()
+
+    def _swept(self, report: SweepReport | None) -> None:
+        if report is None:
+            self.server.metrics.sweep_failed()
+            return
+        self.server.metrics.swept(report.expired, report.removed - report.expired, report.nanoseconds)
+
+    def when_idle(self) -> Deferred[None]:
+        """Fires when no batch is under way any more. A pause of clients ends here."""
+        self.resume()
+        waiter: Deferred[None] = Deferred()
+        self._idle_waiters.append(waiter)
+        if self._under_way == 0:
+            self._tell_idle()
+        return waiter
+
+    def _tell_idle(self) -> None:
+        waiters, self._idle_waiters = self._idle_waiters, []
+        for waiter in waiters:
+            self.writer.when_idle().chainDeferred(waiter)
+

@@ -1,0 +1,58 @@
+"""Every error reply that more than one place gives, written once.
+
+A command that cannot do what it was asked raises `CommandError`; the session turns it into an error reply, and
+that is the one edge where it is translated. Any other exception that leaves a command is a defect: the commit group
+is undone and the client is told that the server failed, not that it asked wrongly.
+
+The texts are the reference server's, to the letter: clients compare them.
+"""
+
+from typing import Final
+
+
+class CommandError(Exception):
+    """An error reply: `text` starts with its code in capitals (`ERR`, `WRONGTYPE` …) and holds no line break."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__(text)
+        self.text = text
+
+
+NOT_AN_INTEGER: Final = "ERR value is not an integer or out of range"
+NOT_A_FLOAT: Final = "ERR value is not a valid float"
+NO_SUCH_KEY: Final = "ERR no such key"
+OVERFLOW: Final = "ERR increment or decrement would overflow"
+NOT_FINITE: Final = "ERR increment would produce NaN or Infinity"
+OUT_OF_RANGE_INDEX: Final = "ERR index out of range"
+NOT_POSITIVE: Final = "ERR value is out of range, must be positive"
+OFFSET_OUT_OF_RANGE: Final = "ERR offset is out of range"
+STRING_TOO_LONG: Final = "ERR string exceeds maximum allowed size (proto-max-bulk-len)"
+SAME_OBJECT: Final = "ERR source and destination objects are the same"
+SYNTAX: Final = "ERR syntax error"
+WRONG_TYPE: Final = "WRONGTYPE Operation against a key holding the wrong kind of value"
+DATABASE_OUT_OF_RANGE: Final = "ERR DB index is out of range"
+OUT_OF_SPACE: Final = "OOM command not allowed when used memory > 'maxmemory'."
+EFFECT_FAILED: Final = "ERR the server could not do this; see its log"
+INTERNAL: Final = "ERR internal error, nothing of this command was applied; see the server's log"
+
+
+def wrong_arity(name: str) -> CommandError:
+    """The error for a call with too few or too many arguments; `name` is the full name in lower case (`client|id`)."""
+    return CommandError(f"ERR wrong number of arguments for '{name}' command")
+
+
+def unknown_command(args: list[bytes]) -> CommandError:
+    """The error for a command nobody knows: its name and the first arguments, as the reference quotes and cuts them."""
+    quoted = ""
+    for arg in args[1:]:
+        if len(quoted) >= 128:
+            break
+        quoted += f"'{printable(arg[: 128 - len(quoted)])}' "
+    return CommandError(
+        f"ERR unknown command '{printable(args[0][:128])}', with args beginning with: {quoted}"
+    )
+
+
+def printable(data: bytes) -> str:
+    """`data` as text for one line of an error reply: line breaks become spaces, foreign bytes keep their value."""
+    return data.decode("latin-1").replace("\r", " ").replace("\n", " ")

@@ -1,0 +1,65 @@
+"""The options of `twistd keyp` and `keyp`."""
+
+from __future__ import annotations
+
+import sys
+
+from twisted.python import usage
+
+import keyp
+from keyp.storage.environment import ALWAYS, EVERYSEC, NO
+
+DEFAULT_HOST = "localhost"
+DEFAULT_PORT = 6377
+
+
+def _number(low: int, high: int) -> object:
+    def convert(text: str) -> int:
+        value = int(text)
+        if not low <= value <= high:
+            raise ValueError(f"must be between {low} and {high}")
+        return value
+
+    convert.coerceDoc = f"A number between {low} and {high}."  # type: ignore[attr-defined]
+    return convert
+
+
+class Options(usage.Options):
+    """Command line to values: `host`, `port`, `data-dir`, `databases`, `fsync` and the list `endpoint`."""
+
+    synopsis = "[options]"
+    longdesc = "A Redis-compatible key-value server that keeps what it has acknowledged."
+    optParameters = [  # noqa: RUF012 - the name and the form are Twisted's
+        ["host", "h", None, f"Address or name to listen on. [default: {DEFAULT_HOST}]"],
+        ["port", "p", None, f"TCP port. [default: {DEFAULT_PORT}]", _number(0, 65535)],
+        ["data-dir", "d", "./data", "Directory of the store; made if it is not there."],
+        ["databases", None, 16, "How many databases SELECT can choose from.", _number(1, 1024)],
+        ["fsync", None, ALWAYS, f"When a write is synced to the disk: {ALWAYS}, {EVERYSEC} or {NO}."],
+    ]
+    compData = usage.Completions(optActions={"fsync": usage.CompleteList([ALWAYS, EVERYSEC, NO])})
+
+    def __init__(self) -> None:
+        super().__init__()
+        self["endpoint"] = []
+
+    def opt_endpoint(self, description: str) -> None:
+        """Listen on a Twisted endpoint such as unix:/run/keyp.sock or tcp6:6377; may be repeated. Without --host and
+        --port there is no other."""
+        self["endpoint"].append(description)
+
+    def opt_version(self) -> None:
+        """Print the version and exit."""
+        print(f"Keyp {keyp.__version__}")
+        sys.exit(0)
+
+    def postOptions(self) -> None:  # noqa: N802
+        """Called by Twisted when all options are read. Raises `UsageError` for values that make no sense."""
+        if self["fsync"] not in (ALWAYS, EVERYSEC, NO):
+            raise usage.UsageError(f"--fsync is {ALWAYS}, {EVERYSEC} or {NO}, not {self['fsync']!r}")
+        if not self["data-dir"]:
+            raise usage.UsageError("--data-dir is empty")
+        self["wants-tcp"] = not self["endpoint"] or self["host"] is not None or self["port"] is not None
+        if self["host"] is None:
+            self["host"] = DEFAULT_HOST
+        if self["port"] is None:
+            self["port"] = DEFAULT_PORT

@@ -1,0 +1,205 @@
+"""A running server: the engine and the connections it serves, and what effects do to them.
+
+Made when the store is open, gone when it closes (`service.py` does both). Everything here runs on the reactor's thread.
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Callable
+from random import Random
+from typing import Any
+
+from twisted.internet.address import UNIXAddress
+from twisted.internet.defer import Deferred
+from twisted.internet.interfaces import IAddress
+from twisted.internet.protocol import ServerFactory
+from twisted.internet.task import deferLater
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+
+from keyp.clients import Client, ClientTable
+from keyp.commands.all import TABLES
+from keyp.commands.effects import CloseClient, Delay, Effect, PauseClients, ResumeClients, StopServer, SyncStore
+from keyp.commands.registry import Registry
+from keyp.commands.server_state import ServerState
+from keyp.config import Settings
+from keyp.engine import Engine
+from keyp.metrics import Metrics
+from keyp.net.protocol import RedisProtocol
+from keyp.net.threads import ThreadLine
+from keyp.storage.environment import ALWAYS, Environment
+from keyp.writer import Clock
+
+log = Logger()
+
+READER_THREADS = 2
+
+
+class RedisFactory(ServerFactory):
+    """Makes a `RedisProtocol` for each connection to `server`, which is there before the first of them."""
+
+    noisy = False
+    server: Server
+
+    def buildProtocol(self, address: IAddress | None) -> RedisProtocol:  # noqa: N802
+        """Called by Twisted: somebody has connected."""
+        return RedisProtocol(self.server)
+
+
+class Server:
+    """The engine on one environment, its threads and its clients. `stop` is called when a client asks for SHUTDOWN."""
+
+    def __init__(
+        self, reactor: Any, environment: Environment, settings: Settings, clock: Clock, stop: Callable[[], None]
+    ) -> None:
+        self.reactor = reactor
+        self.clock = clock
+        self._stop = stop
+        self.state = ServerState(
+            settings, Metrics(), ClientTable(), Registry(TABLES), environment, secrets.token_hex(20), self.now()
+        )
+        self._writer_thread = ThreadLine(reactor, "keyp-writer")
+        self._reader_threads = ThreadLine(reactor, "keyp-reader", READER_THREADS)
+        self.engine = Engine(
+            self.state,
+            clock,
+            Random(),
+            self._writer_thread.defer,
+            self._reader_threads.defer,
+            lambda function: reactor.callLater(0, function),
+            self.carry_out,
+        )
+        self._connections: dict[int, RedisProtocol] = {}
+        self._all_gone: Deferred[None] | None = None
+
+    def start(self) -> None:
+        """Starts the threads."""
+        self._writer_thread.start()
+        self._reader_threads.start()
+
+    def stop_threads(self) -> None:
+        """Ends the threads; nothing may be under way."""
+        self._writer_thread.stop()
+        self._reader_threads.stop()
+
+    def now(self) -> float:
+        """Seconds since 1970."""
+        return self.clock.now_us() / 1e6
+
+    def describe(self, transport: Any) -> Client:
+        """The client at the other end of a new connection."""
+        return _describe(transport, self.state.clients.next_id(), self.now())
+
+    def client_came(self, connection: RedisProtocol) -> None:
+        """A connection stands: its client joins the others, or is told that there are too many."""
+        state, client = self.state, connection.client
+        if not client.is_unix:
+            connection.transport.setTcpNoDelay(True)
+            connection.transport.setTcpKeepAlive(state.settings.tcp_keepalive > 0)
+        state.metrics.connections_received += 1
+        state.clients.add(client)
+        self._connections[client.id] = connection
+        if len(state.clients) > state.settings.maxclients:
+            state.metrics.connections_rejected += 1
+            connection.refuse("ERR max number of clients reached")
+
+    def client_left(self, connection: RedisProtocol) -> None:
+        """A connection is gone."""
+        self.state.clients.remove(connection.client)
+        self._connections.pop(connection.client.id, None)
+        if not self._connections and self._all_gone is not None:
+            self._all_gone.callback(None)
+            self._all_gone = None
+
+    def close_idle_clients(self) -> None:
+        """Disconnects the clients that have been silent for longer than the setting `timeout` allows."""
+        timeout = self.state.settings.timeout
+        if timeout == 0:
+            return
+        for connection in list(self._connections.values()):
+            if self.now() - connection.client.last_seen_at > timeout:
+                connection.finish()
+
+    def finish_clients(self) -> Deferred[None]:
+        """Takes no more requests, answers what is under way and disconnects everybody; fires when all are gone."""
+        everybody_gone: Deferred[None] = Deferred()
+        self._all_gone = everybody_gone
+        for connection in list(self._connections.values()):
+            connection.finish()
+        if not self._connections:
+            self._all_gone = None
+            everybody_gone.callback(None)
+        return everybody_gone
+
+    def abort_clients(self) -> None:
+        """Disconnects at once those that `finish_clients` has not got rid of: they do not read their replies."""
+        for connection in list(self._connections.values()):
+            connection.abort()
+
+    def carry_out(self, effect: Effect) -> Deferred[Any] | None:
+        """Makes an effect happen. A Deferred is what the replies of the batch that asked have to wait for."""
+        if isinstance(effect, CloseClient):
+            connection = self._connections.get(effect.client_id)
+            if connection is not None:
+                connection.abort()
+        elif isinstance(effect, SyncStore):
+            syncing = self.sync()
+            return None if effect.background else syncing
+        elif isinstance(effect, Delay):
+            return deferLater(self.reactor, effect.seconds)
+        elif isinstance(effect, PauseClients):
+            self._pause(effect)
+        elif isinstance(effect, ResumeClients):
+            self.engine.resume()
+        elif isinstance(effect, StopServer):
+            self._stop()
+        return None
+
+    def _pause(self, effect: PauseClients) -> None:
+        state = self.state
+        state.paused_writes_only = effect.writes_only and (state.paused_until_ms == 0 or state.paused_writes_only)
+        state.paused_until_ms = max(state.paused_until_ms, effect.until_ms)
+        left = max(0.0, effect.until_ms / 1000 - self.now())
+        self.reactor.callLater(left, self._pause_ended)
+
+    def _pause_ended(self) -> None:
+        if 0 < self.state.paused_until_ms <= self.clock.now_us() // 1000:
+            self.engine.resume()
+
+    def sync(self) -> Deferred[None]:
+        """Brings all commits to the disk, on a reader's thread: the writer goes on meanwhile."""
+        state = self.state
+        state.sync_running = True
+        syncing: Deferred[None] = self._reader_threads.defer(state.environment.sync)
+        return syncing.addBoth(self._synced, self.now())
+
+    def _synced(self, result: None | Failure, started_at: float) -> None | Failure:
+        state = self.state
+        state.sync_running = False
+        state.last_sync_ok = not isinstance(result, Failure)
+        if state.last_sync_ok:
+            state.last_sync_at = started_at
+        return result
+
+    def sync_each_second(self) -> None:
+        """What `--fsync everysec` means."""
+        if self.state.environment.fsync != ALWAYS and not self.state.sync_running:
+            self.sync().addErrback(lambda failure: log.failure("the store could not be synced", failure))
+
+
+def _describe(transport: Any, client_id: int, now: float) -> Client:
+    peer, host = transport.getPeer(), transport.getHost()
+    is_unix = isinstance(host, UNIXAddress)
+    if is_unix:
+        path = (host.name or b"").decode(errors="replace")
+        address = local_address = f"{path}:0"
+    else:
+        address, local_address = _host_and_port(peer), _host_and_port(host)
+    client = Client(client_id, address, local_address, transport.getHandle().fileno(), now)
+    client.is_unix = is_unix
+    return client
+
+
+def _host_and_port(address: Any) -> str:
+    return f"[{address.host}]:{address.port}" if ":" in address.host else f"{address.host}:{address.port}"

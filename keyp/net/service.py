@@ -1,0 +1,215 @@
+"""The service: everything that lives from start to stop, in the order in which it must start and stop.
+
+Before privileges are dropped: listen. After that, and after any fork: open the store, start the threads, begin to
+sweep. To stop: listen no more, let what is under way finish and its replies leave, end the threads, sync and close
+the store. Twisted's `MultiService` would stop all of these at once, which is why it is not used.
+"""
+
+from __future__ import annotations
+
+import errno
+import socket
+from typing import Any, Final
+
+from twisted.application.service import Service
+from twisted.internet import endpoints
+from twisted.internet.defer import inlineCallbacks
+from twisted.internet.error import CannotListenError
+from twisted.internet.task import LoopingCall
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+
+import keyp
+from keyp.config import Settings
+from keyp.net.clock import SystemClock
+from keyp.net.options import Options
+from keyp.net.server import RedisFactory, Server
+from keyp.storage.environment import EVERYSEC, Environment, StoreError
+
+log = Logger()
+
+BACKLOG: Final = 511
+SWEEP_INTERVAL_S: Final = 0.1
+FAREWELL_S: Final = 5.0  # how long clients may take to read their last replies when the server stops
+
+
+class StartupError(Exception, SystemExit):
+    """The server cannot start; the text says why.
+
+    As an exception it makes twistd tidy up and, when daemonizing, tell the parent process; as a SystemExit it ends
+    the process with status 1 and the bare text on standard error, without a traceback.
+    """
+
+    def __init__(self, text: str) -> None:
+        super().__init__(text)
+        self.code = f"keyp: {text}"
+
+
+class KeypService(Service):
+    """Keyp as a Twisted service, from the options that `twistd keyp` was given."""
+
+    name = "keyp"
+
+    def __init__(self, options: Options, reactor: Any = None) -> None:
+        if reactor is None:
+            from twisted.internet import reactor  # not sooner: importing it installs it
+        self._reactor = reactor
+        self._options = options
+        self._ports: list[Any] = []  # IListeningPort, of which the type checker has the wrong idea
+        self._loops: list[LoopingCall] = []
+        self.server: Server | None = None
+
+    # Start.
+
+    def privilegedStartService(self) -> None:  # noqa: N802
+        """Called by Twisted as root, if it was root: opens the ports. Nobody is answered before the store is open."""
+        super().privilegedStartService()
+        self._listen()
+
+    def startService(self) -> None:  # noqa: N802
+        """Called by Twisted with the final process and user: opens the store and begins to serve."""
+        super().startService()
+        if not self._ports:
+            self._listen()
+        options = self._options
+        try:
+            environment = Environment(options["data-dir"], options["databases"], options["fsync"])
+        except StoreError as error:
+            raise StartupError(str(error)) from None
+        settings = Settings(
+            host=options["host"] or "localhost",
+            port=self.tcp_port(),
+            data_dir=environment.path,
+            databases=options["databases"],
+            fsync=options["fsync"],
+        )
+        self.server = Server(self._reactor, environment, settings, SystemClock(), self._reactor.stop)
+        self.server.start()
+        self._factory.server = self.server
+        self._repeat(SWEEP_INTERVAL_S, self.server.engine.sweep_if_due)
+        self._repeat(1.0, self._each_second)
+        for port in self._ports:
+            port.startReading()
+        log.info(
+            "Keyp {version} serves {path} on {addresses}, fsync {fsync}",
+            version=keyp.__version__,
+            path=environment.path,
+            addresses=", ".join(map(_address_text, self._ports)),
+            fsync=options["fsync"],
+        )
+
+    def _repeat(self, seconds: float, function: Any) -> None:
+        loop = LoopingCall(function)
+        loop.clock = self._reactor
+        loop.start(seconds, now=False).addErrback(lambda failure: log.failure("a repeated task ended", failure))
+        self._loops.append(loop)
+
+    def _each_second(self) -> None:
+        assert self.server is not None
+        self.server.state.metrics.tick(self.server.now())
+        self.server.close_idle_clients()
+        if self._options["fsync"] == EVERYSEC:
+            self.server.sync_each_second()
+
+    # Ports.
+
+    def _listen(self) -> None:
+        self._factory = RedisFactory()
+        options = self._options
+        try:
+            if options["wants-tcp"]:
+                self._listen_tcp(options["host"], options["port"])
+            for description in options["endpoint"]:
+                self._listen_endpoint(description)
+        except BaseException:
+            for port in self._ports:
+                port.stopListening()
+            raise
+
+    def _listen_tcp(self, host: str, number: int) -> None:
+        """Listens on every address that `host` stands for; an IPv6 one that the machine lacks is left out."""
+        try:
+            found = socket.getaddrinfo(host, number, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+        except OSError as error:
+            raise StartupError(f"cannot listen on {host}: {error.strerror}") from None
+        addresses = list(dict.fromkeys(str(entry[4][0]) for entry in found))
+        if host == "localhost":
+            addresses = ["127.0.0.1", "::1"]
+        for index, address in enumerate(addresses):
+            try:
+                port = self._reactor.listenTCP(number, self._factory, BACKLOG, address)
+            except CannotListenError as error:
+                if index > 0 and ":" in address and getattr(error.socketError, "errno", 0) != errno.EADDRINUSE:
+                    continue
+                raise StartupError(f"cannot listen on {address} port {number}: {_reason(error)}") from None
+            self._hold(port)
+            number = port.getHost().port  # port 0 means any, but the same one on all addresses
+
+    def _listen_endpoint(self, description: str) -> None:
+        outcome: list[Any] = []
+        try:
+            listening = endpoints.serverFromString(self._reactor, description).listen(self._factory)
+        except Exception as error:
+            raise StartupError(f"cannot make sense of the endpoint {description!r}: {error}") from None
+        listening.addBoth(outcome.append)
+        result = outcome[0] if outcome else None
+        if result is None or isinstance(result, Failure):
+            reason = result.value if result is not None else "it does not listen at once"
+            raise StartupError(f"cannot listen on {description!r}: {_reason(reason)}")
+        self._hold(result)
+
+    def _hold(self, port: Any) -> None:
+        """Keeps a port, and the kernel's queue of its connections, until there is a store to serve them from."""
+        port.stopReading()
+        self._ports.append(port)
+
+    def tcp_port(self) -> int:
+        """The TCP port that is listened on, 0 where there is none."""
+        return next((host.port for host in map(_host, self._ports) if hasattr(host, "port")), 0)
+
+    # Stop.
+
+    @inlineCallbacks
+    def stopService(self) -> Any:  # noqa: N802
+        """Called by Twisted: stops in order. Fires when the store is closed."""
+        super().stopService()
+        for port in self._ports:
+            yield port.stopListening()
+        server = self.server
+        if server is None:
+            return
+        for loop in self._loops:
+            loop.stop()
+        everybody_gone = server.finish_clients()
+        yield server.engine.when_idle()
+        impatient = self._reactor.callLater(FAREWELL_S, server.abort_clients)
+        yield everybody_gone
+        if impatient.active():
+            impatient.cancel()
+        yield server.engine.when_idle()
+        server.stop_threads()
+        server.state.environment.close()
+        self.server = None
+        log.info("Keyp has stopped, everything is on the disk")
+
+
+def make_service(options: Options) -> KeypService:
+    """The service for options that have been parsed; nothing is opened yet."""
+    return KeypService(options)
+
+
+makeService = make_service  # noqa: N816 - the name under which Twisted looks for it
+
+
+def _host(port: Any) -> Any:
+    return port.getHost()
+
+
+def _address_text(port: Any) -> str:
+    host = port.getHost()
+    return f"{host.host}:{host.port}" if hasattr(host, "port") else str(getattr(host, "name", host))
+
+
+def _reason(error: Any) -> str:
+    cause = getattr(error, "socketError", error)
+    return str(getattr(cause, "strerror", None) or cause)

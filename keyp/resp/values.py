@@ -1,0 +1,87 @@
+"""What a reply may be, as Python values. The encoder turns them into bytes of RESP2 or RESP3.
+
+| Python value           | RESP2                        | RESP3            |
+|------------------------|------------------------------|------------------|
+| bytes                  | bulk string                  | bulk string      |
+| str                    | simple string (`+OK`)        | simple string    |
+| int                    | integer                      | integer          |
+| bool                   | integer 0 or 1               | boolean          |
+| float                  | bulk string                  | double           |
+| None                   | null bulk string             | null             |
+| NULL_ARRAY             | null array                   | null             |
+| list, tuple            | array                        | array            |
+| dict                   | flat array of keys, values   | map              |
+| Set                    | array                        | set              |
+| Verbatim               | bulk string                  | verbatim string  |
+| Push                   | array                        | push             |
+| ReplyError             | error                        | error            |
+
+A `str` never holds a line break. Commands return these; none of them knows which protocol the client speaks.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Final, TypeAlias, Union
+
+
+class ReplyError:
+    """An error as a value: the reply to a failed command, alone or inside the array of an EXEC."""
+
+    def __init__(self, text: str) -> None:
+        self.text = text
+
+    def __repr__(self) -> str:
+        return f"ReplyError({self.text!r})"
+
+
+class NullArray:
+    """The array that is not there (an EXEC that was called off, a blocking pop that timed out)."""
+
+
+NULL_ARRAY: Final = NullArray()
+
+
+class Set:
+    """An unordered reply without duplicates; the order given is the order sent."""
+
+    def __init__(self, members: Sequence[Reply]) -> None:
+        self.members = members
+
+
+class Verbatim:
+    """Text meant for people (INFO, CLIENT LIST)."""
+
+    def __init__(self, text: bytes) -> None:
+        self.text = text
+
+
+class Push:
+    """Something the client did not ask for just now: a message, an invalidation."""
+
+    def __init__(self, items: Sequence[Reply]) -> None:
+        self.items = items
+
+
+class NoReply:
+    """Nothing at all is sent."""
+
+
+NO_REPLY: Final = NoReply()
+
+Reply: TypeAlias = Union[
+    None,
+    bool,
+    int,
+    float,
+    bytes,
+    str,
+    Sequence["Reply"],
+    Mapping[Any, "Reply"],
+    Set,
+    Verbatim,
+    Push,
+    ReplyError,
+    NullArray,
+    NoReply,
+]

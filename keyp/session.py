@@ -1,0 +1,241 @@
+"""One batch of one client's requests, and how it is run.
+
+A batch is what one chunk of a connection's bytes held. It runs as a whole, either on a snapshot or inside a commit
+group, and nothing of it shows before it is done: it works on a copy of the client's state, its replies are encoded
+into its own list, its effects and timings are collected. So it can be thrown away and run again at any moment.
+
+This file knows no sockets, threads or clocks; it is given a data context and a counter of nanoseconds.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Final
+
+from keyp.clients import REPLY_OFF, REPLY_ON, REPLY_SKIP_NEXT, REPLY_SKIP_NOW, Client, ClientState
+from keyp.commands.context import ReadContext, SessionContext, WriteContext
+from keyp.commands.effects import CloseClient, Effect, StopServer
+from keyp.commands.registry import NO_MULTI, SESSION, Args, CommandSpec
+from keyp.commands.server_state import ServerState
+from keyp.errors import CommandError
+from keyp.resp.encoder import encode_into
+from keyp.resp.values import NO_REPLY, Reply, ReplyError
+
+# Commands that are carried out at once even while a MULTI is collecting.
+NEVER_QUEUED: Final = frozenset(("MULTI", "EXEC", "DISCARD", "WATCH", "QUIT", "RESET"))
+
+# A read with more arguments than this does not run on the reactor's thread.
+MANY_ARGUMENTS: Final = 1024
+
+
+class NeedsWriter(Exception):
+    """A write was met outside the writer's transaction; the batch is to be run again, inside it."""
+
+
+class Call:
+    """One request: the command it calls, or the error that it is."""
+
+    def __init__(self, args: Args, spec: CommandSpec | None, error: str) -> None:
+        self.args = args
+        self.spec = spec
+        self.error = error
+
+
+class Timing:
+    """What the statistics are told of one call. `rejected` calls never ran."""
+
+    def __init__(self, spec: CommandSpec, nanoseconds: int, error: str, rejected: bool) -> None:
+        self.spec = spec
+        self.nanoseconds = nanoseconds
+        self.error = error
+        self.rejected = rejected
+
+
+class Batch:
+    """The calls of one chunk, the way they have to take, and what came of them.
+
+    `writes` and `walks` say where the batch belongs: to the writer, or to a thread of the reader pool. `simple` means
+    that no call can change the client's state. After a run, `replies` holds encoded bytes; `done` is called with the
+    batch when they may leave.
+    """
+
+    def __init__(
+        self, server: ServerState, client: Client, requests: list[Args], done: Callable[[Batch], None]
+    ) -> None:
+        self.server = server
+        self.client = client
+        self.done = done
+        self.calls: list[Call] = []
+        self.writes = False
+        self.walks = False
+        self.simple = client.state.queue is None and client.state.reply_mode == REPLY_ON
+        self._resolve(requests)
+        self.state = client.state
+        self.replies: list[bytes] = []
+        self.effects: list[Effect] = []
+        self.timings: list[Timing] = []
+        self.ends_connection = False
+
+    def _resolve(self, requests: list[Args]) -> None:
+        resolve = self.server.registry.resolve
+        queueing = self.client.state.queue is not None
+        for args in requests:
+            try:
+                spec = resolve(args)
+            except CommandError as error:
+                self.calls.append(Call(args, self.server.registry.get(args[0]), error.text))
+                continue
+            self.calls.append(Call(args, spec, ""))
+            if spec.kind == SESSION:
+                self.simple = False
+                if spec.name == "MULTI":
+                    queueing = True
+                elif spec.name == "EXEC":
+                    self.writes = self.writes or self._queue_writes()
+                    queueing = False
+                elif spec.name in NEVER_QUEUED:
+                    queueing = False
+            elif spec.is_write and not queueing:
+                self.writes = True
+            if spec.walks or len(args) > MANY_ARGUMENTS:
+                self.walks = True
+
+    def _queue_writes(self) -> bool:
+        """Whether an EXEC in this batch would write: what was queued before, or what this batch queues itself."""
+        state = self.client.state
+        queued = [spec for spec, _ in (state.queue or [])[: state.queued]]
+        return any(spec.is_write for spec in queued + [call.spec for call in self.calls if call.spec is not None])
+
+    def run(self, data: ReadContext, nanoseconds: Callable[[], int]) -> None:
+        """Answers every call on `data`.
+
+        Raises `NeedsWriter` where a write meets a snapshot, and whatever a defective command raises; the batch has
+        then changed nothing outside itself and may be run again.
+        """
+        self.replies = []
+        self.effects = []
+        self.timings = []
+        self.ends_connection = False
+        self.state = self.client.state if self.simple else self.client.state.copy()
+        Run(self, data, nanoseconds).answer_all()
+
+    def refuse(self, text: str) -> None:
+        """Gives every call the same error: the batch could not be run or not be committed, nothing of it applies."""
+        self.state = self.client.state
+        self.replies = []
+        self.effects = []
+        self.timings = []
+        self.ends_connection = False
+        if self.state.reply_mode == REPLY_OFF:
+            return
+        for call in self.calls:
+            encode_into(self.replies, ReplyError(text), self.state.protocol)
+            if call.spec is not None:
+                self.timings.append(Timing(call.spec, 0, text, False))
+
+
+class Run:
+    """One run of a batch on one data context."""
+
+    def __init__(self, batch: Batch, data: ReadContext, nanoseconds: Callable[[], int]) -> None:
+        self.batch = batch
+        self.data = data
+        self.writing = data.writing if isinstance(data, WriteContext) else None
+        self.nanoseconds = nanoseconds
+        self.state: ClientState = batch.state
+        self._session: SessionContext | None = None
+        data.select(self.state.database)
+
+    def answer_all(self) -> None:
+        """Runs the calls in order until the last, or until one of them ends the connection."""
+        batch, state = self.batch, self.state
+        for call in batch.calls:
+            reply = self._answer(call)
+            if batch.simple:
+                encode_into(batch.replies, reply, state.protocol)
+                continue
+            self._reply(reply)
+            if batch.ends_connection:
+                break
+
+    def _reply(self, reply: Reply) -> None:
+        """Adds a reply, unless CLIENT REPLY says that none is wanted."""
+        mode = self.state.reply_mode
+        if mode == REPLY_ON:
+            encode_into(self.batch.replies, reply, self.state.protocol)
+        elif mode == REPLY_SKIP_NEXT:
+            self.state.reply_mode = REPLY_SKIP_NOW
+        elif mode == REPLY_SKIP_NOW:
+            self.state.reply_mode = REPLY_ON
+
+    def _answer(self, call: Call) -> Reply:
+        spec = call.spec
+        if call.error:
+            return self._reject(spec, call.error)
+        assert spec is not None
+        if self.state.queue is not None and spec.name not in NEVER_QUEUED:
+            return self._queue(spec, call.args)
+        return self.invoke(spec, call.args)
+
+    def _reject(self, spec: CommandSpec | None, error: str) -> Reply:
+        if self.state.queue is not None:
+            self.state.queue_broken = True
+        if spec is not None:
+            self.batch.timings.append(Timing(spec, 0, error, True))
+        return ReplyError(error)
+
+    def _queue(self, spec: CommandSpec, args: Args) -> Reply:
+        state = self.state
+        assert state.queue is not None
+        if spec.flags & NO_MULTI:
+            return self._reject(spec, "ERR Command not allowed inside a transaction")
+        del state.queue[state.queued :]  # what an earlier run of this batch may have put there
+        state.queue.append((spec, args))
+        state.queued += 1
+        state.queue_bytes += sum([len(arg) for arg in args])
+        if state.queue_bytes > self.batch.server.settings.client_query_buffer_limit:
+            self.batch.ends_connection = True
+            return NO_REPLY
+        return "QUEUED"
+
+    def invoke(self, spec: CommandSpec, args: Args) -> Reply:
+        """Runs one command now. Its `CommandError` becomes an error reply; other exceptions are left to rise."""
+        function = spec.function
+        assert function is not None
+        started = self.nanoseconds()
+        error = ""
+        reply: Reply
+        try:
+            if spec.kind == SESSION:
+                reply = function(self._session_context(), args)
+            else:
+                if spec.is_write:
+                    if self.writing is None:
+                        raise NeedsWriter
+                    self.writing.next_version()
+                reply = function(self.data, args)
+        except CommandError as refusal:
+            error = refusal.text
+            reply = ReplyError(error)
+        self.batch.timings.append(Timing(spec, self.nanoseconds() - started, error, False))
+        if spec.kind == SESSION:
+            self._collect_effects()
+        return reply
+
+    def _session_context(self) -> SessionContext:
+        context = self._session
+        if context is None:
+            batch = self.batch
+            context = self._session = SessionContext(batch.client, self.state, batch.server, self.data)
+            context.invoke = self.invoke
+        return context
+
+    def _collect_effects(self) -> None:
+        context = self._session_context()
+        for effect in context.effects:
+            if isinstance(effect, CloseClient) and effect.client_id == self.batch.client.id:
+                self.batch.ends_connection = True
+            else:
+                self.batch.effects.append(effect)
+                self.batch.ends_connection = self.batch.ends_connection or isinstance(effect, StopServer)
+        context.effects = []

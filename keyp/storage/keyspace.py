@@ -1,0 +1,253 @@
+"""One transaction's view of one database: which keys there are, of what kind, until when.
+
+Here stands all that is the same for every kind of value: finding a record, hiding it once its deadline has passed,
+keeping the expiry index in step with the records, and leaving the elements of what is removed to the sweeper. What a
+record's body means is the business of `strings.py` and its neighbours, which stand above this file.
+
+Reading hides expired keys and changes nothing; writing removes the ones it meets.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import islice, takewhile
+from typing import Final
+
+from keyp.errors import WRONG_TYPE, CommandError
+from keyp.storage import layout
+from keyp.storage.environment import Space
+from keyp.storage.layout import HAS_DEADLINE, HAS_ELEMENTS, KIND_MASK, NO_DEADLINE, NOTHING
+from keyp.storage.transaction import ReadTransaction, WriteTransaction
+
+KEEP_DEADLINE: Final = -1  # instead of a deadline: the one the key has
+
+PREFIX_MAX: Final = layout.STORED_NAME_MAX - 32  # of a long name, the bytes before the digest
+NAMES_AT_ONCE: Final = 1024  # when all names of a database are asked for
+
+
+class Keyspace:
+    """Database `index` as `transaction` sees it. Valid inside the transaction, on its thread."""
+
+    def __init__(self, transaction: ReadTransaction | WriteTransaction, index: int) -> None:
+        self.index = index
+        self.now_ms = transaction.now_ms
+        self.txn = transaction.txn
+        self.space: Space | None = transaction.space(index)
+
+    def find(self, key: bytes) -> bytes | None:
+        """The record of a key that exists and is within its deadline; None otherwise."""
+        space = self.space
+        if space is None:
+            return None
+        stored = key if 0 < len(key) <= layout.RAW_NAME_MAX else layout.stored_name(key)
+        record: bytes | None = self.txn.get(stored, None, space.keys)
+        if record is not None and record[0] & HAS_DEADLINE and self.now_ms > layout.record_deadline_ms(record):
+            return None
+        return record
+
+    def find_kind(self, key: bytes, kind: int) -> bytes | None:
+        """As `find`, for a command that works on one kind of value. Raises WRONGTYPE where the key holds another."""
+        record = self.find(key)
+        if record is not None and record[0] & KIND_MASK != kind:
+            raise CommandError(WRONG_TYPE)
+        return record
+
+    def exists(self, key: bytes) -> bool:
+        """Whether the key exists."""
+        return self.find(key) is not None
+
+    def kind(self, key: bytes) -> int:
+        """The kind of value a key holds; NOTHING where there is none."""
+        record = self.find(key)
+        return NOTHING if record is None else layout.record_kind(record)
+
+    def version(self, key: bytes) -> int:
+        """The version of the last write command that touched the key; 0 where there is none."""
+        record = self.find(key)
+        return 0 if record is None else layout.record_version(record)
+
+    def size(self) -> int:
+        """How many keys are stored; those past their deadline count until they are removed, as in the reference."""
+        return 0 if self.space is None else int(self.txn.stat(self.space.keys)["entries"])
+
+    def size_with_deadline(self) -> int:
+        """How many of the stored keys have a deadline."""
+        return 0 if self.space is None else int(self.txn.stat(self.space.expiry)["entries"])
+
+    def next_deadline_ms(self) -> int:
+        """The earliest deadline of all, NO_DEADLINE where no key has one."""
+        if self.space is not None:
+            with self.txn.cursor(self.space.expiry) as cursor:
+                if cursor.first():
+                    return layout.read_number(cursor.key())
+        return NO_DEADLINE
+
+    def stored_names(self, count: int, after: bytes = b"", prefix: bytes = b"") -> list[bytes]:
+        """Up to `count` stored names in their order, the first ones behind `after`; no record is read.
+
+        Keys past their deadline are among them (`live` tells). With a prefix they are those of all keys whose names
+        begin with it, and of a few more where the prefix is longer than what a stored name keeps of a long name.
+        """
+        if self.space is None:
+            return []
+        start = prefix[:PREFIX_MAX]
+        with self.txn.cursor(self.space.keys) as cursor:
+            if not cursor.set_range(max(start, after + b"\0" if after else b"")):
+                return []
+            names = cursor.iternext(keys=True, values=False)
+            if start:
+                names = takewhile(lambda name: name.startswith(start), names)
+            return list(islice(names, count))
+
+    def live(self, stored_names: list[bytes]) -> list[bytes]:
+        """Those of some stored names whose keys are within their deadline.
+
+        The expiry index says which are not, so that no record is read; only where it lists more dead keys than there
+        are names to look at, the records are the shorter way.
+        """
+        dead = [entry[8:] for entry in islice(self._expired_entries(), len(stored_names))]
+        if not dead:
+            return stored_names
+        if len(dead) < len(stored_names):
+            hidden = set(dead)
+            return [stored for stored in stored_names if stored not in hidden]
+        return [stored for stored in stored_names if not self._is_past(stored)]
+
+    def full_name(self, stored: bytes) -> bytes:
+        """The name that a stored name of this database stands for."""
+        if len(stored) < layout.STORED_NAME_MAX:
+            return stored
+        assert self.space is not None
+        return layout.record_name(stored, self.txn.get(stored, b"", self.space.keys))
+
+    def names(self, prefix: bytes = b"") -> Iterator[bytes]:
+        """The names of all live keys, in the order of stored names; with a prefix those that `stored_names` gives."""
+        after = b""
+        while stored_names := self.stored_names(NAMES_AT_ONCE, after, prefix):
+            for stored in self.live(stored_names):
+                yield self.full_name(stored)
+            after = stored_names[-1]
+
+    def _is_past(self, stored: bytes) -> bool:
+        assert self.space is not None
+        record: bytes = self.txn.get(stored, b"\0", self.space.keys)
+        return bool(record[0] & HAS_DEADLINE) and self.now_ms > layout.record_deadline_ms(record)
+
+    def _expired_entries(self) -> Iterator[bytes]:
+        if self.space is None:
+            return
+        with self.txn.cursor(self.space.expiry) as cursor:
+            for entry in cursor.iternext(keys=True, values=False):
+                if layout.read_number(entry) >= self.now_ms:
+                    return
+                yield entry
+
+
+class WritableKeyspace(Keyspace):
+    """A database inside the writer's transaction."""
+
+    def __init__(self, transaction: WriteTransaction, index: int) -> None:
+        super().__init__(transaction, index)
+        self.transaction = transaction
+
+    def find(self, key: bytes) -> bytes | None:
+        """As for reading; a key past its deadline is removed."""
+        space = self.space
+        if space is None:
+            return None
+        stored = layout.stored_name(key)
+        record: bytes | None = self.txn.get(stored, None, space.keys)
+        if record is not None and record[0] & HAS_DEADLINE and self.now_ms > layout.record_deadline_ms(record):
+            self._forget(space, stored, record)
+            self.transaction.expired += 1
+            return None
+        return record
+
+    def put(
+        self, key: bytes, old: bytes | None, kind: int, flags: int, body: bytes, deadline_ms: int = KEEP_DEADLINE
+    ) -> None:
+        """Writes a key's record.
+
+        `old` is what `find` gave for the key in this command. `deadline_ms` may be KEEP_DEADLINE. Elements of the old
+        value stay where they are: they belong to the new body, or the caller has thrown them away.
+        """
+        space = self.writable_space()
+        stored = layout.stored_name(key)
+        had_ms = NO_DEADLINE if old is None else layout.record_deadline_ms(old)
+        if deadline_ms == KEEP_DEADLINE:
+            deadline_ms = had_ms
+        elif deadline_ms != had_ms and had_ms != NO_DEADLINE:
+            self.txn.delete(layout.expiry_entry(had_ms, stored), b"", space.expiry)
+        record = layout.make_record(key, kind, flags, self.transaction.version, deadline_ms, body)
+        self.txn.put(stored, record, db=space.keys)
+        if deadline_ms not in (NO_DEADLINE, had_ms):
+            self.txn.put(layout.expiry_entry(deadline_ms, stored), b"", db=space.expiry)
+
+    def touch(self, key: bytes, record: bytes, deadline_ms: int = KEEP_DEADLINE) -> None:
+        """Gives a key a new version, and a deadline or none; its value stays as it is."""
+        flags = record[0] & (HAS_ELEMENTS | layout.EDITED)
+        self.put(key, record, record[0] & KIND_MASK, flags, record[layout.body_offset(record) :], deadline_ms)
+
+    def remove(self, key: bytes) -> bool:
+        """Removes a key of any kind; whether it was there. What it held is cleared later, in bounded steps."""
+        record = self.find(key)
+        if record is None:
+            return False
+        assert self.space is not None
+        self._forget(self.space, layout.stored_name(key), record)
+        return True
+
+    def _forget(self, space: Space, stored: bytes, record: bytes) -> None:
+        self.txn.delete(stored, b"", space.keys)
+        if record[0] & HAS_DEADLINE:
+            self.txn.delete(layout.expiry_entry(layout.record_deadline_ms(record), stored), b"", space.expiry)
+        if record[0] & HAS_ELEMENTS:
+            self.discard_elements(layout.record_elements(record)[0])
+
+    def discard_elements(self, collection: int) -> None:
+        """Leaves a collection's elements to the sweeper."""
+        assert self.space is not None
+        entry = layout.elements_garbage(self.space.number, collection)
+        self.txn.put(entry, b"", db=self.transaction.environment.garbage)
+
+    def rename(self, key: bytes, record: bytes, new_key: bytes) -> None:
+        """Moves a key's value and deadline under another name, in place of whatever was there."""
+        assert self.space is not None
+        self.remove(new_key)
+        deadline_ms = layout.record_deadline_ms(record)
+        stored = layout.stored_name(key)
+        self.txn.delete(stored, b"", self.space.keys)
+        if deadline_ms != NO_DEADLINE:
+            self.txn.delete(layout.expiry_entry(deadline_ms, stored), b"", self.space.expiry)
+        flags = record[0] & (HAS_ELEMENTS | layout.EDITED)
+        body = record[layout.body_offset(record) :]
+        self.put(new_key, None, record[0] & KIND_MASK, flags, body, deadline_ms)
+
+    def flush(self) -> None:
+        """Removes every key of this database."""
+        self.transaction.flush(self.index)
+        self.refresh()
+
+    def refresh(self) -> None:
+        """Looks again which space the database uses; needed after a swap."""
+        self.space = self.transaction.space(self.index)
+
+    def writable_space(self) -> Space:
+        """The space to write into, made if this is the database's first write."""
+        if self.space is None:
+            self.space = self.transaction.make_space(self.index)
+        return self.space
+
+    def remove_expired(self, budget: int) -> int:
+        """Removes up to `budget` keys whose deadline has passed; how many it found."""
+        if self.space is None:
+            return 0
+        entries = list(islice(self._expired_entries(), budget))
+        for entry in entries:
+            record = self.txn.get(entry[8:], None, self.space.keys)
+            if record is not None and layout.record_deadline_ms(record) == layout.read_number(entry):
+                self._forget(self.space, entry[8:], record)
+                self.transaction.expired += 1
+            else:  # an entry without its record is damage, and no reason to remove a key
+                self.txn.delete(entry, b"", self.space.expiry)
+        return len(entries)

@@ -1,0 +1,157 @@
+"""Bytes on disk, format 1: pure functions between Keyp's terms and what LMDB keeps. Nothing here opens anything.
+
+A *space* is a numbered set of three sub-databases that together hold one Redis database; `meta` says which space
+each database uses, so that FLUSHDB and SWAPDB are a change of that list, whatever the size of what they move.
+
+    keys:S      stored name                 -> record
+    elements:S  collection id + place       -> a piece of the value that the record's header stands for
+    expiry:S    deadline + stored name      -> nothing
+    garbage     what is left to clear       -> nothing      (a space, or one collection of a space)
+    meta        a name                      -> a number or a list of them
+
+Stored name. LMDB keys hold 1 to 511 bytes, Redis names 0 to 512 MiB. A name of 1 to 479 bytes is stored as it is;
+every other one as its first 448 bytes, filled up with zeros, and the 32-byte BLAKE2b digest of all of it: 480 bytes,
+which no name that is stored as it is can have. The rest of the 511 is for what indexes put in front of a name.
+
+Record. One byte of kind and flags, then the fields the flags announce, then the body:
+
+    kind | flags    1
+    version         8    of the last write command that touched the key
+    deadline        8    milliseconds since 1970, if HAS_DEADLINE
+    name length     4    and the whole name, if LONG_NAME
+    body                 a short string itself; with HAS_ELEMENTS a collection id (8), a count (8) and whatever
+                         the kind keeps besides
+
+All numbers are big-endian, so that the order of bytes is the order of numbers.
+"""
+
+from __future__ import annotations
+
+from hashlib import blake2b
+from typing import Final
+
+FORMAT: Final = 1
+
+# Kinds of value; 0 stands for "no such key" and is never on disk.
+NOTHING: Final = 0
+STRING: Final = 1
+LIST: Final = 2
+HASH: Final = 3
+SET: Final = 4
+ZSET: Final = 5
+STREAM: Final = 6
+
+KIND_MASK: Final = 0x0F
+HAS_DEADLINE: Final = 0x10
+LONG_NAME: Final = 0x20
+HAS_ELEMENTS: Final = 0x40
+EDITED: Final = 0x80  # a string that APPEND or SETRANGE has changed in place; OBJECT ENCODING tells
+
+KIND_NAMES: Final = ("none", "string", "list", "hash", "set", "zset", "stream")
+
+RAW_NAME_MAX: Final = 479
+STORED_NAME_MAX: Final = 480
+_NAME_PREFIX: Final = 448
+
+# The header without optional fields: kind and flags, version.
+HEADER: Final = 9
+
+NO_DEADLINE: Final = 0
+
+
+def stored_name(name: bytes) -> bytes:
+    """The LMDB key that stands for `name`: 1 to 480 bytes, different for different names."""
+    if 0 < len(name) <= RAW_NAME_MAX:
+        return name
+    return name[:_NAME_PREFIX].ljust(_NAME_PREFIX, b"\0") + blake2b(name, digest_size=32).digest()
+
+
+def number(value: int) -> bytes:
+    """Eight bytes whose order is the order of numbers, for 0 <= value < 2**64."""
+    return value.to_bytes(8, "big")
+
+
+def read_number(data: bytes, offset: int = 0) -> int:
+    """The number that `number` wrote at `offset`."""
+    return int.from_bytes(data[offset : offset + 8], "big")
+
+
+def make_record(name: bytes, kind: int, flags: int, version: int, deadline_ms: int, body: bytes) -> bytes:
+    """A record. `flags` are those that belong to the value (HAS_ELEMENTS, EDITED); the others follow from the rest."""
+    head = version.to_bytes(8, "big")
+    if deadline_ms != NO_DEADLINE:
+        flags |= HAS_DEADLINE
+        head += deadline_ms.to_bytes(8, "big")
+    if not 0 < len(name) <= RAW_NAME_MAX:
+        flags |= LONG_NAME
+        head += len(name).to_bytes(4, "big") + name
+    return (kind | flags).to_bytes(1, "big") + head + body
+
+
+def record_kind(record: bytes) -> int:
+    """The kind of value a record holds: STRING, LIST …"""
+    return record[0] & KIND_MASK
+
+
+def record_version(record: bytes) -> int:
+    """The version of the write command that last touched the key."""
+    return int.from_bytes(record[1:9], "big")
+
+
+def record_deadline_ms(record: bytes) -> int:
+    """The deadline in milliseconds since 1970, or NO_DEADLINE."""
+    if record[0] & HAS_DEADLINE:
+        return int.from_bytes(record[9:17], "big")
+    return NO_DEADLINE
+
+
+def body_offset(record: bytes) -> int:
+    """Where the body of a record starts."""
+    flags = record[0]
+    offset = HEADER
+    if flags & HAS_DEADLINE:
+        offset += 8
+    if flags & LONG_NAME:
+        offset += 4 + int.from_bytes(record[offset : offset + 4], "big")
+    return offset
+
+
+def record_name(stored: bytes, record: bytes) -> bytes:
+    """The key's whole name, from its stored name and its record."""
+    flags = record[0]
+    if not flags & LONG_NAME:
+        return stored
+    offset = HEADER + 8 if flags & HAS_DEADLINE else HEADER
+    length = int.from_bytes(record[offset : offset + 4], "big")
+    return record[offset + 4 : offset + 4 + length]
+
+
+def record_elements(record: bytes) -> tuple[int, int]:
+    """Collection id and count, from a record with HAS_ELEMENTS."""
+    offset = body_offset(record)
+    return read_number(record, offset), read_number(record, offset + 8)
+
+
+def expiry_entry(deadline_ms: int, stored: bytes) -> bytes:
+    """The key under which the expiry index holds a deadline."""
+    return deadline_ms.to_bytes(8, "big") + stored
+
+
+def space_garbage(space: int) -> bytes:
+    """The garbage entry of a whole space that no database uses any more."""
+    return b"s" + number(space)
+
+
+def elements_garbage(space: int, collection: int) -> bytes:
+    """The garbage entry of one collection's elements."""
+    return b"e" + number(space) + number(collection)
+
+
+def pack_numbers(values: list[int]) -> bytes:
+    """A list of numbers as one value of `meta`."""
+    return b"".join([number(value) for value in values])
+
+
+def unpack_numbers(data: bytes) -> list[int]:
+    """The list that `pack_numbers` wrote."""
+    return [read_number(data, offset) for offset in range(0, len(data), 8)]

@@ -1,0 +1,71 @@
+"""The sweeper's one step: expired keys first, then what removed values and flushed databases left behind.
+
+Deadlines are found by their index, so a step looks at nothing that is not due. A step stops at its budget and says
+whether there is more; how often it runs, and in whose transaction, is the engine's business.
+"""
+
+from __future__ import annotations
+
+from keyp.storage import layout
+from keyp.storage.environment import Space
+from keyp.storage.keyspace import WritableKeyspace
+from keyp.storage.transaction import WriteTransaction
+
+
+def sweep(transaction: WriteTransaction, databases: list[WritableKeyspace], budget: int) -> int:
+    """Removes up to `budget` keys and elements; how many it removed. Fewer than `budget` means that nothing is left."""
+    done = 0
+    for keys in databases:
+        done += keys.remove_expired(budget - done)
+        if done >= budget:
+            return done
+    return done + collect_garbage(transaction, budget - done)
+
+
+def collect_garbage(transaction: WriteTransaction, budget: int) -> int:
+    """Clears up to `budget` elements of removed collections and entries of flushed spaces; how many."""
+    done = 0
+    garbage = transaction.environment.garbage
+    while done < budget:
+        with transaction.txn.cursor(garbage) as cursor:
+            if not cursor.first():
+                return done
+            entry = cursor.key()
+        removed, finished = _clear(transaction, entry, budget - done)
+        done += max(removed, 1)
+        if finished:
+            transaction.txn.delete(entry, b"", garbage)
+    return done
+
+
+def _clear(transaction: WriteTransaction, entry: bytes, budget: int) -> tuple[int, bool]:
+    space = transaction.environment.spaces.get(layout.read_number(entry, 1))
+    if space is None:
+        return 0, True
+    if entry.startswith(b"e"):
+        return _clear_collection(transaction, space, entry[9:], budget)
+    if transaction.is_small(space):
+        transaction.empty(space)
+        return 0, True
+    removed = 0
+    for database in (space.elements, space.expiry, space.keys):
+        removed += _delete_first(transaction, database, b"", budget - removed)
+    return removed, False
+
+
+def _clear_collection(
+    transaction: WriteTransaction, space: Space, collection: bytes, budget: int
+) -> tuple[int, bool]:
+    removed = _delete_first(transaction, space.elements, collection, budget)
+    return removed, removed < budget
+
+
+def _delete_first(transaction: WriteTransaction, database: object, prefix: bytes, budget: int) -> int:
+    """Deletes up to `budget` entries that start with `prefix`; how many there were."""
+    removed = 0
+    with transaction.txn.cursor(database) as cursor:
+        found = cursor.set_range(prefix) if prefix else cursor.first()
+        while removed < budget and found and cursor.key().startswith(prefix):
+            found = cursor.delete()
+            removed += 1
+    return removed

@@ -1,0 +1,182 @@
+"""One LMDB transaction with the store's own numbers: `ReadTransaction` to look, `WriteTransaction` to change.
+
+Each lives on one thread, for one batch or one commit group; what was read through it stays valid only as bytes.
+
+A read transaction costs well under a microsecond to open. It finds the list of databases by its transaction id: as
+long as nothing was committed since the last look, the list seen then is still the right one.
+"""
+
+from __future__ import annotations
+
+from types import TracebackType
+from typing import Final
+
+import lmdb
+
+from keyp.storage import layout
+from keyp.storage.environment import Environment, Space
+
+NO_SPACE: Final = 0  # in the list of databases: nothing is stored there
+
+# A space of at most so many pages is emptied at once, where it stands; a larger one is left to the sweeper.
+SMALL_SPACE_PAGES: Final = 256
+
+
+class NotYetOpen(Exception):  # noqa: N818 - a state of affairs, not an error
+    """The snapshot shows a space whose commit has not been announced; run the batch behind it, on the writer."""
+
+
+class DatabaseList:
+    """Which space each database uses, as of one transaction id. Never changed, only replaced."""
+
+    def __init__(self, transaction_id: int, raw: bytes | None, spaces: list[Space | None]) -> None:
+        self.transaction_id = transaction_id
+        self.raw = raw
+        self.spaces = spaces
+
+
+class ReadTransaction:
+    """A snapshot. Close it on the thread that opened it, soon: pages it can see are not reused meanwhile."""
+
+    def __init__(self, environment: Environment, now_ms: int) -> None:
+        self.environment = environment
+        self.now_ms = now_ms
+        self.txn = environment.lmdb.begin(buffers=False)
+
+    def space(self, index: int) -> Space | None:
+        """The space that database `index` uses, None while it is empty. Raises `NotYetOpen` (see there)."""
+        environment = self.environment
+        seen: DatabaseList | None = environment.database_list
+        transaction_id = self.txn.id()
+        if seen is None or seen.transaction_id != transaction_id:
+            raw = self.txn.get(b"databases", None, environment.meta)
+            if seen is not None and seen.raw == raw:
+                seen = DatabaseList(transaction_id, raw, seen.spaces)
+            else:
+                seen = DatabaseList(transaction_id, raw, _find_spaces(environment, raw))
+            environment.database_list = seen
+        return seen.spaces[index]
+
+    def close(self) -> None:
+        """Lets go of the snapshot."""
+        self.txn.abort()
+
+    def __enter__(self) -> ReadTransaction:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self.close()
+
+
+def _find_spaces(environment: Environment, raw: bytes | None) -> list[Space | None]:
+    numbers = layout.unpack_numbers(raw or b"")
+    numbers += [NO_SPACE] * (environment.databases - len(numbers))
+    try:
+        return [None if number == NO_SPACE else environment.spaces[number] for number in numbers]
+    except KeyError:
+        raise NotYetOpen from None
+
+
+class WriteTransaction:
+    """The one write transaction of a commit group, on the writer's thread.
+
+    `version` is the version of the write command that runs now; `next_version` before each. `commit` makes all of it
+    durable as the environment's mode says, `abort` leaves no trace of it.
+    """
+
+    def __init__(self, environment: Environment, now_ms: int) -> None:
+        self.environment = environment
+        self.now_ms = now_ms
+        self.expired = 0  # keys removed because their deadline had passed
+        self.txn = environment.lmdb.begin(write=True)
+        self.version = self._load(b"version")
+        self._saved_version = self.version
+        self._saved_databases = self.txn.get(b"databases", None, environment.meta) or b""
+        numbers = layout.unpack_numbers(self._saved_databases)
+        self._numbers = numbers + [NO_SPACE] * (environment.databases - len(numbers))
+        self._opened: list[Space] = []
+
+    def _load(self, name: bytes) -> int:
+        raw = self.txn.get(name, None, self.environment.meta)
+        return 0 if raw is None else layout.read_number(raw)
+
+    def next_version(self) -> None:
+        """Begins a write command: all it writes carries a new version."""
+        self.version += 1
+
+    def new_collection(self) -> int:
+        """An id that no collection has had before."""
+        collection = self._load(b"collections") + 1
+        self.txn.put(b"collections", layout.number(collection), db=self.environment.meta)
+        return collection
+
+    def space(self, index: int) -> Space | None:
+        """The space that database `index` uses, None while it is empty."""
+        number = self._numbers[index]
+        return None if number == NO_SPACE else self._space_numbered(number)
+
+    def _space_numbered(self, number: int) -> Space:
+        space = self.environment.spaces.get(number)
+        if space is None:
+            space = next(opened for opened in self._opened if opened.number == number)
+        return space
+
+    def make_space(self, index: int) -> Space:
+        """The space for database `index`, which has none yet."""
+        taken = set(self._numbers)
+        number = index + 1
+        while number in taken or self.txn.get(layout.space_garbage(number), None, self.environment.garbage) is not None:
+            number += 1
+        if number not in self.environment.spaces and all(number != opened.number for opened in self._opened):
+            self._opened.append(self.environment.open_space(self.txn, number))
+        self._numbers[index] = number
+        return self._space_numbered(number)
+
+    def flush(self, index: int) -> None:
+        """Empties database `index`, at a cost that does not grow with what it holds."""
+        space = self.space(index)
+        if space is None:
+            return
+        if self.is_small(space) or self._spaces_run_out():
+            self.empty(space)
+        else:
+            self._numbers[index] = NO_SPACE
+            self.txn.put(layout.space_garbage(space.number), b"", db=self.environment.garbage)
+
+    def _spaces_run_out(self) -> bool:
+        return len(self.environment.spaces) + len(self._opened) >= self.environment.max_spaces
+
+    def is_small(self, space: Space) -> bool:
+        """Whether emptying the space at once is cheap."""
+        pages = 0
+        for database in (space.keys, space.elements, space.expiry):
+            stat = self.txn.stat(database)
+            pages += stat["branch_pages"] + stat["leaf_pages"] + stat["overflow_pages"]
+        return pages <= SMALL_SPACE_PAGES
+
+    def empty(self, space: Space) -> None:
+        """Removes all that the space holds, at once."""
+        for database in (space.keys, space.elements, space.expiry):
+            self.txn.drop(database, delete=False)
+
+    def swap(self, one: int, other: int) -> None:
+        """Exchanges the contents of two databases."""
+        numbers = self._numbers
+        numbers[one], numbers[other] = numbers[other], numbers[one]
+
+    def commit(self) -> None:
+        """Writes the store's numbers and commits. Raises `lmdb.Error`; nothing of the group is applied then."""
+        txn, environment = self.txn, self.environment
+        if self.version != self._saved_version:
+            txn.put(b"version", layout.number(self.version), db=environment.meta)
+        databases = layout.pack_numbers(self._numbers)
+        if databases != self._saved_databases and (self._saved_databases or any(self._numbers)):
+            txn.put(b"databases", databases, db=environment.meta)
+        txn.commit()
+        for space in self._opened:
+            environment.spaces[space.number] = space
+
+    def abort(self) -> None:
+        """Undoes everything since the transaction began."""
+        self.txn.abort()
+
