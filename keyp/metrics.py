@@ -135,6 +135,9 @@ class Metrics:
         self.sweep_nanoseconds = 0
         self.swept_keys = 0
         self.swept_elements = 0
+        self.last_sweep_keys = 0
+        self.last_sweep_elements = 0
+        self.last_sweep_nanoseconds = 0
         self.commit_groups = 0
         self.committed_batches = 0
         self.commit_nanoseconds = 0
@@ -197,6 +200,9 @@ class Metrics:
         self.swept_elements += elements
         self.expired_keys += keys
         self.sweep_nanoseconds += nanoseconds
+        self.last_sweep_keys = keys
+        self.last_sweep_elements = elements
+        self.last_sweep_nanoseconds = nanoseconds
 
     def sweep_failed(self) -> None:
         """A sweep could not be done; the next one tries again."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import resource
 import sys
+from importlib import metadata
 from typing import Final
 
 PAGE_BYTES: Final = resource.getpagesize()
@@ -49,6 +50,11 @@ class ProcessorTime:
         self.children_user = children.ru_utime
 
 
+def process_id() -> int:
+    """The process's number."""
+    return os.getpid()
+
+
 def operating_system() -> str:
     """Name, release and machine, as INFO shows them."""
     about = os.uname()
@@ -60,14 +66,16 @@ def word_bits() -> int:
     return 64 if sys.maxsize > 1 << 32 else 32
 
 
-def open_files_limit() -> int:
-    """How many files and sockets the process may have open at once."""
-    return resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+def version_of(package: str) -> str:
+    """The version of an installed package, empty where it is not known."""
+    found = _versions.get(package)
+    if found is None:
+        try:
+            found = metadata.version(package)
+        except metadata.PackageNotFoundError:
+            found = ""
+        _versions[package] = found
+    return found
 
 
-def size_of_file(path: str) -> int:
-    """A file's size in bytes, 0 where there is none."""
-    try:
-        return os.stat(path).st_size
-    except OSError:
-        return 0
+_versions: Final[dict[str, str]] = {}  # reading a package's metadata takes milliseconds

@@ -62,15 +62,11 @@ class Table:
         for byte in down:
             matching = row & matches[byte]
             total = row + matching
+            next_row = (total | (row - matching)) & full
             if turns:
-                bits = 0
-                if not self.first_down:
-                    bits = (total ^ row ^ matching) >> 1
-            row = (total | (row - matching)) & full
-            if turns:
-                if self.first_down:
-                    bits = row ^ full
+                bits = next_row ^ full if self.first_down else (total ^ row ^ matching) >> 1
                 self.rows.append(bits.to_bytes(width // 8 + 1, "little"))
+            row = next_row
         self.length = width - row.bit_count()
 
     def turns_to_shorter_first(self, i: int, j: int) -> bool:

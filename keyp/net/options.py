@@ -13,12 +13,11 @@ DEFAULT_HOST = "localhost"
 DEFAULT_PORT = 6377
 
 
-def _number(low: int, high: int) -> object:
+def _number(option: str, low: int, high: int) -> object:
     def convert(text: str) -> int:
-        value = int(text)
-        if not low <= value <= high:
-            raise ValueError(f"must be between {low} and {high}")
-        return value
+        if not (text.isascii() and text.isdigit() and low <= int(text) <= high):
+            raise usage.UsageError(f"{option} is a number between {low} and {high}, not {text!r}")
+        return int(text)
 
     convert.coerceDoc = f"A number between {low} and {high}."  # type: ignore[attr-defined]
     return convert
@@ -31,9 +30,9 @@ class Options(usage.Options):
     longdesc = "A Redis-compatible key-value server that keeps what it has acknowledged."
     optParameters = [  # noqa: RUF012 - the name and the form are Twisted's
         ["host", "h", None, f"Address or name to listen on. [default: {DEFAULT_HOST}]"],
-        ["port", "p", None, f"TCP port. [default: {DEFAULT_PORT}]", _number(0, 65535)],
+        ["port", "p", None, f"TCP port. [default: {DEFAULT_PORT}]", _number("--port", 0, 65535)],
         ["data-dir", "d", "./data", "Directory of the store; made if it is not there."],
-        ["databases", None, 16, "How many databases SELECT can choose from.", _number(1, 1024)],
+        ["databases", None, 16, "How many databases SELECT can choose from.", _number("--databases", 1, 1024)],
         ["fsync", None, ALWAYS, f"When a write is synced to the disk: {ALWAYS}, {EVERYSEC} or {NO}."],
     ]
     compData = usage.Completions(optActions={"fsync": usage.CompleteList([ALWAYS, EVERYSEC, NO])})
@@ -46,6 +45,11 @@ class Options(usage.Options):
         """Listen on a Twisted endpoint such as unix:/run/keyp.sock or tcp6:6377; may be repeated. Without --host and
         --port there is no other."""
         self["endpoint"].append(description)
+
+    def parseArgs(self, *arguments: str) -> None:  # noqa: N802
+        """Called by Twisted with what is no option. Raises `UsageError`: there is nothing of that kind."""
+        if arguments:
+            raise usage.UsageError(f"{arguments[0]!r} is not an option")
 
     def opt_version(self) -> None:
         """Print the version and exit."""

@@ -7,9 +7,27 @@ whether there is more; how often it runs, and in whose transaction, is the engin
 from __future__ import annotations
 
 from keyp.storage import layout
-from keyp.storage.environment import Space
-from keyp.storage.keyspace import WritableKeyspace
-from keyp.storage.transaction import WriteTransaction
+from keyp.storage.environment import Database, Space
+from keyp.storage.keyspace import Keyspace, WritableKeyspace
+from keyp.storage.layout import NO_DEADLINE
+from keyp.storage.transaction import NotYetOpen, ReadTransaction, WriteTransaction
+
+
+def is_due(transaction: ReadTransaction) -> bool:
+    """Whether a sweep would find anything, as far as the snapshot shows: a deadline that has passed, or garbage.
+
+    Costs one look at each database, whatever it holds. False where the snapshot shows a space that was opened just
+    now: the next look will see it.
+    """
+    environment = transaction.environment
+    with transaction.txn.cursor(environment.garbage) as cursor:
+        if cursor.first():
+            return True
+    try:
+        deadlines = [Keyspace(transaction, index).next_deadline_ms() for index in range(environment.databases)]
+    except NotYetOpen:
+        return False
+    return any(NO_DEADLINE < deadline < transaction.now_ms for deadline in deadlines)
 
 
 def sweep(transaction: WriteTransaction, databases: list[WritableKeyspace], budget: int) -> int:
@@ -39,9 +57,10 @@ def collect_garbage(transaction: WriteTransaction, budget: int) -> int:
 
 
 def _clear(transaction: WriteTransaction, entry: bytes, budget: int) -> tuple[int, bool]:
-    space = transaction.environment.spaces.get(layout.read_number(entry, 1))
-    if space is None:
-        return 0, True
+    environment = transaction.environment
+    number = layout.read_number(entry, 1)
+    # A space made in this very transaction is not among the environment's yet; opening it again is harmless.
+    space = environment.spaces.get(number) or environment.open_space(transaction.txn, number)
     if entry.startswith(b"e"):
         return _clear_collection(transaction, space, entry[9:], budget)
     if transaction.is_small(space):
@@ -53,19 +72,18 @@ def _clear(transaction: WriteTransaction, entry: bytes, budget: int) -> tuple[in
     return removed, False
 
 
-def _clear_collection(
-    transaction: WriteTransaction, space: Space, collection: bytes, budget: int
-) -> tuple[int, bool]:
+def _clear_collection(transaction: WriteTransaction, space: Space, collection: bytes, budget: int) -> tuple[int, bool]:
     removed = _delete_first(transaction, space.elements, collection, budget)
     return removed, removed < budget
 
 
-def _delete_first(transaction: WriteTransaction, database: object, prefix: bytes, budget: int) -> int:
+def _delete_first(transaction: WriteTransaction, database: Database, prefix: bytes, budget: int) -> int:
     """Deletes up to `budget` entries that start with `prefix`; how many there were."""
     removed = 0
     with transaction.txn.cursor(database) as cursor:
         found = cursor.set_range(prefix) if prefix else cursor.first()
-        while removed < budget and found and cursor.key().startswith(prefix):
-            found = cursor.delete()
+        # Behind the last entry the cursor's key is empty, which no entry's is.
+        while removed < budget and found and cursor.key() and cursor.key().startswith(prefix):
+            cursor.delete()
             removed += 1
     return removed

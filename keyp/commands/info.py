@@ -1,0 +1,383 @@
+"""INFO: what monitoring tools read of a server, in the reference's form.
+
+One function a section; each gives lines `name:value`. Fields that the reference has and Keyp has no cause for are
+given where tools read them, with the value that is true here (no replica, no eviction, no fork); those that would
+have to be invented are left out. Memory is what the process takes, since the data lives in the store.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from typing import Final
+
+import keyp
+from keyp import process
+from keyp.commands.context import SessionContext
+from keyp.commands.registry import LOADING, STALE, Args, CommandTable
+from keyp.metrics import Rate
+from keyp.resp.values import Reply, Verbatim
+from keyp.storage import layout, measure
+
+INFO = CommandTable(group="server")
+
+Section = Callable[[SessionContext], list[str]]
+DAY: Final = 86_400
+_ANSWERS: Final = ("no", "yes")
+_STATUS: Final = ("err", "ok")
+_UNSAFE: Final = str.maketrans("#:\r\n", "____")
+
+
+@INFO.session(
+    "INFO",
+    arity=-1,
+    flags=LOADING | STALE,
+    categories="dangerous",
+    since="1.0.0",
+    tips=("nondeterministic_output", "request_policy:all_shards", "response_policy:special"),
+    syntax="[section [section ...]]",
+    summary="Tells how the server is and what it has done, as lines of text in sections.",
+)
+def info(context: SessionContext, args: Args) -> Reply:
+    """Replies with the sections named; `default` without one. Names nobody knows are passed over."""
+    wanted = {arg.decode("latin-1").lower() for arg in args[1:]} or {"default"}
+    everything = not wanted.isdisjoint(("all", "everything"))
+    parts: list[str] = []
+    for title, is_default, section in SECTIONS:
+        if everything or title.lower() in wanted or (is_default and "default" in wanted):
+            parts.append("".join([f"{line}\r\n" for line in (f"# {title}", *section(context))]))
+    return Verbatim("\r\n".join(parts).encode("utf-8", "surrogateescape"))
+
+
+def human(size: int) -> str:
+    """A number of bytes as the reference writes it for people: `918.99K`."""
+    if size < 1024:
+        return f"{size}B"
+    value = float(size)
+    for unit in "KMGTP":
+        value /= 1024
+        if value < 1024:
+            return f"{value:.2f}{unit}"
+    return f"{size}B"
+
+
+def _server(context: SessionContext) -> list[str]:
+    server = context.server
+    settings = server.settings
+    now_us = context.data.now_us
+    uptime = max(0, int(now_us / 1_000_000 - server.started_at))
+    lines = [
+        f"redis_version:{keyp.REDIS_VERSION}",
+        "redis_git_sha1:00000000",
+        "redis_git_dirty:0",
+        "redis_build_id:0",
+        "redis_mode:standalone",
+        f"os:{process.operating_system()}",
+        f"arch_bits:{process.word_bits()}",
+        "monotonic_clock:POSIX clock_gettime",
+        f"process_id:{process.process_id()}",
+        "process_supervised:no",
+        f"run_id:{server.run_id}",
+        f"tcp_port:{settings.port}",
+        f"server_time_usec:{now_us}",
+        f"uptime_in_seconds:{uptime}",
+        f"uptime_in_days:{uptime // DAY}",
+        f"hz:{settings.hz}",
+        f"configured_hz:{settings.hz}",
+        f"lru_clock:{now_us // 1_000_000 & 0xFFFFFF}",
+        f"executable:{sys.executable}",
+        "config_file:",
+        "io_threads_active:0",
+    ]
+    if settings.port:
+        lines.append(f"listener0:name=tcp,bind={settings.host},port={settings.port}")
+    if settings.unix_socket:
+        lines.append(f"listener{int(settings.port > 0)}:name=unix,bind={settings.unix_socket}")
+    return lines
+
+
+def _clients(context: SessionContext) -> list[str]:
+    server = context.server
+    clients = server.clients.all()
+    return [
+        f"connected_clients:{len(clients)}",
+        "cluster_connections:0",
+        f"maxclients:{server.settings.maxclients}",
+        f"client_recent_max_input_buffer:{max([client.input_buffered for client in clients], default=0)}",
+        f"client_recent_max_output_buffer:{max([client.output_buffered for client in clients], default=0)}",
+        f"blocked_clients:{server.metrics.blocked_clients}",
+        "tracking_clients:0",
+        "clients_in_timeout_table:0",
+        "total_blocking_keys:0",
+        "total_blocking_keys_on_nokey:0",
+    ]
+
+
+def _memory(context: SessionContext) -> list[str]:
+    metrics, settings = context.server.metrics, context.server.settings
+    memory = process.memory()
+    metrics.note_memory(memory.private)
+    used, peak, total = memory.private, metrics.memory_peak, process.total_memory()
+    limit = int(settings.get("maxmemory"))
+    return [
+        f"used_memory:{used}",
+        f"used_memory_human:{human(used)}",
+        f"used_memory_rss:{memory.resident}",
+        f"used_memory_rss_human:{human(memory.resident)}",
+        f"used_memory_peak:{peak}",
+        f"used_memory_peak_human:{human(peak)}",
+        f"used_memory_peak_perc:{used * 100 / peak:.2f}%",
+        f"total_system_memory:{total}",
+        f"total_system_memory_human:{human(total)}",
+        "used_memory_lua:0",
+        "used_memory_lua_human:0B",
+        "used_memory_scripts:0",
+        "used_memory_scripts_human:0B",
+        "number_of_cached_scripts:0",
+        "number_of_functions:0",
+        "number_of_libraries:0",
+        f"maxmemory:{limit}",
+        f"maxmemory_human:{human(limit)}",
+        f"maxmemory_policy:{settings.get('maxmemory-policy')}",
+        f"mem_fragmentation_ratio:{memory.resident / used:.2f}",
+        f"mem_fragmentation_bytes:{memory.resident - used}",
+        "mem_not_counted_for_evict:0",
+        "mem_replication_backlog:0",
+        "mem_clients_slaves:0",
+        f"mem_clients_normal:{_client_buffers(context)}",
+        "mem_cluster_links:0",
+        "mem_aof_buffer:0",
+        "mem_allocator:python",
+        "active_defrag_running:0",
+        "lazyfree_pending_objects:0",
+        "lazyfreed_objects:0",
+    ]
+
+
+def _client_buffers(context: SessionContext) -> int:
+    return sum([client.input_buffered + client.output_buffered for client in context.server.clients.all()])
+
+
+def _persistence(context: SessionContext) -> list[str]:
+    server = context.server
+    status = _STATUS[server.last_sync_ok]
+    used = measure.StoreSize(server.environment).used
+    return [
+        "loading:0",
+        "async_loading:0",
+        "current_cow_peak:0",
+        "current_cow_size:0",
+        "current_cow_size_age:0",
+        "rdb_changes_since_last_save:0",
+        f"rdb_bgsave_in_progress:{int(server.sync_running)}",
+        f"rdb_last_save_time:{int(server.last_sync_at)}",
+        f"rdb_last_bgsave_status:{status}",
+        "rdb_last_bgsave_time_sec:-1",
+        "rdb_current_bgsave_time_sec:-1",
+        "rdb_last_cow_size:0",
+        "rdb_last_load_keys_expired:0",
+        "rdb_last_load_keys_loaded:0",
+        "aof_enabled:1",
+        "aof_rewrite_in_progress:0",
+        "aof_rewrite_scheduled:0",
+        "aof_last_rewrite_time_sec:-1",
+        "aof_current_rewrite_time_sec:-1",
+        "aof_last_bgrewrite_status:ok",
+        f"aof_last_write_status:{status}",
+        "aof_last_cow_size:0",
+        f"aof_current_size:{used}",
+        f"aof_base_size:{used}",
+        "aof_pending_rewrite:0",
+        "aof_buffer_length:0",
+        "aof_pending_bio_fsync:0",
+        "aof_delayed_fsync:0",
+        "module_fork_in_progress:0",
+        "module_fork_last_cow_size:0",
+    ]
+
+
+def _kilobytes(rate: Rate) -> str:
+    return f"{rate.per_second() / 1024:.2f}"
+
+
+def _stats(context: SessionContext) -> list[str]:
+    metrics = context.server.metrics
+    return [
+        f"total_connections_received:{metrics.connections_received}",
+        f"total_commands_processed:{metrics.commands_processed}",
+        f"instantaneous_ops_per_sec:{int(metrics.commands_rate.per_second())}",
+        f"total_net_input_bytes:{metrics.input_bytes}",
+        f"total_net_output_bytes:{metrics.output_bytes}",
+        "total_net_repl_input_bytes:0",
+        "total_net_repl_output_bytes:0",
+        f"instantaneous_input_kbps:{_kilobytes(metrics.input_rate)}",
+        f"instantaneous_output_kbps:{_kilobytes(metrics.output_rate)}",
+        "instantaneous_input_repl_kbps:0.00",
+        "instantaneous_output_repl_kbps:0.00",
+        f"rejected_connections:{metrics.connections_rejected}",
+        "sync_full:0",
+        "sync_partial_ok:0",
+        "sync_partial_err:0",
+        f"expired_keys:{metrics.expired_keys}",
+        "expired_stale_perc:0.00",
+        "expired_time_cap_reached_count:0",
+        f"expire_cycle_cpu_milliseconds:{metrics.sweep_nanoseconds // 1_000_000}",
+        "evicted_keys:0",
+        "evicted_clients:0",
+        "total_eviction_exceeded_time:0",
+        "current_eviction_exceeded_time:0",
+        f"keyspace_hits:{metrics.keyspace_hits}",
+        f"keyspace_misses:{metrics.keyspace_misses}",
+        "pubsub_channels:0",
+        "pubsub_patterns:0",
+        "pubsubshard_channels:0",
+        "latest_fork_usec:0",
+        "total_forks:0",
+        "migrate_cached_sockets:0",
+        "slave_expires_tracked_keys:0",
+        "active_defrag_hits:0",
+        "active_defrag_misses:0",
+        "active_defrag_key_hits:0",
+        "active_defrag_key_misses:0",
+        "tracking_total_keys:0",
+        "tracking_total_items:0",
+        "tracking_total_prefixes:0",
+        "unexpected_error_replies:0",
+        f"total_error_replies:{metrics.total_error_replies}",
+        "dump_payload_sanitizations:0",
+        "acl_access_denied_auth:0",
+        "acl_access_denied_cmd:0",
+        "acl_access_denied_key:0",
+        "acl_access_denied_channel:0",
+    ]
+
+
+def _replication(context: SessionContext) -> list[str]:
+    return [
+        "role:master",
+        "connected_slaves:0",
+        "master_failover_state:no-failover",
+        f"master_replid:{context.server.run_id}",
+        f"master_replid2:{'0' * 40}",
+        "master_repl_offset:0",
+        "second_repl_offset:-1",
+        "repl_backlog_active:0",
+        "repl_backlog_size:0",
+        "repl_backlog_first_byte_offset:0",
+        "repl_backlog_histlen:0",
+    ]
+
+
+def _cpu(context: SessionContext) -> list[str]:
+    spent = process.ProcessorTime()
+    return [
+        f"used_cpu_sys:{spent.system:.6f}",
+        f"used_cpu_user:{spent.user:.6f}",
+        f"used_cpu_sys_children:{spent.children_system:.6f}",
+        f"used_cpu_user_children:{spent.children_user:.6f}",
+    ]
+
+
+def _modules(context: SessionContext) -> list[str]:
+    return []
+
+
+def _command_stats(context: SessionContext) -> list[str]:
+    lines: list[str] = []
+    for name, stats in list(context.server.metrics.commands.items()):
+        microseconds = stats.nanoseconds // 1000
+        each = microseconds / stats.calls if stats.calls else 0.0
+        lines.append(
+            f"cmdstat_{name}:calls={stats.calls},usec={microseconds},usec_per_call={each:.2f},"
+            f"rejected_calls={stats.rejected},failed_calls={stats.failed}"
+        )
+    return lines
+
+
+def _error_stats(context: SessionContext) -> list[str]:
+    errors = list(context.server.metrics.errors.items())
+    return [f"errorstat_{word.translate(_UNSAFE)}:count={count}" for word, count in errors]
+
+
+def _latency_stats(context: SessionContext) -> list[str]:
+    lines: list[str] = []
+    for name, stats in list(context.server.metrics.commands.items()):
+        if stats.calls:
+            p50, p99, p999 = [stats.latencies.percentile(percent) / 1000 for percent in (50.0, 99.0, 99.9)]
+            lines.append(f"latency_percentiles_usec_{name}:p50={p50:.3f},p99={p99:.3f},p99.9={p999:.3f}")
+    return lines
+
+
+def _cluster(context: SessionContext) -> list[str]:
+    return ["cluster_enabled:0"]
+
+
+def _keyspace(context: SessionContext) -> list[str]:
+    lines: list[str] = []
+    for index in range(context.data.around.databases):
+        keys = context.data.database(index)
+        size = keys.size()
+        if size:
+            lines.append(f"db{index}:keys={size},expires={keys.size_with_deadline()},avg_ttl=0")
+    return lines
+
+
+def _keyp(context: SessionContext) -> list[str]:
+    server = context.server
+    metrics = server.metrics
+    size = measure.StoreSize(server.environment)
+    groups, sweeps = max(metrics.commit_groups, 1), max(metrics.sweeps, 1)
+    return [
+        f"keyp_version:{keyp.__version__}",
+        f"compiled:{_ANSWERS[server.compiled]}",
+        f"python_version:{sys.version.split()[0]}",
+        f"twisted_version:{process.version_of('twisted')}",
+        f"py_lmdb_version:{process.version_of('lmdb')}",
+        f"lmdb_version:{measure.engine_version()}",
+        f"storage_format:{layout.FORMAT}",
+        f"fsync:{server.settings.fsync}",
+        f"store_path:{server.environment.path}",
+        f"store_file_bytes:{size.file}",
+        f"store_file_human:{human(size.file)}",
+        f"store_used_bytes:{size.used}",
+        f"store_map_bytes:{size.map}",
+        f"last_sync_time:{int(server.last_sync_at)}",
+        f"last_sync_status:{_STATUS[server.last_sync_ok]}",
+        f"commit_groups:{metrics.commit_groups}",
+        f"commit_batches:{metrics.committed_batches}",
+        f"commit_batches_per_group:{metrics.committed_batches / groups:.2f}",
+        f"commit_usec_per_group:{metrics.commit_nanoseconds / groups / 1000:.2f}",
+        f"commit_group_sizes:{_sizes(metrics.group_sizes)}",
+        f"sweeping:{_ANSWERS[server.sweeping]}",
+        f"sweeps:{metrics.sweeps}",
+        f"sweep_errors:{metrics.sweep_errors}",
+        f"sweep_usec_each:{metrics.sweep_nanoseconds / sweeps / 1000:.2f}",
+        f"swept_keys:{metrics.swept_keys}",
+        f"swept_elements:{metrics.swept_elements}",
+        f"last_sweep:keys={metrics.last_sweep_keys},elements={metrics.last_sweep_elements},"
+        f"usec={metrics.last_sweep_nanoseconds // 1000}",
+    ]
+
+
+def _sizes(buckets: list[int]) -> str:
+    """How many groups had up to 1, 2, 4, 8 … batches, each group counted once."""
+    return ",".join([f"{1 << power}={count}" for power, count in enumerate(buckets) if count])
+
+
+# Title, whether it is shown by default, and its lines.
+SECTIONS: Final[tuple[tuple[str, bool, Section], ...]] = (
+    ("Server", True, _server),
+    ("Clients", True, _clients),
+    ("Memory", True, _memory),
+    ("Persistence", True, _persistence),
+    ("Stats", True, _stats),
+    ("Replication", True, _replication),
+    ("CPU", True, _cpu),
+    ("Modules", True, _modules),
+    ("Commandstats", False, _command_stats),
+    ("Errorstats", True, _error_stats),
+    ("Latencystats", False, _latency_stats),
+    ("Cluster", True, _cluster),
+    ("Keyp", True, _keyp),
+    ("Keyspace", True, _keyspace),
+)

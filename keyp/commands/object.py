@@ -1,0 +1,118 @@
+"""OBJECT: what the reference would tell of a value's insides.
+
+The names of encodings are the reference's, for the clients and tests that ask for them; Keyp keeps all strings the
+same way. It does not track how often or when a key was used last.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from keyp.commands.arguments import to_int64
+from keyp.commands.context import ReadContext
+from keyp.commands.registry import Args, CommandTable, key_at
+from keyp.errors import CommandError
+from keyp.resp.values import Reply
+from keyp.storage import layout, strings
+from keyp.storage.keyspace import Keyspace
+
+OBJECT = CommandTable(group="generic", categories="keyspace")
+
+EMBEDDED_MAX: Final = 44  # bytes of a string that the reference keeps in the same allocation as its head
+SHARED_INTEGERS: Final = 10_000  # 0 and up: the reference has one object for all uses of each
+SHARED_REFCOUNT: Final = 2_147_483_647
+NO_FREQUENCY: Final = (
+    "ERR An LFU maxmemory policy is not selected, access frequency not tracked. Please note that when switching"
+    " between policies at runtime LRU and LFU data will take some time to adjust."
+)
+
+UNSTABLE: Final = ("nondeterministic_output",)
+
+OBJECT.container(
+    "OBJECT",
+    arity=-2,
+    categories="",
+    since="2.2.3",
+    complexity="Depends on the subcommand.",
+    summary="Introduces the subcommands about the insides of values.",
+)
+
+
+@OBJECT.read(
+    "OBJECT|ENCODING",
+    arity=3,
+    keys=key_at(2, "RO"),
+    since="2.2.3",
+    tips=UNSTABLE,
+    syntax="key",
+    summary="Names the form in which the reference server would keep a key's value.",
+)
+def encoding(context: ReadContext, args: Args) -> Reply:
+    """Replies with `int`, `embstr` or `raw` for strings; null without such a key."""
+    record = context.keys.find(args[2])
+    return None if record is None else _encoding(context.keys, record)
+
+
+@OBJECT.read(
+    "OBJECT|REFCOUNT",
+    arity=3,
+    keys=key_at(2, "RO"),
+    since="2.2.3",
+    tips=UNSTABLE,
+    syntax="key",
+    summary="Tells how many references the reference server would hold to a key's value.",
+)
+def reference_count(context: ReadContext, args: Args) -> Reply:
+    """Replies with 1, or the mark of shared integers; null without such a key."""
+    record = context.keys.find(args[2])
+    if record is None:
+        return None
+    if _encoding(context.keys, record) == b"int" and 0 <= int(strings.value(context.keys, record)) < SHARED_INTEGERS:
+        return SHARED_REFCOUNT
+    return 1
+
+
+@OBJECT.read(
+    "OBJECT|IDLETIME",
+    arity=3,
+    keys=key_at(2, "RO"),
+    since="2.2.3",
+    tips=UNSTABLE,
+    syntax="key",
+    summary="Tells for how many seconds a key was not used; always 0, for uses are not tracked.",
+)
+def idle_time(context: ReadContext, args: Args) -> Reply:
+    """Replies 0, null without such a key."""
+    return 0 if context.keys.exists(args[2]) else None
+
+
+@OBJECT.read(
+    "OBJECT|FREQ",
+    arity=3,
+    keys=key_at(2, "RO"),
+    since="4.0.0",
+    tips=UNSTABLE,
+    syntax="key",
+    summary="Tells how often a key is used; always an error, for uses are not tracked.",
+)
+def frequency(context: ReadContext, args: Args) -> Reply:
+    """Replies null without such a key. Raises the error for servers that do not track it."""
+    if context.keys.exists(args[2]):
+        raise CommandError(NO_FREQUENCY)
+    return None
+
+
+def _encoding(keys: Keyspace, record: bytes) -> bytes:
+    kind = layout.record_kind(record)
+    if kind == layout.STRING:
+        return _string_encoding(keys, record)
+    raise AssertionError(f"values of kind {kind} have no encoding")
+
+
+def _string_encoding(keys: Keyspace, record: bytes) -> bytes:
+    if record[0] & (layout.EDITED | layout.HAS_ELEMENTS):
+        return b"raw"
+    string = strings.value(keys, record)
+    if to_int64(string) is not None:
+        return b"int"
+    return b"embstr" if len(string) <= EMBEDDED_MAX else b"raw"

@@ -1,0 +1,107 @@
+"""The names of keys: all of them at once (KEYS), or so many a call (SCAN).
+
+SCAN walks the stored names in their order and gives out a cursor that stands for the last one it visited. A key that
+is there all the time keeps its place in the order, so that no scan misses it, whatever comes and goes beside it.
+A pattern with a literal beginning is sought only among the names that have it. Neither reads a value.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Final
+
+from keyp.commands.arguments import integer
+from keyp.commands.context import ReadContext
+from keyp.commands.registry import WALKS, Args, CommandTable
+from keyp.errors import SYNTAX, CommandError
+from keyp.glob import Glob
+from keyp.resp.values import Reply
+from keyp.storage.layout import KIND_NAMES
+
+SCAN = CommandTable(group="generic", categories="keyspace")
+
+COUNT_DEFAULT: Final = 10
+COUNT_MAX: Final = 1_000_000  # a larger COUNT is only a hint: the batch has a reactor to give back
+
+CURSOR: Final = re.compile(rb"(?:[+-]?[0-9]+)?")
+INVALID_CURSOR: Final = "ERR invalid cursor"
+CURSOR_END: Final = 1 << 64
+
+
+@SCAN.read(
+    "KEYS",
+    arity=2,
+    flags=WALKS,
+    categories="keyspace dangerous",
+    since="1.0.0",
+    complexity="O(N) with N the number of keys whose names share the pattern's literal beginning",
+    tips=("request_policy:all_shards", "nondeterministic_output_order"),
+    syntax="pattern",
+    summary="Lists the keys whose names match a pattern.",
+)
+def keys(context: ReadContext, args: Args) -> Reply:
+    """Replies with all names that match, in the order of stored names."""
+    glob = Glob(args[1])
+    if glob.is_literal:
+        return [glob.prefix] if context.keys.exists(glob.prefix) else []
+    return [name for name in context.keys.names(glob.prefix) if glob.matches(name)]
+
+
+@SCAN.read(
+    "SCAN",
+    arity=-2,
+    since="2.8.0",
+    complexity="O(COUNT) for a call, O(N) for a whole scan with N the number of keys",
+    tips=("nondeterministic_output", "request_policy:special", "response_policy:special"),
+    syntax="cursor [MATCH pattern] [COUNT count] [TYPE type]",
+    summary="Lists the names of keys, some at each call.",
+)
+def scan(context: ReadContext, args: Args) -> Reply:
+    """Replies with the next cursor, 0 at the end, and the names found on the way."""
+    cursor = scan_cursor(args[1])
+    glob, count, kind = _scan_options(args)
+    keyspace, cursors = context.keys, context.around.cursors
+    # One name more than asked for shows whether the scan is over.
+    visited = keyspace.stored_names(count + 1, cursors.find(cursor), b"" if glob is None else glob.prefix)
+    over = len(visited) <= count
+    visited = visited[:count]
+    names: list[bytes] = []
+    for stored in keyspace.live(visited):
+        name = keyspace.full_name(stored)
+        if glob is not None and not glob.matches(name):
+            continue
+        if not kind or KIND_NAMES[keyspace.kind(name)] == kind:
+            names.append(name)
+    return [b"0" if over else b"%d" % cursors.save(visited[-1]), names]
+
+
+def scan_cursor(data: bytes) -> int:
+    """A cursor as the reference reads it (C's strtoul, without leading spaces). Raises `ERR invalid cursor`."""
+    if CURSOR.fullmatch(data) is None:
+        raise CommandError(INVALID_CURSOR)
+    cursor = int(data or b"0")
+    if abs(cursor) >= CURSOR_END:
+        raise CommandError(INVALID_CURSOR)
+    return cursor % CURSOR_END
+
+
+def _scan_options(args: Args) -> tuple[Glob | None, int, str]:
+    """The pattern, the number of keys to visit, and the name of the only kind wanted, empty where any is."""
+    glob, count, kind = None, COUNT_DEFAULT, ""
+    rest = iter(args[2:])
+    for word in rest:
+        option = word.upper()
+        value = next(rest, None)
+        if value is None:
+            raise CommandError(SYNTAX)
+        if option == b"MATCH":
+            glob = Glob(value)
+        elif option == b"COUNT":
+            count = integer(value)
+            if count < 1:
+                raise CommandError(SYNTAX)
+        elif option == b"TYPE":
+            kind = value.decode("latin-1").lower()
+        else:
+            raise CommandError(SYNTAX)
+    return glob, min(count, COUNT_MAX), kind

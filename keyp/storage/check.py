@@ -1,0 +1,172 @@
+"""Is the store what it says it is? Looks at everything, changes nothing.
+
+What is stored twice must agree, what points somewhere must find something there, and nothing may be left that nobody
+points to:
+
+- databases: no space serves two; a space that serves none is in the garbage or empty;
+- records: a kind, a name that belongs under its stored name, a version and a collection id that have been given out;
+- deadlines: each record's is in the expiry index, each entry of the index has its record;
+- elements: a value that counts elements has some, the pieces of a long string are all there and of the right size,
+  no collection belongs to two keys, and what belongs to none is in the garbage.
+
+Everything is read as a stream; only the ids of collections are remembered, a few dozen bytes for each.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import islice
+from typing import Final
+
+from keyp.storage import layout, strings
+from keyp.storage.environment import Space
+from keyp.storage.layout import HAS_DEADLINE, HAS_ELEMENTS, LONG_NAME, NO_DEADLINE, STREAM, STRING
+from keyp.storage.transaction import NO_SPACE, ReadTransaction
+
+PROBLEMS_LISTED: Final = 1000
+
+
+def check(transaction: ReadTransaction) -> list[str]:
+    """What is wrong with the store, a line each, at most PROBLEMS_LISTED of them; an empty list if nothing is.
+
+    `transaction` is a snapshot taken after the last commit. Takes as long as reading the whole store does.
+    """
+    return list(islice(_Check(transaction).problems(), PROBLEMS_LISTED))
+
+
+class _Check:
+    def __init__(self, transaction: ReadTransaction) -> None:
+        self.environment = transaction.environment
+        self.txn = transaction.txn
+        self.version = self._number(b"version")
+        self.collections = self._number(b"collections")
+        raw = self.txn.get(b"databases", None, self.environment.meta) or b""
+        self.numbers = [number for number in layout.unpack_numbers(raw) if number != NO_SPACE]
+
+    def _number(self, name: bytes) -> int:
+        raw = self.txn.get(name, None, self.environment.meta)
+        return 0 if raw is None else layout.read_number(raw)
+
+    def problems(self) -> Iterator[str]:
+        spaces = self.environment.spaces
+        for number in sorted(set(self.numbers)):
+            if self.numbers.count(number) > 1:
+                yield f"space {number} serves {self.numbers.count(number)} databases"
+            if number not in spaces:
+                yield f"space {number} serves a database and does not exist"
+        for number in sorted(spaces):
+            if number in self.numbers:
+                yield from self._used_space(spaces[number])
+            elif not self._in_garbage(layout.space_garbage(number)):
+                yield from self._unused_space(spaces[number])
+        yield from self._garbage()
+
+    def _in_garbage(self, entry: bytes) -> bool:
+        return self.txn.get(entry, None, self.environment.garbage) is not None
+
+    def _garbage(self) -> Iterator[str]:
+        with self.txn.cursor(self.environment.garbage) as cursor:
+            for entry in cursor.iternext(keys=True, values=False):
+                if len(entry) not in (9, 17) or entry[:1] != (b"s" if len(entry) == 9 else b"e"):
+                    yield f"the garbage holds {_shown(entry)}, which names nothing"
+                elif len(entry) == 9 and layout.read_number(entry, 1) in self.numbers:
+                    yield f"space {layout.read_number(entry, 1)} serves a database and is in the garbage"
+
+    def _unused_space(self, space: Space) -> Iterator[str]:
+        for name, database in (("keys", space.keys), ("elements", space.elements), ("expiry", space.expiry)):
+            entries = self.txn.stat(database)["entries"]
+            if entries:
+                yield f"{name}:{space.number} serves no database, is not in the garbage and holds {entries} entries"
+
+    def _used_space(self, space: Space) -> Iterator[str]:
+        owned: set[int] = set()
+        with self.txn.cursor(space.keys) as cursor:
+            for stored, record in cursor:
+                where = f"keys:{space.number} {_shown(stored)}"
+                try:
+                    for problem in self._record(space, stored, record, owned):
+                        yield f"{where}: {problem}"
+                except (IndexError, ValueError):
+                    yield f"{where}: the record cannot be read"
+        yield from self._expiry(space)
+        yield from self._elements(space, owned)
+
+    def _record(self, space: Space, stored: bytes, record: bytes, owned: set[int]) -> Iterator[str]:
+        if layout.body_offset(record) > len(record):
+            yield "the record is cut off"
+            return
+        kind = layout.record_kind(record)
+        if not STRING <= kind <= STREAM:
+            yield f"there is no kind {kind}"
+        if layout.stored_name(layout.record_name(stored, record)) != stored:
+            yield "the name belongs elsewhere"
+        if bool(record[0] & LONG_NAME) != (len(stored) == layout.STORED_NAME_MAX):
+            yield "the name is not where it should be"
+        if layout.record_version(record) > self.version:
+            yield f"its version {layout.record_version(record)} has not been given out"
+        if record[0] & HAS_DEADLINE:
+            deadline_ms = layout.record_deadline_ms(record)
+            if self.txn.get(layout.expiry_entry(deadline_ms, stored), None, space.expiry) is None:
+                yield f"its deadline {deadline_ms} is not in the expiry index"
+        if record[0] & HAS_ELEMENTS:
+            yield from self._collection(space, record, owned)
+
+    def _collection(self, space: Space, record: bytes, owned: set[int]) -> Iterator[str]:
+        if layout.body_offset(record) + 16 > len(record):
+            yield "the record is cut off"
+            return
+        collection, count = layout.record_elements(record)
+        if collection in owned:
+            yield f"collection {collection} belongs to another key too"
+        owned.add(collection)
+        if collection > self.collections:
+            yield f"collection {collection} has not been given out"
+        if self._in_garbage(layout.elements_garbage(space.number, collection)):
+            yield f"collection {collection} is in the garbage"
+        if layout.record_kind(record) == STRING:
+            yield from self._pieces(space, collection, count)
+            return
+        with self.txn.cursor(space.elements) as cursor:
+            prefix = layout.number(collection)
+            if count and not (cursor.set_range(prefix) and cursor.key().startswith(prefix)):
+                yield f"collection {collection} has none of its {count} elements"
+
+    def _pieces(self, space: Space, collection: int, length: int) -> Iterator[str]:
+        """The pieces of a string of `length` bytes: full ones and a last one, numbered from zero."""
+        prefix = layout.number(collection)
+        expected = 0
+        with self.txn.cursor(space.elements) as cursor:
+            found = cursor.set_range(prefix)
+            while found and cursor.key().startswith(prefix):
+                size = min(strings.PIECE_BYTES, length - expected * strings.PIECE_BYTES)
+                if cursor.key()[8:] != expected.to_bytes(4, "big") or len(cursor.value()) != size:
+                    yield f"piece {expected} of string {collection} is missing or of the wrong size"
+                    return
+                expected += 1
+                found = cursor.next()
+        if expected * strings.PIECE_BYTES < length:
+            yield f"piece {expected} of string {collection} is missing or of the wrong size"
+
+    def _expiry(self, space: Space) -> Iterator[str]:
+        with self.txn.cursor(space.expiry) as cursor:
+            for entry in cursor.iternext(keys=True, values=False):
+                deadline_ms, stored = layout.read_number(entry), entry[8:]
+                record = self.txn.get(stored, None, space.keys) if stored else None
+                if deadline_ms == NO_DEADLINE or record is None or layout.record_deadline_ms(record) != deadline_ms:
+                    yield f"expiry:{space.number} {_shown(stored)}: no record has the deadline {deadline_ms}"
+
+    def _elements(self, space: Space, owned: set[int]) -> Iterator[str]:
+        """Collections that belong to no key. One look for each collection, however many elements it has."""
+        with self.txn.cursor(space.elements) as cursor:
+            found = cursor.first()
+            while found:
+                collection = layout.read_number(cursor.key())
+                if collection not in owned and not self._in_garbage(
+                    layout.elements_garbage(space.number, collection)
+                ):
+                    yield f"elements:{space.number}: collection {collection} belongs to no key"
+                found = cursor.set_range(layout.number(collection + 1))
+
+
+def _shown(name: bytes) -> str:
+    return repr(name if len(name) <= 64 else name[:64] + b"...")[1:]

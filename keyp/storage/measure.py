@@ -1,0 +1,73 @@
+"""How big things are: one key with all it holds, the store with all its files."""
+
+from __future__ import annotations
+
+import os
+from typing import Final
+
+import lmdb
+
+from keyp.storage import layout
+from keyp.storage.environment import Environment
+from keyp.storage.keyspace import Keyspace
+from keyp.storage.layout import HAS_ELEMENTS, STRING
+
+# More elements than this are never looked at, whatever the caller asks for: the reactor's thread may be waiting.
+SAMPLES_MAX: Final = 1000
+
+
+def key_bytes(keys: Keyspace, key: bytes, samples: int) -> int | None:
+    """About how many bytes a key takes in the store, its name and its deadline included; None without such a key.
+
+    Of a collection `samples` elements are looked at and stand for the others.
+    """
+    record = keys.find(key)
+    if record is None:
+        return None
+    name = len(layout.stored_name(key))
+    total = name + len(record)
+    if layout.record_deadline_ms(record) != layout.NO_DEADLINE:
+        total += 8 + name
+    if not record[0] & HAS_ELEMENTS:
+        return total
+    collection, count = layout.record_elements(record)
+    if layout.record_kind(record) == STRING:
+        return total + count
+    return total + _elements_bytes(keys, layout.number(collection), count, min(samples, SAMPLES_MAX))
+
+
+def _elements_bytes(keys: Keyspace, prefix: bytes, count: int, samples: int) -> int:
+    assert keys.space is not None
+    seen = size = 0
+    with keys.txn.cursor(keys.space.elements) as cursor:
+        found = cursor.set_range(prefix)
+        while found and seen < samples:
+            name, value = cursor.item()
+            if not name.startswith(prefix):
+                break
+            seen += 1
+            size += len(name) + len(value)
+            found = cursor.next()
+    return size * max(count, seen) // seen if seen else 0
+
+
+class StoreSize:
+    """The store's data file and map in bytes. `used` is how much of the file pages have ever taken."""
+
+    def __init__(self, environment: Environment) -> None:
+        info = environment.lmdb.info()
+        self.map = int(info["map_size"])
+        self.used = (int(info["last_pgno"]) + 1) * int(environment.lmdb.stat()["psize"])
+        self.file = _file_bytes(os.path.join(environment.path, "data.mdb"))
+
+
+def _file_bytes(path: str) -> int:
+    try:
+        return os.stat(path).st_size
+    except OSError:
+        return 0
+
+
+def engine_version() -> str:
+    """The version of the LMDB library."""
+    return ".".join(map(str, lmdb.version()))

@@ -1,0 +1,87 @@
+"""A key drawn by lot, without counting the keys before it.
+
+A small database is drawn from evenly: all its names are looked at. A large one is taken for a tree in which each
+level is the next byte of the name: from the root, one of the branches that exist is drawn, until a single name is
+left. Bytes that all names below a branch share cost nothing, for the first and the last of them tell how many there
+are. So every key can be drawn, at a cost that grows with the branches on the way and not with the number of keys; a
+name in a thin branch is drawn more often than one in a dense branch.
+
+Keys past their deadline are drawn like the others and then put back; when nothing else comes up, the next live key
+in order is taken.
+"""
+
+from __future__ import annotations
+
+from random import Random
+from typing import Any, Final
+
+from keyp.storage.keyspace import NAMES_AT_ONCE, Keyspace
+
+SMALL: Final = 1024  # so many keys are looked at one by one
+TRIES: Final = 64
+
+
+def random_name(keys: Keyspace, random: Random) -> bytes | None:
+    """The name of some live key; None where there is none."""
+    if keys.size() <= SMALL:
+        live = keys.live(keys.stored_names(SMALL))
+        return keys.full_name(random.choice(live)) if live else None
+    assert keys.space is not None
+    with keys.txn.cursor(keys.space.keys) as cursor:
+        for _ in range(TRIES):
+            stored = draw(cursor, random)
+            if keys.live([stored]):
+                return keys.full_name(stored)
+    return _next_live(keys, stored) or _next_live(keys, b"")
+
+
+def draw(cursor: Any, random: Random) -> bytes:
+    """One of the keys that an LMDB cursor over at least one key can reach."""
+    cursor.last()
+    last: bytes = cursor.key()
+    cursor.first()
+    first: bytes = cursor.key()
+    while first != last:
+        starts = _branches(cursor, first, last)
+        chosen = random.randrange(len(starts))
+        if chosen + 1 < len(starts):
+            cursor.set_key(starts[chosen + 1])
+            cursor.prev()
+            last = cursor.key()
+        first = starts[chosen]
+    return first
+
+
+def _branches(cursor: Any, first: bytes, last: bytes) -> list[bytes]:
+    """The first key of each branch among the keys from `first` to `last`, where they begin to differ.
+
+    A key that ends there is a branch by itself.
+    """
+    depth = _common_length(first, last)
+    stem = first[:depth]
+    starts = [first]
+    following = first[depth] + 1 if len(first) > depth else 0
+    while following <= last[depth]:
+        cursor.set_range(stem + following.to_bytes(1, "big"))
+        start: bytes = cursor.key()
+        starts.append(start)
+        following = start[depth] + 1
+    return starts
+
+
+def _common_length(one: bytes, other: bytes) -> int:
+    length = min(len(one), len(other))
+    for place in range(length):
+        if one[place] != other[place]:
+            return place
+    return length
+
+
+def _next_live(keys: Keyspace, after: bytes) -> bytes | None:
+    """The first live key behind a stored name, None where there is none."""
+    while stored_names := keys.stored_names(NAMES_AT_ONCE, after):
+        live = keys.live(stored_names)
+        if live:
+            return keys.full_name(live[0])
+        after = stored_names[-1]
+    return None

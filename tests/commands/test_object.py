@@ -1,0 +1,102 @@
+"""OBJECT ENCODING, REFCOUNT, IDLETIME, FREQ."""
+
+import pytest
+
+from keyp.commands.object import NO_FREQUENCY
+from keyp.resp.values import ReplyError
+
+ENCODINGS = [
+    ("0", b"int"),
+    ("-1", b"int"),
+    ("9223372036854775807", b"int"),
+    ("-9223372036854775808", b"int"),
+    ("9223372036854775808", b"embstr"),
+    ("-0", b"embstr"),
+    ("+1", b"embstr"),
+    ("007", b"embstr"),
+    ("1.5", b"embstr"),
+    ("", b"embstr"),
+    ("x" * 44, b"embstr"),
+    ("x" * 45, b"raw"),
+    ("x" * 70_000, b"raw"),
+]
+
+
+@pytest.mark.parametrize(("value", "encoding"), ENCODINGS)
+def test_encoding_of_a_value(keyp, value, encoding):
+    keyp.run("SET", "a", value)
+    assert keyp.run("OBJECT", "ENCODING", "a") == encoding
+
+
+EDITS = [
+    ("SET a 5|APPEND a 6", b"raw"),
+    ("SET a 5|SETRANGE a 0 6", b"raw"),
+    ("SETRANGE a 0 6", b"raw"),
+    ("APPEND a 6", b"int"),
+    ("APPEND a word", b"embstr"),
+    ("SET a 5|APPEND a 6|INCR a", b"int"),
+    ("SET a 5|APPEND a 6|SET a 5", b"int"),
+    ("SET a 5|APPEND a 6|GETSET a word", b"embstr"),
+    ("SET a 5|APPEND a 6|RENAME a b|RENAME b a", b"raw"),
+    ("SET a 5|APPEND a 6|EXPIRE a 100|PERSIST a", b"raw"),
+]
+
+
+@pytest.mark.parametrize(("lines", "encoding"), EDITS)
+def test_encoding_after_edits(keyp, lines, encoding):
+    for line in lines.split("|"):
+        keyp.run(*line.split())
+    assert keyp.run("OBJECT", "ENCODING", "a") == encoding
+
+
+REFERENCES = [
+    ("0", 2147483647),
+    ("9999", 2147483647),
+    ("10000", 1),
+    ("-1", 1),
+    ("007", 1),
+    ("word", 1),
+]
+
+
+@pytest.mark.parametrize(("value", "count"), REFERENCES)
+def test_reference_count(keyp, value, count):
+    keyp.run("SET", "a", value)
+    assert keyp.run("OBJECT", "REFCOUNT", "a") == count
+
+
+def test_an_edited_number_is_nobody_elses(keyp):
+    keyp.run("SET", "a", "5")
+    keyp.run("APPEND", "a", "6")
+    assert keyp.run("OBJECT", "REFCOUNT", "a") == 1
+
+
+def test_uses_are_not_tracked(keyp):
+    keyp.run("SET", "a", "5")
+    assert keyp.run("OBJECT", "IDLETIME", "a") == 0
+    reply = keyp.run("OBJECT", "FREQ", "a")
+    assert isinstance(reply, ReplyError)
+    assert reply.text == NO_FREQUENCY
+
+
+@pytest.mark.parametrize("subcommand", ["ENCODING", "REFCOUNT", "IDLETIME", "FREQ"])
+def test_a_key_that_is_not_there_is_null(keyp, subcommand):
+    assert keyp.run("OBJECT", subcommand, "a") is None
+    keyp.run("SET", "a", "1", "PX", "1000")
+    keyp.now_us += 2_000_000
+    assert keyp.run("object", subcommand.lower(), "a") is None
+
+
+ERRORS = [
+    ("OBJECT", "ERR wrong number of arguments for 'object' command"),
+    ("OBJECT ENCODING", "ERR wrong number of arguments for 'object|encoding' command"),
+    ("OBJECT FREQ a b", "ERR wrong number of arguments for 'object|freq' command"),
+    ("OBJECT what a", "ERR unknown subcommand 'what'. Try OBJECT HELP."),
+]
+
+
+@pytest.mark.parametrize(("line", "text"), ERRORS)
+def test_errors(keyp, line, text):
+    reply = keyp.run(*line.split())
+    assert isinstance(reply, ReplyError)
+    assert reply.text == text

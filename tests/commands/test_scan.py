@@ -1,0 +1,178 @@
+"""KEYS and SCAN: what is there from start to end is found, and no more is looked at than was asked for."""
+
+from random import Random
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from keyp.resp.values import ReplyError
+from keyp.storage.keyspace import Keyspace
+
+LONG = b"k" * 600
+NAMES = [b"", b"a", b"b", b"aa", b"foo:1", b"foo:2", b"foo[1]", b"k", b"k" * 479, b"k" * 480, LONG, b"\xff\x00", b"\0"]
+
+
+def fill(keyp, names=NAMES):
+    for name in names:
+        keyp.run("SET", name, "1")
+
+
+def scan_all(keyp, *options):
+    """The names that a whole scan gives, and its number of calls."""
+    names, calls, cursor = [], 0, b"0"
+    while True:
+        cursor, found = keyp.run("SCAN", cursor, *options)
+        names += found
+        calls += 1
+        if cursor == b"0":
+            return names, calls
+
+
+PATTERNS = [
+    (b"*", NAMES),
+    (b"", [b""]),
+    (b"a", [b"a"]),
+    (b"nobody", []),
+    (b"a*", [b"a", b"aa"]),
+    (b"?", [b"a", b"b", b"k", b"\0"]),
+    (b"foo:?", [b"foo:1", b"foo:2"]),
+    (b"foo\\[1]", [b"foo[1]"]),
+    (b"foo\\[*", [b"foo[1]"]),
+    (b"[a-b]", [b"a", b"b"]),
+    (b"k*", [b"k", b"k" * 479, b"k" * 480, LONG]),
+    (b"k" * 470 + b"*", [b"k" * 479, b"k" * 480, LONG]),
+    (b"k" * 500 + b"*", [LONG]),
+    (LONG, [LONG]),
+    (b"\xff*", [b"\xff\x00"]),
+    (b"\0*", [b"\0"]),
+]
+
+
+@pytest.mark.parametrize(("pattern", "names"), PATTERNS, ids=range(len(PATTERNS)))
+@pytest.mark.parametrize("count", ["1", "2", "10", "1000000"])
+def test_patterns(keyp, pattern, names, count):
+    fill(keyp)
+    assert sorted(keyp.run("KEYS", pattern)) == sorted(names)
+    assert sorted(scan_all(keyp, "MATCH", pattern, "COUNT", count)[0]) == sorted(names)
+
+
+CURSORS = ["0", "", "00", "-1", "+1", "01", "18446744073709551615", "-18446744073709551615"]
+NO_CURSORS = ["x", " 1", "1 ", "1a", "0x1", "18446744073709551616", "-18446744073709551616", "-", "1.0", "\u0661"]
+
+
+@pytest.mark.parametrize("cursor", CURSORS)
+def test_cursors_nobody_gave_out_start_the_scan(keyp, cursor):
+    fill(keyp, [b"a"])
+    assert keyp.run("SCAN", cursor) == [b"0", [b"a"]]
+
+
+@pytest.mark.parametrize("cursor", NO_CURSORS)
+def test_texts_that_are_no_cursors(keyp, cursor):
+    assert keyp.run("SCAN", cursor, "COUNT", "0").text == "ERR invalid cursor"
+
+
+ERRORS = [
+    ("SCAN 0 COUNT", "ERR syntax error"),
+    ("SCAN 0 COUNT 0", "ERR syntax error"),
+    ("SCAN 0 COUNT -1", "ERR syntax error"),
+    ("SCAN 0 COUNT x", "ERR value is not an integer or out of range"),
+    ("SCAN 0 COUNT 99999999999999999999", "ERR value is not an integer or out of range"),
+    ("SCAN 0 MATCH", "ERR syntax error"),
+    ("SCAN 0 WHAT 1", "ERR syntax error"),
+    ("SCAN", "ERR wrong number of arguments for 'scan' command"),
+    ("KEYS", "ERR wrong number of arguments for 'keys' command"),
+    ("KEYS a b", "ERR wrong number of arguments for 'keys' command"),
+]
+
+
+@pytest.mark.parametrize(("line", "text"), ERRORS)
+def test_errors(keyp, line, text):
+    reply = keyp.run(*line.split())
+    assert isinstance(reply, ReplyError)
+    assert reply.text == text
+
+
+def test_the_type_of_the_value(keyp):
+    fill(keyp, [b"a", b"b"])
+    assert keyp.run("SCAN", "0", "TYPE", "STRING") == [b"0", [b"a", b"b"]]
+    for kind in ("list", "none", "nonsense", "\xff"):
+        assert keyp.run("SCAN", "0", "TYPE", kind) == [b"0", []]
+
+
+def test_the_last_option_of_its_kind_counts(keyp):
+    fill(keyp, [b"a", b"b"])
+    assert keyp.run("SCAN", "0", "match", "a", "COUNT", "1", "MATCH", "b", "count", "5") == [b"0", [b"b"]]
+
+
+def test_an_empty_database(keyp):
+    assert keyp.run("SCAN", "0") == [b"0", []]
+    assert keyp.run("KEYS", "*") == []
+
+
+def test_count_is_the_number_of_keys_visited(keyp):
+    names = [b"%04d" % index for index in range(100)]
+    fill(keyp, names)
+    assert scan_all(keyp) == (names, 10)
+    assert scan_all(keyp, "COUNT", "7") == (names, 15)
+    assert scan_all(keyp, "COUNT", "100") == (names, 1)
+    assert scan_all(keyp, "COUNT", "10", "MATCH", "nobody?") == ([], 1)
+    assert scan_all(keyp, "COUNT", "10", "MATCH", "?" * 9) == ([], 10)
+    assert scan_all(keyp, "COUNT", "10", "TYPE", "list") == ([], 10)
+
+
+def test_a_prefix_spares_the_keys_beside_it(keyp):
+    fill(keyp, [b"a%03d" % index for index in range(100)] + [b"b%03d" % index for index in range(20)])
+    names, calls = scan_all(keyp, "MATCH", "b*", "COUNT", "10")
+    assert (len(names), calls) == (20, 2)
+
+
+def test_the_dead_are_visited_and_not_returned(keyp):
+    for index in range(30):
+        keyp.run("SET", f"{index:02}", "1", *(["PX", "1000"] if index % 3 else []))
+    keyp.now_us += 2_000_000
+    alive = [b"%02d" % index for index in range(0, 30, 3)]
+    assert keyp.run("KEYS", "*") == alive
+    assert scan_all(keyp, "COUNT", "10") == (alive, 3)
+    assert scan_all(keyp, "COUNT", "1") == (alive, 30)
+    assert keyp.run("KEYS", "01") == []
+
+
+def test_records_are_not_read_for_names(keyp, monkeypatch):
+    fill(keyp)
+    monkeypatch.setattr(Keyspace, "find", None)
+    assert len(keyp.run("KEYS", "*")) == len(NAMES)
+    assert len(scan_all(keyp)[0]) == len(NAMES)
+
+
+def test_more_names_than_are_taken_at_once(keyp):
+    names = [b"%05d" % index for index in range(2500)]
+    fill(keyp, names)
+    assert keyp.run("KEYS", "*") == names
+
+
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(seed=st.integers(0, 2**32), count=st.integers(1, 20), pattern=st.sampled_from([b"*", b"k*", b"k" * 450 + b"*"]))
+def test_what_is_there_all_the_time_is_found(keyp, seed, count, pattern):
+    keyp.run("FLUSHALL")
+    random = Random(seed)
+
+    def name():
+        return b"k" * random.choice([0, 1, 450, 479, 480, 500]) + random.randbytes(random.randrange(3))
+
+    staying = {name() for _ in range(30)}
+    passing = {name() for _ in range(30)} - staying
+    fill(keyp, staying)
+    found, cursor = [], b"0"
+    while True:
+        for other in passing:
+            keyp.run(*random.choice([["SET", other, "1"], ["DEL", other], ["SET", other, "1", "PX", "1"]]))
+        keyp.now_us += 1000
+        cursor, some = keyp.run("SCAN", cursor, "COUNT", str(count), "MATCH", pattern)
+        found += some
+        if cursor == b"0":
+            break
+    wanted = {one for one in staying if one.startswith(pattern[:-1])}
+    # The empty name matches a lone star only.
+    assert wanted <= set(found)
+    assert set(found) <= staying | passing

@@ -1,0 +1,186 @@
+"""Commit groups: undone as a whole, run again one by one, only the guilty one refused."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import lmdb
+import pytest
+
+from keyp.commands.registry import CommandTable, Registry
+from keyp.storage import strings as values
+from keyp.storage.transaction import WriteTransaction
+from tests.fakes import Lab
+
+FAULTY = CommandTable(group="string")
+
+
+@FAULTY.write("HALFWAY", arity=2, since="0", summary="Writes, then meets a defect.")
+def halfway(context: Any, args: list[bytes]) -> str:
+    values.put(context.keys, args[1], b"half")
+    raise ZeroDivisionError("a defect")
+
+
+@FAULTY.read("STUMBLE", arity=1, since="0", summary="Meets a defect while reading.")
+def stumble(context: Any, args: list[bytes]) -> str:
+    raise ZeroDivisionError("a defect")
+
+
+INTERNAL = b"-ERR internal error, nothing of this command was applied; see the server's log\r\n"
+
+
+@pytest.fixture
+def faulty_lab(lab: Lab) -> Lab:
+    lab.server.state.registry = Registry([*_tables(), FAULTY])
+    return lab
+
+
+def _tables() -> list[CommandTable]:
+    from keyp.commands.all import TABLES
+
+    return list(TABLES)
+
+
+def test_one_defect_among_fifty_batches(faulty_lab: Lab) -> None:
+    lab = faulty_lab
+    clients = [lab.connect() for _ in range(50)]
+    for index, client in enumerate(clients):
+        command = b"HALFWAY bad" if index == 20 else b"INCR n"
+        client.protocol.dataReceived(command + b"\r\nINCR all\r\n")
+    lab.settle()
+    assert clients[20].transport.sent == INTERNAL * 2
+    done = [client.transport.sent for index, client in enumerate(clients) if index != 20]
+    assert done == [b":%d\r\n:%d\r\n" % (n, n) for n in range(1, 50)]
+    assert lab.connect().call("MGET n all bad") == b"*3\r\n$2\r\n49\r\n$2\r\n49\r\n$-1\r\n"
+
+
+def test_what_a_refused_batch_did_to_its_client_is_undone_too(faulty_lab: Lab) -> None:
+    client = faulty_lab.connect()
+    assert client.call("SELECT 3", "CLIENT SETNAME x", "HALFWAY k", "SELECT 4") == INTERNAL * 4
+    assert client.call("CLIENT GETNAME", "SET k 0") == b"$-1\r\n+OK\r\n"
+    assert faulty_lab.connect().call("GET k") == b"$1\r\n0\r\n"
+
+
+def test_a_batch_that_runs_twice_changes_its_client_once(faulty_lab: Lab) -> None:
+    lab = faulty_lab
+    good, bad = lab.connect(), lab.connect()
+    good.protocol.dataReceived(b"SET a 0\r\nSELECT 1\r\nSET a 1\r\nMULTI\r\nINCR a\r\nINCR a\r\n")
+    bad.protocol.dataReceived(b"HALFWAY k\r\n")
+    lab.settle()
+    assert good.transport.sent == b"+OK\r\n" * 4 + b"+QUEUED\r\n" * 2
+    assert bad.transport.sent == INTERNAL
+    assert good.call("EXEC") == b"*2\r\n:2\r\n:3\r\n"
+    assert lab.connect().call("GET a") == b"$1\r\n0\r\n"
+
+
+def test_a_defect_in_a_read_is_an_error_reply(faulty_lab: Lab) -> None:
+    client = faulty_lab.connect()
+    assert client.call("STUMBLE") == INTERNAL
+    assert client.call("PING") == b"+PONG\r\n"
+
+
+@pytest.mark.parametrize(
+    ("error", "reply"),
+    [
+        (lmdb.MapFullError("no room"), b"-OOM command not allowed when used memory > 'maxmemory'.\r\n"),
+        (lmdb.DiskError("No space left on device"), b"-MISCONF Errors writing to the store, nothing was applied: "),
+    ],
+)
+def test_a_commit_that_fails_is_refused_and_leaves_nothing(
+    lab: Lab, monkeypatch: pytest.MonkeyPatch, error: Exception, reply: bytes
+) -> None:
+    clients = [lab.connect() for _ in range(3)]
+    with monkeypatch.context() as patch:
+
+        def fail(transaction: WriteTransaction) -> None:
+            raise error
+
+        patch.setattr(WriteTransaction, "commit", fail)
+        for client in clients:
+            client.protocol.dataReceived(b"SET a 1\r\n")
+        lab.settle()
+        assert all(client.transport.sent.startswith(reply) for client in clients)
+    assert clients[0].call("GET a") == b"$-1\r\n"
+    assert clients[0].call("SET a 2", "GET a") == b"+OK\r\n$1\r\n2\r\n"
+
+
+def test_versions_grow_with_every_write_and_survive_a_restart(lab: Lab) -> None:
+    client = lab.connect()
+    client.call("SET a 1", "SET b 1")
+    client.call("SET c 1")
+    transaction = WriteTransaction(lab.environment, 0)
+    assert transaction.version == 3
+    transaction.abort()
+
+
+def test_keys_found_expired_are_counted_once(lab: Lab) -> None:
+    client = lab.connect()
+    client.call("SET a 1 PX 10", "SET b 1 PX 10", "SET c 1")
+    lab.advance_ms(11)
+    assert client.call("SET a 2", "GET b", "DEL c") == b"+OK\r\n$-1\r\n:1\r\n"
+    assert lab.server.state.metrics.expired_keys == 2
+
+
+def test_the_sweeper_removes_what_is_due_and_rests(lab: Lab) -> None:
+    client = lab.connect()
+    for index in range(1200):
+        client.call(f"SET k{index} v PX 10")
+    client.call("SET stays v", "SET later v PX 10000")
+    lab.advance_ms(11)
+    before = lab.writer_thread.done
+    lab.server.engine.sweep_if_due()
+    lab.settle()
+    assert client.call("DBSIZE") == b":2\r\n"
+    assert lab.writer_thread.done - before == 3  # 500, 500 and 200: bounded steps
+    lab.server.engine.sweep_if_due()
+    lab.settle()
+    assert lab.writer_thread.done - before == 3
+    assert lab.server.state.metrics.expired_keys == 1200
+
+
+def test_batches_go_between_the_steps_of_the_sweeper(lab: Lab) -> None:
+    client = lab.connect()
+    for index in range(1200):
+        client.call(f"SET k{index} v PX 10")
+    lab.advance_ms(11)
+    lab.writer_thread.held = True
+    lab.server.engine.sweep_if_due()
+    lab.settle()
+    client.send(b"SET a 1\r\n")
+    lab.writer_thread.work()  # the first step
+    lab.settle()
+    before = len(client.transport.sent)
+    lab.writer_thread.work()  # the batch goes before the second
+    assert client.transport.sent[before:] == b"+OK\r\n"
+
+
+def test_no_transaction_is_opened_for_writing_while_nothing_is_due(lab: Lab) -> None:
+    client = lab.connect()
+    client.call("SET a 1 PX 1000")
+    before = lab.writer_thread.done
+    for _ in range(5):
+        lab.advance_ms(100)
+        lab.server.engine.sweep_if_due()
+        lab.settle()
+    assert lab.writer_thread.done == before
+
+
+def test_an_expired_key_is_not_seen_while_the_sweeper_is_off(lab: Lab) -> None:
+    client = lab.connect()
+    assert client.call("DEBUG SET-ACTIVE-EXPIRE 0", "SET a 1 PX 10") == b"+OK\r\n+OK\r\n"
+    lab.advance_ms(11)
+    lab.server.engine.sweep_if_due()
+    lab.settle()
+    assert client.call("DBSIZE") == b":1\r\n"
+    for command, reply in [
+        ("GET a", b"$-1\r\n"),
+        ("EXISTS a", b":0\r\n"),
+        ("TTL a", b":-2\r\n"),
+        ("KEYS *", b"*0\r\n"),
+        ("SCAN 0", b"*2\r\n$1\r\n0\r\n*0\r\n"),
+        ("RANDOMKEY", b"$-1\r\n"),
+        ("RENAME a b", b"-ERR no such key\r\n"),
+        ("SET a 2 XX", b"$-1\r\n"),
+        ("DBSIZE", b":0\r\n"),
+    ]:
+        assert (command, client.call(command)) == (command, reply)

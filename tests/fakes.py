@@ -1,0 +1,200 @@
+"""A whole server without sockets, threads or real time: what unit tests above the storage floor run on.
+
+`Lab` opens a real store and puts the real engine, writer and protocol on it; only the reactor is Twisted's test clock,
+the transports are strings, and the threads do their work at once or when told to.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from random import Random
+from typing import Any
+
+from twisted.internet.address import IPv4Address
+from twisted.internet.defer import Deferred, maybeDeferred
+from twisted.internet.task import Clock as TestReactor
+from twisted.internet.testing import StringTransport
+
+from keyp.config import Settings
+from keyp.net.protocol import RedisProtocol
+from keyp.net.server import RedisFactory, Server
+from keyp.storage.check import check
+from keyp.storage.environment import Environment
+from keyp.storage.transaction import ReadTransaction
+
+START_US = 1_700_000_000_000_000
+
+
+class FakeClock:
+    """A clock that stands still until it is moved."""
+
+    def __init__(self) -> None:
+        self.us = START_US
+        self.ns = 0
+
+    def now_us(self) -> int:
+        return self.us
+
+    def nanoseconds(self) -> int:
+        self.ns += 1000
+        return self.ns
+
+    def advance_ms(self, ms: int) -> None:
+        self.us += ms * 1000
+
+
+class FakeThreads:
+    """A thread line whose work is done at once, or by `work` where `held` is set."""
+
+    def __init__(self) -> None:
+        self.held = False
+        self.line: list[tuple[Any, Deferred[Any]]] = []
+        self.done = 0
+
+    def defer(self, function: Any) -> Deferred[Any]:
+        if not self.held:
+            self.done += 1
+            return maybeDeferred(function)
+        result: Deferred[Any] = Deferred()
+        self.line.append((function, result))
+        return result
+
+    def work(self) -> None:
+        function, result = self.line.pop(0)
+        self.done += 1
+        maybeDeferred(function).chainDeferred(result)
+
+    def start(self) -> None:
+        pass
+
+    stop = start
+
+
+class FakeSocket:
+    """Takes up to `room` bytes, then would block."""
+
+    def __init__(self, transport: FakeTransport) -> None:
+        self.transport = transport
+        self.room = 1 << 30
+        self.sends = 0
+
+    def fileno(self) -> int:
+        return 7
+
+    def send(self, data: bytes) -> int:
+        self.sends += 1
+        if self.room == 0:
+            raise BlockingIOError
+        taken = data[: self.room]
+        self.room -= len(taken)
+        self.transport.sent += taken
+        return len(taken)
+
+
+class FakeTransport(StringTransport):
+    """A TCP transport: what left through the socket is in `sent`, what waits in the buffer is `value()`."""
+
+    def __init__(self) -> None:
+        super().__init__(IPv4Address("TCP", "127.0.0.1", 6377), IPv4Address("TCP", "10.0.0.9", 50000))
+        self.sent = b""
+        self.socket = FakeSocket(self)
+        self.aborted = False
+
+    def getHandle(self) -> FakeSocket:
+        return self.socket
+
+    def setTcpNoDelay(self, enabled: bool) -> None:
+        self.no_delay = enabled
+
+    def setTcpKeepAlive(self, enabled: bool) -> None:
+        self.keep_alive = enabled
+
+    def registerProducer(self, producer: Any, streaming: bool) -> None:
+        super().registerProducer(producer, streaming)
+        if not streaming:
+            producer.resumeProducing()
+
+    def abortConnection(self) -> None:
+        self.aborted = True
+        self.disconnected = True
+
+    def drain(self) -> None:
+        """The peer has read everything: the buffer leaves, and the producer is told."""
+        self.sent += self.value()
+        self.clear()
+        self.socket.room = 1 << 30
+        if self.producer is not None:
+            self.producer.resumeProducing()
+
+
+class Connection:
+    """A client of the lab."""
+
+    def __init__(self, lab: Lab) -> None:
+        self.lab = lab
+        self.transport = FakeTransport()
+        self.protocol: RedisProtocol = lab.factory.buildProtocol(None)
+        self.protocol.makeConnection(self.transport)
+
+    def send(self, data: bytes) -> bytes:
+        """Delivers bytes, lets the reactor turn until nothing is due, and gives what has come back since."""
+        before = len(self.transport.sent)
+        self.protocol.dataReceived(data)
+        self.lab.settle()
+        return self.transport.sent[before:]
+
+    def call(self, *lines: str) -> bytes:
+        """Sends inline commands in one chunk; the bytes that come back."""
+        return self.send("".join(line + "\r\n" for line in lines).encode())
+
+    def lose(self) -> None:
+        from twisted.internet.protocol import connectionDone
+
+        self.protocol.connectionLost(connectionDone)
+
+
+class Lab:
+    """A server on the store in `path`."""
+
+    def __init__(self, path: Path, **options: Any) -> None:
+        self.reactor = TestReactor()
+        self.clock = FakeClock()
+        self.environment = Environment(str(path), options.get("databases", 16), "no")
+        self.stopped = 0
+        settings = Settings(
+            host="localhost", port=6377, data_dir=str(path), databases=self.environment.databases, fsync="no"
+        )
+        self.server = Server(self.reactor, self.environment, settings, self.clock, self._stop)
+        self.writer_thread = FakeThreads()
+        self.reader_threads = FakeThreads()
+        self.server._writer_thread = self.writer_thread
+        self.server._reader_threads = self.reader_threads
+        self.server.engine.writer._defer = self.writer_thread.defer
+        self.server.engine._defer_read = self.reader_threads.defer
+        self.server.engine.around.random = Random(1)
+        self.factory = RedisFactory()
+        self.factory.server = self.server
+
+    def _stop(self) -> None:
+        self.stopped += 1
+
+    def connect(self) -> Connection:
+        return Connection(self)
+
+    def settle(self) -> None:
+        """Runs what is due now, and what that makes due, without moving the reactor's time."""
+        for _ in range(100):
+            self.reactor.advance(0)
+
+    def advance_ms(self, ms: int) -> None:
+        """Moves both clocks."""
+        self.clock.advance_ms(ms)
+        self.reactor.advance(ms / 1000)
+        self.settle()
+
+    def close(self) -> None:
+        """Checks the store and closes it."""
+        with ReadTransaction(self.environment, self.clock.now_us() // 1000) as transaction:
+            problems = check(transaction)
+        self.environment.close()
+        assert problems == []
