@@ -159,8 +159,11 @@ class Engine:
         """Looks whether anything has expired or waits to be cleared, and has it removed."""
         if not self.server.sweeping or self.server.paused_until_ms:
             return
-        with ReadTransaction(self.server.environment, self.clock.now_us() // 1000) as transaction:
-            due = is_due(transaction)
+        try:
+            with ReadTransaction(self.server.environment, self.clock.now_us() // 1000) as transaction:
+                due = is_due(transaction)
+        except NotYetOpen:
+            return  # a commit is being announced; the next look is soon
         if due:
             self.writer.want_sweep()
 

@@ -7,25 +7,27 @@ service is named outright, without the search for plugins: no cache file to writ
 from __future__ import annotations
 
 import sys
+from typing import Any
 
 from twisted.application.service import ServiceMaker
-from twisted.python.usage import UsageError
+from twisted.python import usage
 from twisted.scripts import twistd
 
 from keyp.net.options import Options
 
 
 def main() -> None:
-    """Runs the server until a signal or SHUTDOWN stops it. Options that make no sense: one line, exit status 1."""
-    sys.argv[0] = "keyp"  # also where it was called as `python -m keyp`
+    """Runs the server until a signal or SHUTDOWN stops it. Options without sense: one line of text, exit status 1."""
+    sys.argv[0] = "keyp"  # the name in the usage text, also for `python -m keyp`
     options = Options()
     try:
-        options.parseOptions(sys.argv[1:])
-    except UsageError as error:
-        sys.exit(f"keyp: {error}\nkeyp --help tells what there is.")
-    surroundings = twistd.ServerOptions()
-    surroundings.parseOptions(["--nodaemon", "--pidfile="])
-    surroundings.loadedPlugins = {"keyp": ServiceMaker("Keyp", "keyp.net.service", "", "keyp")}
-    surroundings.subCommand = "keyp"
-    surroundings.subOptions = options
-    twistd.runApp(surroundings)
+        usage.Options.parseOptions(options, sys.argv[1:])
+    except usage.UsageError as error:
+        sys.exit(f"keyp: {error} (keyp --help tells more)")
+    runner: Any = twistd  # it does not tell the type checker what it exports
+    around = runner.ServerOptions()
+    around.parseOptions(["--nodaemon", "--no_save", "--pidfile="])
+    around.loadedPlugins = {"keyp": ServiceMaker("Keyp", "keyp.net.service", "", "keyp")}
+    around.subCommand = "keyp"
+    around.subOptions = options
+    runner.runApp(around)

@@ -18,6 +18,7 @@ names = [
     ("expiry", "EXPIRY"),
     ("transactions", "TRANSACTIONS"),
     ("server", "SERVER"),
+    ("timings", "TIMINGS"),
     ("info", "INFO"),
 ]
 TABLES = []

@@ -26,7 +26,6 @@ def _number(option: str, low: int, high: int) -> object:
 class Options(usage.Options):
     """Command line to values: `host`, `port`, `data-dir`, `databases`, `fsync` and the list `endpoint`."""
 
-    synopsis = "[options]"
     longdesc = "A Redis-compatible key-value server that keeps what it has acknowledged."
     optParameters = [  # noqa: RUF012 - the name and the form are Twisted's
         ["host", "h", None, f"Address or name to listen on. [default: {DEFAULT_HOST}]"],
@@ -38,7 +37,7 @@ class Options(usage.Options):
     compData = usage.Completions(optActions={"fsync": usage.CompleteList([ALWAYS, EVERYSEC, NO])})
 
     def __init__(self) -> None:
-        super().__init__()
+        usage.Options.__init__(self)
         self["endpoint"] = []
 
     def opt_endpoint(self, description: str) -> None:
@@ -46,7 +45,7 @@ class Options(usage.Options):
         --port there is no other."""
         self["endpoint"].append(description)
 
-    def parseArgs(self, *arguments: str) -> None:  # noqa: N802
+    def parseArgs(self, *arguments: str) -> None:
         """Called by Twisted with what is no option. Raises `UsageError`: there is nothing of that kind."""
         if arguments:
             raise usage.UsageError(f"{arguments[0]!r} is not an option")
@@ -56,7 +55,7 @@ class Options(usage.Options):
         print(f"Keyp {keyp.__version__}")
         sys.exit(0)
 
-    def postOptions(self) -> None:  # noqa: N802
+    def postOptions(self) -> None:
         """Called by Twisted when all options are read. Raises `UsageError` for values that make no sense."""
         if self["fsync"] not in (ALWAYS, EVERYSEC, NO):
             raise usage.UsageError(f"--fsync is {ALWAYS}, {EVERYSEC} or {NO}, not {self['fsync']!r}")

@@ -44,19 +44,19 @@ class RedisProtocol(Protocol):
         self._paused = False
         self._gone = False
 
-    def connectionMade(self) -> None:  # noqa: N802
+    def connectionMade(self) -> None:
         """Called by Twisted: the connection stands."""
         self.transport.registerProducer(self, False)
         self.client = self._server.describe(self.transport)
         self._server.client_came(self)
 
-    def connectionLost(self, reason: Failure = connectionDone) -> None:  # noqa: N802
+    def connectionLost(self, reason: Failure = connectionDone) -> None:
         """Called by Twisted: the connection is gone; what waits is dropped, what is under way has no reader."""
         self._gone = True
         self._waiting.clear()
         self._server.client_left(self)
 
-    def dataReceived(self, data: bytes) -> None:  # noqa: N802
+    def dataReceived(self, data: bytes) -> None:
         """Called by Twisted: bytes have come."""
         client = self.client
         if client.closing:
@@ -152,7 +152,7 @@ class RedisProtocol(Protocol):
         if not self._gone:
             self.transport.abortConnection()
 
-    def resumeProducing(self) -> None:  # noqa: N802
+    def resumeProducing(self) -> None:
         """Called by Twisted: the transport's buffer is empty."""
         if not self._congested:
             return
@@ -161,7 +161,7 @@ class RedisProtocol(Protocol):
         if not self._running and not self._gone:
             self._go_on()
 
-    def stopProducing(self) -> None:  # noqa: N802
+    def stopProducing(self) -> None:
         """Called by Twisted: the connection is going."""
 
     def _adjust_reading(self) -> None:

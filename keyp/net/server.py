@@ -42,7 +42,7 @@ class RedisFactory(ServerFactory):
     noisy = False
     server: Server
 
-    def buildProtocol(self, address: IAddress | None) -> RedisProtocol:  # noqa: N802
+    def buildProtocol(self, address: IAddress | None) -> RedisProtocol:
         """Called by Twisted: somebody has connected."""
         return RedisProtocol(self.server)
 
@@ -174,7 +174,7 @@ class Server:
         syncing: Deferred[None] = self._reader_threads.defer(state.environment.sync)
         return syncing.addBoth(self._synced, self.now())
 
-    def _synced(self, result: None | Failure, started_at: float) -> None | Failure:
+    def _synced(self, result: Failure | None, started_at: float) -> Failure | None:
         state = self.state
         state.sync_running = False
         state.last_sync_ok = not isinstance(result, Failure)

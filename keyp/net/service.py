@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import errno
 import socket
+from collections.abc import Callable
 from typing import Any, Final
 
 from twisted.application.service import Service
@@ -61,14 +62,14 @@ class KeypService(Service):
 
     # Start.
 
-    def privilegedStartService(self) -> None:  # noqa: N802
+    def privilegedStartService(self) -> None:
         """Called by Twisted as root, if it was root: opens the ports. Nobody is answered before the store is open."""
-        super().privilegedStartService()
+        Service.privilegedStartService(self)
         self._listen()
 
-    def startService(self) -> None:  # noqa: N802
+    def startService(self) -> None:
         """Called by Twisted with the final process and user: opens the store and begins to serve."""
-        super().startService()
+        Service.startService(self)
         if not self._ports:
             self._listen()
         options = self._options
@@ -98,10 +99,16 @@ class KeypService(Service):
             fsync=options["fsync"],
         )
 
-    def _repeat(self, seconds: float, function: Any) -> None:
-        loop = LoopingCall(function)
+    def _repeat(self, seconds: float, function: Callable[[], None]) -> None:
+        def once() -> None:
+            try:
+                function()
+            except Exception:  # an exception would end the loop for good
+                log.failure("a repeated task failed; it goes on")
+
+        loop = LoopingCall(once)
         loop.clock = self._reactor
-        loop.start(seconds, now=False).addErrback(lambda failure: log.failure("a repeated task ended", failure))
+        loop.start(seconds, now=False)
         self._loops.append(loop)
 
     def _each_second(self) -> None:
@@ -170,9 +177,9 @@ class KeypService(Service):
     # Stop.
 
     @inlineCallbacks
-    def stopService(self) -> Any:  # noqa: N802
+    def stopService(self) -> Any:
         """Called by Twisted: stops in order. Fires when the store is closed."""
-        super().stopService()
+        Service.stopService(self)
         for port in self._ports:
             yield port.stopListening()
         server = self.server
@@ -198,7 +205,7 @@ def make_service(options: Options) -> KeypService:
     return KeypService(options)
 
 
-makeService = make_service  # noqa: N816 - the name under which Twisted looks for it
+makeService = make_service
 
 
 def _host(port: Any) -> Any:

@@ -40,7 +40,7 @@ class ThreadLine:
         """Runs `function` on one of the threads; the Deferred fires on the reactor's thread with its result."""
         return deferToThreadPool(self._reactor, self, function)  # type: ignore[arg-type]
 
-    def callInThreadWithCallback(  # noqa: N802 - the name is Twisted's
+    def callInThreadWithCallback(
         self, on_result: Callable[[bool, Any], None], function: Callable[..., Any], *args: Any, **kwargs: Any
     ) -> None:
         """Puts `function` in line; `on_result` is called on its thread with success and the result or `Failure`."""

@@ -2,8 +2,6 @@
 
 import pytest
 
-from keyp.resp.values import ReplyError
-
 SYNTAX = "ERR syntax error"
 FIRST = "ERR invalid first DB index"
 SECOND = "ERR invalid second DB index"
@@ -80,12 +78,10 @@ SCRIPTS = {
 @pytest.mark.parametrize("script", SCRIPTS.values(), ids=SCRIPTS)
 def test_script(keyp, script):
     for line, expected in script:
-        words = line.split()
-        if words[0] == "SELECT":
-            keyp.select(int(words[1]))
-            continue
-        reply = keyp.run(*words)
-        assert (line, reply.text if isinstance(reply, ReplyError) else reply) == (line, expected)
+        if line.startswith("SELECT"):
+            keyp.select(int(line[7:]))
+        else:
+            assert (line, keyp.answer(line)) == (line, expected)
 
 
 def test_size_counts_the_dead_until_they_are_removed(keyp):

@@ -2,16 +2,10 @@
 
 import pytest
 
-from keyp.resp.values import ReplyError
-
 NX_ALONE = "ERR NX and XX, GT or LT options at the same time are not compatible"
 GT_OR_LT = "ERR GT and LT options at the same time are not compatible"
 NOT_AN_INTEGER = "ERR value is not an integer or out of range"
 BIGGEST = 2**63 - 1
-
-
-def text_or_reply(reply):
-    return reply.text if isinstance(reply, ReplyError) else reply
 
 
 SCRIPTS = {
@@ -117,7 +111,7 @@ SCRIPTS = {
 @pytest.mark.parametrize("script", SCRIPTS.values(), ids=SCRIPTS)
 def test_script(keyp, script):
     for line, expected in script:
-        assert (line, text_or_reply(keyp.run(*line.split()))) == (line, expected)
+        assert (line, keyp.answer(line)) == (line, expected)
 
 
 OVERFLOWS = [
@@ -134,8 +128,7 @@ OVERFLOWS = [
 def test_times_that_make_no_deadline(keyp, command, time):
     keyp.run("SET", "a", "1")
     for key in ("a", "b"):
-        reply = keyp.run(command, key, str(time))
-        assert text_or_reply(reply) == f"ERR invalid expire time in '{command.lower()}' command"
+        assert keyp.answer(f"{command} {key} {time}") == f"ERR invalid expire time in '{command.lower()}' command"
     assert keyp.run("TTL", "a") == -1
 
 

@@ -3,7 +3,6 @@
 import pytest
 
 from keyp.commands.object import NO_FREQUENCY
-from keyp.resp.values import ReplyError
 
 ENCODINGS = [
     ("0", b"int"),
@@ -74,9 +73,7 @@ def test_an_edited_number_is_nobody_elses(keyp):
 def test_uses_are_not_tracked(keyp):
     keyp.run("SET", "a", "5")
     assert keyp.run("OBJECT", "IDLETIME", "a") == 0
-    reply = keyp.run("OBJECT", "FREQ", "a")
-    assert isinstance(reply, ReplyError)
-    assert reply.text == NO_FREQUENCY
+    assert keyp.answer("OBJECT FREQ a") == NO_FREQUENCY
 
 
 @pytest.mark.parametrize("subcommand", ["ENCODING", "REFCOUNT", "IDLETIME", "FREQ"])
@@ -97,6 +94,4 @@ ERRORS = [
 
 @pytest.mark.parametrize(("line", "text"), ERRORS)
 def test_errors(keyp, line, text):
-    reply = keyp.run(*line.split())
-    assert isinstance(reply, ReplyError)
-    assert reply.text == text
+    assert keyp.answer(line) == text

@@ -6,7 +6,6 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from keyp.resp.values import ReplyError
 from keyp.storage.keyspace import Keyspace
 
 LONG = b"k" * 600
@@ -88,9 +87,7 @@ ERRORS = [
 
 @pytest.mark.parametrize(("line", "text"), ERRORS)
 def test_errors(keyp, line, text):
-    reply = keyp.run(*line.split())
-    assert isinstance(reply, ReplyError)
-    assert reply.text == text
+    assert keyp.answer(line) == text
 
 
 def test_the_type_of_the_value(keyp):
@@ -98,6 +95,14 @@ def test_the_type_of_the_value(keyp):
     assert keyp.run("SCAN", "0", "TYPE", "STRING") == [b"0", [b"a", b"b"]]
     for kind in ("list", "none", "nonsense", "\xff"):
         assert keyp.run("SCAN", "0", "TYPE", kind) == [b"0", []]
+
+
+def test_other_kinds(keyp):
+    fill(keyp, [b"a", b"c"])
+    keyp.plant_list(b"b")
+    assert keyp.run("SCAN", "0", "TYPE", "List") == [b"0", [b"b"]]
+    assert keyp.run("SCAN", "0", "TYPE", "string") == [b"0", [b"a", b"c"]]
+    assert keyp.run("KEYS", "*") == [b"a", b"b", b"c"]
 
 
 def test_the_last_option_of_its_kind_counts(keyp):

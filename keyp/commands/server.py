@@ -1,0 +1,392 @@
+"""The server itself: its settings, its place on the disk, its end, and what tools of a cluster ask a single server.
+
+What has consequences outside the data is asked for as an effect: a sync, a stop, a delay. Settings and switches are
+changed at once; doing that twice, when a batch has to run again, does no harm.
+"""
+
+from __future__ import annotations
+
+from math import isfinite
+from typing import Final
+
+from keyp import REDIS_VERSION
+from keyp.commands.arguments import integer, integer_between, to_int64
+from keyp.commands.context import ReadContext, SessionContext
+from keyp.commands.effects import Delay, StopServer, SyncStore
+from keyp.commands.registry import (
+    ADMIN,
+    ALLOW_BUSY,
+    BLOCKING,
+    FAST,
+    LOADING,
+    NO_ASYNC_LOADING,
+    NO_MULTI,
+    NOSCRIPT,
+    STALE,
+    Args,
+    CommandTable,
+    key_at,
+)
+from keyp.errors import NOT_POSITIVE, SYNTAX, CommandError, printable
+from keyp.resp.values import NO_REPLY, Reply, Verbatim
+from keyp.storage import measure
+from keyp.storage.environment import ALWAYS
+
+SERVER = CommandTable(group="server")
+
+ADMINISTER: Final = ADMIN | NOSCRIPT | LOADING | STALE
+EVERYWHERE: Final = ("request_policy:all_nodes", "response_policy:all_succeeded")
+ON_ALL_SHARDS: Final = ("request_policy:all_shards", "response_policy:agg_min")
+
+SAMPLES_DEFAULT: Final = 5
+LONGEST_DELAY_S: Final = 86_400.0
+BACKGROUND_SAVE_RUNNING: Final = "ERR Background save already in progress"
+NO_CONFIG_FILE: Final = "ERR The server is running without a config file"
+NO_REPLICATION: Final = "ERR Keyp does not replicate: only NO ONE is accepted here"
+BAD_PORT: Final = "ERR Invalid master port"
+BAD_TIMEOUT: Final = "ERR timeout is not an integer or out of range"
+NEGATIVE_TIMEOUT: Final = "ERR timeout is negative"
+BAD_LOCAL_COUNT: Final = "ERR value is out of range, value must between 0 and 1"
+
+
+SERVER.container(
+    "CONFIG",
+    arity=-2,
+    since="2.0.0",
+    complexity="Depends on the subcommand.",
+    summary="Introduces the subcommands about settings.",
+)
+
+
+@SERVER.session(
+    "CONFIG|GET",
+    arity=-3,
+    flags=ADMINISTER,
+    since="2.0.0",
+    complexity="O(N) with N the number of settings asked for",
+    syntax="parameter [parameter ...]",
+    summary="Shows the values of settings, named or matched by patterns.",
+)
+def config_get(context: SessionContext, args: Args) -> Reply:
+    """Replies with a map of names and values; names that do not exist are left out."""
+    return context.server.settings.matching(args[2:])
+
+
+@SERVER.session(
+    "CONFIG|SET",
+    arity=-4,
+    flags=ADMINISTER,
+    since="2.0.0",
+    complexity="O(N) with N the number of settings given",
+    tips=EVERYWHERE,
+    syntax="parameter value [parameter value ...]",
+    summary="Changes settings, all of those given or none, until the server stops.",
+)
+def config_set(context: SessionContext, args: Args) -> Reply:
+    """Replies OK. The change is not written anywhere; the next start begins with the command line again."""
+    if len(args) % 2:
+        raise CommandError(SYNTAX)
+    context.server.settings.set_many(list(zip(args[2::2], args[3::2], strict=True)))
+    return "OK"
+
+
+@SERVER.session(
+    "CONFIG|RESETSTAT",
+    arity=2,
+    flags=ADMINISTER,
+    since="2.0.0",
+    tips=EVERYWHERE,
+    summary="Sets the counters that INFO shows to zero.",
+)
+def config_resetstat(context: SessionContext, args: Args) -> Reply:
+    """Replies OK."""
+    context.server.metrics.reset()
+    return "OK"
+
+
+@SERVER.session(
+    "CONFIG|REWRITE",
+    arity=2,
+    flags=ADMINISTER,
+    since="2.8.0",
+    tips=EVERYWHERE,
+    summary="Fails: there is no configuration file to write settings to.",
+)
+def config_rewrite(context: SessionContext, args: Args) -> Reply:
+    """Raises the reference's error for a server without a configuration file."""
+    raise CommandError(NO_CONFIG_FILE)
+
+
+@SERVER.read(
+    "TIME",
+    arity=1,
+    flags=LOADING | STALE | FAST,
+    since="2.6.0",
+    tips=("nondeterministic_output",),
+    summary="Tells the server's time.",
+)
+def time(context: ReadContext, args: Args) -> Reply:
+    """Replies with the seconds since 1970 and the microseconds of the current second."""
+    seconds, microseconds = divmod(context.now_us, 1_000_000)
+    return [b"%d" % seconds, b"%d" % microseconds]
+
+
+@SERVER.session(
+    "LASTSAVE",
+    arity=1,
+    flags=LOADING | STALE | FAST,
+    categories="admin dangerous",
+    since="1.0.0",
+    tips=("nondeterministic_output",),
+    summary="Tells when all changes were last known to be on the disk.",
+)
+def last_save(context: SessionContext, args: Args) -> Reply:
+    """Replies with seconds since 1970."""
+    return int(context.server.last_sync_at)
+
+
+@SERVER.session(
+    "SAVE",
+    arity=1,
+    flags=ADMIN | NOSCRIPT | NO_ASYNC_LOADING | NO_MULTI,
+    since="1.0.0",
+    complexity="O(N) with N the number of pages changed since the last sync",
+    summary="Brings all changes to the disk and answers when they are there.",
+)
+def save(context: SessionContext, args: Args) -> Reply:
+    """Replies OK once the store is synced; other clients do not wait."""
+    context.after(SyncStore(background=False))
+    return "OK"
+
+
+@SERVER.session(
+    "BGSAVE",
+    arity=-1,
+    flags=ADMIN | NOSCRIPT | NO_ASYNC_LOADING,
+    since="1.0.0",
+    syntax="[SCHEDULE]",
+    summary="Begins to bring all changes to the disk.",
+)
+def background_save(context: SessionContext, args: Args) -> Reply:
+    """Replies at once; LASTSAVE shows when it is done."""
+    if len(args) > 2 or (len(args) == 2 and args[1].upper() != b"SCHEDULE"):
+        raise CommandError(SYNTAX)
+    if context.server.sync_running:
+        raise CommandError(BACKGROUND_SAVE_RUNNING)
+    context.after(SyncStore(background=True))
+    return "Background saving started"
+
+
+@SERVER.session(
+    "SHUTDOWN",
+    arity=-1,
+    flags=ADMINISTER | NO_MULTI | ALLOW_BUSY,
+    since="1.0.0",
+    complexity="O(N) with N the number of pages changed since the last sync",
+    syntax="[NOSAVE | SAVE] [NOW] [FORCE] [ABORT]",
+    summary="Stops the server in order: what is under way is finished and on the disk.",
+)
+def shutdown(context: SessionContext, args: Args) -> Reply:
+    """No reply: the connection ends. Nothing is ever lost by it, so the options change nothing."""
+    words = {word.upper() for word in args[1:]}
+    if not words <= {b"NOSAVE", b"SAVE", b"NOW", b"FORCE", b"ABORT"} or {b"NOSAVE", b"SAVE"} <= words:
+        raise CommandError(SYNTAX)
+    if b"ABORT" in words:
+        raise CommandError("ERR No shutdown in progress." if len(words) == 1 else SYNTAX)
+    context.after(StopServer())
+    return NO_REPLY
+
+
+@SERVER.session(
+    "DEBUG",
+    arity=-2,
+    flags=ADMINISTER,
+    since="1.0.0",
+    complexity="Depends on the subcommand.",
+    syntax="subcommand [argument ...]",
+    summary="Helps those who test clients: a slow reply, a pause of the sweeper.",
+)
+def debug(context: SessionContext, args: Args) -> Reply:
+    """SLEEP delays this client's replies only; SET-ACTIVE-EXPIRE 0 leaves expired keys to those who meet them."""
+    word = args[1].upper()
+    if word == b"SLEEP" and len(args) == 3:
+        context.after(Delay(_seconds(args[2])))
+        return "OK"
+    if word == b"SET-ACTIVE-EXPIRE" and len(args) == 3:
+        context.server.sweeping = to_int64(args[2]) not in (0, None)
+        return "OK"
+    if word == b"HELP" and len(args) == 2:
+        return list(DEBUG_HELP)
+    raise CommandError(
+        f"ERR unknown subcommand or wrong number of arguments for '{printable(args[1][:128])}'. Try DEBUG HELP."
+    )
+
+
+DEBUG_HELP: Final = (
+    "DEBUG <subcommand> [<argument>]. Subcommands are:",
+    "SLEEP <seconds>",
+    "    The replies to this client wait so long; decimals are allowed.",
+    "SET-ACTIVE-EXPIRE <0|1>",
+    "    Stops (0) or resumes (1) the removal of expired keys in the background.",
+    "HELP",
+    "    Shows this.",
+)
+
+
+def _seconds(text: bytes) -> float:
+    """A duration as strtod would take it: 0 for what is no number."""
+    try:
+        seconds = float(text)
+    except ValueError:
+        return 0.0
+    return min(max(seconds, 0.0), LONGEST_DELAY_S) if isfinite(seconds) else 0.0
+
+
+@SERVER.read(
+    "LOLWUT",
+    arity=-1,
+    flags=FAST,
+    categories="read",
+    since="5.0.0",
+    syntax="[VERSION version]",
+    summary="Draws a key that nobody has had before, and tells the version.",
+)
+def lolwut(context: ReadContext, args: Args) -> Reply:
+    """Replies with text; the last line names the version of Redis that Keyp follows."""
+    if len(args) > 2 and args[1].upper() == b"VERSION":
+        integer(args[2])
+    depths = [context.random.randrange(4) for _ in range(12)]
+    teeth = ["".join(["##" if depth > row else "  " for depth in depths]).rstrip() for row in range(3)]
+    drawing = (
+        "",
+        "   .-----.",
+        "  /  .-.  \\" + "_" * 32,
+        " |  (   )  " + "#" * 32 + ">",
+        "  \\  '-'  /     " + teeth[0],
+        "   '-----'      " + teeth[1],
+        " " * 16 + teeth[2],
+        "Keep your keys.",
+        "",
+        f"Redis ver. {REDIS_VERSION}",
+        "",
+    )
+    return Verbatim("\n".join([line.rstrip() for line in drawing]).encode())
+
+
+@SERVER.session(
+    "ROLE",
+    arity=1,
+    flags=NOSCRIPT | LOADING | STALE | FAST,
+    categories="admin dangerous",
+    since="2.8.12",
+    summary="Tells the server's part in replication: a master without replicas.",
+)
+def role(context: SessionContext, args: Args) -> Reply:
+    """Replies with the word `master`, the offset 0 and no replicas."""
+    return [b"master", 0, []]
+
+
+@SERVER.session(
+    "REPLICAOF",
+    arity=3,
+    flags=ADMIN | NOSCRIPT | STALE | NO_ASYNC_LOADING,
+    since="5.0.0",
+    syntax="<host port | NO ONE>",
+    summary="Makes the server nobody's replica, which it is anyway.",
+)
+def replica_of(context: SessionContext, args: Args) -> Reply:
+    """Replies OK to NO ONE; everything else is an error."""
+    if args[1].upper() == b"NO" and args[2].upper() == b"ONE":
+        return "OK"
+    integer_between(args[2], 0, 65535, BAD_PORT)
+    raise CommandError(NO_REPLICATION)
+
+
+@SERVER.session(
+    "SLAVEOF",
+    arity=3,
+    flags=ADMIN | NOSCRIPT | STALE | NO_ASYNC_LOADING,
+    since="1.0.0",
+    syntax="<host port | NO ONE>",
+    summary="The old name of REPLICAOF.",
+)
+def slave_of(context: SessionContext, args: Args) -> Reply:
+    """See `replica_of`."""
+    return replica_of(context, args)
+
+
+@SERVER.session(
+    "WAIT",
+    arity=3,
+    flags=BLOCKING,
+    categories="connection",
+    since="3.0.0",
+    tips=ON_ALL_SHARDS,
+    syntax="numreplicas timeout",
+    summary="Tells how many replicas have the client's writes: none, and none will come.",
+)
+def wait(context: SessionContext, args: Args) -> Reply:
+    """Replies 0 at once: there is no replica to wait for. `timeout` is in milliseconds."""
+    integer(args[1])
+    _check_timeout(args[2])
+    return 0
+
+
+@SERVER.session(
+    "WAITAOF",
+    arity=4,
+    flags=BLOCKING,
+    categories="connection",
+    since="7.2.0",
+    tips=ON_ALL_SHARDS,
+    syntax="numlocal numreplicas timeout",
+    summary="Answers when the client's writes are on this server's disk; no replica is waited for.",
+)
+def wait_for_sync(context: SessionContext, args: Args) -> Reply:
+    """Replies with 1 if the writes are known to be on the disk, which `numlocal` 1 makes sure of, and 0 replicas."""
+    local = integer(args[1])
+    if local not in (0, 1):
+        raise CommandError(BAD_LOCAL_COUNT)
+    if integer(args[2]) < 0:
+        raise CommandError(NOT_POSITIVE)
+    _check_timeout(args[3])
+    if context.server.settings.fsync == ALWAYS:
+        return [1, 0]
+    if local:
+        context.after(SyncStore(background=False))
+    return [local, 0]
+
+
+def _check_timeout(text: bytes) -> None:
+    if integer(text, BAD_TIMEOUT) < 0:
+        raise CommandError(NEGATIVE_TIMEOUT)
+
+
+SERVER.container(
+    "MEMORY",
+    arity=-2,
+    since="4.0.0",
+    complexity="Depends on the subcommand.",
+    summary="Introduces the subcommands about the room that data takes.",
+)
+
+
+@SERVER.read(
+    "MEMORY|USAGE",
+    arity=-3,
+    keys=key_at(2, "RO"),
+    since="4.0.0",
+    complexity="O(N) with N the number of samples",
+    syntax="key [SAMPLES count]",
+    summary="Estimates the bytes that a key and its value take in the store.",
+)
+def memory_usage(context: ReadContext, args: Args) -> Reply:
+    """Replies with a number of bytes, null without such a key. 0 samples means as many as are ever looked at."""
+    samples = SAMPLES_DEFAULT
+    for place in range(3, len(args), 2):
+        if args[place].upper() != b"SAMPLES" or place + 1 == len(args):
+            raise CommandError(SYNTAX)
+        samples = integer(args[place + 1])
+        if samples < 0:
+            raise CommandError(SYNTAX)
+    return measure.key_bytes(context.keys, args[2], samples or measure.SAMPLES_MAX)

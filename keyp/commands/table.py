@@ -1,0 +1,82 @@
+"""The README's table of commands, made from the blocks that define them.
+
+`python -m keyp.commands.table` prints it; with a file's name it puts it between the file's two markers. A test compares
+the README with it, so that the two cannot drift apart.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from typing import Final
+
+from keyp.commands.registry import CommandSpec, Registry
+
+BEGIN: Final = "<!-- commands -->"
+END: Final = "<!-- /commands -->"
+
+# A group's title, in the order in which groups are shown; groups that are not here follow under their own name.
+TITLES: Final = {
+    "string": "Strings",
+    "generic": "Keys of any type",
+    "transactions": "Transactions",
+    "connection": "Connection",
+    "server": "Server",
+}
+
+
+def markdown(registry: Registry) -> str:
+    """A heading and a table for each group, its commands in alphabetical order. Ends with a line break."""
+    groups: dict[str, list[CommandSpec]] = {group: [] for group in TITLES}
+    for spec in registry:
+        if spec.function is not None:
+            groups.setdefault(spec.group, []).append(spec)
+        for subcommand in spec.subcommands.values():
+            groups.setdefault(subcommand.group, []).append(subcommand)
+    return "\n".join("".join(_section(group, specs)) for group, specs in groups.items() if specs)
+
+
+def _section(group: str, specs: list[CommandSpec]) -> Iterator[str]:
+    yield f"### {TITLES.get(group, group.capitalize())}\n\n"
+    yield "| Command | What it does | Since Redis |\n"
+    yield "|---|---|---|\n"
+    for spec in sorted(specs, key=_name):
+        call = f"{spec.name.replace('|', ' ')} {spec.syntax}".rstrip()
+        also = "".join(f" Also `{alias}`." for alias in spec.aliases)
+        yield f"| `{_cell(call)}` | {_cell(spec.summary)}{also} | {spec.since} |\n"
+
+
+def _name(spec: CommandSpec) -> str:
+    return spec.name
+
+
+def _cell(text: str) -> str:
+    """`text` inside a cell, where a bar would end it, even in a code span."""
+    return text.replace("|", "\\|")
+
+
+def put_between_markers(document: str, table: str) -> str:
+    """`document` with `table` in place of what stands between the markers. Raises `ValueError` where one is missing."""
+    head, begin, rest = document.partition(BEGIN)
+    _, end, tail = rest.partition(END)
+    if not begin or not end:
+        raise ValueError(f"there is no {BEGIN} … {END} in the document")
+    return f"{head}{BEGIN}\n{table}{END}{tail}"
+
+
+def main() -> None:
+    """Prints the table, or puts it into the file that the command line names."""
+    from keyp.commands.all import TABLES  # not sooner: this module serves tests with tables of their own
+
+    table = markdown(Registry(TABLES))
+    if len(sys.argv) == 1:
+        sys.stdout.write(table)
+        return
+    with open(sys.argv[1], encoding="utf-8") as file:
+        document = file.read()
+    with open(sys.argv[1], "w", encoding="utf-8") as file:
+        file.write(put_between_markers(document, table))
+
+
+if __name__ == "__main__":
+    main()

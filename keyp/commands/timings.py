@@ -1,0 +1,160 @@
+"""How long commands take: the slow log and the distribution of latencies.
+
+The latency monitor of the reference (events above a threshold) has nothing to watch here; LATENCY LATEST and
+LATENCY RESET answer as a server does on which nothing was ever slow.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from keyp.commands.arguments import INT64_MAX, integer_between
+from keyp.commands.context import SessionContext
+from keyp.commands.registry import ADMIN, LOADING, NOSCRIPT, STALE, Args, CommandTable
+from keyp.errors import CommandError
+from keyp.metrics import CommandStats
+from keyp.resp.values import Reply
+
+TIMINGS = CommandTable(group="server")
+
+LOOK: Final = ADMIN | LOADING | STALE
+ON_EVERY_NODE: Final = "request_policy:all_nodes"
+UNSTABLE: Final = "nondeterministic_output"
+SPECIAL: Final = "response_policy:special"
+
+ENTRIES_DEFAULT: Final = 10
+BAD_COUNT: Final = "ERR count should be greater than or equal to -1"
+BAD_GET: Final = "ERR unknown subcommand or wrong number of arguments for 'GET'. Try SLOWLOG HELP."
+
+
+TIMINGS.container(
+    "SLOWLOG",
+    arity=-2,
+    since="2.2.12",
+    complexity="Depends on the subcommand.",
+    summary="Introduces the subcommands about commands that took long.",
+)
+
+
+@TIMINGS.session(
+    "SLOWLOG|GET",
+    arity=-2,
+    flags=LOOK,
+    since="2.2.12",
+    complexity="O(N) with N the number of entries shown",
+    tips=(ON_EVERY_NODE, UNSTABLE),
+    syntax="[count]",
+    summary="Shows the latest commands that took long.",
+)
+def slowlog_get(context: SessionContext, args: Args) -> Reply:
+    """Replies with the newest first: number, seconds since 1970, microseconds, arguments, address, client's name."""
+    if len(args) > 3:
+        raise CommandError(BAD_GET)
+    count = integer_between(args[2], -1, INT64_MAX, BAD_COUNT) if len(args) == 3 else ENTRIES_DEFAULT
+    log = context.server.metrics.slow_log
+    entries = log.latest(len(log) if count == -1 else count)
+    return [[entry.id, entry.at_s, entry.microseconds, entry.args, entry.client, entry.name] for entry in entries]
+
+
+@TIMINGS.session(
+    "SLOWLOG|LEN",
+    arity=2,
+    flags=LOOK,
+    since="2.2.12",
+    tips=(ON_EVERY_NODE, "response_policy:agg_sum", UNSTABLE),
+    summary="Counts the commands that the slow log remembers.",
+)
+def slowlog_len(context: SessionContext, args: Args) -> Reply:
+    """Replies with their number."""
+    return len(context.server.metrics.slow_log)
+
+
+@TIMINGS.session(
+    "SLOWLOG|RESET",
+    arity=2,
+    flags=LOOK,
+    since="2.2.12",
+    complexity="O(N) with N the number of entries",
+    tips=(ON_EVERY_NODE, "response_policy:all_succeeded"),
+    summary="Forgets all that the slow log remembers.",
+)
+def slowlog_reset(context: SessionContext, args: Args) -> Reply:
+    """Replies OK."""
+    context.server.metrics.slow_log.reset()
+    return "OK"
+
+
+TIMINGS.container(
+    "LATENCY",
+    arity=-2,
+    since="2.8.13",
+    complexity="Depends on the subcommand.",
+    summary="Introduces the subcommands about latencies.",
+)
+
+
+@TIMINGS.session(
+    "LATENCY|LATEST",
+    arity=2,
+    flags=LOOK | NOSCRIPT,
+    since="2.8.13",
+    tips=(UNSTABLE, ON_EVERY_NODE, SPECIAL),
+    summary="Shows the latest latency events: there are none.",
+)
+def latency_latest(context: SessionContext, args: Args) -> Reply:
+    """Replies with an empty array."""
+    return []
+
+
+@TIMINGS.session(
+    "LATENCY|RESET",
+    arity=-2,
+    flags=LOOK | NOSCRIPT,
+    since="2.8.13",
+    tips=(ON_EVERY_NODE, "response_policy:agg_sum"),
+    syntax="[event [event ...]]",
+    summary="Forgets latency events: there are none.",
+)
+def latency_reset(context: SessionContext, args: Args) -> Reply:
+    """Replies with 0, the number of events forgotten."""
+    return 0
+
+
+@TIMINGS.session(
+    "LATENCY|HISTOGRAM",
+    arity=-2,
+    flags=LOOK | NOSCRIPT,
+    since="7.0.0",
+    complexity="O(N) with N the number of commands shown",
+    tips=(UNSTABLE, ON_EVERY_NODE, SPECIAL),
+    syntax="[command [command ...]]",
+    summary="Shows how the latencies of commands are distributed.",
+)
+def latency_histogram(context: SessionContext, args: Args) -> Reply:
+    """Replies with a map of names: calls, and how many took up to 1, 2, 4 … microseconds, each count with the smaller.
+
+    A container stands for its subcommands. Commands that were not called, and names nobody knows, are left out.
+    """
+    metrics = context.server.metrics
+    names = _names(context, args[2:]) if len(args) > 2 else list(metrics.commands)
+    found = [(name, metrics.commands.get(name)) for name in names]
+    return {name.encode(): _distribution(stats) for name, stats in found if stats is not None and stats.calls}
+
+
+def _names(context: SessionContext, asked: list[bytes]) -> list[str]:
+    names: list[str] = []
+    for name in asked:
+        spec = context.server.registry.get_full(name)
+        if spec is not None:
+            names.append(spec.full_name)
+            names += [subcommand.full_name for subcommand in spec.subcommands.values()]
+    return names
+
+
+def _distribution(stats: CommandStats) -> Reply:
+    """Bounds are powers of two of nanoseconds, in microseconds rounded as the reference does it: 1, 2 … 33, 66 …"""
+    steps = stats.latencies.cumulative()
+    return {
+        b"calls": stats.calls,
+        b"histogram_usec": {(bound + (bound >> 7) - 1) // 1000: count for bound, count in steps},
+    }

@@ -1,0 +1,140 @@
+"""A real daemon in a process of its own: started, stopped, killed and started again on the same port and data.
+
+What a test may rely on: `start` returns when the server answers; `stop` has asked it to stop in order and seen it
+exit with status 0. When a test is over, the log must hold no traceback and the store must pass its check.
+"""
+
+from __future__ import annotations
+
+import os
+import random
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import TypeVar
+
+from keyp.storage.check import check
+from keyp.storage.environment import Environment
+from keyp.storage.transaction import ReadTransaction
+
+ROOT = Path(__file__).resolve().parents[2]
+LONG = os.environ.get("KEYP_LONG") == "1"
+DEADLINE_S = 30.0
+
+T = TypeVar("T")
+
+
+def wait_until(condition: Callable[[], T], what: str, seconds: float = DEADLINE_S) -> T:
+    """Asks again and again until `condition` gives something true, which is returned; fails after `seconds`."""
+    end = time.monotonic() + seconds
+    while True:
+        found = condition()
+        if found:
+            return found
+        assert time.monotonic() < end, f"waited {seconds} s in vain: {what}"
+        time.sleep(0.01)
+
+
+def free_port() -> int:
+    """A TCP port nobody listens on, below those that the kernel gives to outgoing connections."""
+    while True:
+        port = random.randrange(20000, 32000)
+        with socket.socket() as probe:
+            try:
+                probe.bind(("127.0.0.1", port))
+            except OSError:
+                continue
+        return port
+
+
+def program(name: str) -> str:
+    """The path of a program that the tests cannot do without; fails with what to install."""
+    path = shutil.which(name)
+    assert path, f"{name} is missing: install Debian's package redis-tools (apt-get install redis-tools)"
+    return path
+
+
+class Daemon:
+    """One server: `python -m keyp` on 127.0.0.1 with `options` added, its data in `directory`/data."""
+
+    def __init__(self, directory: Path, *options: str) -> None:
+        self.directory = directory
+        self.data_dir = directory / "data"
+        self.log_path = directory / "log"
+        self.port = free_port()
+        self.options = options
+        self.environment: dict[str, str] = {}
+        self._process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def pid(self) -> int:
+        assert self._process is not None
+        return self._process.pid
+
+    @property
+    def running(self) -> bool:
+        return self._process is not None and self._process.poll() is None
+
+    def log(self) -> str:
+        """All that the server has printed since it was first started."""
+        return self.log_path.read_text(errors="replace") if self.log_path.exists() else ""
+
+    def start(self) -> None:
+        """Starts the server; returns when it answers."""
+        assert not self.running
+        command = [sys.executable, "-m", "keyp", "--host=127.0.0.1", f"--port={self.port}"]
+        command += [f"--data-dir={self.data_dir}", *self.options]
+        path = os.pathsep.join(filter(None, (str(ROOT), os.environ.get("PYTHONPATH"))))
+        with self.log_path.open("ab") as log:
+            self._process = subprocess.Popen(
+                command,
+                cwd=self.directory,
+                env={**os.environ, "PYTHONPATH": path, **self.environment},
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+            )
+        wait_until(self._answers, "the server's first answer")
+
+    def _answers(self) -> bool:
+        assert self.running, f"the server has exited:\n{self.log()}"
+        try:
+            with socket.create_connection(("127.0.0.1", self.port), timeout=DEADLINE_S) as connection:
+                connection.sendall(b"PING\r\n")
+                return connection.recv(100) == b"+PONG\r\n"
+        except OSError:
+            return False
+
+    def stop(self) -> None:
+        """Stops the server in order."""
+        assert self._process is not None
+        self._process.send_signal(signal.SIGTERM)
+        self.wait_for_exit()
+
+    def wait_for_exit(self) -> None:
+        """Waits until the server, which is stopping, is gone; it must have gone without an error."""
+        assert self._process is not None
+        status = self._process.wait(DEADLINE_S)
+        assert status == 0, f"exit status {status}:\n{self.log()}"
+
+    def kill(self) -> None:
+        """Ends the process with no chance to do anything more."""
+        assert self._process is not None
+        self._process.kill()
+        self._process.wait(DEADLINE_S)
+
+    def check(self) -> None:
+        """What must be true when a test is over: nothing went wrong unseen, and the store is whole."""
+        for word in ("Traceback", "Unhandled"):
+            assert word not in self.log(), self.log()
+        environment = Environment(str(self.data_dir), fsync="no")
+        try:
+            with ReadTransaction(environment, time.time_ns() // 1_000_000) as transaction:
+                assert check(transaction) == []
+        finally:
+            environment.close()
