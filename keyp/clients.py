@@ -55,7 +55,7 @@ class ClientState:
 
 
 class Client:
-    """One connection. Times are seconds since 1970 as floats; `address` and `local_address` are `host:port` or a path."""
+    """One connection. Times are seconds since 1970; `address` and `local_address` are `host:port` or `path:0`."""
 
     def __init__(self, client_id: int, address: str, local_address: str, fd: int, connected_at: float) -> None:
         self.id = client_id

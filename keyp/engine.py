@@ -186,4 +186,3 @@ class Engine:
         waiters, self._idle_waiters = self._idle_waiters, []
         for waiter in waiters:
             self.writer.when_idle().chainDeferred(waiter)
-

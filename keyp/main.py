@@ -2,16 +2,16 @@
 
 `twistd keyp` does the same and can do more: become a daemon, write a pid file, run under another reactor. Here the
 service is named outright, without the search for plugins: no cache file to write beside the program, a quicker start.
+A server that a signal has stopped in order exits with status 0, where twistd would end by that signal.
 """
 
 from __future__ import annotations
 
 import sys
-from typing import Any
 
-from twisted.application.service import ServiceMaker
+from twisted.application.service import IServiceMaker, ServiceMaker
 from twisted.python import usage
-from twisted.scripts import twistd
+from twisted.scripts._twistd_unix import ServerOptions, UnixApplicationRunner
 
 from keyp.net.options import Options
 
@@ -24,10 +24,15 @@ def main() -> None:
         usage.Options.parseOptions(options, sys.argv[1:])
     except usage.UsageError as error:
         sys.exit(f"keyp: {error} (keyp --help tells more)")
-    runner: Any = twistd  # it does not tell the type checker what it exports
-    around = runner.ServerOptions()
-    around.parseOptions(["--nodaemon", "--no_save", "--pidfile="])
-    around.loadedPlugins = {"keyp": ServiceMaker("Keyp", "keyp.net.service", "", "keyp")}
+    UnixApplicationRunner(_around(options)).run()
+
+
+def _around(options: Options) -> ServerOptions:
+    """What twistd would have made of the command line `twistd --nodaemon --pidfile= keyp` and these options."""
+    around = ServerOptions()
+    ServerOptions.parseOptions(around, ["--nodaemon", "--no_save", "--pidfile="])
+    maker = ServiceMaker("Keyp", "keyp.net.service", "", "keyp")
+    around.loadedPlugins = {"keyp": IServiceMaker(maker)}
     around.subCommand = "keyp"
     around.subOptions = options
-    runner.runApp(around)
+    return around

@@ -18,7 +18,8 @@ from tests.fakes import Lab
 lab = Lab(Path(sys.argv[1]))
 client = lab.connect()
 assert client.call("CAS") == b"-ERR wrong number of arguments for 'cas' command\\r\\n"
-assert client.call("SET k old", "CAS k old new", "CAS k old newer", "GET k") == b"+OK\\r\\n:1\\r\\n:0\\r\\n$3\\r\\nnew\\r\\n"
+replies = client.call("SET k old", "CAS k old new", "CAS k old newer", "GET k")
+assert replies == b"+OK\\r\\n:1\\r\\n:0\\r\\n$3\\r\\nnew\\r\\n"
 assert lab.writer_thread.done == 1
 info = client.call("COMMAND INFO cas")
 for word in (b"cas", b"write", b"denyoom", b"fast", b"@string", b"@write"):

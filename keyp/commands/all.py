@@ -19,6 +19,7 @@ names = [
     ("transactions", "TRANSACTIONS"),
     ("server", "SERVER"),
     ("timings", "TIMINGS"),
+    ("waiting", "WAITING"),
     ("info", "INFO"),
 ]
 TABLES = []

@@ -1,4 +1,4 @@
-"""The server itself: its settings, its place on the disk, its end, and what tools of a cluster ask a single server.
+"""The server itself: its settings, its changes on the disk, its end, and its part in replication, which is none.
 
 What has consequences outside the data is asked for as an effect: a sync, a stop, a delay. Settings and switches are
 changed at once; doing that twice, when a batch has to run again, does no harm.
@@ -16,7 +16,6 @@ from keyp.commands.effects import Delay, StopServer, SyncStore
 from keyp.commands.registry import (
     ADMIN,
     ALLOW_BUSY,
-    BLOCKING,
     FAST,
     LOADING,
     NO_ASYNC_LOADING,
@@ -27,16 +26,14 @@ from keyp.commands.registry import (
     CommandTable,
     key_at,
 )
-from keyp.errors import NOT_POSITIVE, SYNTAX, CommandError, printable
+from keyp.errors import SYNTAX, CommandError, printable
 from keyp.resp.values import NO_REPLY, Reply, Verbatim
 from keyp.storage import measure
-from keyp.storage.environment import ALWAYS
 
 SERVER = CommandTable(group="server")
 
 ADMINISTER: Final = ADMIN | NOSCRIPT | LOADING | STALE
 EVERYWHERE: Final = ("request_policy:all_nodes", "response_policy:all_succeeded")
-ON_ALL_SHARDS: Final = ("request_policy:all_shards", "response_policy:agg_min")
 
 SAMPLES_DEFAULT: Final = 5
 LONGEST_DELAY_S: Final = 86_400.0
@@ -44,9 +41,6 @@ BACKGROUND_SAVE_RUNNING: Final = "ERR Background save already in progress"
 NO_CONFIG_FILE: Final = "ERR The server is running without a config file"
 NO_REPLICATION: Final = "ERR Keyp does not replicate: only NO ONE is accepted here"
 BAD_PORT: Final = "ERR Invalid master port"
-BAD_TIMEOUT: Final = "ERR timeout is not an integer or out of range"
-NEGATIVE_TIMEOUT: Final = "ERR timeout is negative"
-BAD_LOCAL_COUNT: Final = "ERR value is out of range, value must between 0 and 1"
 
 
 SERVER.container(
@@ -313,53 +307,6 @@ def replica_of(context: SessionContext, args: Args) -> Reply:
 def slave_of(context: SessionContext, args: Args) -> Reply:
     """See `replica_of`."""
     return replica_of(context, args)
-
-
-@SERVER.session(
-    "WAIT",
-    arity=3,
-    flags=BLOCKING,
-    categories="connection",
-    since="3.0.0",
-    tips=ON_ALL_SHARDS,
-    syntax="numreplicas timeout",
-    summary="Tells how many replicas have the client's writes: none, and none will come.",
-)
-def wait(context: SessionContext, args: Args) -> Reply:
-    """Replies 0 at once: there is no replica to wait for. `timeout` is in milliseconds."""
-    integer(args[1])
-    _check_timeout(args[2])
-    return 0
-
-
-@SERVER.session(
-    "WAITAOF",
-    arity=4,
-    flags=BLOCKING,
-    categories="connection",
-    since="7.2.0",
-    tips=ON_ALL_SHARDS,
-    syntax="numlocal numreplicas timeout",
-    summary="Answers when the client's writes are on this server's disk; no replica is waited for.",
-)
-def wait_for_sync(context: SessionContext, args: Args) -> Reply:
-    """Replies with 1 if the writes are known to be on the disk, which `numlocal` 1 makes sure of, and 0 replicas."""
-    local = integer(args[1])
-    if local not in (0, 1):
-        raise CommandError(BAD_LOCAL_COUNT)
-    if integer(args[2]) < 0:
-        raise CommandError(NOT_POSITIVE)
-    _check_timeout(args[3])
-    if context.server.settings.fsync == ALWAYS:
-        return [1, 0]
-    if local:
-        context.after(SyncStore(background=False))
-    return [local, 0]
-
-
-def _check_timeout(text: bytes) -> None:
-    if integer(text, BAD_TIMEOUT) < 0:
-        raise CommandError(NEGATIVE_TIMEOUT)
 
 
 SERVER.container(

@@ -8,32 +8,51 @@ empty again nothing more is read from this client: one that does not read its re
 from __future__ import annotations
 
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final, Protocol
 
+from twisted.internet import protocol
 from twisted.internet.interfaces import IPullProducer
-from twisted.internet.protocol import Protocol, connectionDone
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
+from keyp.clients import Client
+from keyp.commands.server_state import ServerState
+from keyp.engine import Engine
 from keyp.resp.encoder import encode
 from keyp.resp.parser import RequestParser
 from keyp.resp.values import ReplyError
 from keyp.session import Batch
 
-if TYPE_CHECKING:
-    from keyp.net.server import Server
-
 # Bytes of requests that may wait behind a batch before the connection stops reading.
 WAITING_MAX: Final = 1 << 20
 
 
+class Host(Protocol):
+    """What a connection needs of the server it belongs to."""
+
+    state: ServerState
+    engine: Engine
+
+    def now(self) -> float:
+        """Seconds since 1970."""
+
+    def describe(self, transport: Any) -> Client:
+        """The client at the other end of a new connection."""
+
+    def client_came(self, connection: RedisProtocol) -> None:
+        """The connection stands and has its client."""
+
+    def client_left(self, connection: RedisProtocol) -> None:
+        """The connection is gone."""
+
+
 @implementer(IPullProducer)
-class RedisProtocol(Protocol):
+class RedisProtocol(protocol.Protocol):
     """The server's side of one connection."""
 
     transport: Any  # a TCP or UNIX server transport; Twisted's interface does not name all that it offers
 
-    def __init__(self, server: Server) -> None:
+    def __init__(self, server: Host) -> None:
         self._server = server
         settings = server.state.settings
         self._parser = RequestParser(settings.proto_max_bulk_len, settings.client_query_buffer_limit)
@@ -50,7 +69,7 @@ class RedisProtocol(Protocol):
         self.client = self._server.describe(self.transport)
         self._server.client_came(self)
 
-    def connectionLost(self, reason: Failure = connectionDone) -> None:
+    def connectionLost(self, reason: Failure = protocol.connectionDone) -> None:
         """Called by Twisted: the connection is gone; what waits is dropped, what is under way has no reader."""
         self._gone = True
         self._waiting.clear()

@@ -22,7 +22,7 @@ A `str` never holds a line break. Commands return these; none of them knows whic
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Final, TypeAlias, Union
+from typing import Any, Final, TypeAlias
 
 
 class ReplyError:
@@ -69,19 +69,7 @@ class NoReply:
 
 NO_REPLY: Final = NoReply()
 
-Reply: TypeAlias = Union[
-    None,
-    bool,
-    int,
-    float,
-    bytes,
-    str,
-    Sequence["Reply"],
-    Mapping[Any, "Reply"],
-    Set,
-    Verbatim,
-    Push,
-    ReplyError,
-    NullArray,
-    NoReply,
-]
+Reply: TypeAlias = (
+    "bool | int | float | bytes | str | Sequence[Reply] | Mapping[Any, Reply] | Set | Verbatim | Push"
+    " | ReplyError | NullArray | NoReply | None"
+)

@@ -161,9 +161,7 @@ class _Check:
             found = cursor.first()
             while found:
                 collection = layout.read_number(cursor.key())
-                if collection not in owned and not self._in_garbage(
-                    layout.elements_garbage(space.number, collection)
-                ):
+                if collection not in owned and not self._in_garbage(layout.elements_garbage(space.number, collection)):
                     yield f"elements:{space.number}: collection {collection} belongs to no key"
                 found = cursor.set_range(layout.number(collection + 1))
 

@@ -12,14 +12,11 @@ from __future__ import annotations
 import errno
 import fcntl
 import os
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 import lmdb
 
 from keyp.storage import layout
-
-if TYPE_CHECKING:
-    from keyp.storage.transaction import DatabaseList
 
 Database = Any  # a handle, `lmdb._Database`: private by name, public by use
 
@@ -46,6 +43,15 @@ class Space:
         self.keys = keys
         self.elements = elements
         self.expiry = expiry
+
+
+class DatabaseList:
+    """Which space each database uses, as of one transaction id. Never changed, only replaced."""
+
+    def __init__(self, transaction_id: int, raw: bytes | None, spaces: list[Space | None]) -> None:
+        self.transaction_id = transaction_id
+        self.raw = raw
+        self.spaces = spaces
 
 
 class Environment:

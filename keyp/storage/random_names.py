@@ -32,7 +32,8 @@ def random_name(keys: Keyspace, random: Random) -> bytes | None:
             stored = draw(cursor, random)
             if keys.live([stored]):
                 return keys.full_name(stored)
-    return _next_live(keys, stored) or _next_live(keys, b"")
+    name = _next_live(keys, stored)
+    return _next_live(keys, b"") if name is None else name
 
 
 def draw(cursor: Any, random: Random) -> bytes:

@@ -14,8 +14,8 @@ from __future__ import annotations
 from typing import Final
 
 from keyp.storage import layout
-from keyp.storage.keyspace import KEEP_DEADLINE, Keyspace, WritableKeyspace
-from keyp.storage.layout import EDITED, HAS_DEADLINE, HAS_ELEMENTS, LONG_NAME, NO_DEADLINE, STRING
+from keyp.storage.keyspace import Keyspace, WritableKeyspace
+from keyp.storage.layout import EDITED, HAS_ELEMENTS, NO_DEADLINE, STRING
 
 # Sixteen pages less LMDB's own page header: a piece fills its pages to the end.
 PIECE_BYTES: Final = 16 * 4096 - 16

@@ -11,10 +11,8 @@ from __future__ import annotations
 from types import TracebackType
 from typing import Final
 
-import lmdb
-
 from keyp.storage import layout
-from keyp.storage.environment import Environment, Space
+from keyp.storage.environment import DatabaseList, Environment, Space
 
 NO_SPACE: Final = 0  # in the list of databases: nothing is stored there
 
@@ -22,17 +20,8 @@ NO_SPACE: Final = 0  # in the list of databases: nothing is stored there
 SMALL_SPACE_PAGES: Final = 256
 
 
-class NotYetOpen(Exception):  # noqa: N818 - a state of affairs, not an error
+class NotYetOpen(Exception):
     """The snapshot shows a space whose commit has not been announced; run the batch behind it, on the writer."""
-
-
-class DatabaseList:
-    """Which space each database uses, as of one transaction id. Never changed, only replaced."""
-
-    def __init__(self, transaction_id: int, raw: bytes | None, spaces: list[Space | None]) -> None:
-        self.transaction_id = transaction_id
-        self.raw = raw
-        self.spaces = spaces
 
 
 class ReadTransaction:
@@ -179,4 +168,3 @@ class WriteTransaction:
     def abort(self) -> None:
         """Undoes everything since the transaction began."""
         self.txn.abort()
-

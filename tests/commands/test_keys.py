@@ -201,13 +201,14 @@ def test_random_key_reaches_every_key(keyp):
     assert {keyp.run("RANDOMKEY") for _ in range(200)} == names
 
 
-def test_random_key_of_many_never_gives_a_dead_one(keyp):
+@pytest.mark.parametrize("living", [b"", b"dead:600:not", b"living"])
+def test_random_key_of_many_never_gives_a_dead_one(keyp, living):
     for index in range(1200):
         keyp.run("SET", f"dead:{index}", "1", "PX", "1000")
-    keyp.run("SET", "living", "1")
+    keyp.run("SET", living, "1")
     keyp.now_us += 2_000_000
-    assert {keyp.run("RANDOMKEY") for _ in range(20)} == {b"living"}
-    keyp.run("DEL", "living")
+    assert {keyp.run("RANDOMKEY") for _ in range(20)} == {living}
+    keyp.run("DEL", living)
     assert keyp.run("RANDOMKEY") is None
 
 

@@ -6,8 +6,6 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from keyp.storage.keyspace import Keyspace
-
 LONG = b"k" * 600
 NAMES = [b"", b"a", b"b", b"aa", b"foo:1", b"foo:2", b"foo[1]", b"k", b"k" * 479, b"k" * 480, LONG, b"\xff\x00", b"\0"]
 
@@ -141,13 +139,6 @@ def test_the_dead_are_visited_and_not_returned(keyp):
     assert scan_all(keyp, "COUNT", "10") == (alive, 3)
     assert scan_all(keyp, "COUNT", "1") == (alive, 30)
     assert keyp.run("KEYS", "01") == []
-
-
-def test_records_are_not_read_for_names(keyp, monkeypatch):
-    fill(keyp)
-    monkeypatch.setattr(Keyspace, "find", None)
-    assert len(keyp.run("KEYS", "*")) == len(NAMES)
-    assert len(scan_all(keyp)[0]) == len(NAMES)
 
 
 def test_more_names_than_are_taken_at_once(keyp):

@@ -1,0 +1,294 @@
+"""Settings, saving, stopping, debugging, waiting, the slow log and latencies: replies and the effects asked for."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from random import Random
+from typing import Any
+
+import pytest
+
+from keyp.clients import Client, ClientTable
+from keyp.commands.context import SessionContext, Surroundings, WriteContext
+from keyp.commands.effects import Delay, Effect, StopServer, SyncStore
+from keyp.commands.registry import SESSION, Registry
+from keyp.commands.server import SERVER
+from keyp.commands.server_state import ServerState
+from keyp.commands.timings import TIMINGS
+from keyp.commands.waiting import WAITING
+from keyp.config import Settings
+from keyp.errors import CommandError
+from keyp.metrics import Metrics
+from keyp.resp.values import NO_REPLY, Verbatim
+from keyp.storage import layout, measure, strings
+from keyp.storage.environment import NO, Environment
+from keyp.storage.layout import HAS_ELEMENTS, HASH
+from keyp.storage.transaction import WriteTransaction
+
+NOW_US = 1_700_000_000_123_456
+
+
+class Desk:
+    """One client at a server, inside one transaction that is thrown away in the end."""
+
+    def __init__(self, environment: Environment, fsync: str) -> None:
+        settings, metrics = Settings(fsync=fsync), Metrics()
+        metrics.follow(settings)
+        registry = Registry([SERVER, TIMINGS, WAITING])
+        self.server = ServerState(settings, metrics, ClientTable(), registry, environment, "a" * 40, 1e9)
+        self.transaction = WriteTransaction(environment, NOW_US // 1000)
+        self.data = WriteContext(self.transaction, Surroundings(Random(1), 16, 1 << 29), NOW_US)
+        client = Client(1, "127.0.0.1:5", "127.0.0.1:6379", 7, 1e9)
+        self.context = SessionContext(client, client.state, self.server, self.data)
+
+    def run(self, line: str, *more: bytes) -> Any:
+        """The reply to a command; the text of its error."""
+        args = [word.encode() for word in line.split()] + list(more)
+        try:
+            spec = self.server.registry.resolve(args)
+            assert spec.function is not None
+            return spec.function(self.context if spec.kind == SESSION else self.data, args)
+        except CommandError as error:
+            return error.text
+
+    def effects(self) -> list[Effect]:
+        """The effects asked for since the last look."""
+        effects, self.context.effects = self.context.effects, []
+        return effects
+
+
+@pytest.fixture
+def fsync() -> str:
+    return "always"
+
+
+@pytest.fixture
+def desk(tmp_path: Path, fsync: str) -> Iterator[Desk]:
+    environment = Environment(str(tmp_path), fsync=NO)
+    desk = Desk(environment, fsync)
+    yield desk
+    desk.transaction.abort()
+    environment.close()
+
+
+def test_config_get_takes_names_and_patterns(desk: Desk):
+    assert desk.run("CONFIG GET timeout DATA*") == {b"timeout": b"0", b"databases": b"16"}
+    assert desk.run("CONFIG GET save") == {b"save": b""}
+    assert desk.run("CONFIG GET") == "ERR wrong number of arguments for 'config|get' command"
+
+
+def test_config_set(desk: Desk):
+    assert desk.run("CONFIG SET maxclients 5 timeout 3") == "OK"
+    assert (desk.server.settings.maxclients, desk.server.settings.timeout) == (5, 3)
+    assert desk.run("CONFIG SET maxclients 5 timeout") == "ERR syntax error"
+    assert desk.run("CONFIG SET foo 1").startswith("ERR Unknown option")
+
+
+def test_config_resetstat_and_rewrite(desk: Desk):
+    desk.server.metrics.record("get", 1, False)
+    assert desk.run("CONFIG RESETSTAT") == "OK"
+    assert desk.server.metrics.commands == {}
+    assert desk.run("CONFIG REWRITE") == "ERR The server is running without a config file"
+    assert desk.run("CONFIG foo") == "ERR unknown subcommand 'foo'. Try CONFIG HELP."
+
+
+def test_time_is_the_contexts(desk: Desk):
+    assert desk.run("TIME") == [b"1700000000", b"123456"]
+
+
+def test_save_is_a_sync(desk: Desk):
+    assert desk.run("SAVE") == "OK"
+    (effect,) = desk.effects()
+    assert isinstance(effect, SyncStore)
+    assert not effect.background
+    assert desk.run("LASTSAVE") == 10**9
+
+
+@pytest.mark.parametrize("line", ["BGSAVE", "BGSAVE SCHEDULE", "bgsave schedule"])
+def test_background_save(desk: Desk, line: str):
+    assert desk.run(line) == "Background saving started"
+    (effect,) = desk.effects()
+    assert isinstance(effect, SyncStore)
+    assert effect.background
+
+
+@pytest.mark.parametrize("line", ["BGSAVE foo", "BGSAVE SCHEDULE SCHEDULE"])
+def test_background_save_knows_one_option(desk: Desk, line: str):
+    assert desk.run(line) == "ERR syntax error"
+
+
+def test_one_background_save_at_a_time(desk: Desk):
+    desk.server.sync_running = True
+    assert desk.run("BGSAVE") == "ERR Background save already in progress"
+    assert desk.effects() == []
+
+
+@pytest.mark.parametrize("options", ["", " NOSAVE", " save now", " NOW FORCE", " NOW NOW"])
+def test_shutdown(desk: Desk, options: str):
+    assert desk.run("SHUTDOWN" + options) is NO_REPLY
+    assert [type(effect) for effect in desk.effects()] == [StopServer]
+
+
+@pytest.mark.parametrize(
+    ("options", "error"),
+    [
+        ("ABORT", "ERR No shutdown in progress."),
+        ("foo", "ERR syntax error"),
+        ("NOSAVE SAVE", "ERR syntax error"),
+        ("ABORT NOW", "ERR syntax error"),
+        ("NOW ABORT", "ERR syntax error"),
+    ],
+)
+def test_shutdown_refused(desk: Desk, options: str, error: str):
+    assert desk.run("SHUTDOWN " + options) == error
+    assert desk.effects() == []
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"), [("0.25", 0.25), ("0", 0), ("-1", 0), ("x", 0), ("nan", 0), ("inf", 0), ("1e9", 86_400)]
+)
+def test_debug_sleep(desk: Desk, text: str, seconds: float):
+    assert desk.run(f"DEBUG SLEEP {text}") == "OK"
+    (effect,) = desk.effects()
+    assert isinstance(effect, Delay)
+    assert effect.seconds == seconds
+
+
+def test_debug_set_active_expire(desk: Desk):
+    assert desk.run("DEBUG SET-ACTIVE-EXPIRE 0") == "OK"
+    assert not desk.server.sweeping
+    assert desk.run("debug set-active-expire 1") == "OK"
+    assert desk.server.sweeping
+
+
+def test_debug_helps(desk: Desk):
+    assert desk.run("DEBUG HELP")[0].startswith("DEBUG <subcommand>")
+    assert all(isinstance(line, str) for line in desk.run("DEBUG HELP"))
+
+
+@pytest.mark.parametrize("rest", ["foo", "sleep", "sleep 0 0", "SET-ACTIVE-EXPIRE", "HELP me"])
+def test_debug_knows_little_else(desk: Desk, rest: str):
+    word = rest.split()[0]
+    expected = f"ERR unknown subcommand or wrong number of arguments for '{word}'. Try DEBUG HELP."
+    assert desk.run(f"DEBUG {rest}") == expected
+
+
+def test_lolwut_draws_and_tells_the_version(desk: Desk):
+    drawings = [desk.run(line) for line in ("LOLWUT", "LOLWUT VERSION 5 1 2", "LOLWUT VERSION", "LOLWUT x")]
+    assert all(isinstance(drawing, Verbatim) for drawing in drawings)
+    assert all(drawing.text.endswith(b"\nRedis ver. 7.2.5\n") for drawing in drawings)
+    assert len({drawing.text for drawing in drawings}) > 1
+    assert desk.run("LOLWUT VERSION x") == "ERR value is not an integer or out of range"
+
+
+def test_a_master_without_replicas(desk: Desk):
+    assert desk.run("ROLE") == [b"master", 0, []]
+    assert desk.run("REPLICAOF NO ONE") == "OK"
+    assert desk.run("slaveof no one") == "OK"
+    assert desk.run("REPLICAOF localhost x") == "ERR Invalid master port"
+    assert desk.run("REPLICAOF localhost 99999") == "ERR Invalid master port"
+    assert desk.run("REPLICAOF localhost 6379").startswith("ERR Keyp does not replicate")
+
+
+@pytest.mark.parametrize(
+    ("line", "reply"),
+    [
+        ("WAIT 0 0", 0),
+        ("WAIT 5 1000", 0),
+        ("WAIT -1 0", 0),
+        ("WAIT x 0", "ERR value is not an integer or out of range"),
+        ("WAIT 0 x", "ERR timeout is not an integer or out of range"),
+        ("WAIT 0 -1", "ERR timeout is negative"),
+        ("WAITAOF 1 0 0", [1, 0]),
+        ("WAITAOF 0 3 100", [1, 0]),
+        ("WAITAOF 2 0 0", "ERR value is out of range, value must between 0 and 1"),
+        ("WAITAOF x 0 0", "ERR value is not an integer or out of range"),
+        ("WAITAOF 0 -1 0", "ERR value is out of range, must be positive"),
+        ("WAITAOF 0 0 -1", "ERR timeout is negative"),
+        ("WAITAOF 0 0 x", "ERR timeout is not an integer or out of range"),
+    ],
+)
+def test_wait_when_every_commit_is_synced(desk: Desk, line: str, reply: Any):
+    assert desk.run(line) == reply
+    assert desk.effects() == []
+
+
+@pytest.mark.parametrize("fsync", ["everysec", "no"])
+def test_waitaof_syncs_where_commits_do_not(desk: Desk):
+    assert desk.run("WAITAOF 0 0 0") == [0, 0]
+    assert desk.effects() == []
+    assert desk.run("WAITAOF 1 0 0") == [1, 0]
+    (effect,) = desk.effects()
+    assert isinstance(effect, SyncStore)
+    assert not effect.background
+
+
+def test_memory_usage_of_a_string(desk: Desk):
+    strings.put(desk.data.keys, b"short", b"x" * 100)
+    strings.put(desk.data.keys, b"dying", b"x" * 100, NOW_US // 1000 + 1000)
+    strings.put(desk.data.keys, b"long", b"x" * 1_000_000)
+    assert desk.run("MEMORY USAGE short") == 5 + layout.HEADER + 100
+    assert desk.run("MEMORY USAGE dying") == 5 + layout.HEADER + 8 + 100 + 8 + 5
+    assert 1_000_000 < desk.run("MEMORY USAGE long SAMPLES 0") < 1_000_100
+    assert desk.run("MEMORY USAGE nokey") is None
+
+
+def test_memory_usage_of_a_collection_is_estimated_by_samples(desk: Desk):
+    keys = desk.data.keys
+    elements = keys.writable_space().elements
+    for number in range(50):
+        size = 10 if number < 5 else 100
+        desk.transaction.txn.put(layout.number(7) + b"%03d" % number, b"v" * size, db=elements)
+    desk.transaction.txn.put(layout.number(8), b"v", db=elements)
+    keys.put(b"h", None, HASH, HAS_ELEMENTS, layout.number(7) + layout.number(50))
+    head = 1 + layout.HEADER + 16
+    assert desk.run("MEMORY USAGE h") == head + 50 * (11 + 10)
+    assert desk.run("MEMORY USAGE h SAMPLES 0") == head + 50 * 11 + 5 * 10 + 45 * 100
+    assert measure.key_bytes(keys, b"h", 1 << 60) == desk.run("MEMORY USAGE h SAMPLES 50")
+
+
+@pytest.mark.parametrize("rest", ["x", "SAMPLES", "SAMPLES -1", "SAMPLES 1 x", "x 5"])
+def test_memory_usage_syntax(desk: Desk, rest: str):
+    assert desk.run(f"MEMORY USAGE nokey {rest}") == "ERR syntax error"
+    assert desk.run("MEMORY USAGE nokey SAMPLES x") == "ERR value is not an integer or out of range"
+
+
+def test_slow_log(desk: Desk):
+    log = desk.server.metrics.slow_log
+    for number in range(12):
+        log.add([b"get", b"%d" % number], 20_000_000, 1_700_000_000, "127.0.0.1:5", b"me")
+    assert desk.run("SLOWLOG LEN") == 12
+    assert len(desk.run("SLOWLOG GET")) == 10
+    assert len(desk.run("SLOWLOG GET -1")) == 12
+    assert desk.run("SLOWLOG GET 0") == []
+    assert desk.run("SLOWLOG GET 1") == [[11, 1_700_000_000, 20_000, [b"get", b"11"], b"127.0.0.1:5", b"me"]]
+    assert desk.run("SLOWLOG RESET") == "OK"
+    assert desk.run("SLOWLOG LEN") == 0
+
+
+@pytest.mark.parametrize("count", ["-2", "x", "99999999999999999999"])
+def test_slow_log_counts(desk: Desk, count: str):
+    assert desk.run(f"SLOWLOG GET {count}") == "ERR count should be greater than or equal to -1"
+    wrong = "ERR unknown subcommand or wrong number of arguments for 'GET'. Try SLOWLOG HELP."
+    assert desk.run(f"SLOWLOG GET {count} 1") == wrong
+
+
+def test_latency_events_never_happen(desk: Desk):
+    assert desk.run("LATENCY LATEST") == []
+    assert desk.run("LATENCY RESET") == 0
+    assert desk.run("LATENCY RESET command fork") == 0
+
+
+def test_latency_histogram(desk: Desk):
+    metrics = desk.server.metrics
+    for nanoseconds in (900, 1500, 30_000, 60_000, 1_000_000):
+        metrics.record("config|get", nanoseconds, False)
+    metrics.record("time", 10, False)
+    metrics.reject("wait")
+    config = {b"calls": 5, b"histogram_usec": {1: 1, 2: 2, 33: 3, 66: 4, 1056: 5}}
+    time = {b"calls": 1, b"histogram_usec": {1: 1}}
+    assert desk.run("LATENCY HISTOGRAM") == {b"config|get": config, b"time": time}
+    assert desk.run("LATENCY HISTOGRAM TIME nosuch wait") == {b"time": time}
+    assert desk.run("LATENCY HISTOGRAM config") == {b"config|get": config}
+    assert desk.run("LATENCY HISTOGRAM CONFIG|get config|nosuch") == {b"config|get": config}

@@ -1,0 +1,18 @@
+"""How hard the tests search: `HYPOTHESIS_PROFILE=long` looks at far more examples than the everyday form does."""
+
+import os
+
+from hypothesis import HealthCheck, settings
+
+UNHURRIED = (HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.filter_too_much)
+
+settings.register_profile("everyday", deadline=None, suppress_health_check=UNHURRIED)
+settings.register_profile(
+    "long",
+    deadline=None,
+    suppress_health_check=UNHURRIED,
+    max_examples=3000,
+    stateful_step_count=100,
+    print_blob=True,
+)
+settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "everyday"))
