@@ -105,8 +105,8 @@ _TEXT: Final = Kind()
 
 TABLE: Final = (
     # Given on the command line.
-    Setting("port", Number(0, 65535), 6379, False, "TCP port; 0 is none"),
-    Setting("bind", _TEXT, "127.0.0.1", False, "address to listen on"),
+    Setting("port", Number(0, 65535), 6377, False, "TCP port; 0 is none"),
+    Setting("bind", _TEXT, "localhost", False, "address to listen on"),
     Setting("unixsocket", _TEXT, "", False, "path of the Unix socket to listen on, empty for none"),
     Setting("dir", _TEXT, ".", False, "the data directory"),
     Setting("databases", Number(1, INT32_MAX), 16, False, "how many databases SELECT knows"),
@@ -143,8 +143,8 @@ class Settings:
 
     def __init__(
         self,
-        port: int = 6379,
-        host: str = "127.0.0.1",
+        port: int = 6377,
+        host: str = "localhost",
         data_dir: str = ".",
         databases: int = 16,
         fsync: str = "always",

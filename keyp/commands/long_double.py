@@ -144,7 +144,8 @@ def _exponent(digits: bytes | None) -> int:
 def _whole(digits: bytes) -> int:
     if len(digits) <= _DIGITS_AT_ONCE:
         return int(digits)
-    return int(digits[:-_DIGITS_AT_ONCE]) * 10**_DIGITS_AT_ONCE + int(digits[-_DIGITS_AT_ONCE:])
+    power: int = 10**_DIGITS_AT_ONCE
+    return int(digits[:-_DIGITS_AT_ONCE]) * power + int(digits[-_DIGITS_AT_ONCE:])
 
 
 def _digits(value: int) -> bytes:

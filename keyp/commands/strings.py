@@ -20,7 +20,7 @@ from keyp.errors import OFFSET_OUT_OF_RANGE, STRING_TOO_LONG, SYNTAX, CommandErr
 from keyp.resp.values import Reply
 from keyp.storage import strings
 from keyp.storage.keyspace import KEEP_DEADLINE
-from keyp.storage.layout import NO_DEADLINE, STRING, record_kind
+from keyp.storage.layout import NO_DEADLINE, STRING, record_deadline_ms, record_kind
 
 STRINGS = CommandTable(group="string", categories="string")
 
@@ -213,7 +213,7 @@ def getex(context: WriteContext, args: Args) -> Reply:
     found = strings.value(keys, record)
     if options.time_word and deadline_ms <= context.now_ms:
         keys.remove(key)
-    elif options.time_word or options.persist:
+    elif options.time_word or (options.persist and record_deadline_ms(record) != NO_DEADLINE):
         keys.touch(key, record, deadline_ms)
     return found
 

@@ -8,6 +8,7 @@ long as nothing was committed since the last look, the list seen then is still t
 
 from __future__ import annotations
 
+from itertools import chain
 from types import TracebackType
 from typing import Final
 
@@ -113,9 +114,8 @@ class WriteTransaction:
     def make_space(self, index: int) -> Space:
         """The space for database `index`, which has none yet."""
         taken = set(self._numbers)
-        number = index + 1
-        while number in taken or self.txn.get(layout.space_garbage(number), None, self.environment.garbage) is not None:
-            number += 1
+        numbers = chain(range(index + 1, self.environment.max_spaces + 1), range(1, index + 1))
+        number = next(number for number in numbers if number not in taken and not self._waits_for_sweeper(number))
         if number not in self.environment.spaces and all(number != opened.number for opened in self._opened):
             self._opened.append(self.environment.open_space(self.txn, number))
         self._numbers[index] = number
@@ -132,8 +132,14 @@ class WriteTransaction:
             self._numbers[index] = NO_SPACE
             self.txn.put(layout.space_garbage(space.number), b"", db=self.environment.garbage)
 
+    def _waits_for_sweeper(self, number: int) -> bool:
+        return self.txn.get(layout.space_garbage(number), None, self.environment.garbage) is not None
+
     def _spaces_run_out(self) -> bool:
-        return len(self.environment.spaces) + len(self._opened) >= self.environment.max_spaces
+        """Whether one more space in the garbage would leave a database without one to write into."""
+        most = self.environment.max_spaces
+        waiting = sum([self._waits_for_sweeper(number) for number in range(1, most + 1)])
+        return waiting + len(self._numbers) >= most
 
     def is_small(self, space: Space) -> bool:
         """Whether emptying the space at once is cheap."""

@@ -1,4 +1,4 @@
-"""`keyp`: commands run one by one, each in a transaction of its own, on a real store and with a clock that stands still."""
+"""`keyp`: commands run one by one, each in a transaction of its own, on a real store, with a clock that tests set."""
 
 from __future__ import annotations
 

@@ -92,7 +92,7 @@ def test_server(context: SessionContext):
     assert server["uptime_in_seconds"] == str(2 * 86_400 + 5)
     assert server["uptime_in_days"] == "2"
     assert server["server_time_usec"] == str(NOW_US)
-    assert server["listener0"] == "name=tcp,bind=127.0.0.1,port=6379"
+    assert server["listener0"] == "name=tcp,bind=localhost,port=6377"
     assert "listener1" not in server
 
 

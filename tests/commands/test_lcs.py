@@ -25,7 +25,10 @@ BOTH = "ERR If you want both the length and indexes, please just use IDX."
         ("LCS a b IDX", {b"matches": [[[4, 7], [5, 8]], [[2, 3], [0, 1]]], b"len": 6}),
         ("LCS a b idx MinMatchLen 4", {b"matches": [[[4, 7], [5, 8]]], b"len": 6}),
         ("LCS a b IDX MINMATCHLEN 5", {b"matches": [], b"len": 6}),
-        ("LCS a b IDX MINMATCHLEN -5 WITHMATCHLEN", {b"matches": [[[4, 7], [5, 8], 4], [[2, 3], [0, 1], 2]], b"len": 6}),
+        (
+            "LCS a b IDX MINMATCHLEN -5 WITHMATCHLEN",
+            {b"matches": [[[4, 7], [5, 8], 4], [[2, 3], [0, 1], 2]], b"len": 6},
+        ),
         ("LCS a b MINMATCHLEN 99", b"mytext"),
         ("LCS a b LEN WITHMATCHLEN", 6),
         ("LCS a none", b""),

@@ -99,7 +99,11 @@ class Daemon:
                 stdout=log,
                 stderr=log,
             )
-        wait_until(self._answers, "the server's first answer")
+        try:
+            wait_until(self._answers, "the server's first answer")
+        except BaseException:
+            self.kill()
+            raise
 
     def _answers(self) -> bool:
         assert self.running, f"the server has exited:\n{self.log()}"

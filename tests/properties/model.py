@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from tests.properties.wire import Error
+from tests.wire import Error
 
 NOT_AN_INTEGER = Error("ERR value is not an integer or out of range")
 OVERFLOW = Error("ERR increment or decrement would overflow")

@@ -1,0 +1,61 @@
+"""`store`: an environment in a temporary directory, whose contents must be sound when the test is over."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from keyp.storage.check import check
+from keyp.storage.environment import NO, Environment
+from keyp.storage.keyspace import Keyspace, WritableKeyspace
+from keyp.storage.transaction import ReadTransaction, WriteTransaction
+
+NOW_MS = 1_700_000_000_000
+
+
+class Store:
+    """An environment and short ways to one transaction each. `now_ms` is the clock."""
+
+    def __init__(self, path: Path, databases: int = 16) -> None:
+        self.path = path
+        self.databases = databases
+        self.now_ms = NOW_MS
+        self.environment = Environment(str(path), databases=databases, fsync=NO)
+
+    def reopen(self) -> None:
+        self.environment.close()
+        self.environment = Environment(str(self.path), databases=self.databases, fsync=NO)
+
+    def begin(self) -> WriteTransaction:
+        """A write transaction with the version of a first command; commit or abort it."""
+        transaction = WriteTransaction(self.environment, self.now_ms)
+        transaction.next_version()
+        return transaction
+
+    def write(self, change: Callable[[WritableKeyspace], object], index: int = 0) -> None:
+        """Makes a change to a database in a transaction of its own."""
+        transaction = self.begin()
+        change(WritableKeyspace(transaction, index))
+        transaction.commit()
+
+    def read(self, look: Callable[[Keyspace], Any], index: int = 0) -> Any:
+        """Looks at a database in a snapshot of its own."""
+        with ReadTransaction(self.environment, self.now_ms) as snapshot:
+            return look(Keyspace(snapshot, index))
+
+    def problems(self) -> list[str]:
+        with ReadTransaction(self.environment, self.now_ms) as snapshot:
+            return check(snapshot)
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Iterator[Store]:
+    store = Store(tmp_path / "store")
+    try:
+        yield store
+        assert store.problems() == []
+    finally:
+        store.environment.close()

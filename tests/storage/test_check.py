@@ -1,0 +1,121 @@
+"""The check of a store: each kind of damage is found, and a sound store has none."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from keyp.storage import layout, strings
+from keyp.storage.check import PROBLEMS_LISTED, check
+from keyp.storage.keyspace import WritableKeyspace
+from keyp.storage.transaction import ReadTransaction
+
+PIECE = strings.PIECE_BYTES
+
+
+def fill(keys: WritableKeyspace) -> None:
+    strings.put(keys, b"short", b"v", 5000)
+    strings.put(keys, b"", b"v")
+    strings.put(keys, b"n" * 600, b"v", 6000)
+    strings.put(keys, b"long", bytes(PIECE + 5))  # collection 1
+    strings.put(keys, b"gone", bytes(PIECE + 5))  # collection 2
+    keys.remove(b"gone")
+
+
+def put_record(keys: Any, stored: bytes, record: bytes) -> None:
+    keys.txn.put(stored, record, db=keys.space.keys)
+
+
+def collection_record(collection: int, count: int, kind: int = layout.LIST) -> bytes:
+    body = layout.number(collection) + layout.number(count)
+    return layout.make_record(b"k", kind, layout.HAS_ELEMENTS, 1, 0, body)
+
+
+def garbage(keys: Any, entry: bytes) -> None:
+    keys.txn.put(entry, b"", db=keys.transaction.environment.garbage)
+
+
+DAMAGE = [
+    (lambda keys: keys.txn.delete(layout.expiry_entry(5000, b"short"), b"", keys.space.expiry),
+     "keys:1 'short': its deadline 5000 is not in the expiry index"),
+    (lambda keys: keys.txn.delete(b"short", b"", keys.space.keys),
+     "expiry:1 'short': no record has the deadline 5000"),
+    (lambda keys: keys.txn.put(layout.expiry_entry(7, b"long"), b"", db=keys.space.expiry),
+     "expiry:1 'long': no record has the deadline 7"),
+    (lambda keys: put_record(keys, b"k", b""),
+     "keys:1 'k': the record cannot be read"),
+    (lambda keys: put_record(keys, b"k", b"\x11" + bytes(9)),
+     "keys:1 'k': the record is cut off"),
+    (lambda keys: put_record(keys, b"k", b"\x41" + bytes(12)),
+     "keys:1 'k': the record is cut off"),
+    (lambda keys: put_record(keys, b"k", layout.make_record(b"k", 9, 0, 1, 0, b"")),
+     "keys:1 'k': there is no kind 9"),
+    (lambda keys: put_record(keys, b"k" * 480, layout.make_record(b"n" * 601, 1, 0, 1, 0, b"")),
+     "keys:1 '" + "k" * 64 + "...': the name belongs elsewhere"),
+    (lambda keys: put_record(keys, b"k", layout.make_record(b"k", 1, 0, 99, 0, b"")),
+     "keys:1 'k': its version 99 has not been given out"),
+    (lambda keys: put_record(keys, b"k", collection_record(99, 0)),
+     "keys:1 'k': collection 99 has not been given out"),
+    (lambda keys: put_record(keys, b"k", collection_record(keys.transaction.new_collection(), 3)),
+     "keys:1 'k': collection 3 has none of its 3 elements"),
+    (lambda keys: put_record(keys, b"other", collection_record(1, PIECE + 5, layout.STRING)),
+     "keys:1 'other': collection 1 belongs to another key too"),
+    (lambda keys: garbage(keys, layout.elements_garbage(1, 1)),
+     "keys:1 'long': collection 1 is in the garbage"),
+    (lambda keys: keys.txn.delete(layout.number(1) + bytes(4), b"", keys.space.elements),
+     "keys:1 'long': piece 0 of string 1 is missing or of the wrong size"),
+    (lambda keys: keys.txn.delete(layout.number(1) + b"\0\0\0\1", b"", keys.space.elements),
+     "keys:1 'long': piece 1 of string 1 is missing or of the wrong size"),
+    (lambda keys: keys.txn.put(layout.number(1) + b"\0\0\0\1", b"four", db=keys.space.elements),
+     "keys:1 'long': piece 1 of string 1 is missing or of the wrong size"),
+    (lambda keys: keys.txn.put(layout.number(1) + b"\0\0\0\2", b"more", db=keys.space.elements),
+     "keys:1 'long': piece 2 of string 1 is missing or of the wrong size"),
+    (lambda keys: keys.txn.delete(layout.elements_garbage(1, 2), b"", keys.transaction.environment.garbage),
+     "elements:1: collection 2 belongs to no key"),
+    (lambda keys: garbage(keys, b"x"),
+     "the garbage holds 'x', which names nothing"),
+    (lambda keys: garbage(keys, layout.space_garbage(1)),
+     "space 1 serves a database and is in the garbage"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("damage", "problem"), DAMAGE, ids=[problem for _, problem in DAMAGE])
+def test_damage_is_found(store: Any, damage: Any, problem: str) -> None:
+    store.write(fill)
+    assert store.problems() == []
+    store.write(damage)
+    assert store.problems() == [problem]
+    store.write(lambda keys: [keys.transaction.empty(keys.space), clear_garbage(keys)])
+
+
+def clear_garbage(keys: Any) -> None:
+    keys.txn.drop(keys.transaction.environment.garbage, delete=False)
+
+
+def set_databases(store: Any, numbers: list[int]) -> None:
+    with store.environment.lmdb.begin(write=True) as txn:
+        txn.put(b"databases", layout.pack_numbers(numbers), db=store.environment.meta)
+
+
+def test_spaces_that_databases_share_or_have_lost(store: Any) -> None:
+    store.write(lambda keys: strings.put(keys, b"k", b"v"), 0)
+    store.write(lambda keys: strings.put(keys, b"k", b"v"), 1)
+    set_databases(store, [1, 1, 9])
+    assert store.problems() == [
+        "space 1 serves 2 databases",
+        "space 9 serves a database and does not exist",
+        "keys:2 serves no database, is not in the garbage and holds 1 entries",
+    ]
+    set_databases(store, [1, 2])
+
+
+def test_a_damaged_store_does_not_fill_memory_with_complaints(store: Any) -> None:
+    def scatter(keys: WritableKeyspace) -> None:
+        for number in range(1, PROBLEMS_LISTED + 10):
+            keys.txn.put(layout.expiry_entry(number, b"none"), b"", db=keys.writable_space().expiry)
+
+    store.write(scatter)
+    with ReadTransaction(store.environment, store.now_ms) as snapshot:
+        assert len(check(snapshot)) == PROBLEMS_LISTED
+    store.write(lambda keys: keys.transaction.empty(keys.space))

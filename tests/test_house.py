@@ -1,0 +1,283 @@
+"""The rules of the house, read off the sources: who may import whom, what must stay pure, how long things may be.
+
+Each rule is a function from a module to its complaints, so that it can also be shown a module that breaks it.
+"""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+
+# The floors, lowest first. A module may import from the floors below its own and, where its floor is a package, from
+# that package; not from its neighbours, not from above. What only the type checker reads is not counted.
+FLOORS: tuple[tuple[str, ...], ...] = (
+    ("keyp",),
+    ("keyp.errors", "keyp.glob", "keyp.process", "keyp.slowlog"),
+    ("keyp.config", "keyp.clients", "keyp.resp"),
+    ("keyp.metrics",),
+    ("keyp.storage",),
+    ("keyp.commands",),
+    ("keyp.session",),
+    ("keyp.writer",),
+    ("keyp.engine",),
+    ("keyp.net",),
+    ("keyp.main",),
+    ("keyp.__main__", "twisted.plugins.keyp_plugin"),
+)
+
+# Who may know the libraries we stand on.
+MAY_IMPORT: dict[str, tuple[str, ...]] = {
+    "twisted": (
+        "keyp.net",
+        "keyp.engine",
+        "keyp.writer",
+        "keyp.main",
+        "twisted.plugins.keyp_plugin",
+    ),
+    "zope": ("keyp.net",),
+    "lmdb": ("keyp.storage", "keyp.writer"),  # the writer: for the types of its exceptions
+}
+
+# A command's effect and reply follow from the transaction, the context and the arguments: nothing here may look at a
+# clock, draw lots, open a connection or start a thread.
+PURE = ("keyp.commands", "keyp.storage", "keyp.resp", "keyp.session")
+IMPURE = {
+    "asyncio", "concurrent", "datetime", "multiprocessing", "queue", "random", "sched", "secrets", "select",
+    "selectors", "signal", "socket", "subprocess", "tempfile", "threading", "time", "uuid",
+}  # fmt: skip
+IMPURE_CALLS = {"os.urandom", "os.getrandom", "os.times", "os.fork", "Random", "random.Random"}
+ALLOWED: dict[tuple[str, str], str] = {
+    ("keyp.commands.context", "random.Random"): "the type of context.random, which the caller makes",
+    ("keyp.storage.random_names", "random.Random"): "the type of an argument that comes from the context",
+    ("keyp.commands.cursors", "threading.Lock"): "readers on several threads share the table; no effect depends on it",
+}
+
+FILE_LINES = 500
+FUNCTION_LINES = 60
+LONG_ON_PURPOSE = {
+    ("keyp.resp.parser", "feed"): "the hottest loop of all; in pieces it would keep its state in attributes",
+}
+
+
+class Module:
+    """A source file and its syntax tree. `name` is dotted; a package goes by its own name."""
+
+    def __init__(self, name: str, text: str) -> None:
+        self.name = name
+        self.lines = len(text.splitlines())
+        self.tree = ast.parse(text)
+
+    def __repr__(self) -> str:
+        return self.name
+
+
+def read(path: Path) -> Module:
+    parts = path.relative_to(ROOT).with_suffix("").parts
+    return Module(".".join(parts[:-1] if parts[-1] == "__init__" else parts), path.read_text(encoding="utf-8"))
+
+
+MODULES = [read(path) for folder in ("keyp", "twisted") for path in sorted((ROOT / folder).rglob("*.py"))]
+NAMES = {module.name for module in MODULES}
+
+
+def is_in(name: str, packages: tuple[str, ...]) -> bool:
+    return any(name == package or name.startswith(f"{package}.") for package in packages)
+
+
+def code(tree: ast.AST) -> Iterator[ast.AST]:
+    """Every node that is there at run time: not what stands under `if TYPE_CHECKING`."""
+    yield tree
+    for child in ast.iter_child_nodes(tree):
+        if isinstance(child, ast.If) and ast.unparse(child.test) in ("TYPE_CHECKING", "typing.TYPE_CHECKING"):
+            for node in child.orelse:
+                yield from code(node)
+        else:
+            yield from code(child)
+
+
+def imports(module: Module) -> Iterator[str]:
+    """The dotted names that a module imports at run time, wherever it does so: modules, and names in them."""
+    for node in code(module.tree):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{module} imports by a relative name"
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+
+
+def own_imports(module: Module) -> Iterator[str]:
+    """The names of our own modules that a module imports."""
+    for name in imports(module):
+        if is_in(name, ("keyp",)):
+            yield name if name in NAMES or "." not in name else name.rpartition(".")[0]
+
+
+def floor(name: str) -> tuple[int, str]:
+    """The floor on which a module stands, and the entry of the table that says so."""
+    for height, entries in reversed(list(enumerate(FLOORS))):
+        for entry in entries:
+            if name == entry or (entry != "keyp" and name.startswith(f"{entry}.")):
+                return height, entry
+    raise AssertionError(f"{name} is on no floor: put it into FLOORS")
+
+
+def upward(module: Module) -> Iterator[str]:
+    height, entry = floor(module.name)
+    for name in own_imports(module):
+        other_height, other_entry = floor(name)
+        if other_height >= height and other_entry != entry:
+            yield f"{module} imports {name}, which is not below it"
+
+
+def strangers(module: Module) -> Iterator[str]:
+    for name in imports(module):
+        library = name.partition(".")[0]
+        if library in MAY_IMPORT and not is_in(module.name, MAY_IMPORT[library]):
+            yield f"{module} imports {name}, of which it must not know"
+
+
+def impurities(module: Module) -> Iterator[str]:
+    if not is_in(module.name, PURE):
+        return
+    for name in imports(module):
+        impure = name.partition(".")[0] in IMPURE or name in IMPURE_CALLS
+        if impure and (module.name, name) not in ALLOWED:
+            yield f"{module} imports {name}"
+    for node in code(module.tree):
+        if isinstance(node, ast.Call) and ast.unparse(node.func) in IMPURE_CALLS:
+            yield f"{module} calls {ast.unparse(node.func)}"
+
+
+def too_long(module: Module) -> Iterator[str]:
+    if module.lines >= FILE_LINES:
+        yield f"{module} has {module.lines} lines"
+    for node in ast.walk(module.tree):
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            lines = (node.end_lineno or node.lineno) - node.lineno + 1
+            if lines > FUNCTION_LINES and (module.name, node.name) not in LONG_ON_PURPOSE:
+                yield f"{module}: {node.name} has {lines} lines"
+
+
+def silent(module: Module) -> Iterator[str]:
+    if module.tree.body and not ast.get_docstring(module.tree):
+        yield f"{module} does not say what it is for"
+
+
+def cycle(graph: dict[str, set[str]]) -> list[str]:
+    """The modules of a cycle in `graph`, in order, the first also as the last; empty where there is none."""
+    done: set[str] = set()
+
+    def walk(name: str, path: list[str]) -> list[str]:
+        if name in path:
+            return [*path[path.index(name) :], name]
+        if name in done:
+            return []
+        for other in sorted(graph.get(name, ())):
+            found = walk(other, [*path, name])
+            if found:
+                return found
+        done.add(name)
+        return []
+
+    return next((found for name in sorted(graph) if (found := walk(name, []))), [])
+
+
+RULES: list[Callable[[Module], Iterator[str]]] = [upward, strangers, impurities, too_long, silent]
+
+
+@pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.__name__)
+def test_every_module_keeps(rule: Callable[[Module], Iterator[str]]) -> None:
+    assert [complaint for module in MODULES for complaint in rule(module)] == []
+
+
+def test_no_modules_import_each_other_in_a_circle() -> None:
+    assert cycle({module.name: set(own_imports(module)) - {module.name} for module in MODULES}) == []
+
+
+def test_test_files_are_short() -> None:
+    files = [path for folder in ("tests", "benchmarks") for path in (ROOT / folder).rglob("*.py")]
+    lines = {str(path.relative_to(ROOT)): len(path.read_text(encoding="utf-8").splitlines()) for path in files}
+    assert {name: count for name, count in lines.items() if count >= FILE_LINES} == {}
+
+
+def test_twisted_keeps_its_own_package() -> None:
+    found = [str(path.relative_to(ROOT)) for path in (ROOT / "twisted").rglob("*.py")]
+    assert found == ["twisted/plugins/keyp_plugin.py"]
+
+
+def test_allowed_exceptions_are_still_needed() -> None:
+    used = {(module.name, name) for module in MODULES for name in imports(module)}
+    assert set(ALLOWED) - used == set()
+
+
+def test_all_modules_were_read() -> None:
+    assert {"keyp", "keyp.session", "keyp.commands.strings", "twisted.plugins.keyp_plugin"} <= NAMES
+
+
+def sample(text: str, name: str = "keyp.commands.sample") -> Module:
+    return Module(name, f'"""A sample."""\n{text}\n')
+
+
+@pytest.mark.parametrize(
+    ("rule", "text"),
+    [
+        (upward, "import keyp.session"),
+        (upward, "from keyp.net.server import Server"),
+        (upward, "from keyp import engine"),
+        (upward, "def f():\n    from keyp.engine import Engine"),
+        (strangers, "import lmdb"),
+        (strangers, "from twisted.internet import reactor"),
+        (strangers, "try:\n    import twisted.logger as log\nexcept ImportError:\n    pass"),
+        (impurities, "import time"),
+        (impurities, "from datetime import datetime"),
+        (impurities, "from random import Random, choice"),
+        (impurities, "def f():\n    import threading"),
+        (impurities, "from os import urandom"),
+        (impurities, "import os\nos.urandom(3)"),
+        (impurities, "def f(kind: object) -> object:\n    return Random()"),
+        (too_long, "\n" * FILE_LINES),
+        (too_long, "def f():\n" + "    pass\n" * FUNCTION_LINES),
+    ],
+)
+def test_a_rule_sees_who_breaks_it(rule: Callable[[Module], Iterator[str]], text: str) -> None:
+    assert list(rule(sample(text)))
+
+
+def test_the_rule_on_docstrings_sees_who_breaks_it() -> None:
+    assert list(silent(Module("keyp.sample", "x = 1")))
+    assert not list(silent(Module("keyp.sample", "")))
+
+
+@pytest.mark.parametrize(
+    ("rule", "text", "name"),
+    [
+        (
+            upward,
+            "from keyp.commands import registry\nfrom keyp.storage.keyspace import Keyspace",
+            "keyp.commands.sample",
+        ),
+        (upward, "if TYPE_CHECKING:\n    from keyp.engine import Engine", "keyp.commands.sample"),
+        (strangers, "import lmdb", "keyp.storage.sample"),
+        (strangers, "import twistedly", "keyp.commands.sample"),
+        (impurities, "import time", "keyp.net.clock"),
+        (impurities, "from random import Random", "keyp.commands.context"),
+        (too_long, "def f():\n" + "    pass\n" * (FUNCTION_LINES - 1), "keyp.commands.sample"),
+    ],
+)
+def test_a_rule_lets_others_pass(rule: Callable[[Module], Iterator[str]], text: str, name: str) -> None:
+    assert list(rule(sample(text, name))) == []
+
+
+def test_a_module_on_no_floor_is_seen() -> None:
+    with pytest.raises(AssertionError, match="on no floor"):
+        floor("keyp.newcomer")
+
+
+def test_a_circle_is_seen() -> None:
+    assert cycle({"a": {"b"}, "b": {"c", "d"}, "c": set(), "d": {"a"}}) == ["a", "b", "d", "a"]
+    assert cycle({"a": {"b", "c"}, "b": {"c"}, "c": set()}) == []

@@ -1,0 +1,58 @@
+"""The README's table of commands says what the registry says."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from keyp.commands.all import TABLES
+from keyp.commands.registry import CommandTable, Registry
+from keyp.commands.table import BEGIN, END, markdown, put_between_markers
+from keyp.resp.values import Reply
+
+README = Path(__file__).parent.parent / "README.md"
+
+
+def test_the_readme_is_up_to_date() -> None:
+    text = README.read_text(encoding="utf-8")
+    assert text == put_between_markers(text, markdown(Registry(TABLES))), "`make readme` writes the table anew"
+
+
+def test_every_command_has_its_row() -> None:
+    rows = markdown(Registry(TABLES)).splitlines()
+    for spec in Registry(TABLES):
+        named = [row for row in rows if row.startswith((f"| `{spec.name} ", f"| `{spec.name}`"))]
+        assert len(named) >= max(1, len(spec.subcommands)), spec
+
+
+def nothing(*_: object) -> Reply:
+    return 0
+
+
+def test_rows() -> None:
+    table = CommandTable(group="string")
+    table.read("ZED", arity=2, since="1.0.0", summary="Last.", syntax="key [NX | XX]", aliases=("ZET",))(nothing)
+    table.read("ALPHA", arity=1, since="2.0.0", summary="First: a|b.")(nothing)
+    things = CommandTable(group="things")
+    things.container("BOX", arity=-2, since="3.0.0", summary="A container.")
+    things.read("BOX|OPEN", arity=3, since="3.0.0", summary="Opens it.", syntax="key")(nothing)
+    assert markdown(Registry([table, things])) == (
+        "### Strings\n\n"
+        "| Command | What it does | Since Redis |\n"
+        "|---|---|---|\n"
+        "| `ALPHA` | First: a\\|b. | 2.0.0 |\n"
+        "| `ZED key [NX \\| XX]` | Last. Also `ZET`. | 1.0.0 |\n"
+        "\n"
+        "### Things\n\n"
+        "| Command | What it does | Since Redis |\n"
+        "|---|---|---|\n"
+        "| `BOX OPEN key` | Opens it. | 3.0.0 |\n"
+    )
+
+
+def test_between_markers() -> None:
+    assert put_between_markers(f"a\n{BEGIN}\nold\n{END}\nb", "new\n") == f"a\n{BEGIN}\nnew\n{END}\nb"
+    for broken in ("", BEGIN, END, f"{END}{BEGIN}"):
+        with pytest.raises(ValueError, match="there is no"):
+            put_between_markers(broken, "")
