@@ -95,10 +95,9 @@ class Environment:
                 self._check_format(txn)
                 self.meta: Database = self.lmdb.open_db(b"meta", txn=txn)
                 self.garbage: Database = self.lmdb.open_db(b"garbage", txn=txn)
-                for name in self._names(txn):
-                    if name.startswith(b"keys:"):
-                        space = self.open_space(txn, int(name[5:]))
-                        self.spaces[space.number] = space
+                listed = layout.unpack_numbers(txn.get(b"databases", b"", self.meta))
+                for number in filter(None, listed[: self.databases]):
+                    self.spaces[number] = self.open_space(txn, number)
         except BaseException:
             self.lmdb.close()
             raise

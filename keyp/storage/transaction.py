@@ -59,7 +59,7 @@ class ReadTransaction:
 
 
 def _find_spaces(environment: Environment, raw: bytes | None) -> list[Space | None]:
-    numbers = layout.unpack_numbers(raw or b"")
+    numbers = layout.unpack_numbers(raw or b"")[: environment.databases]
     numbers += [NO_SPACE] * (environment.databases - len(numbers))
     try:
         return [None if number == NO_SPACE else environment.spaces[number] for number in numbers]

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from keyp.storage import strings
+from keyp.storage.environment import Environment
 from keyp.storage.keyspace import Keyspace, WritableKeyspace
 from keyp.storage.sweep import collect_garbage
-from keyp.storage.transaction import NotYetOpen, ReadTransaction
+from keyp.storage.transaction import NotYetOpen, ReadTransaction, WriteTransaction
 
 
 def space_number(store: Any, index: int = 0) -> int | None:
@@ -215,3 +217,20 @@ def test_a_store_may_be_opened_with_fewer_databases(store: Any) -> None:
     store.reopen()
     assert store.read(get(b"k"), 15) == b"fifteen"
     assert space_number(store, 15) == 16
+
+
+def test_a_store_of_many_databases_opens_with_few(tmp_path: Path) -> None:
+    many = Environment(str(tmp_path), 200, "no")
+    transaction = WriteTransaction(many, 1000)
+    for index in range(200):
+        strings.put(WritableKeyspace(transaction, index), b"k", b"%d" % index)
+    transaction.commit()
+    many.close()
+    few = Environment(str(tmp_path), 2, "no")
+    with ReadTransaction(few, 1000) as read:
+        assert [strings.get(Keyspace(read, index), b"k") for index in range(2)] == [b"0", b"1"]
+    few.close()
+    again = Environment(str(tmp_path), 200, "no")
+    with ReadTransaction(again, 1000) as read:
+        assert strings.get(Keyspace(read, 199), b"k") == b"199"
+    again.close()
