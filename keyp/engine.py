@@ -16,6 +16,7 @@ from twisted.logger import Logger
 from keyp import errors
 from keyp.commands.context import ReadContext, Surroundings
 from keyp.commands.effects import Effect
+from keyp.commands.registry import SKIP_SLOWLOG
 from keyp.commands.server_state import ServerState
 from keyp.session import Batch, NeedsWriter
 from keyp.storage.sweep import is_due
@@ -143,17 +144,24 @@ class Engine:
             self._tell_idle()
 
     def _count(self, batch: Batch) -> None:
-        metrics = self.server.metrics
+        metrics, client = self.server.metrics, batch.client
+        metrics.keyspace_hits += batch.hits
+        metrics.keyspace_misses += batch.misses
+        slow = metrics.slow_log
         for timing in batch.timings:
+            spec = timing.spec
             if timing.rejected:
-                metrics.reject(timing.spec.full_name)
+                metrics.reject(spec.full_name)
             else:
-                metrics.record(timing.spec.full_name, timing.nanoseconds, bool(timing.error))
+                metrics.record(spec.full_name, timing.nanoseconds, bool(timing.error))
+                if timing.nanoseconds > slow.threshold_ns and not spec.flags & SKIP_SLOWLOG:
+                    now_s = self.clock.now_us() // 1_000_000
+                    slow.add(timing.args, timing.nanoseconds, now_s, client.address, batch.state.name)
             if timing.error:
                 metrics.error(timing.error)
         if batch.timings:
-            batch.client.last_command = batch.timings[-1].spec.full_name
-            batch.client.commands += len(batch.timings)
+            client.last_command = batch.timings[-1].spec.full_name
+            client.commands += len(batch.timings)
 
     def sweep_if_due(self) -> None:
         """Looks whether anything has expired or waits to be cleared, and has it removed."""

@@ -15,7 +15,7 @@ from typing import Final
 from keyp.clients import REPLY_OFF, REPLY_ON, REPLY_SKIP_NEXT, REPLY_SKIP_NOW, Client, ClientState
 from keyp.commands.context import ReadContext, SessionContext, WriteContext
 from keyp.commands.effects import CloseClient, Effect, StopServer
-from keyp.commands.registry import NO_MULTI, SESSION, Args, CommandSpec
+from keyp.commands.registry import NO_MULTI, READ, SESSION, Args, CommandSpec
 from keyp.commands.server_state import ServerState
 from keyp.errors import CommandError
 from keyp.resp.encoder import encode_into
@@ -44,8 +44,9 @@ class Call:
 class Timing:
     """What the statistics are told of one call. `rejected` calls never ran."""
 
-    def __init__(self, spec: CommandSpec, nanoseconds: int, error: str, rejected: bool) -> None:
+    def __init__(self, spec: CommandSpec, args: Args, nanoseconds: int, error: str, rejected: bool) -> None:
         self.spec = spec
+        self.args = args
         self.nanoseconds = nanoseconds
         self.error = error
         self.rejected = rejected
@@ -74,6 +75,8 @@ class Batch:
         self.replies: list[bytes] = []
         self.effects: list[Effect] = []
         self.timings: list[Timing] = []
+        self.hits = 0
+        self.misses = 0
         self.ends_connection = False
 
     def _resolve(self, requests: list[Args]) -> None:
@@ -117,7 +120,10 @@ class Batch:
         self.timings = []
         self.ends_connection = False
         self.state = self.client.state if self.simple else self.client.state.copy()
+        lookups = data.transaction
+        hits, misses = lookups.hits, lookups.misses
         Run(self, data, nanoseconds).answer_all()
+        self.hits, self.misses = lookups.hits - hits, lookups.misses - misses
 
     def refuse(self, text: str) -> None:
         """Gives every call the same error: the batch could not be run or not be committed, nothing of it applies."""
@@ -131,7 +137,7 @@ class Batch:
         for call in self.calls:
             encode_into(self.replies, ReplyError(text), self.state.protocol)
             if call.spec is not None:
-                self.timings.append(Timing(call.spec, 0, text, False))
+                self.timings.append(Timing(call.spec, call.args, 0, text, False))
 
 
 class Run:
@@ -171,24 +177,24 @@ class Run:
     def _answer(self, call: Call) -> Reply:
         spec = call.spec
         if call.error:
-            return self._reject(spec, call.error)
+            return self._reject(call, call.error)
         assert spec is not None
         if self.state.queue is not None and spec.name not in NEVER_QUEUED:
-            return self._queue(spec, call.args)
+            return self._queue(call, spec)
         return self.invoke(spec, call.args)
 
-    def _reject(self, spec: CommandSpec | None, error: str) -> Reply:
+    def _reject(self, call: Call, error: str) -> Reply:
         if self.state.queue is not None:
             self.state.queue_broken = True
-        if spec is not None:
-            self.batch.timings.append(Timing(spec, 0, error, True))
+        if call.spec is not None:
+            self.batch.timings.append(Timing(call.spec, call.args, 0, error, True))
         return ReplyError(error)
 
-    def _queue(self, spec: CommandSpec, args: Args) -> Reply:
-        state = self.state
+    def _queue(self, call: Call, spec: CommandSpec) -> Reply:
+        state, args = self.state, call.args
         assert state.queue is not None
         if spec.flags & NO_MULTI:
-            return self._reject(spec, "ERR Command not allowed inside a transaction")
+            return self._reject(call, "ERR Command not allowed inside a transaction")
         del state.queue[state.queued :]  # what an earlier run of this batch may have put there
         state.queue.append((spec, args))
         state.queued += 1
@@ -200,27 +206,35 @@ class Run:
 
     def invoke(self, spec: CommandSpec, args: Args) -> Reply:
         """Runs one command now. Its `CommandError` becomes an error reply; other exceptions are left to rise."""
-        function = spec.function
-        assert function is not None
         started = self.nanoseconds()
         error = ""
         reply: Reply
         try:
-            if spec.kind == SESSION:
-                reply = function(self._session_context(), args)
-            else:
-                if spec.is_write:
-                    if self.writing is None:
-                        raise NeedsWriter
-                    self.writing.next_version()
-                reply = function(self.data, args)
+            reply = self._execute(spec, args)
         except CommandError as refusal:
             error = refusal.text
             reply = ReplyError(error)
-        self.batch.timings.append(Timing(spec, self.nanoseconds() - started, error, False))
+        self.batch.timings.append(Timing(spec, args, self.nanoseconds() - started, error, False))
         if spec.kind == SESSION:
             self._collect_effects()
         return reply
+
+    def _execute(self, spec: CommandSpec, args: Args) -> Reply:
+        function = spec.function
+        assert function is not None
+        if spec.kind == READ:
+            return function(self.data, args)
+        if spec.kind == SESSION:
+            return function(self._session_context(), args)
+        writing = self.writing
+        if writing is None:
+            raise NeedsWriter
+        writing.next_version()
+        hits, misses = writing.hits, writing.misses
+        try:
+            return function(self.data, args)
+        finally:  # what a write looks up is no hit and no miss, as in the reference
+            writing.hits, writing.misses = hits, misses
 
     def _session_context(self) -> SessionContext:
         context = self._session

@@ -54,8 +54,8 @@ class RedisProtocol(protocol.Protocol):
 
     def __init__(self, server: Host) -> None:
         self._server = server
-        settings = server.state.settings
-        self._parser = RequestParser(settings.proto_max_bulk_len, settings.client_query_buffer_limit)
+        self._settings = server.state.settings
+        self._parser = RequestParser()
         self._waiting: list[list[bytes]] = []
         self._waiting_bytes = 0
         self._running = False
@@ -82,15 +82,18 @@ class RedisProtocol(protocol.Protocol):
             return
         self._server.state.metrics.input_bytes += len(data)
         client.bytes_in += len(data)
-        requests = self._parser.feed(data)
-        client.input_buffered = self._parser.buffered_bytes
+        parser = self._parser
+        parser.max_bulk_bytes = self._settings.proto_max_bulk_len
+        parser.max_buffer_bytes = self._settings.client_query_buffer_limit
+        requests = parser.feed(data)
+        client.input_buffered = parser.buffered_bytes
         if self._running or self._congested:
             self._waiting += requests
             self._waiting_bytes += len(data)
             self._adjust_reading()
         elif requests:
             self._submit(requests)
-        elif self._parser.error is not None:
+        elif parser.error is not None:
             self._end_in_error()
 
     def _submit(self, requests: list[list[bytes]]) -> None:

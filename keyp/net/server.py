@@ -18,6 +18,7 @@ from twisted.internet.task import deferLater
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
+from keyp import session
 from keyp.clients import Client, ClientTable
 from keyp.commands.all import TABLES
 from keyp.commands.effects import CloseClient, Delay, Effect, PauseClients, ResumeClients, StopServer, SyncStore
@@ -59,6 +60,8 @@ class Server:
         self.state = ServerState(
             settings, Metrics(), ClientTable(), Registry(TABLES), environment, secrets.token_hex(20), self.now()
         )
+        self.state.compiled = not str(session.__file__).endswith(".py")
+        self.state.metrics.follow(settings)
         self._writer_thread = ThreadLine(reactor, "keyp-writer")
         self._reader_threads = ThreadLine(reactor, "keyp-reader", READER_THREADS)
         self.engine = Engine(

@@ -31,8 +31,6 @@ _NINE: Final = 0x39
 
 _MAX_LINE_BYTES: Final = 64 * 1024
 _MAX_ARGUMENTS: Final = 2**31 - 1
-_MAX_STRANGER_ARGUMENTS: Final = 10
-_MAX_STRANGER_BULK_BYTES: Final = 16 * 1024
 
 _INT64_MIN: Final = -(2**63)
 _INT64_MAX: Final = 2**63 - 1
@@ -151,20 +149,6 @@ class RequestParser:
             self.buffered_bytes = size - done
         self._settle()
         return requests
-
-    def refuse_stranger(self) -> None:
-        """Set `error` if the unfinished request announces more than a client that must yet authenticate may send.
-
-        To be called once the requests before it have run, for one of them may have been the AUTH. Such a client may
-        announce 10 arguments and bulk strings of 16 KiB.
-        """
-        if self.error is not None:
-            return
-        if len(self._args) + self._missing > _MAX_STRANGER_ARGUMENTS:
-            self._fail("unauthenticated multibulk length")
-        elif self._bulk_bytes > _MAX_STRANGER_BULK_BYTES:
-            self._fail("unauthenticated bulk length")
-        self._settle()
 
     def _read_argument_count(self, data: bytes, i: int) -> int:
         """Read the line `*N` at `i` into `_length`, 0 for any N below 1; returns the index behind it, -1 to stop."""

@@ -31,18 +31,20 @@ class Keyspace:
     def __init__(self, transaction: ReadTransaction | WriteTransaction, index: int) -> None:
         self.index = index
         self.now_ms = transaction.now_ms
+        self.lookups = transaction
         self.txn = transaction.txn
         self.space: Space | None = transaction.space(index)
 
     def find(self, key: bytes) -> bytes | None:
         """The record of a key that exists and is within its deadline; None otherwise."""
-        space = self.space
-        if space is None:
+        record: bytes | None = None
+        if self.space is not None:
+            stored = key if 0 < len(key) <= layout.RAW_NAME_MAX else layout.stored_name(key)
+            record = self.txn.get(stored, None, self.space.keys)
+        if record is None or (record[0] & HAS_DEADLINE and self.now_ms > layout.record_deadline_ms(record)):
+            self.lookups.misses += 1
             return None
-        stored = key if 0 < len(key) <= layout.RAW_NAME_MAX else layout.stored_name(key)
-        record: bytes | None = self.txn.get(stored, None, space.keys)
-        if record is not None and record[0] & HAS_DEADLINE and self.now_ms > layout.record_deadline_ms(record):
-            return None
+        self.lookups.hits += 1
         return record
 
     def find_kind(self, key: bytes, kind: int) -> bytes | None:
@@ -152,15 +154,18 @@ class WritableKeyspace(Keyspace):
 
     def find(self, key: bytes) -> bytes | None:
         """As for reading; a key past its deadline is removed."""
-        space = self.space
-        if space is None:
-            return None
-        stored = layout.stored_name(key)
-        record: bytes | None = self.txn.get(stored, None, space.keys)
-        if record is not None and record[0] & HAS_DEADLINE and self.now_ms > layout.record_deadline_ms(record):
-            self._forget(space, stored, record)
-            self.transaction.expired += 1
-            return None
+        record: bytes | None = None
+        if self.space is not None:
+            stored = layout.stored_name(key)
+            record = self.txn.get(stored, None, self.space.keys)
+            if record is not None and record[0] & HAS_DEADLINE and self.now_ms > layout.record_deadline_ms(record):
+                self._forget(self.space, stored, record)
+                self.transaction.expired += 1
+                record = None
+        if record is None:
+            self.lookups.misses += 1
+        else:
+            self.lookups.hits += 1
         return record
 
     def put(

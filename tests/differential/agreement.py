@@ -1,0 +1,54 @@
+"""When two replies to the same command agree: byte for byte, but for what time, chance and order make of them.
+
+| how      | agree                                                                           |
+|----------|---------------------------------------------------------------------------------|
+| EXACT    | the same bytes                                                                  |
+| NEARLY   | so do two positive numbers a moment apart                                       |
+| ANY_ORDER| so do arrays, maps and sets with the same members                               |
+| SCANNED  | so do a scan's batches with the same names; the cursors are each server's own   |
+| KIND     | so do any two replies of the same kind, errors only word for word               |
+| FIELDS   | so do texts of `name=value` or `name:value` in which we name no field they don't|
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from tests import wire
+
+EXACT = "exact"
+NEARLY = "nearly"
+ANY_ORDER = "any order"
+SCANNED = "scanned"
+KIND = "kind"
+FIELDS = "fields"
+
+# How far apart two clocks may be read: seconds, or milliseconds.
+NEAR = {b"TTL": 2, b"EXPIRETIME": 2, b"PTTL": 2000, b"PEXPIRETIME": 2000}
+FIELD = re.compile(rb"(?:^|[ \r\n])([a-z][a-z_0-9-]*)[=:]")
+
+
+def agree(how: str, call: list[bytes], theirs: bytes, ours: bytes) -> bool:
+    """Whether the replies to `call` agree."""
+    if theirs == ours:
+        return True
+    if how == EXACT or theirs[:1] != ours[:1] or theirs[:1] == b"-":
+        return False
+    if how == KIND:
+        return True
+    one, other = wire.parse(theirs), wire.parse(ours)
+    if how == NEARLY:
+        return one > 0 and other > 0 and abs(one - other) <= NEAR.get(call[0].upper(), 2)
+    if how == ANY_ORDER:
+        return _unordered(one) == _unordered(other)
+    if how == SCANNED:
+        return _unordered(one[1]) == _unordered(other[1])
+    assert how == FIELDS
+    return set(FIELD.findall(other)) <= set(FIELD.findall(one))
+
+
+def _unordered(value: Any) -> Any:
+    if isinstance(value, list):
+        return sorted(map(repr, map(_unordered, value)))
+    return value

