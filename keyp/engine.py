@@ -16,8 +16,8 @@ from twisted.logger import Logger
 from keyp import errors
 from keyp.commands.context import ReadContext, Surroundings
 from keyp.commands.effects import Effect
-from keyp.commands.registry import SKIP_SLOWLOG
 from keyp.commands.server_state import ServerState
+from keyp.commands.spec import SKIP_SLOWLOG
 from keyp.session import Batch, NeedsWriter
 from keyp.storage.sweep import is_due
 from keyp.storage.transaction import NotYetOpen, ReadTransaction

@@ -48,9 +48,7 @@ def unknown_command(args: list[bytes]) -> CommandError:
         if len(quoted) >= 128:
             break
         quoted += f"'{printable(arg[: 128 - len(quoted)])}' "
-    return CommandError(
-        f"ERR unknown command '{printable(args[0][:128])}', with args beginning with: {quoted}"
-    )
+    return CommandError(f"ERR unknown command '{printable(args[0][:128])}', with args beginning with: {quoted}")
 
 
 def printable(data: bytes) -> str:

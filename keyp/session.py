@@ -15,8 +15,8 @@ from typing import Final
 from keyp.clients import REPLY_OFF, REPLY_ON, REPLY_SKIP_NEXT, REPLY_SKIP_NOW, Client, ClientState
 from keyp.commands.context import ReadContext, SessionContext, WriteContext
 from keyp.commands.effects import CloseClient, Effect, StopServer
-from keyp.commands.registry import NO_MULTI, READ, SESSION, Args, CommandSpec
 from keyp.commands.server_state import ServerState
+from keyp.commands.spec import NO_MULTI, READ, SESSION, Args, CommandSpec
 from keyp.errors import CommandError
 from keyp.resp.encoder import encode_into
 from keyp.resp.values import NO_REPLY, Reply, ReplyError

@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from keyp.commands.all import TABLES
-from keyp.commands.registry import CommandTable, Registry
+from keyp.commands.define import CommandTable
+from keyp.commands.registry import Registry
 from keyp.commands.table import BEGIN, END, markdown, put_between_markers
 from keyp.resp.values import Reply
 

@@ -2,29 +2,41 @@
 
 from __future__ import annotations
 
-import importlib
+from typing import Final
 
-names = [
-    ("connection", "CONNECTION"),
-    ("client", "CLIENT"),
-    ("command", "COMMAND"),
-    ("strings", "STRINGS"),
-    ("counters", "COUNTERS"),
-    ("lcs", "LCS"),
-    ("keys", "KEYS"),
-    ("scan", "SCAN"),
-    ("object", "OBJECT"),
-    ("databases", "DATABASES"),
-    ("expiry", "EXPIRY"),
-    ("transactions", "TRANSACTIONS"),
-    ("server", "SERVER"),
-    ("timings", "TIMINGS"),
-    ("waiting", "WAITING"),
-    ("info", "INFO"),
-]
-TABLES = []
-for module, table in names:
-    try:
-        TABLES.append(getattr(importlib.import_module(f"keyp.commands.{module}"), table))
-    except (ImportError, AttributeError) as error:
-        print("not yet:", error)
+from keyp.commands.client import CLIENT
+from keyp.commands.command import COMMAND
+from keyp.commands.connection import CONNECTION
+from keyp.commands.counters import COUNTERS
+from keyp.commands.databases import DATABASES
+from keyp.commands.define import CommandTable
+from keyp.commands.expiry import EXPIRY
+from keyp.commands.info import INFO
+from keyp.commands.keys import KEYS
+from keyp.commands.lcs import LCS
+from keyp.commands.object import OBJECT
+from keyp.commands.scan import SCAN
+from keyp.commands.server import SERVER
+from keyp.commands.strings import STRINGS
+from keyp.commands.timings import TIMINGS
+from keyp.commands.transactions import TRANSACTIONS
+from keyp.commands.waiting import WAITING
+
+TABLES: Final[tuple[CommandTable, ...]] = (
+    CONNECTION,
+    CLIENT,
+    STRINGS,
+    COUNTERS,
+    LCS,
+    KEYS,
+    SCAN,
+    OBJECT,
+    EXPIRY,
+    DATABASES,
+    TRANSACTIONS,
+    SERVER,
+    INFO,
+    TIMINGS,
+    WAITING,
+    COMMAND,
+)

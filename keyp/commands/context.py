@@ -13,19 +13,17 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from random import Random
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from keyp.clients import Client, ClientState
 from keyp.commands.cursors import CursorTable
 from keyp.commands.effects import Effect
+from keyp.commands.server_state import ServerState
+from keyp.commands.spec import CommandSpec
 from keyp.errors import DATABASE_OUT_OF_RANGE, CommandError
 from keyp.resp.values import Reply
 from keyp.storage.keyspace import Keyspace, WritableKeyspace
 from keyp.storage.transaction import ReadTransaction, WriteTransaction
-
-if TYPE_CHECKING:
-    from keyp.commands.registry import CommandSpec
-    from keyp.commands.server_state import ServerState
 
 
 class Surroundings:

@@ -9,7 +9,8 @@ from __future__ import annotations
 from keyp.commands import long_double
 from keyp.commands.arguments import INT64_MAX, INT64_MIN, integer
 from keyp.commands.context import WriteContext
-from keyp.commands.registry import DENYOOM, FAST, Args, CommandTable, key_at
+from keyp.commands.define import CommandTable
+from keyp.commands.spec import DENYOOM, FAST, Args, key_at
 from keyp.errors import NOT_A_FLOAT, NOT_FINITE, OVERFLOW, CommandError
 from keyp.resp.values import Reply
 from keyp.storage import strings

@@ -6,7 +6,8 @@ from typing import Final
 
 from keyp.commands.arguments import integer_between
 from keyp.commands.context import ReadContext, WriteContext
-from keyp.commands.registry import FAST, Args, CommandTable
+from keyp.commands.define import CommandTable
+from keyp.commands.spec import FAST, Args
 from keyp.errors import SYNTAX, CommandError
 from keyp.resp.values import Reply
 

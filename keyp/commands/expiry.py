@@ -10,7 +10,8 @@ from typing import Final
 
 from keyp.commands.context import ReadContext, WriteContext
 from keyp.commands.deadline_arguments import MILLISECONDS, SECONDS, deadline_ms
-from keyp.commands.registry import FAST, Args, CommandTable, key_at
+from keyp.commands.define import CommandTable
+from keyp.commands.spec import FAST, Args, key_at
 from keyp.errors import CommandError, printable
 from keyp.resp.values import Reply
 from keyp.storage import layout

@@ -14,7 +14,8 @@ from typing import Final
 import keyp
 from keyp import process
 from keyp.commands.context import SessionContext
-from keyp.commands.registry import LOADING, STALE, Args, CommandTable
+from keyp.commands.define import CommandTable
+from keyp.commands.spec import LOADING, STALE, Args
 from keyp.metrics import Rate
 from keyp.resp.values import Reply, Verbatim
 from keyp.storage import layout, measure

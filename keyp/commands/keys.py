@@ -10,7 +10,8 @@ from typing import Final
 from keyp.commands.arguments import integer
 from keyp.commands.context import ReadContext, WriteContext
 from keyp.commands.databases import INT_MAX, INT_MIN
-from keyp.commands.registry import DENYOOM, FAST, Args, CommandTable, key_at, keys_from
+from keyp.commands.define import CommandTable
+from keyp.commands.spec import DENYOOM, FAST, Args, key_at, keys_from
 from keyp.errors import NO_SUCH_KEY, SAME_OBJECT, SYNTAX, CommandError
 from keyp.resp.values import Reply
 from keyp.storage import layout

@@ -19,7 +19,8 @@ from typing import Final
 
 from keyp.commands.arguments import integer
 from keyp.commands.context import ReadContext
-from keyp.commands.registry import WALKS, Args, CommandTable, KeySpec
+from keyp.commands.define import CommandTable
+from keyp.commands.spec import WALKS, Args, KeySpec
 from keyp.errors import SYNTAX, CommandError
 from keyp.resp.values import Reply
 from keyp.storage import strings

@@ -10,7 +10,8 @@ from typing import Final
 
 from keyp.commands.arguments import to_int64
 from keyp.commands.context import ReadContext
-from keyp.commands.registry import Args, CommandTable, key_at
+from keyp.commands.define import CommandTable
+from keyp.commands.spec import Args, key_at
 from keyp.errors import CommandError
 from keyp.resp.values import Reply
 from keyp.storage import layout, strings

@@ -12,7 +12,8 @@ from typing import Final
 
 from keyp.commands.arguments import integer
 from keyp.commands.context import ReadContext
-from keyp.commands.registry import WALKS, Args, CommandTable
+from keyp.commands.define import CommandTable
+from keyp.commands.spec import WALKS, Args
 from keyp.errors import SYNTAX, CommandError
 from keyp.glob import Glob
 from keyp.resp.values import Reply

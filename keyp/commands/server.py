@@ -12,8 +12,9 @@ from typing import Final
 from keyp import REDIS_VERSION
 from keyp.commands.arguments import integer, integer_between, to_int64
 from keyp.commands.context import ReadContext, SessionContext
+from keyp.commands.define import CommandTable
 from keyp.commands.effects import Delay, StopServer, SyncStore
-from keyp.commands.registry import (
+from keyp.commands.spec import (
     ADMIN,
     ALLOW_BUSY,
     FAST,
@@ -23,7 +24,6 @@ from keyp.commands.registry import (
     NOSCRIPT,
     STALE,
     Args,
-    CommandTable,
     key_at,
 )
 from keyp.errors import SYNTAX, CommandError, printable

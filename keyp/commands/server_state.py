@@ -6,15 +6,11 @@ with consequences outside goes through an effect (`effects.py`).
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from keyp.clients import ClientTable
+from keyp.commands.registry import Registry
 from keyp.config import Settings
 from keyp.metrics import Metrics
 from keyp.storage.environment import Environment
-
-if TYPE_CHECKING:
-    from keyp.commands.registry import Registry
 
 
 class ServerState:

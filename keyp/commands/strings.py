@@ -15,7 +15,8 @@ from typing import Final
 from keyp.commands.arguments import integer
 from keyp.commands.context import ReadContext, WriteContext
 from keyp.commands.deadline_arguments import MILLISECONDS, SECONDS, positive_deadline_ms
-from keyp.commands.registry import DENYOOM, FAST, Args, CommandTable, key_at, keys_from
+from keyp.commands.define import CommandTable
+from keyp.commands.spec import DENYOOM, FAST, Args, key_at, keys_from
 from keyp.errors import OFFSET_OUT_OF_RANGE, STRING_TOO_LONG, SYNTAX, CommandError, wrong_arity
 from keyp.resp.values import Reply
 from keyp.storage import strings

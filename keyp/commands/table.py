@@ -10,7 +10,8 @@ import sys
 from collections.abc import Iterator
 from typing import Final
 
-from keyp.commands.registry import CommandSpec, Registry
+from keyp.commands.registry import Registry
+from keyp.commands.spec import CommandSpec
 
 BEGIN: Final = "<!-- commands -->"
 END: Final = "<!-- /commands -->"

@@ -10,7 +10,8 @@ from typing import Final
 
 from keyp.commands.arguments import INT64_MAX, integer_between
 from keyp.commands.context import SessionContext
-from keyp.commands.registry import ADMIN, LOADING, NOSCRIPT, STALE, Args, CommandTable
+from keyp.commands.define import CommandTable
+from keyp.commands.spec import ADMIN, LOADING, NOSCRIPT, STALE, Args
 from keyp.errors import CommandError
 from keyp.metrics import CommandStats
 from keyp.resp.values import Reply

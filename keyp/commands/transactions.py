@@ -9,7 +9,8 @@ the EXEC: what was watched is what is there.
 from __future__ import annotations
 
 from keyp.commands.context import ReadContext, SessionContext
-from keyp.commands.registry import ALLOW_BUSY, FAST, LOADING, NOSCRIPT, STALE, Args, CommandTable, keys_from
+from keyp.commands.define import CommandTable
+from keyp.commands.spec import ALLOW_BUSY, FAST, LOADING, NOSCRIPT, STALE, Args, keys_from
 from keyp.errors import CommandError
 from keyp.resp.values import NULL_ARRAY, Reply
 
@@ -123,4 +124,3 @@ def watched_changed(context: SessionContext) -> bool:
     """Whether any watched key is not what it was: written to, come, gone, or expired."""
     data: ReadContext = context.data
     return any(data.database(index).version(key) != seen for (index, key), seen in context.state.watched.items())
-

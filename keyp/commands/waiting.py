@@ -9,8 +9,9 @@ from typing import Final
 
 from keyp.commands.arguments import integer
 from keyp.commands.context import SessionContext
+from keyp.commands.define import CommandTable
 from keyp.commands.effects import SyncStore
-from keyp.commands.registry import BLOCKING, Args, CommandTable
+from keyp.commands.spec import BLOCKING, Args
 from keyp.errors import NOT_POSITIVE, CommandError
 from keyp.resp.values import Reply
 from keyp.storage.environment import ALWAYS

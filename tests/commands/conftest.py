@@ -12,7 +12,8 @@ import pytest
 
 from keyp.commands.all import TABLES
 from keyp.commands.context import ReadContext, Surroundings, WriteContext
-from keyp.commands.registry import SESSION, WRITE, Registry
+from keyp.commands.registry import Registry
+from keyp.commands.spec import SESSION, WRITE
 from keyp.errors import CommandError
 from keyp.resp.values import Reply, ReplyError, Set, Verbatim
 from keyp.storage.check import check

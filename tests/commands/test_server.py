@@ -12,9 +12,10 @@ import pytest
 from keyp.clients import Client, ClientTable
 from keyp.commands.context import SessionContext, Surroundings, WriteContext
 from keyp.commands.effects import Delay, Effect, StopServer, SyncStore
-from keyp.commands.registry import SESSION, Registry
+from keyp.commands.registry import Registry
 from keyp.commands.server import SERVER
 from keyp.commands.server_state import ServerState
+from keyp.commands.spec import SESSION
 from keyp.commands.timings import TIMINGS
 from keyp.commands.waiting import WAITING
 from keyp.config import Settings

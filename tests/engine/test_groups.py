@@ -7,7 +7,8 @@ from typing import Any
 import lmdb
 import pytest
 
-from keyp.commands.registry import CommandTable, Registry
+from keyp.commands.define import CommandTable
+from keyp.commands.registry import Registry
 from keyp.storage import strings as values
 from keyp.storage.transaction import WriteTransaction
 from tests.fakes import Lab

@@ -42,7 +42,7 @@ def packages() -> dict[bytes, bytes]:
     found: dict[bytes, bytes] = {}
     for stanza in stanzas() if LONG else islice(stanzas(), EVERYDAY):
         fields = dict(line.split(b": ", 1) for line in stanza.splitlines() if line[:1] != b" " and b": " in line)
-        found[b":".join((fields[b"Package"], fields.get(b"Version", b"none"), fields[b"Architecture"]))] = stanza
+        found[b":".join((fields[b"Package"], fields.get(b"Version", b""), fields.get(b"Architecture", b"")))] = stanza
     return found
 
 
@@ -58,7 +58,11 @@ def test_the_index_survives(server: StartServer, capsys: pytest.CaptureFixture[s
 
     started = time.monotonic()
     done = subprocess.run(
-        [program("redis-cli"), "-p", str(daemon.port), "--pipe"], input=load, capture_output=True, timeout=600, check=False
+        [program("redis-cli"), "-p", str(daemon.port), "--pipe"],
+        input=load,
+        capture_output=True,
+        timeout=600,
+        check=False,
     )
     loaded = time.monotonic() - started
     assert done.returncode == 0, done.stdout + done.stderr
@@ -86,6 +90,6 @@ def test_the_index_survives(server: StartServer, capsys: pytest.CaptureFixture[s
     with capsys.disabled():
         if LONG:
             print(
-                f"\n{len(index)} packages, {size:.1f} MB of stanzas: loaded in {loaded:.2f} s, up again after the kill in "
-                f"{restarted:.2f} s, read in {read:.2f} s, scanned in {scanned:.2f} s, {on_disk:.1f} MB on disk"
+                f"\n{len(index)} packages, {size:.1f} MB of stanzas: loaded in {loaded:.2f} s, up again after the kill "
+                f"in {restarted:.2f} s, read in {read:.2f} s, scanned in {scanned:.2f} s, {on_disk:.1f} MB on disk"
             )

@@ -27,7 +27,7 @@ def test_writes_of_all_connections_in_one_iteration_are_one_group(lab: Lab) -> N
     lab.settle()
     assert all(client.transport.sent == b"+OK\r\n" for client in clients)
     assert lab.writer_thread.done == 1
-    assert lab.server.state.metrics.groups == 1
+    assert lab.server.state.metrics.commit_groups == 1
 
 
 def test_what_arrives_while_a_group_commits_makes_up_the_next(lab: Lab) -> None:

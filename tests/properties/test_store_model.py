@@ -18,8 +18,8 @@ from keyp.storage import layout
 from keyp.storage.check import check
 from keyp.storage.strings import PIECE_BYTES
 from keyp.storage.transaction import ReadTransaction
-from tests.fakes import Connection, Lab
 from tests import wire
+from tests.fakes import Connection, Lab
 from tests.properties.model import TIME_WORDS, Model
 
 DATABASES = 3

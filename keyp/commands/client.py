@@ -1,0 +1,418 @@
+"""CLIENT: what clients say of themselves, and what an operator may ask of and do to the others.
+
+Everything that touches another connection is asked for as an effect. Lists show clients as they were when the batch
+began; the one that asks shows its own state as it is now.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from keyp.clients import REPLY_OFF, REPLY_ON, REPLY_SKIP_NEXT, Client, ClientState
+from keyp.commands.arguments import integer, to_int64
+from keyp.commands.context import SessionContext
+from keyp.commands.define import CommandTable
+from keyp.commands.effects import CloseClient, PauseClients, ResumeClients
+from keyp.commands.spec import ADMIN, LOADING, NOSCRIPT, STALE, Args
+from keyp.errors import SYNTAX, CommandError, printable
+from keyp.resp.values import NO_REPLY, Reply, Verbatim
+
+CLIENT = CommandTable(group="connection", categories="connection")
+
+ORDINARY: Final = NOSCRIPT | LOADING | STALE
+ADMINISTER: Final = ADMIN | ORDINARY
+
+TYPES: Final = (b"normal", b"master", b"replica", b"slave", b"pubsub")
+
+BAD_NAME: Final = "ERR Client names cannot contain spaces, newlines or special characters."
+NO_SUCH_CLIENT: Final = "ERR No such client"
+BAD_ID: Final = "ERR Invalid client ID"
+BAD_KILL_ID: Final = "ERR client-id should be greater than 0"
+BAD_TIMEOUT: Final = "ERR timeout is not an integer or out of range"
+NEGATIVE_TIMEOUT: Final = "ERR timeout is negative"
+BAD_PAUSE_MODE: Final = "ERR CLIENT PAUSE mode must be WRITE or ALL"
+BAD_UNBLOCK_REASON: Final = "ERR CLIENT UNBLOCK reason should be TIMEOUT or ERROR"
+
+CLIENT.container(
+    "CLIENT",
+    arity=-2,
+    since="2.4.0",
+    complexity="Depends on the subcommand.",
+    categories="",
+    summary="Introduces the subcommands about connections.",
+)
+
+
+def is_plain(text: bytes) -> bool:
+    """Whether a text may stand in the list of clients: visible ASCII only."""
+    return all(33 <= byte <= 126 for byte in text)
+
+
+def set_name(state: ClientState, name: bytes) -> None:
+    """Names the connection. Raises an error for a name that would break the list of clients."""
+    if not is_plain(name):
+        raise CommandError(BAD_NAME)
+    state.name = name
+
+
+@CLIENT.session(
+    "CLIENT|ID",
+    arity=2,
+    flags=ORDINARY,
+    since="5.0.0",
+    summary="Tells the connection's number.",
+)
+def client_id(context: SessionContext, args: Args) -> Reply:
+    """Replies with the id; no other connection of this run of the server has or will have it."""
+    return context.client.id
+
+
+@CLIENT.session(
+    "CLIENT|GETNAME",
+    arity=2,
+    flags=ORDINARY,
+    since="2.6.9",
+    summary="Tells the connection's name.",
+)
+def client_getname(context: SessionContext, args: Args) -> Reply:
+    """Replies with the name, null where there is none."""
+    return context.state.name or None
+
+
+@CLIENT.session(
+    "CLIENT|SETNAME",
+    arity=3,
+    flags=ORDINARY,
+    since="2.6.9",
+    syntax="connection-name",
+    summary="Names the connection; an empty name takes it away.",
+)
+def client_setname(context: SessionContext, args: Args) -> Reply:
+    """Replies OK."""
+    set_name(context.state, args[2])
+    return "OK"
+
+
+@CLIENT.session(
+    "CLIENT|SETINFO",
+    arity=4,
+    flags=ORDINARY,
+    since="7.2.0",
+    tips=("request_policy:all_nodes", "response_policy:all_succeeded"),
+    syntax="<LIB-NAME libname | LIB-VER libver>",
+    summary="Tells which library the client uses, for the list of clients.",
+)
+def client_setinfo(context: SessionContext, args: Args) -> Reply:
+    """Replies OK."""
+    option = args[2].lower()
+    if option not in (b"lib-name", b"lib-ver"):
+        raise CommandError(f"ERR Unrecognized option '{printable(args[2])}'")
+    if not is_plain(args[3]):
+        raise CommandError(f"ERR {option.decode()} cannot contain spaces, newlines or special characters.")
+    if option == b"lib-name":
+        context.state.lib_name = args[3]
+    else:
+        context.state.lib_version = args[3]
+    return "OK"
+
+
+@CLIENT.session(
+    "CLIENT|INFO",
+    arity=2,
+    flags=ORDINARY,
+    since="6.2.0",
+    tips=("nondeterministic_output",),
+    summary="Shows the connection's line of the list of clients.",
+)
+def client_info(context: SessionContext, args: Args) -> Reply:
+    """Replies with one line of text."""
+    return Verbatim(describe(context, context.client, "client|info") + b"\n")
+
+
+@CLIENT.session(
+    "CLIENT|LIST",
+    arity=-2,
+    flags=ADMINISTER,
+    since="2.4.0",
+    complexity="O(N) with N the number of connections",
+    tips=("nondeterministic_output", "request_policy:all_nodes"),
+    syntax="[TYPE <NORMAL | MASTER | REPLICA | PUBSUB>] [ID client-id [client-id ...]]",
+    summary="Lists the connections, a line each.",
+)
+def client_list(context: SessionContext, args: Args) -> Reply:
+    """Replies with text."""
+    clients = context.server.clients.all()
+    if len(args) == 4 and args[2].upper() == b"TYPE":
+        kind = _client_type(args[3])
+        clients = [client for client in clients if kind == b"normal"]
+    elif len(args) > 3 and args[2].upper() == b"ID":
+        wanted = [integer(text, BAD_ID) for text in args[3:]]
+        clients = [client for client in map(context.server.clients.get, wanted) if client is not None]
+    elif len(args) > 2:
+        raise CommandError(SYNTAX)
+    return Verbatim(b"".join([describe(context, client, "client|list") + b"\n" for client in clients]))
+
+
+def _client_type(word: bytes) -> bytes:
+    kind = word.lower()
+    if kind not in TYPES:
+        raise CommandError(f"ERR Unknown client type '{printable(word)}'")
+    return kind
+
+
+def describe(context: SessionContext, client: Client, running: str) -> bytes:
+    """A client's line in the list, in the reference's form; fields that mean nothing here have its value for none.
+
+    `running` is the name of the command that asks.
+    """
+    state = context.state if client is context.client else client.state
+    now = context.data.now_us / 1e6
+    last = running if client is context.client else client.last_command
+    multi = -1 if state.queue is None else state.queued
+    fields: list[tuple[str, object]] = [
+        ("id", client.id),
+        ("addr", client.address),
+        ("laddr", client.local_address),
+        ("fd", client.fd),
+        ("name", state.name.decode("ascii")),
+        ("age", max(0, int(now - client.connected_at))),
+        ("idle", 0 if client is context.client else max(0, int(now - client.last_seen_at))),
+        ("flags", _flags(client, state)),
+        ("db", state.database),
+        ("sub", 0),
+        ("psub", 0),
+        ("ssub", 0),
+        ("multi", multi),
+        ("watch", len(state.watched)),
+        ("qbuf", client.input_buffered),
+        ("qbuf-free", 0),
+        ("argv-mem", 0),
+        ("multi-mem", state.queue_bytes),
+        ("rbs", 0),
+        ("rbp", 0),
+        ("obl", 0),
+        ("oll", 1 if client.output_buffered else 0),
+        ("omem", client.output_buffered),
+        ("tot-mem", client.input_buffered + client.output_buffered + state.queue_bytes),
+        ("events", "rw" if client.output_buffered else "r"),
+        ("cmd", last),
+        ("user", "default"),
+        ("redir", -1),
+        ("resp", state.protocol),
+        ("lib-name", state.lib_name.decode("ascii")),
+        ("lib-ver", state.lib_version.decode("ascii")),
+    ]
+    return " ".join([f"{name}={value}" for name, value in fields]).encode()
+
+
+def _flags(client: Client, state: ClientState) -> str:
+    flags = "x" if state.queue is not None else ""
+    flags += "U" if client.is_unix else ""
+    flags += "e" if state.no_evict else ""
+    flags += "T" if state.no_touch else ""
+    return flags or "N"
+
+
+class KillFilter:
+    """Which clients CLIENT KILL means: those for which everything that was given is true."""
+
+    def __init__(self) -> None:
+        self.client_id = 0
+        self.address = ""
+        self.local_address = ""
+        self.kind = b"normal"
+        self.skip_me = True
+
+    def matches(self, client: Client) -> bool:
+        """Whether the client is meant, but for `skip_me`."""
+        return (
+            self.client_id in (0, client.id)
+            and self.address in ("", client.address)
+            and self.local_address in ("", client.local_address)
+            and self.kind == b"normal"
+            and not client.closing
+        )
+
+
+@CLIENT.session(
+    "CLIENT|KILL",
+    arity=-3,
+    flags=ADMINISTER,
+    since="2.4.0",
+    complexity="O(N) with N the number of connections",
+    syntax="<ip:port | <[ID client-id] | [TYPE <NORMAL | MASTER | SLAVE | REPLICA | PUBSUB>] | [USER username] | "
+    "[ADDR ip:port] | [LADDR ip:port] | [SKIPME <YES | NO>] [[ID client-id] ...]>>",
+    summary="Ends other connections, or one's own.",
+)
+def client_kill(context: SessionContext, args: Args) -> Reply:
+    """Replies OK for the old form with an address alone, else with how many connections were ended."""
+    found = _kill_filter(args)
+    victims = [client for client in context.server.clients.all() if found.matches(client)]
+    if found.skip_me:
+        victims = [client for client in victims if client is not context.client]
+    if len(args) == 3 and not victims:
+        raise CommandError(NO_SUCH_CLIENT)
+    for client in victims:
+        context.after(CloseClient(client.id))
+    return "OK" if len(args) == 3 else len(victims)
+
+
+def _kill_filter(args: Args) -> KillFilter:
+    found = KillFilter()
+    if len(args) == 3:
+        found.address = printable(args[2])
+        found.skip_me = False
+        return found
+    if len(args) % 2:
+        raise CommandError(SYNTAX)
+    for option, value in zip(args[2::2], args[3::2], strict=True):
+        _read_kill_option(found, option.upper(), value)
+    return found
+
+
+def _read_kill_option(found: KillFilter, option: bytes, value: bytes) -> None:
+    if option == b"ID":
+        client = to_int64(value)
+        if client is None or client < 1:
+            raise CommandError(BAD_KILL_ID)
+        found.client_id = client
+    elif option == b"TYPE":
+        found.kind = _client_type(value)
+    elif option == b"ADDR":
+        found.address = printable(value)
+    elif option == b"LADDR":
+        found.local_address = printable(value)
+    elif option == b"USER":
+        if value != b"default":
+            raise CommandError(f"ERR No such user '{printable(value)}'")
+    elif option == b"SKIPME" and value.lower() in (b"yes", b"no"):
+        found.skip_me = value.lower() == b"yes"
+    else:
+        raise CommandError(SYNTAX)
+
+
+def _switch(word: bytes) -> bool:
+    if word.lower() not in (b"on", b"off"):
+        raise CommandError(SYNTAX)
+    return word.lower() == b"on"
+
+
+@CLIENT.session(
+    "CLIENT|NO-EVICT",
+    arity=3,
+    flags=ADMINISTER,
+    since="7.0.0",
+    syntax="<ON | OFF>",
+    summary="Asks that the connection be spared when memory runs short; nobody is ever evicted here.",
+)
+def client_no_evict(context: SessionContext, args: Args) -> Reply:
+    """Replies OK."""
+    context.state.no_evict = _switch(args[2])
+    return "OK"
+
+
+@CLIENT.session(
+    "CLIENT|NO-TOUCH",
+    arity=3,
+    flags=ORDINARY,
+    since="7.2.0",
+    syntax="<ON | OFF>",
+    summary="Asks that reading leave the keys' last access as it was; reading never changes anything here.",
+)
+def client_no_touch(context: SessionContext, args: Args) -> Reply:
+    """Replies OK."""
+    context.state.no_touch = _switch(args[2])
+    return "OK"
+
+
+@CLIENT.session(
+    "CLIENT|REPLY",
+    arity=3,
+    flags=ORDINARY,
+    since="3.2.0",
+    syntax="<ON | OFF | SKIP>",
+    summary="Says whether replies are wanted: all, none, or not the next one.",
+)
+def client_reply(context: SessionContext, args: Args) -> Reply:
+    """Replies OK to ON and nothing to the others."""
+    mode, state = args[2].lower(), context.state
+    if mode == b"on":
+        state.reply_mode = REPLY_ON
+        return "OK"
+    if mode == b"off":
+        state.reply_mode = REPLY_OFF
+    elif mode == b"skip":
+        if state.reply_mode != REPLY_OFF:
+            state.reply_mode = REPLY_SKIP_NEXT
+    else:
+        raise CommandError(SYNTAX)
+    return NO_REPLY
+
+
+@CLIENT.session(
+    "CLIENT|PAUSE",
+    arity=-3,
+    flags=ADMINISTER,
+    since="3.0.0",
+    syntax="timeout [WRITE | ALL]",
+    summary="Lets the commands of all clients wait for a while, or only those that write.",
+)
+def client_pause(context: SessionContext, args: Args) -> Reply:
+    """Replies OK. The time is in milliseconds; a pause that is under way is never made shorter or weaker."""
+    if len(args) > 4:
+        raise CommandError(SYNTAX)
+    writes_only = False
+    if len(args) == 4:
+        mode = args[3].lower()
+        if mode not in (b"write", b"all"):
+            raise CommandError(BAD_PAUSE_MODE)
+        writes_only = mode == b"write"
+    milliseconds = integer(args[2], BAD_TIMEOUT)
+    if milliseconds < 0:
+        raise CommandError(NEGATIVE_TIMEOUT)
+    context.after(PauseClients(context.data.now_ms + milliseconds, writes_only))
+    return "OK"
+
+
+@CLIENT.session(
+    "CLIENT|UNPAUSE",
+    arity=2,
+    flags=ADMINISTER,
+    since="6.2.0",
+    complexity="O(N) with N the number of clients that wait",
+    summary="Ends a pause.",
+)
+def client_unpause(context: SessionContext, args: Args) -> Reply:
+    """Replies OK."""
+    context.after(ResumeClients())
+    return "OK"
+
+
+@CLIENT.session(
+    "CLIENT|UNBLOCK",
+    arity=-3,
+    flags=ADMINISTER,
+    since="5.0.0",
+    syntax="client-id [TIMEOUT | ERROR]",
+    summary="Wakes a client that waits in a blocking command.",
+)
+def client_unblock(context: SessionContext, args: Args) -> Reply:
+    """Replies 0: no command of this server blocks."""
+    if len(args) > 4:
+        raise CommandError(SYNTAX)
+    if len(args) == 4 and args[3].lower() not in (b"timeout", b"error"):
+        raise CommandError(BAD_UNBLOCK_REASON)
+    integer(args[2])
+    return 0
+
+
+@CLIENT.session(
+    "CLIENT|GETREDIR",
+    arity=2,
+    flags=ORDINARY,
+    since="6.0.0",
+    summary="Tells where invalidation messages go: nowhere, for keys are not tracked.",
+)
+def client_getredir(context: SessionContext, args: Args) -> Reply:
+    """Replies -1."""
+    return -1

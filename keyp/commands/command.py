@@ -1,0 +1,171 @@
+"""COMMAND: what the server can do, told to clients and tools from the same blocks that do it."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from keyp.commands.command_info import categories, docs, info
+from keyp.commands.context import SessionContext
+from keyp.commands.define import CommandTable
+from keyp.commands.spec import LOADING, STALE, Args, CommandSpec, KeySpec
+from keyp.errors import SYNTAX, CommandError
+from keyp.glob import Glob
+from keyp.resp.values import Reply, Set
+
+COMMAND = CommandTable(group="server", categories="connection")
+
+ORDINARY: Final = LOADING | STALE
+UNORDERED: Final = ("nondeterministic_output_order",)
+PER_COMMAND: Final = "O(N) with N the number of commands asked for"
+
+
+@COMMAND.session(
+    "COMMAND",
+    arity=-1,
+    flags=ORDINARY,
+    since="2.8.13",
+    complexity="O(N) with N the number of commands",
+    tips=UNORDERED,
+    summary="Describes all commands.",
+)
+def command(context: SessionContext, args: list[bytes]) -> Reply:
+    """Replies with a row for each command."""
+    return [info(spec) for spec in context.server.registry]
+
+
+COMMAND.help_for("COMMAND")
+
+
+@COMMAND.session(
+    "COMMAND|COUNT",
+    arity=2,
+    flags=ORDINARY,
+    since="2.8.13",
+    summary="Tells how many commands there are.",
+)
+def command_count(context: SessionContext, args: Args) -> Reply:
+    """Replies with the number; subcommands do not count."""
+    return len(context.server.registry)
+
+
+@COMMAND.session(
+    "COMMAND|INFO",
+    arity=-2,
+    flags=ORDINARY,
+    since="2.8.13",
+    complexity=PER_COMMAND,
+    tips=UNORDERED,
+    syntax="[command-name [command-name ...]]",
+    summary="Describes the commands that are named, or all.",
+)
+def command_info(context: SessionContext, args: Args) -> Reply:
+    """Replies with a row for each name, null for one that is unknown."""
+    registry = context.server.registry
+    if len(args) == 2:
+        return command(context, args)
+    found = [registry.get_full(name) for name in args[2:]]
+    return [None if spec is None else info(spec) for spec in found]
+
+
+@COMMAND.session(
+    "COMMAND|DOCS",
+    arity=-2,
+    flags=ORDINARY,
+    since="7.0.0",
+    complexity=PER_COMMAND,
+    tips=UNORDERED,
+    syntax="[command-name [command-name ...]]",
+    summary="Explains the commands that are named, or all, to people and to tools that help them type.",
+)
+def command_docs(context: SessionContext, args: Args) -> Reply:
+    """Replies with a map of names and explanations; unknown names are left out."""
+    registry = context.server.registry
+    if len(args) == 2:
+        found: list[CommandSpec | None] = list(registry)
+    else:
+        found = [registry.get_full(name) for name in args[2:]]
+    return {spec.full_name.encode(): docs(spec) for spec in found if spec is not None}
+
+
+@COMMAND.session(
+    "COMMAND|LIST",
+    arity=-2,
+    flags=ORDINARY,
+    since="7.0.0",
+    complexity="O(N) with N the number of commands",
+    tips=UNORDERED,
+    syntax="[FILTERBY <MODULE module-name | ACLCAT category | PATTERN pattern>]",
+    summary="Lists the names of commands and subcommands.",
+)
+def command_list(context: SessionContext, args: Args) -> Reply:
+    """Replies with the names of all, or of those that a filter lets through."""
+    specs: list[CommandSpec] = []
+    for spec in context.server.registry:
+        specs += [spec, *spec.subcommands.values()]
+    if len(args) == 5 and args[2].upper() == b"FILTERBY":
+        specs = _filtered(specs, args[3].upper(), args[4])
+    elif len(args) != 2:
+        raise CommandError(SYNTAX)
+    return Set([spec.full_name.encode() for spec in specs])
+
+
+def _filtered(specs: list[CommandSpec], by: bytes, value: bytes) -> list[CommandSpec]:
+    if by == b"MODULE":
+        return []
+    if by == b"ACLCAT":
+        category = value.decode("latin-1").lower()
+        return [spec for spec in specs if category in categories(spec)]
+    if by == b"PATTERN":
+        glob = Glob(value.lower())
+        return [spec for spec in specs if glob.matches(spec.full_name.encode())]
+    raise CommandError(SYNTAX)
+
+
+@COMMAND.session(
+    "COMMAND|GETKEYS",
+    arity=-3,
+    flags=ORDINARY,
+    since="2.8.13",
+    complexity="O(N) with N the number of arguments",
+    syntax="command [arg [arg ...]]",
+    summary="Tells which arguments of a call are keys.",
+)
+def command_getkeys(context: SessionContext, args: Args) -> Reply:
+    """Replies with the keys."""
+    return [key for key, _ in _keys(context, args[2:])]
+
+
+@COMMAND.session(
+    "COMMAND|GETKEYSANDFLAGS",
+    arity=-3,
+    flags=ORDINARY,
+    since="7.0.0",
+    complexity="O(N) with N the number of arguments",
+    syntax="command [arg [arg ...]]",
+    summary="Tells which arguments of a call are keys, and what is done with each.",
+)
+def command_getkeysandflags(context: SessionContext, args: Args) -> Reply:
+    """Replies with pairs of a key and its flags."""
+    call = args[2:]
+    return [[key, Set(_key_flags(key_spec, call).split())] for key, key_spec in _keys(context, call)]
+
+
+def _keys(context: SessionContext, call: Args) -> list[tuple[bytes, KeySpec]]:
+    registry = context.server.registry
+    spec = registry.find(call)
+    if spec is None:
+        raise CommandError("ERR Invalid command specified")
+    if not spec.keys:
+        raise CommandError("ERR The command has no key arguments")
+    if not spec.accepts(len(call)):
+        raise CommandError("ERR Invalid number of arguments specified for command")
+    return [(call[at], key_spec) for key_spec in spec.keys for at in key_spec.positions(len(call))]
+
+
+def _key_flags(key_spec: KeySpec, call: Args) -> str:
+    """What is done with a key in this very call: SET only looks at the old value where it is told to GET it."""
+    if "variable_flags" not in key_spec.flags:
+        return key_spec.flags
+    if b"GET" in [word.upper() for word in call[3:]]:
+        return "RW access update"
+    return "OW update"

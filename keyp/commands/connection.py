@@ -1,0 +1,188 @@
+"""The connection itself: who speaks, which protocol, which database.
+
+There are no passwords. The one user, `default`, may log in with any, as a user without a password may in the
+reference; there is no other.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from keyp import REDIS_VERSION
+from keyp.clients import REPLY_ON
+from keyp.commands.arguments import integer, integer_between
+from keyp.commands.client import set_name
+from keyp.commands.context import SessionContext
+from keyp.commands.define import CommandTable
+from keyp.commands.effects import CloseClient
+from keyp.commands.spec import ALLOW_BUSY, FAST, LOADING, NO_AUTH, NOSCRIPT, STALE, Args
+from keyp.commands.transactions import discard_queue
+from keyp.errors import SYNTAX, CommandError, printable, wrong_arity
+from keyp.resp.values import Reply
+
+CONNECTION = CommandTable(group="connection", categories="connection")
+
+AT_ANY_TIME: Final = NOSCRIPT | LOADING | STALE | FAST | NO_AUTH | ALLOW_BUSY
+
+INT32_MIN: Final = -(1 << 31)
+INT32_MAX: Final = (1 << 31) - 1
+INDEX_NOT_INT32: Final = f"ERR value is out of range, value must between {INT32_MIN} and {INT32_MAX}"
+
+NO_PASSWORD: Final = (
+    "ERR AUTH <password> called without any password configured for the default user. "
+    "Are you sure your configuration is correct?"
+)
+WRONG_PASSWORD: Final = "WRONGPASS invalid username-password pair or user is disabled."
+
+
+@CONNECTION.session(
+    "PING",
+    arity=-1,
+    flags=FAST,
+    since="1.0.0",
+    tips=("request_policy:all_shards", "response_policy:all_succeeded"),
+    syntax="[message]",
+    summary="Answers, which shows that the server is there.",
+)
+def ping(context: SessionContext, args: Args) -> Reply:
+    """Replies PONG, or with the message."""
+    if len(args) > 2:
+        raise wrong_arity("ping")
+    return args[1] if len(args) == 2 else "PONG"
+
+
+@CONNECTION.session(
+    "ECHO",
+    arity=2,
+    flags=LOADING | STALE | FAST,
+    since="1.0.0",
+    syntax="message",
+    summary="Answers with the message.",
+)
+def echo(context: SessionContext, args: Args) -> Reply:
+    """Replies with the message."""
+    return args[1]
+
+
+@CONNECTION.session(
+    "QUIT",
+    arity=-1,
+    flags=AT_ANY_TIME,
+    since="1.0.0",
+    summary="Ends the connection.",
+)
+def quit_(context: SessionContext, args: Args) -> Reply:
+    """Replies OK; the connection ends behind it."""
+    context.after(CloseClient(context.client.id))
+    return "OK"
+
+
+@CONNECTION.session(
+    "SELECT",
+    arity=2,
+    flags=LOADING | STALE | FAST,
+    since="1.0.0",
+    syntax="index",
+    summary="Chooses the database that the connection works on.",
+)
+def select(context: SessionContext, args: Args) -> Reply:
+    """Replies OK. Raises `ERR DB index is out of range`."""
+    context.select(integer_between(args[1], INT32_MIN, INT32_MAX, _index_error(args[1])))
+    return "OK"
+
+
+def _index_error(index: bytes) -> str:
+    """The reference tells a number that is too large for a C int from what is no number."""
+    integer(index)
+    return INDEX_NOT_INT32
+
+
+@CONNECTION.session(
+    "AUTH",
+    arity=-2,
+    flags=AT_ANY_TIME,
+    since="1.0.0",
+    syntax="[username] password",
+    summary="Logs in; there are no passwords, so that the user default may always.",
+)
+def auth(context: SessionContext, args: Args) -> Reply:
+    """Replies OK to the user `default`."""
+    if len(args) > 3:
+        raise CommandError(SYNTAX)
+    if len(args) == 2:
+        raise CommandError(NO_PASSWORD)
+    _check_user(args[1])
+    return "OK"
+
+
+def _check_user(name: bytes) -> None:
+    if name != b"default":
+        raise CommandError(WRONG_PASSWORD)
+
+
+@CONNECTION.session(
+    "HELLO",
+    arity=-1,
+    flags=AT_ANY_TIME,
+    since="6.0.0",
+    syntax="[protover [AUTH username password] [SETNAME clientname]]",
+    summary="Greets: chooses the protocol, logs in, names the connection, and tells about the server.",
+)
+def hello(context: SessionContext, args: Args) -> Reply:
+    """Replies with facts about the server and the connection, in the protocol that was chosen."""
+    state = context.state
+    protocol = state.protocol
+    if len(args) > 1:
+        protocol = integer(args[1], "ERR Protocol version is not an integer or out of range")
+        if protocol not in (2, 3):
+            raise CommandError("NOPROTO unsupported protocol version")
+    name = _hello_options(args)
+    if name is not None:
+        set_name(state, name)
+    state.protocol = protocol
+    return {
+        b"server": b"redis",
+        b"version": REDIS_VERSION.encode(),
+        b"proto": protocol,
+        b"id": context.client.id,
+        b"mode": b"standalone",
+        b"role": b"master",
+        b"modules": [],
+    }
+
+
+def _hello_options(args: Args) -> bytes | None:
+    """Checks the options behind the version; the name that SETNAME gives, None where there is none."""
+    name = None
+    at = 2
+    while at < len(args):
+        option, left = args[at].upper(), len(args) - at - 1
+        if option == b"AUTH" and left >= 2:
+            _check_user(args[at + 1])
+            at += 3
+        elif option == b"SETNAME" and left >= 1:
+            name = args[at + 1]
+            at += 2
+        else:
+            raise CommandError(f"ERR Syntax error in HELLO option '{printable(args[at])}'")
+    return name
+
+
+@CONNECTION.session(
+    "RESET",
+    arity=1,
+    flags=AT_ANY_TIME,
+    since="6.2.0",
+    summary="Makes the connection what it was when it began.",
+)
+def reset(context: SessionContext, args: Args) -> Reply:
+    """Replies RESET: no transaction, nothing watched, database 0, RESP2, no name, replies on."""
+    discard_queue(context)
+    context.select(0)
+    state = context.state
+    state.protocol = 2
+    state.name = b""
+    state.reply_mode = REPLY_ON
+    state.no_evict = False
+    state.no_touch = False
+    return "RESET"

@@ -1,0 +1,131 @@
+"""What there is to know of a command: its kind, flags, keys and words, as its block gives them (`define.py`)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Final, TypeAlias
+
+from keyp.resp.values import Reply
+
+Args: TypeAlias = list[bytes]  # the whole request: args[0] is the command's name
+
+# What a command may touch.
+READ: Final = 0
+WRITE: Final = 1
+SESSION: Final = 2
+
+# Flags, as COMMAND INFO names them …
+DENYOOM: Final = 1 << 0
+ADMIN: Final = 1 << 1
+PUBSUB: Final = 1 << 2
+NOSCRIPT: Final = 1 << 3
+BLOCKING: Final = 1 << 4
+LOADING: Final = 1 << 5
+STALE: Final = 1 << 6
+SKIP_MONITOR: Final = 1 << 7
+SKIP_SLOWLOG: Final = 1 << 8
+FAST: Final = 1 << 9
+NO_AUTH: Final = 1 << 10
+MAY_REPLICATE: Final = 1 << 11
+NO_MULTI: Final = 1 << 12
+MOVABLEKEYS: Final = 1 << 13
+ALLOW_BUSY: Final = 1 << 14
+NO_ASYNC_LOADING: Final = 1 << 15
+PROTECTED: Final = 1 << 16
+# … and our own: the work grows with the database, so it does not run on the reactor's thread.
+WALKS: Final = 1 << 20
+
+FLAG_NAMES: Final = (
+    (DENYOOM, "denyoom"),
+    (ADMIN, "admin"),
+    (PUBSUB, "pubsub"),
+    (NOSCRIPT, "noscript"),
+    (BLOCKING, "blocking"),
+    (LOADING, "loading"),
+    (STALE, "stale"),
+    (SKIP_MONITOR, "skip_monitor"),
+    (SKIP_SLOWLOG, "skip_slowlog"),
+    (FAST, "fast"),
+    (NO_AUTH, "no_auth"),
+    (MAY_REPLICATE, "may_replicate"),
+    (NO_MULTI, "no_multi"),
+    (MOVABLEKEYS, "movablekeys"),
+    (ALLOW_BUSY, "allow_busy"),
+    (NO_ASYNC_LOADING, "no_async_loading"),
+)
+
+
+class KeySpec:
+    """Where keys stand among the arguments, and what is done with them.
+
+    From argument `begin` to `last` (counted from `begin`; negative: from the end, -1 is the last one), each `step`.
+    `flags` are the reference's words: RO, RW, OW or RM, then access, update, insert or delete.
+    """
+
+    def __init__(self, begin: int, last: int, step: int, flags: str) -> None:
+        self.begin = begin
+        self.last = last
+        self.step = step
+        self.flags = flags
+
+    def positions(self, count: int) -> range:
+        """The indexes of the keys in a call of `count` arguments."""
+        last = self.begin + self.last if self.last >= 0 else count + self.last
+        return range(self.begin, min(last, count - 1) + 1, self.step)
+
+
+def key_at(position: int, flags: str) -> tuple[KeySpec, ...]:
+    """One key, the argument at `position` (the command's name is 0)."""
+    return (KeySpec(position, 0, 1, flags),)
+
+
+def keys_from(position: int, flags: str, step: int = 1) -> tuple[KeySpec, ...]:
+    """Every `step`-th argument from `position` on."""
+    return (KeySpec(position, -1, step, flags),)
+
+
+class CommandSpec:
+    """Everything about one command or subcommand. `function` is None for a container."""
+
+    def __init__(
+        self,
+        name: str,
+        group: str,
+        kind: int,
+        function: Callable[[Any, Args], Reply] | None,
+        arity: int,
+        keys: tuple[KeySpec, ...],
+        flags: int,
+        since: str,
+        summary: str,
+        syntax: str,
+        complexity: str,
+        categories: str,
+        tips: tuple[str, ...],
+        aliases: tuple[str, ...],
+    ) -> None:
+        self.name = name
+        self.group = group
+        self.kind = kind
+        self.function = function
+        self.arity = arity
+        self.keys = keys
+        self.flags = flags
+        self.since = since
+        self.summary = summary
+        self.syntax = syntax
+        self.complexity = complexity
+        self.categories = categories
+        self.tips = tips
+        self.aliases = aliases
+        self.full_name = name.lower()
+        self.subcommands: dict[bytes, CommandSpec] = {}
+        self.is_write = kind == WRITE
+        self.walks = bool(flags & WALKS)
+
+    def __repr__(self) -> str:
+        return f"<command {self.full_name}>"
+
+    def accepts(self, count: int) -> bool:
+        """Whether a call of `count` arguments, the name counted, fits the arity."""
+        return count == self.arity if self.arity >= 0 else count >= -self.arity

@@ -1,0 +1,102 @@
+"""The rows, on a real server and on Keyp, in RESP2 and in RESP3: reply for reply, byte for byte."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from itertools import zip_longest
+
+import pytest
+
+from keyp.commands.all import TABLES
+from keyp.commands.registry import Registry
+from tests import wire
+from tests.differential.agreement import EXACT, agree
+from tests.differential.differences import DIFFERENCES, Difference
+from tests.differential.row_files import Row, Step, rows
+from tests.differential.servers import Keyp, KeypConnection, Reference, ReferenceConnection
+
+CLIENTS = 2
+
+
+class Conversation:
+    """The same clients at both servers."""
+
+    def __init__(self, reference: Reference, keyp: Keyp, protocol: int) -> None:
+        reference.clear()
+        keyp.clear()
+        self.theirs = [reference.connect() for _ in range(CLIENTS)]
+        self.ours = [keyp.connect() for _ in range(CLIENTS)]
+        clients: list[ReferenceConnection | KeypConnection] = [*self.theirs, *self.ours]
+        if protocol == 3:
+            for client in clients:
+                client.send(wire.request(b"HELLO", b"3"), 1)
+
+    def say(self, step: Step) -> tuple[list[bytes], list[bytes]]:
+        """Both servers' replies to one chunk."""
+        theirs = self.theirs[step.client].send(step.data, step.replies)
+        return theirs, self.ours[step.client].send(step.data, step.replies)
+
+    def end(self) -> None:
+        for one, other in zip(self.theirs, self.ours, strict=True):
+            one.close()
+            other.close()
+
+
+@pytest.fixture(params=[2, 3], ids=["RESP2", "RESP3"])
+def conversation(reference: Reference, keyp: Keyp, request: pytest.FixtureRequest) -> Iterator[Conversation]:
+    conversation = Conversation(reference, keyp, request.param)
+    yield conversation
+    conversation.end()
+
+
+def assert_agreement(conversation: Conversation, steps: list[Step]) -> None:
+    """Says all the steps; fails with a line for each reply that differs."""
+    found: list[str] = []
+    for step in steps:
+        theirs, ours = conversation.say(step)
+        calls = step.calls or [[b""]] * max(len(theirs), len(ours))
+        pairs = zip_longest(calls, theirs, ours, fillvalue=b"(nothing)")
+        if len(theirs) != len(ours) or any(not agree(step.how, call, one, other) for call, one, other in pairs):
+            found.append(f"{step.line}: they say {b''.join(theirs)[:400]!r}, we say {b''.join(ours)[:400]!r}")
+    assert not found, "\n".join(found)
+
+
+@pytest.mark.parametrize("row", [pytest.param(row, id=row.name) for row in rows()])
+def test_row(conversation: Conversation, row: Row) -> None:
+    assert_agreement(conversation, row.steps)
+    for one, other in zip(conversation.theirs, conversation.ours, strict=True):
+        if other.is_closed() or one.closed:
+            assert one.is_closed() and other.is_closed(), "only one of them hangs up"
+
+
+def calls_of_any_length() -> Iterator[str]:
+    """Every command and subcommand, with no argument and with more and more of them, as long as we refuse it."""
+    for spec in Registry(TABLES).specs:
+        for one in [spec, *spec.subcommands.values()]:
+            name = one.name.replace("|", " ")
+            words = len(name.split())
+            for count in range(words, 9):
+                if not one.accepts(count) or (one.subcommands and count == 1):
+                    yield " ".join([name, *["1"] * (count - words)])
+
+
+@pytest.mark.parametrize("line", list(calls_of_any_length()))
+def test_wrong_number_of_arguments(reference: Reference, keyp: Keyp, line: str) -> None:
+    conversation = Conversation(reference, keyp, 2)
+    assert_agreement(conversation, [Step(line), Step(line.lower())])
+    conversation.end()
+
+
+@pytest.mark.parametrize("difference", DIFFERENCES, ids=lambda difference: difference.row.splitlines()[-1])
+def test_difference(reference: Reference, keyp: Keyp, difference: Difference) -> None:
+    if difference.valkey_only and not reference.version.startswith("valkey"):
+        pytest.skip("only Valkey differs")
+    conversation = Conversation(reference, keyp, 2)
+    *before, last = Row("", difference.row.splitlines()).steps
+    assert_agreement(conversation, before)
+    theirs, ours = conversation.say(last)
+    conversation.end()
+    assert re.fullmatch(difference.theirs, b"".join(theirs), re.S), theirs
+    assert re.fullmatch(difference.ours, b"".join(ours), re.S), ours
+    assert last.how == EXACT
