@@ -150,7 +150,9 @@ class Engine:
         slow = metrics.slow_log
         for timing in batch.timings:
             spec = timing.spec
-            if timing.rejected:
+            if spec is None:
+                pass
+            elif timing.rejected:
                 metrics.reject(spec.full_name)
             else:
                 metrics.record(spec.full_name, timing.nanoseconds, bool(timing.error))
@@ -160,7 +162,8 @@ class Engine:
             if timing.error:
                 metrics.error(timing.error)
         if batch.timings:
-            client.last_command = batch.timings[-1].spec.full_name
+            last = batch.timings[-1].spec
+            client.last_command = "NULL" if last is None else last.full_name
             client.commands += len(batch.timings)
 
     def sweep_if_due(self) -> None:

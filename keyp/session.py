@@ -42,9 +42,9 @@ class Call:
 
 
 class Timing:
-    """What the statistics are told of one call. `rejected` calls never ran."""
+    """What the statistics are told of one call. `rejected` calls never ran; `spec` is None for an unknown command."""
 
-    def __init__(self, spec: CommandSpec, args: Args, nanoseconds: int, error: str, rejected: bool) -> None:
+    def __init__(self, spec: CommandSpec | None, args: Args, nanoseconds: int, error: str, rejected: bool) -> None:
         self.spec = spec
         self.args = args
         self.nanoseconds = nanoseconds
@@ -86,7 +86,7 @@ class Batch:
             try:
                 spec = resolve(args)
             except CommandError as error:
-                self.calls.append(Call(args, self.server.registry.get(args[0]), error.text))
+                self.calls.append(Call(args, self.server.registry.find(args), error.text))
                 continue
             self.calls.append(Call(args, spec, ""))
             if spec.kind == SESSION:
@@ -186,8 +186,7 @@ class Run:
     def _reject(self, call: Call, error: str) -> Reply:
         if self.state.queue is not None:
             self.state.queue_broken = True
-        if call.spec is not None:
-            self.batch.timings.append(Timing(call.spec, call.args, 0, error, True))
+        self.batch.timings.append(Timing(call.spec, call.args, 0, error, True))
         return ReplyError(error)
 
     def _queue(self, call: Call, spec: CommandSpec) -> Reply:

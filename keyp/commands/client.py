@@ -84,6 +84,7 @@ def client_getname(context: SessionContext, args: Args) -> Reply:
     arity=3,
     flags=ORDINARY,
     since="2.6.9",
+    tips=("request_policy:all_nodes", "response_policy:all_succeeded"),
     syntax="connection-name",
     summary="Names the connection; an empty name takes it away.",
 )
@@ -135,7 +136,7 @@ def client_info(context: SessionContext, args: Args) -> Reply:
     flags=ADMINISTER,
     since="2.4.0",
     complexity="O(N) with N the number of connections",
-    tips=("nondeterministic_output", "request_policy:all_nodes"),
+    tips=("nondeterministic_output",),
     syntax="[TYPE <NORMAL | MASTER | REPLICA | PUBSUB>] [ID client-id [client-id ...]]",
     summary="Lists the connections, a line each.",
 )

@@ -73,12 +73,12 @@ class CommandTable:
         """Records `NAME HELP`, which lists the subcommands of the word recorded last."""
         container = self.specs[-1]
 
-        def help_(context: ReadContext, args: Args) -> Reply:
+        def help_(context: SessionContext, args: Args) -> Reply:
             return help_lines(container)
 
         self._record(
             f"{name}|HELP",
-            READ,
+            SESSION,
             help_,
             arity=2,
             since=container.since,

@@ -60,15 +60,13 @@ class Registry:
 
     def resolve(self, args: Args) -> CommandSpec:
         """The command that a request calls. Raises the reference's error for an unknown one or a wrong arity."""
-        spec = self.get(args[0])
+        spec = self.find(args)
         if spec is None:
-            raise unknown_command(args)
-        if spec.subcommands and len(args) > 1:
-            found = spec.subcommands.get(args[1].upper())
-            if found is None:
-                name = spec.name.upper()
-                raise CommandError(f"ERR unknown subcommand '{printable(args[1][:128])}'. Try {name} HELP.")
-            spec = found
+            container = self.get(args[0])
+            if container is None:
+                raise unknown_command(args)
+            word = printable(args[1][:128])
+            raise CommandError(f"ERR unknown subcommand '{word}'. Try {container.name} HELP.")
         if not spec.accepts(len(args)):
             raise wrong_arity(spec.full_name)
         return spec

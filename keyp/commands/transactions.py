@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from keyp.commands.context import ReadContext, SessionContext
 from keyp.commands.define import CommandTable
-from keyp.commands.spec import ALLOW_BUSY, FAST, LOADING, NOSCRIPT, STALE, Args, keys_from
+from keyp.commands.spec import ALLOW_BUSY, FAST, LOADING, NOSCRIPT, SKIP_SLOWLOG, STALE, Args, keys_from
 from keyp.errors import CommandError
 from keyp.resp.values import NULL_ARRAY, Reply
 
@@ -48,7 +48,7 @@ def multi(context: SessionContext, args: Args) -> Reply:
 @TRANSACTIONS.session(
     "EXEC",
     arity=1,
-    flags=NOSCRIPT | LOADING | STALE,
+    flags=NOSCRIPT | LOADING | STALE | SKIP_SLOWLOG,
     since="1.2.0",
     complexity="What the queued commands cost.",
     summary="Runs the queued commands as one unit, unless a watched key has changed.",

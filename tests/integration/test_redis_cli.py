@@ -233,7 +233,7 @@ def test_latency_history(watch: Cli) -> None:
 def test_no_replication_stream(cli: Cli, tmp_path: os.PathLike[str]) -> None:
     for option in ("--rdb", "--functions-rdb"):
         output = cli(option, f"{tmp_path}/dump", status=1)
-        assert re.search(r"ERR unknown command '(SYNC|PSYNC)'", output), output
+        assert re.search("ERR unknown command '(SYNC|REPLCONF)'", output), output
     assert cli("PING") == "PONG\n"
 
 
@@ -311,6 +311,8 @@ def test_interactive_hints(terminal: Terminal) -> None:
     terminal.type("config get\t ")
     terminal.expect("parameter [parameter ...]")
     terminal.enter("hz", '2) "10"\r\n')
+    terminal.type("waitaof ")  # which this redis-cli has never heard of
+    terminal.expect("numlocal numreplicas timeout")
 
 
 def test_interactive_help(terminal: Terminal) -> None:
