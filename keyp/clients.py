@@ -35,6 +35,14 @@ class ClientState:
         self.queue_broken = False  # a call was refused while queueing: EXEC will refuse them all
         self.watched: dict[tuple[int, bytes], int] = {}  # (database, key) -> version, 0 if there was no such key
 
+    def end_transaction(self) -> None:
+        """Forgets the queued calls and the watched keys."""
+        self.queue = None
+        self.queued = 0
+        self.queue_bytes = 0
+        self.queue_broken = False
+        self.watched = {}
+
     def copy(self) -> ClientState:
         """A state that can be changed without this one."""
         copy = ClientState()

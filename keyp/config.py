@@ -198,7 +198,7 @@ class Settings:
         found: dict[str, bytes] = {}
         for pattern in patterns:
             lowered = pattern.lower()
-            name = printable(lowered)
+            name = lowered.decode("latin-1")
             if name in self._table:
                 found.setdefault(name, pattern)
             elif any(special in lowered for special in b"*?["):
@@ -225,7 +225,7 @@ class Settings:
     def _find_all(self, pairs: list[tuple[bytes, bytes]]) -> list[Setting]:
         settings: list[Setting] = []
         for name, _ in pairs:
-            setting = self._table.get(printable(name).lower())
+            setting = self._table.get(name.lower().decode("latin-1"))
             if setting is None:
                 text = f"ERR Unknown option or number of arguments for CONFIG SET - '{printable(name)}'"
                 raise CommandError(text)

@@ -32,6 +32,7 @@ SYNTAX: Final = "ERR syntax error"
 WRONG_TYPE: Final = "WRONGTYPE Operation against a key holding the wrong kind of value"
 DATABASE_OUT_OF_RANGE: Final = "ERR DB index is out of range"
 OUT_OF_SPACE: Final = "OOM command not allowed when used memory > 'maxmemory'."
+DAMAGED: Final = "ERR this key is damaged on the disk; DEL removes it, a backup may have it"
 EFFECT_FAILED: Final = "ERR the server could not do this; see its log"
 INTERNAL: Final = "ERR internal error, nothing of this command was applied; see the server's log"
 
@@ -52,5 +53,8 @@ def unknown_command(args: list[bytes]) -> CommandError:
 
 
 def printable(data: bytes) -> str:
-    """`data` as text for one line of an error reply: line breaks become spaces, foreign bytes keep their value."""
-    return data.decode("latin-1").replace("\r", " ").replace("\n", " ")
+    """`data` as text for one line of an error reply.
+
+    It ends at a zero byte, as the reference's strings do; line breaks become spaces, foreign bytes keep their value.
+    """
+    return data.partition(b"\0")[0].decode("latin-1").replace("\r", " ").replace("\n", " ")

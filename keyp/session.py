@@ -86,7 +86,10 @@ class Batch:
             try:
                 spec = resolve(args)
             except CommandError as error:
-                self.calls.append(Call(args, self.server.registry.find(args), error.text))
+                found = self.server.registry.find(args)
+                self.calls.append(Call(args, found, error.text))
+                if found is not None and found.name == "EXEC":
+                    self.simple = False
                 continue
             self.calls.append(Call(args, spec, ""))
             if spec.kind == SESSION:
@@ -184,7 +187,11 @@ class Run:
         return self.invoke(spec, call.args)
 
     def _reject(self, call: Call, error: str) -> Reply:
-        if self.state.queue is not None:
+        if call.spec is not None and call.spec.name == "EXEC":
+            # An EXEC that is refused ends its transaction all the same, as in the reference.
+            self.state.end_transaction()
+            error = "EXECABORT Transaction discarded because of: " + error.removeprefix("ERR ")
+        elif self.state.queue is not None:
             self.state.queue_broken = True
         self.batch.timings.append(Timing(call.spec, call.args, 0, error, True))
         return ReplyError(error)

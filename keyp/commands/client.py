@@ -361,7 +361,8 @@ def client_reply(context: SessionContext, args: Args) -> Reply:
 def client_pause(context: SessionContext, args: Args) -> Reply:
     """Replies OK. The time is in milliseconds; a pause that is under way is never made shorter or weaker."""
     if len(args) > 4:
-        raise CommandError(SYNTAX)
+        text = f"ERR unknown subcommand or wrong number of arguments for '{printable(args[1][:128])}'. Try CLIENT HELP."
+        raise CommandError(text)
     writes_only = False
     if len(args) == 4:
         mode = args[3].lower()

@@ -106,7 +106,7 @@ def command_list(context: SessionContext, args: Args) -> Reply:
         specs = _filtered(specs, args[3].upper(), args[4])
     elif len(args) != 2:
         raise CommandError(SYNTAX)
-    return Set([spec.full_name.encode() for spec in specs])
+    return [spec.full_name.encode() for spec in specs]
 
 
 def _filtered(specs: list[CommandSpec], by: bytes, value: bytes) -> list[CommandSpec]:

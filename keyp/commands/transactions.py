@@ -21,12 +21,7 @@ ALWAYS_ALLOWED = NOSCRIPT | LOADING | STALE | FAST | ALLOW_BUSY
 
 def discard_queue(context: SessionContext) -> None:
     """Forgets the queued calls and the watched keys."""
-    state = context.state
-    state.queue = None
-    state.queued = 0
-    state.queue_bytes = 0
-    state.queue_broken = False
-    state.watched = {}
+    context.state.end_transaction()
 
 
 @TRANSACTIONS.session(

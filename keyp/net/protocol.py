@@ -167,8 +167,15 @@ class RedisProtocol(protocol.Protocol):
             self.transport.unregisterProducer()
             self.transport.loseConnection()
 
+    def kill(self) -> None:
+        """Ends the connection now. A peer that has read its replies sees it end, not fail, as with the reference."""
+        if self._congested:
+            self.abort()
+        else:
+            self.close()
+
     def abort(self) -> None:
-        """Ends the connection now."""
+        """Ends the connection now; what has not left is dropped and the peer sees a reset."""
         self.client.closing = True
         self._waiting.clear()
         if not self._gone:

@@ -145,7 +145,7 @@ class Server:
         if isinstance(effect, CloseClient):
             connection = self._connections.get(effect.client_id)
             if connection is not None:
-                connection.abort()
+                connection.kill()
         elif isinstance(effect, SyncStore):
             syncing = self.sync()
             return None if effect.background else syncing

@@ -4,7 +4,8 @@ What is stored twice must agree, what points somewhere must find something there
 points to:
 
 - databases: no space serves two; a space that serves none is in the garbage or empty;
-- records: a kind, a name that belongs under its stored name, a version and a collection id that have been given out;
+- records: whole by their seal; a kind, a name that belongs under its stored name, a version and a collection id that
+  have been given out;
 - deadlines: each record's is in the expiry index, each entry of the index has its record;
 - elements: a value that counts elements has some, the pieces of a long string are all there and of the right size,
   no collection belongs to two keys, and what belongs to none is in the garbage.
@@ -92,8 +93,8 @@ class _Check:
         yield from self._elements(space, owned)
 
     def _record(self, space: Space, stored: bytes, record: bytes, owned: set[int]) -> Iterator[str]:
-        if layout.body_offset(record) > len(record):
-            yield "the record is cut off"
+        if not layout.is_whole(stored, record):
+            yield "the record is not what was written"
             return
         kind = layout.record_kind(record)
         if not STRING <= kind <= STREAM:
@@ -112,9 +113,6 @@ class _Check:
             yield from self._collection(space, record, owned)
 
     def _collection(self, space: Space, record: bytes, owned: set[int]) -> Iterator[str]:
-        if layout.body_offset(record) + 16 > len(record):
-            yield "the record is cut off"
-            return
         collection, count = layout.record_elements(record)
         if collection in owned:
             yield f"collection {collection} belongs to another key too"
@@ -138,10 +136,12 @@ class _Check:
         with self.txn.cursor(space.elements) as cursor:
             found = cursor.set_range(prefix)
             while found and cursor.key().startswith(prefix):
-                size = min(strings.PIECE_BYTES, length - expected * strings.PIECE_BYTES)
+                size = min(strings.PIECE_BYTES, length - expected * strings.PIECE_BYTES) + layout.SEAL
                 if cursor.key()[8:] != expected.to_bytes(4, "big") or len(cursor.value()) != size:
                     yield f"piece {expected} of string {collection} is missing or of the wrong size"
                     return
+                if not layout.is_whole(cursor.key(), cursor.value()):
+                    yield f"piece {expected} of string {collection} is not what was written"
                 expected += 1
                 found = cursor.next()
         if expected * strings.PIECE_BYTES < length:

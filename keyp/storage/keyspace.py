@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from itertools import islice, takewhile
 from typing import Final
 
-from keyp.errors import WRONG_TYPE, CommandError
+from keyp.errors import DAMAGED, WRONG_TYPE, CommandError
 from keyp.storage import layout
 from keyp.storage.environment import Space
 from keyp.storage.layout import HAS_DEADLINE, HAS_ELEMENTS, KIND_MASK, NO_DEADLINE, NOTHING
@@ -21,7 +21,6 @@ from keyp.storage.transaction import ReadTransaction, WriteTransaction
 
 KEEP_DEADLINE: Final = -1  # instead of a deadline: the one the key has
 
-PREFIX_MAX: Final = layout.STORED_NAME_MAX - 32  # of a long name, the bytes before the digest
 NAMES_AT_ONCE: Final = 1024  # when all names of a database are asked for
 
 
@@ -36,15 +35,20 @@ class Keyspace:
         self.space: Space | None = transaction.space(index)
 
     def find(self, key: bytes) -> bytes | None:
-        """The record of a key that exists and is within its deadline; None otherwise."""
+        """The record of a key that exists and is within its deadline; None otherwise. Raises DAMAGED."""
         record: bytes | None = None
         if self.space is not None:
-            stored = key if 0 < len(key) <= layout.RAW_NAME_MAX else layout.stored_name(key)
-            record = self.txn.get(stored, None, self.space.keys)
+            record = self._read(layout.stored_name(key), self.space)
         if record is None or (record[0] & HAS_DEADLINE and self.now_ms > layout.record_deadline_ms(record)):
             self.lookups.misses += 1
             return None
         self.lookups.hits += 1
+        return record
+
+    def _read(self, stored: bytes, space: Space) -> bytes | None:
+        record: bytes | None = self.txn.get(stored, None, space.keys)
+        if record is not None and not layout.is_whole(stored, record):
+            raise CommandError(DAMAGED)
         return record
 
     def find_kind(self, key: bytes, kind: int) -> bytes | None:
@@ -92,7 +96,7 @@ class Keyspace:
         """
         if self.space is None:
             return []
-        start = prefix[:PREFIX_MAX]
+        start = prefix[:layout.LONG_NAME_PREFIX]
         with self.txn.cursor(self.space.keys) as cursor:
             if not cursor.set_range(max(start, after + b"\0" if after else b"")):
                 return []
@@ -120,7 +124,9 @@ class Keyspace:
         if len(stored) < layout.STORED_NAME_MAX:
             return stored
         assert self.space is not None
-        return layout.record_name(stored, self.txn.get(stored, b"", self.space.keys))
+        record = self._read(stored, self.space)
+        assert record is not None
+        return layout.record_name(stored, record)
 
     def names(self, prefix: bytes = b"") -> Iterator[bytes]:
         """The names of all live keys, in the order of stored names; with a prefix those that `stored_names` gives."""
@@ -157,7 +163,7 @@ class WritableKeyspace(Keyspace):
         record: bytes | None = None
         if self.space is not None:
             stored = layout.stored_name(key)
-            record = self.txn.get(stored, None, self.space.keys)
+            record = self._read(stored, self.space)
             if record is not None and record[0] & HAS_DEADLINE and self.now_ms > layout.record_deadline_ms(record):
                 self._forget(self.space, stored, record)
                 self.transaction.expired += 1
@@ -191,15 +197,23 @@ class WritableKeyspace(Keyspace):
     def touch(self, key: bytes, record: bytes, deadline_ms: int = KEEP_DEADLINE) -> None:
         """Gives a key a new version, and a deadline or none; its value stays as it is."""
         flags = record[0] & (HAS_ELEMENTS | layout.EDITED)
-        self.put(key, record, record[0] & KIND_MASK, flags, record[layout.body_offset(record) :], deadline_ms)
+        self.put(key, record, record[0] & KIND_MASK, flags, layout.record_body(record), deadline_ms)
 
     def remove(self, key: bytes) -> bool:
-        """Removes a key of any kind; whether it was there. What it held is cleared later, in bounded steps."""
-        record = self.find(key)
+        """Removes a key of any kind; whether it was there. What it held is cleared later, in bounded steps.
+
+        Of a damaged key the record goes, for that is all that can be trusted to be its own.
+        """
+        stored = layout.stored_name(key)
+        try:
+            record = self.find(key)
+        except CommandError:
+            assert self.space is not None
+            return bool(self.txn.delete(stored, b"", self.space.keys))
         if record is None:
             return False
         assert self.space is not None
-        self._forget(self.space, layout.stored_name(key), record)
+        self._forget(self.space, stored, record)
         return True
 
     def _forget(self, space: Space, stored: bytes, record: bytes) -> None:
@@ -225,7 +239,7 @@ class WritableKeyspace(Keyspace):
         if deadline_ms != NO_DEADLINE:
             self.txn.delete(layout.expiry_entry(deadline_ms, stored), b"", self.space.expiry)
         flags = record[0] & (HAS_ELEMENTS | layout.EDITED)
-        body = record[layout.body_offset(record) :]
+        body = layout.record_body(record)
         self.put(new_key, None, record[0] & KIND_MASK, flags, body, deadline_ms)
 
     def flush(self) -> None:

@@ -21,14 +21,20 @@ Record. One byte of kind and flags, then the fields the flags announce, then the
     name length     4    and the whole name, if LONG_NAME
     body                 a short string itself; with HAS_ELEMENTS a collection id (8), a count (8) and whatever
                          the kind keeps besides
+    seal            4
 
-All numbers are big-endian, so that the order of bytes is the order of numbers.
+Seal. LMDB keeps no checksums, so records and pieces of values carry their own: the CRC-32 of the LMDB key and all that
+stands before the seal, little-endian. A byte that has changed on the disk, or a value that stands under another key,
+is found when it is read. (A CRC-32 over data and its own CRC-32 is a constant, so a look needs no copy.)
+
+All other numbers are big-endian, so that the order of bytes is the order of numbers.
 """
 
 from __future__ import annotations
 
 from hashlib import blake2b
 from typing import Final
+from zlib import crc32
 
 FORMAT: Final = 1
 
@@ -51,19 +57,22 @@ KIND_NAMES: Final = ("none", "string", "list", "hash", "set", "zset", "stream")
 
 RAW_NAME_MAX: Final = 479
 STORED_NAME_MAX: Final = 480
-_NAME_PREFIX: Final = 448
+LONG_NAME_PREFIX: Final = 448  # of a long name, the bytes before the digest
 
 # The header without optional fields: kind and flags, version.
 HEADER: Final = 9
 
 NO_DEADLINE: Final = 0
 
+SEAL: Final = 4
+_SEALED: Final = 0x2144DF1C  # what CRC-32 makes of anything followed by its own CRC-32
+
 
 def stored_name(name: bytes) -> bytes:
     """The LMDB key that stands for `name`: 1 to 480 bytes, different for different names."""
     if 0 < len(name) <= RAW_NAME_MAX:
         return name
-    return name[:_NAME_PREFIX].ljust(_NAME_PREFIX, b"\0") + blake2b(name, digest_size=32).digest()
+    return name[:LONG_NAME_PREFIX].ljust(LONG_NAME_PREFIX, b"\0") + blake2b(name, digest_size=32).digest()
 
 
 def number(value: int) -> bytes:
@@ -76,6 +85,16 @@ def read_number(data: bytes, offset: int = 0) -> int:
     return int.from_bytes(data[offset : offset + 8], "big")
 
 
+def seal(name: bytes, data: bytes) -> bytes:
+    """`data` and its seal, to be stored under the LMDB key `name`."""
+    return data + crc32(data, crc32(name)).to_bytes(SEAL, "little")
+
+
+def is_whole(name: bytes, sealed: bytes) -> bool:
+    """Whether `sealed` is, to the last bit, what `seal` made for `name`."""
+    return crc32(sealed, crc32(name)) == _SEALED
+
+
 def make_record(name: bytes, kind: int, flags: int, version: int, deadline_ms: int, body: bytes) -> bytes:
     """A record. `flags` are those that belong to the value (HAS_ELEMENTS, EDITED); the others follow from the rest."""
     head = version.to_bytes(8, "big")
@@ -85,7 +104,7 @@ def make_record(name: bytes, kind: int, flags: int, version: int, deadline_ms: i
     if not 0 < len(name) <= RAW_NAME_MAX:
         flags |= LONG_NAME
         head += len(name).to_bytes(4, "big") + name
-    return (kind | flags).to_bytes(1, "big") + head + body
+    return seal(stored_name(name), (kind | flags).to_bytes(1, "big") + head + body)
 
 
 def record_kind(record: bytes) -> int:
@@ -114,6 +133,11 @@ def body_offset(record: bytes) -> int:
     if flags & LONG_NAME:
         offset += 4 + int.from_bytes(record[offset : offset + 4], "big")
     return offset
+
+
+def record_body(record: bytes) -> bytes:
+    """The body of a record."""
+    return record[body_offset(record) : -SEAL]
 
 
 def record_name(stored: bytes, record: bytes) -> bytes:

@@ -6,19 +6,20 @@ a removal costs the same for a gigabyte as for a byte, APPEND and SETRANGE rewri
 never has to look for a hundred thousand free pages in a row.
 
 The functions take a `Keyspace` or a `WritableKeyspace` and a key. All of them raise WRONGTYPE where the key holds
-another kind of value.
+another kind of value, and DAMAGED where its bytes are not what was written.
 """
 
 from __future__ import annotations
 
 from typing import Final
 
+from keyp.errors import DAMAGED, CommandError
 from keyp.storage import layout
-from keyp.storage.keyspace import Keyspace, WritableKeyspace
+from keyp.storage.keyspace import KEEP_DEADLINE, Keyspace, WritableKeyspace
 from keyp.storage.layout import EDITED, HAS_ELEMENTS, NO_DEADLINE, STRING
 
-# Sixteen pages less LMDB's own page header: a piece fills its pages to the end.
-PIECE_BYTES: Final = 16 * 4096 - 16
+# Sixteen pages less LMDB's own page header and the seal: a piece fills its pages to the end.
+PIECE_BYTES: Final = 16 * 4096 - 16 - layout.SEAL
 
 
 def get(keys: Keyspace, key: bytes) -> bytes | None:
@@ -27,15 +28,14 @@ def get(keys: Keyspace, key: bytes) -> bytes | None:
     if record is None:
         return None
     if record[0] == STRING:  # the short way: no deadline, short name, one piece
-        return record[layout.HEADER :]
+        return record[layout.HEADER : -layout.SEAL]
     return value(keys, keys.find_kind(key, STRING) or b"")
 
 
 def value(keys: Keyspace, record: bytes) -> bytes:
     """The string of a STRING record."""
-    offset = layout.body_offset(record)
     if not record[0] & HAS_ELEMENTS:
-        return record[offset:]
+        return layout.record_body(record)
     collection, length = layout.record_elements(record)
     return _read_pieces(keys, collection, 0, length)
 
@@ -49,7 +49,7 @@ def length(keys: Keyspace, key: bytes) -> int:
 def _length(record: bytes) -> int:
     if record[0] & HAS_ELEMENTS:
         return layout.record_elements(record)[1]
-    return len(record) - layout.body_offset(record)
+    return len(record) - layout.SEAL - layout.body_offset(record)
 
 
 def get_range(keys: Keyspace, key: bytes, start: int, stop: int) -> bytes:
@@ -68,12 +68,18 @@ def put(keys: WritableKeyspace, key: bytes, data: bytes, deadline_ms: int = NO_D
     old = keys.find(key)
     if old is not None and old[0] & HAS_ELEMENTS:
         keys.discard_elements(layout.record_elements(old)[0])
+    _store(keys, key, old, data, 0, deadline_ms)
+
+
+def _store(
+    keys: WritableKeyspace, key: bytes, old: bytes | None, data: bytes, flags: int, deadline_ms: int = KEEP_DEADLINE
+) -> None:
     if len(data) <= PIECE_BYTES:
-        keys.put(key, old, STRING, 0, data, deadline_ms)
-        return
-    collection = keys.transaction.new_collection()
-    _write_pieces(keys, collection, 0, data)
-    keys.put(key, old, STRING, HAS_ELEMENTS, _header(collection, len(data)), deadline_ms)
+        keys.put(key, old, STRING, flags, data, deadline_ms)
+    else:
+        collection = keys.transaction.new_collection()
+        _write_pieces(keys, collection, 0, data)
+        keys.put(key, old, STRING, flags | HAS_ELEMENTS, _header(collection, len(data)), deadline_ms)
 
 
 def append(keys: WritableKeyspace, key: bytes, tail: bytes) -> int:
@@ -97,27 +103,22 @@ def set_range(keys: WritableKeyspace, key: bytes, offset: int, patch: bytes) -> 
 
 def copy(keys: Keyspace, record: bytes, target: WritableKeyspace, new_key: bytes) -> None:
     """Writes a STRING record's value and deadline under a key of `target` that does not exist."""
-    put(target, new_key, value(keys, record), layout.record_deadline_ms(record))
+    _store(target, new_key, None, value(keys, record), record[0] & EDITED, layout.record_deadline_ms(record))
 
 
 def _overwrite(keys: WritableKeyspace, key: bytes, record: bytes, offset: int, patch: bytes) -> int:
     old_length = _length(record)
+    if offset > old_length:
+        patch = bytes(offset - old_length) + patch
+        offset = old_length
     new_length = max(old_length, offset + len(patch))
     if record[0] & HAS_ELEMENTS:
         collection = layout.record_elements(record)[0]
-        if offset > old_length:
-            _write_pieces(keys, collection, old_length, bytes(offset - old_length))
         _write_pieces(keys, collection, offset, patch)
         keys.put(key, record, STRING, HAS_ELEMENTS | EDITED, _header(collection, new_length))
-        return new_length
-    whole = record[layout.body_offset(record) :]
-    edited = whole[:offset].ljust(offset, b"\0") + patch + whole[offset + len(patch) :]
-    if new_length <= PIECE_BYTES:
-        keys.put(key, record, STRING, EDITED, edited)
     else:
-        collection = keys.transaction.new_collection()
-        _write_pieces(keys, collection, 0, edited)
-        keys.put(key, record, STRING, HAS_ELEMENTS | EDITED, _header(collection, new_length))
+        whole = layout.record_body(record)
+        _store(keys, key, record, whole[:offset] + patch + whole[offset + len(patch) :], EDITED)
     return new_length
 
 
@@ -129,29 +130,39 @@ def _piece_name(collection: int, piece: int) -> bytes:
     return layout.number(collection) + piece.to_bytes(4, "big")
 
 
-def _read_pieces(keys: Keyspace, collection: int, start: int, stop: int) -> bytes:
+def _read_piece(keys: Keyspace, name: bytes) -> bytes:
+    """The piece stored under `name`. Raises DAMAGED where it is missing or not whole."""
     assert keys.space is not None
+    sealed: bytes | None = keys.txn.get(name, None, keys.space.elements)
+    if sealed is None or not layout.is_whole(name, sealed):
+        raise CommandError(DAMAGED)
+    return sealed[: -layout.SEAL]
+
+
+def _read_pieces(keys: Keyspace, collection: int, start: int, stop: int) -> bytes:
     first, last = start // PIECE_BYTES, (stop - 1) // PIECE_BYTES
-    pieces: list[bytes] = []
-    for piece in range(first, last + 1):
-        data: bytes | None = keys.txn.get(_piece_name(collection, piece), None, keys.space.elements)
-        assert data is not None, "a long string lacks a piece"
-        pieces.append(data)
+    pieces = [_read_piece(keys, _piece_name(collection, piece)) for piece in range(first, last + 1)]
     pieces[-1] = pieces[-1][: stop - last * PIECE_BYTES]
     pieces[0] = pieces[0][start - first * PIECE_BYTES :]
     return b"".join(pieces)
 
 
 def _write_pieces(keys: WritableKeyspace, collection: int, offset: int, data: bytes) -> None:
-    """Writes `data` into the pieces from byte `offset` on; the string reaches at least to `offset` already."""
+    """Writes `data` into the pieces from byte `offset` on; the string reaches at least to `offset` already.
+
+    What has to be read is read before anything is written, so that damage found there leaves nothing half done.
+    """
     elements = keys.writable_space().elements
+    edited: list[tuple[bytes, bytes]] = []
     done = 0
     while done < len(data):
         piece, within = divmod(offset + done, PIECE_BYTES)
         name = _piece_name(collection, piece)
         part = data[done : done + PIECE_BYTES - within]
         done += len(part)
-        if len(part) < PIECE_BYTES:
-            old: bytes = keys.txn.get(name, b"", elements)
+        if len(part) < PIECE_BYTES and keys.txn.get(name, None, elements) is not None:
+            old = _read_piece(keys, name)
             part = old[:within] + part + old[within + len(part) :]
-        keys.txn.put(name, part, db=elements)
+        edited.append((name, part))
+    for name, part in edited:
+        keys.txn.put(name, layout.seal(name, part), db=elements)

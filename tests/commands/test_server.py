@@ -229,8 +229,8 @@ def test_memory_usage_of_a_string(desk: Desk):
     strings.put(desk.data.keys, b"short", b"x" * 100)
     strings.put(desk.data.keys, b"dying", b"x" * 100, NOW_US // 1000 + 1000)
     strings.put(desk.data.keys, b"long", b"x" * 1_000_000)
-    assert desk.run("MEMORY USAGE short") == 5 + layout.HEADER + 100
-    assert desk.run("MEMORY USAGE dying") == 5 + layout.HEADER + 8 + 100 + 8 + 5
+    assert desk.run("MEMORY USAGE short") == 5 + layout.HEADER + layout.SEAL + 100
+    assert desk.run("MEMORY USAGE dying") == 5 + layout.HEADER + layout.SEAL + 8 + 100 + 8 + 5
     assert 1_000_000 < desk.run("MEMORY USAGE long SAMPLES 0") < 1_000_100
     assert desk.run("MEMORY USAGE nokey") is None
 
@@ -243,7 +243,7 @@ def test_memory_usage_of_a_collection_is_estimated_by_samples(desk: Desk):
         desk.transaction.txn.put(layout.number(7) + b"%03d" % number, b"v" * size, db=elements)
     desk.transaction.txn.put(layout.number(8), b"v", db=elements)
     keys.put(b"h", None, HASH, HAS_ELEMENTS, layout.number(7) + layout.number(50))
-    head = 1 + layout.HEADER + 16
+    head = 1 + layout.HEADER + layout.SEAL + 16
     assert desk.run("MEMORY USAGE h") == head + 50 * (11 + 10)
     assert desk.run("MEMORY USAGE h SAMPLES 0") == head + 50 * 11 + 5 * 10 + 45 * 100
     assert measure.key_bytes(keys, b"h", 1 << 60) == desk.run("MEMORY USAGE h SAMPLES 50")

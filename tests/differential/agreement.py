@@ -7,7 +7,7 @@
 | ANY_ORDER| so do arrays, maps and sets with the same members                               |
 | SCANNED  | so do a scan's batches with the same names; the cursors are each server's own   |
 | KIND     | so do any two replies of the same kind, errors only word for word               |
-| FIELDS   | so do texts of `name=value` or `name:value` in which we name no field they don't|
+| FIELDS   | so do maps and texts of `name=value` in which we name no field that they do not |
 """
 
 from __future__ import annotations
@@ -45,7 +45,13 @@ def agree(how: str, call: list[bytes], theirs: bytes, ours: bytes) -> bool:
     if how == SCANNED:
         return _unordered(one[1]) == _unordered(other[1])
     assert how == FIELDS
-    return set(FIELD.findall(other)) <= set(FIELD.findall(one))
+    return _fields(other) <= _fields(one)
+
+
+def _fields(value: Any) -> set[bytes]:
+    if isinstance(value, dict):
+        return set(value)
+    return set(value[::2]) if isinstance(value, list) else set(FIELD.findall(value))
 
 
 def _unordered(value: Any) -> Any:

@@ -1,4 +1,4 @@
-"""`reference`, a real server; `keyp`, ours, beside it. Both live as long as the session, and are cleared by their users."""
+"""`reference`, a real server, and `keyp`, ours, beside it. Whoever uses them empties them first."""
 
 from __future__ import annotations
 

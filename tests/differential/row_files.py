@@ -81,7 +81,9 @@ def _word(word: str) -> bytes:
 
 def unescape(text: bytes) -> bytes:
     r"""`text` with \xHH, \r, \n, \t and \0 resolved; any other character behind a backslash stands for itself."""
-    return ESCAPE.sub(lambda found: bytes.fromhex(found[1].decode()) if found[1] else ESCAPED.get(found[2], found[2]), text)
+    return ESCAPE.sub(
+        lambda found: bytes.fromhex(found[1].decode()) if found[1] else ESCAPED.get(found[2], found[2]), text
+    )
 
 
 def rows() -> Iterator[Row]:

@@ -185,3 +185,30 @@ def test_an_expired_key_is_not_seen_while_the_sweeper_is_off(lab: Lab) -> None:
         ("DBSIZE", b":0\r\n"),
     ]:
         assert (command, client.call(command)) == (command, reply)
+
+
+def test_a_damaged_key_is_an_error_of_its_own(lab: Lab) -> None:
+    client = lab.connect()
+    client.call("SET good 1", "SET bad 2", "SET long x", f"SETRANGE long {1 << 20} y")
+    transaction = WriteTransaction(lab.environment, 0)
+    space = transaction.space(0)
+    assert space is not None
+    record = transaction.txn.get(b"bad", db=space.keys)
+    transaction.txn.put(b"bad", record[:-5] + b"3" + record[-4:], db=space.keys)
+    piece = (1).to_bytes(8, "big") + (4).to_bytes(4, "big")
+    transaction.txn.put(piece, bytes(100), db=space.elements)
+    transaction.commit()
+    damaged = b"-ERR this key is damaged on the disk; DEL removes it, a backup may have it\r\n"
+    for command in (
+        "GET bad",
+        "EXISTS bad",
+        "TTL bad",
+        "SET bad 4",
+        "INCR bad",
+        "GET long",
+        "SETRANGE long 0 " + "z" * 9,
+    ):
+        expected = b":1048577\r\n" if command.startswith("SETRANGE") else damaged
+        assert (command, client.call(command)) == (command, expected)
+    assert client.call("GET good", "GETRANGE long 0 3") == b"$1\r\n1\r\n$4\r\nzzzz\r\n"
+    assert client.call("DEL bad long", "SET bad 4", "GET bad") == b":2\r\n+OK\r\n$1\r\n4\r\n"

@@ -4,12 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
+import redis
+from redis.backoff import ConstantBackoff
+from redis.retry import Retry
 
 from tests.integration.daemon import Daemon
 
 StartServer = Callable[..., Daemon]
+Connect = Callable[..., "redis.Redis"]
+
+NEVER_AGAIN = Retry(ConstantBackoff(0), 0)  # redis-py's default tries for seconds
 
 
 def _end(daemons: list[Daemon]) -> None:
@@ -45,9 +52,34 @@ def server(tmp_path: Path) -> Iterator[StartServer]:
 
 @pytest.fixture(scope="module")
 def daemon(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Daemon]:
-    """The module's own daemon, also on the Unix socket `socket` in its directory; tests clean up before they start."""
+    """The module's own daemon, also on the Unix socket `socket` in its directory; tests clean up before they start.
+
+    It does not sync: that its replies wait for the disk is for tests with a `server` to show.
+    """
     directory = tmp_path_factory.mktemp("daemon")
     daemon = Daemon(directory, f"--endpoint=unix:{directory / 'socket'}", "--fsync=no")
     daemon.start()
     yield daemon
     _end([daemon])
+
+
+@pytest.fixture(params=[2, 3], ids=["RESP2", "RESP3"])
+def connect(daemon: Daemon, request: pytest.FixtureRequest) -> Iterator[Connect]:
+    """A function that makes a redis-py client of the module's server, which is empty; closed after the test."""
+    clients: list[redis.Redis] = []
+
+    def connect(**options: Any) -> redis.Redis:
+        client = redis.Redis(**{"port": daemon.port, "protocol": request.param, **options})
+        clients.append(client)
+        return client
+
+    connect().flushall()
+    yield connect
+    for client in clients:
+        client.close()
+
+
+@pytest.fixture
+def r(connect: Connect) -> redis.Redis:
+    """A redis-py client of the module's server with default options."""
+    return connect()

@@ -169,8 +169,17 @@ def test_silent_clients_are_disconnected_when_timeout_says_so(lab: Lab) -> None:
 def test_a_client_kills_another(lab: Lab) -> None:
     killer, victim = lab.connect(), lab.connect()
     assert killer.call(f"CLIENT KILL ID {victim.protocol.client.id}") == b":1\r\n"
-    assert victim.transport.aborted
+    assert victim.transport.disconnecting
+    assert not victim.transport.aborted
     assert not killer.transport.disconnecting
+
+
+def test_a_client_that_does_not_read_is_killed_all_the_same(lab: Lab) -> None:
+    killer, victim = lab.connect(), lab.connect()
+    victim.transport.socket.room = 0
+    victim.call("PING")
+    assert killer.call(f"CLIENT KILL ID {victim.protocol.client.id}") == b":1\r\n"
+    assert victim.transport.aborted
 
 
 def test_a_client_that_kills_itself_hears_of_it_first(lab: Lab) -> None:

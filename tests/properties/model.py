@@ -10,6 +10,7 @@ DBSIZE. Each write that touches a key gives its entry a new stamp: what WATCH co
 from __future__ import annotations
 
 from collections.abc import Callable
+from itertools import pairwise
 from typing import Any
 
 from tests.wire import Error
@@ -116,7 +117,7 @@ class Model:
     def set(self, key: bytes, value: bytes, *options: bytes) -> Any:
         old = self.find(key)
         deadline = old.deadline if old and b"KEEPTTL" in options else None
-        for word, time in zip(options, options[1:], strict=False):
+        for word, time in pairwise(options):
             if word in TIME_WORDS:
                 deadline = self.moment(word, time)
         refused = (b"NX" in options and old is not None) or (b"XX" in options and old is None)

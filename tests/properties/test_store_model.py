@@ -174,7 +174,15 @@ class StoreMachine(RuleBasedStateMachine):
         order=st.randoms(use_true_random=False),
     )
     def set_with_options(
-        self, client: int, key: bytes, value: bytes, condition: Any, get: Any, time_word: bytes, span_ms: int, order: Any
+        self,
+        client: int,
+        key: bytes,
+        value: bytes,
+        condition: Any,
+        get: Any,
+        time_word: bytes,
+        span_ms: int,
+        order: Any,
     ) -> None:
         time = [] if not time_word else [time_word]
         if time_word in TIME_WORDS:
@@ -198,7 +206,9 @@ class StoreMachine(RuleBasedStateMachine):
     @rule(
         client=CLIENT,
         key=KEYS,
-        form=st.sampled_from([(b"EXPIRE", b"EX"), (b"PEXPIRE", b"PX"), (b"EXPIREAT", b"EXAT"), (b"PEXPIREAT", b"PXAT")]),
+        form=st.sampled_from(
+            [(b"EXPIRE", b"EX"), (b"PEXPIRE", b"PX"), (b"EXPIREAT", b"EXAT"), (b"PEXPIREAT", b"PXAT")]
+        ),
         span_ms=st.one_of(SPANS, SPANS.map(lambda span: -span), st.sampled_from([0, -(10**15)])),
         conditions=st.sampled_from([[], [], [b"NX"], [b"XX"], [b"GT"], [b"LT"], [b"XX", b"GT"], [b"LT", b"XX"]]),
     )

@@ -18,13 +18,22 @@ def fill(keys: WritableKeyspace) -> None:
     strings.put(keys, b"short", b"v", 5000)
     strings.put(keys, b"", b"v")
     strings.put(keys, b"n" * 600, b"v", 6000)
+    strings.put(keys, b"plain", b"v")
     strings.put(keys, b"long", bytes(PIECE + 5))  # collection 1
     strings.put(keys, b"gone", bytes(PIECE + 5))  # collection 2
     keys.remove(b"gone")
 
 
 def put_record(keys: Any, stored: bytes, record: bytes) -> None:
-    keys.txn.put(stored, record, db=keys.space.keys)
+    """Stores a record, whole, wherever it belongs."""
+    keys.txn.put(stored, layout.seal(stored, record[: -layout.SEAL]), db=keys.space.keys)
+
+
+def flip(keys: Any, database: Any, name: bytes) -> None:
+    """Changes the last bit of what is stored before the seal."""
+    stored = keys.txn.get(name, db=database)
+    at = len(stored) - layout.SEAL - 1
+    keys.txn.put(name, stored[:at] + bytes([stored[at] ^ 1]) + stored[at + 1 :], db=database)
 
 
 def collection_record(collection: int, count: int, kind: int = layout.LIST) -> bytes:
@@ -43,12 +52,12 @@ DAMAGE = [
      "expiry:1 'short': no record has the deadline 5000"),
     (lambda keys: keys.txn.put(layout.expiry_entry(7, b"long"), b"", db=keys.space.expiry),
      "expiry:1 'long': no record has the deadline 7"),
-    (lambda keys: put_record(keys, b"k", b""),
-     "keys:1 'k': the record cannot be read"),
-    (lambda keys: put_record(keys, b"k", b"\x11" + bytes(9)),
-     "keys:1 'k': the record is cut off"),
-    (lambda keys: put_record(keys, b"k", b"\x41" + bytes(12)),
-     "keys:1 'k': the record is cut off"),
+    (lambda keys: keys.txn.put(b"k", b"", db=keys.space.keys),
+     "keys:1 'k': the record is not what was written"),
+    (lambda keys: flip(keys, keys.space.keys, b"plain"),
+     "keys:1 'plain': the record is not what was written"),
+    (lambda keys: flip(keys, keys.space.elements, layout.number(1) + bytes(4)),
+     "keys:1 'long': piece 0 of string 1 is not what was written"),
     (lambda keys: put_record(keys, b"k", layout.make_record(b"k", 9, 0, 1, 0, b"")),
      "keys:1 'k': there is no kind 9"),
     (lambda keys: put_record(keys, b"k" * 480, layout.make_record(b"n" * 601, 1, 0, 1, 0, b"")),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import zlib
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -55,7 +57,8 @@ def test_records_round_trip(name: bytes, kind: int, flags: int, version: int, de
     assert layout.record_version(record) == version
     assert layout.record_deadline_ms(record) == deadline_ms
     assert layout.record_name(layout.stored_name(name), record) == name
-    assert record[layout.body_offset(record) :] == body
+    assert layout.record_body(record) == body
+    assert layout.is_whole(layout.stored_name(name), record)
     assert record[0] & layout.EDITED == flags
 
 
@@ -75,3 +78,14 @@ def test_numbers_sort_as_numbers(one: int, other: int) -> None:
 @given(st.lists(versions))
 def test_lists_of_numbers_round_trip(numbers: list[int]) -> None:
     assert layout.unpack_numbers(layout.pack_numbers(numbers)) == numbers
+
+
+@given(st.binary(min_size=1, max_size=20), st.binary(max_size=60), st.data())
+def test_a_seal_tells_every_changed_bit_and_every_wrong_place(name: bytes, body: bytes, data: st.DataObject) -> None:
+    sealed = layout.seal(name, body)
+    assert layout.is_whole(name, sealed)
+    at = data.draw(st.integers(0, len(sealed) - 1))
+    bit = 1 << data.draw(st.integers(0, 7))
+    assert not layout.is_whole(name, sealed[:at] + bytes([sealed[at] ^ bit]) + sealed[at + 1 :])
+    other = data.draw(st.binary(min_size=len(name), max_size=len(name)).filter(lambda text: text != name))
+    assert layout.is_whole(other, sealed) == (zlib.crc32(other) == zlib.crc32(name))
