@@ -107,7 +107,9 @@ def _conditions(args: Args) -> int:
     for word in args[3:]:
         condition = CONDITIONS.get(word.upper())
         if condition is None:
-            raise CommandError(f"ERR Unsupported option {printable(word)}")
+            # No error ends in line breaks: there the reference drops them, within it makes them spaces.
+            option = printable(word.partition(b"\0")[0].rstrip(b"\r\n"))
+            raise CommandError(f"ERR Unsupported option {option}")
         conditions |= condition
     if conditions & NX and conditions != NX:
         raise CommandError("ERR NX and XX, GT or LT options at the same time are not compatible")

@@ -48,7 +48,18 @@ IN_VALKEY_9 = [
     Difference("SCAN -1", BAD_CURSOR, NOTHING_SCANNED, "Valkey reads cursors more strictly than strtoul does"),
     Difference('SCAN ""', BAD_CURSOR, NOTHING_SCANNED, "Valkey reads cursors more strictly than strtoul does"),
     Difference('SCAN " 0"', NOTHING_SCANNED, BAD_CURSOR, "Redis refuses leading spaces, Valkey no longer does"),
-    Difference("SCAN 0 TYPE x", rb"-ERR unknown type name 'x'\r\n", NOTHING_SCANNED, "Redis 7.2 knows no such error yet"),
+    Difference(
+        "SCAN 0 TYPE x", rb"-ERR unknown type name 'x'\r\n", NOTHING_SCANNED, "Redis 7.2 knows no such error yet"
+    ),
+    Difference(
+        "SET x{600} a\nOBJECT ENCODING x{600}",
+        rb"\$3\r\nraw\r\n",
+        rb"\$6\r\nembstr\r\n",
+        "Valkey embeds a value with its key's name if both fit",
+    ),
+    Difference(
+        "SET a 5\nOBJECT REFCOUNT a", rb":1\r\n", rb":2147483647\r\n", "Valkey 9 no longer shares small integers"
+    ),
     Difference("MULTI\nMULTI", forbidden(b"multi"), rb"-ERR MULTI calls can not be nested\r\n", "Valkey's new text"),
     Difference("MULTI\nWATCH k", forbidden(b"watch"), rb"-ERR WATCH inside MULTI is not.*", "Valkey's new text"),
     Difference("MULTI\nSAVE", forbidden(b"save"), NOT_QUEUED, "Valkey's new text"),
@@ -85,6 +96,13 @@ KEYPS_OWN = [
         rb":2\r\n",
         "a read changes nothing: an expired key that was looked for is counted until the sweeper comes by",
         valkey_only=False,
+    ),
+    Difference(
+        "INCRBYFLOAT a 5\nOBJECT ENCODING a",
+        rb"\$6\r\nembstr\r\n",
+        rb"\$3\r\nint\r\n",
+        "the encoding of a number is told from its text, not from the command that wrote it",
+        False,
     ),
     Difference("SET delete 1\nDELETE delete", rb"-ERR unknown command.*", rb":1\r\n", "an alias of DEL", False),
     Difference(
