@@ -96,7 +96,7 @@ class Keyspace:
         """
         if self.space is None:
             return []
-        start = prefix[:layout.LONG_NAME_PREFIX]
+        start = prefix[: layout.LONG_NAME_PREFIX]
         with self.txn.cursor(self.space.keys) as cursor:
             if not cursor.set_range(max(start, after + b"\0" if after else b"")):
                 return []

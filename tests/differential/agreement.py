@@ -6,6 +6,7 @@
 | NEARLY   | so do two positive numbers a moment apart                                       |
 | ANY_ORDER| so do arrays, maps and sets with the same members                               |
 | SCANNED  | so do a scan's batches with the same names; the cursors are each server's own   |
+| ENCODED  | so do the encodings of a number, `int` and `embstr` (see `differences.py`)      |
 | KIND     | so do any two replies of the same kind, errors only word for word               |
 | FIELDS   | so do maps and texts of `name=value` in which we name no field that they do not |
 """
@@ -21,6 +22,7 @@ EXACT = "exact"
 NEARLY = "nearly"
 ANY_ORDER = "any order"
 SCANNED = "scanned"
+ENCODED = "encoded"
 KIND = "kind"
 FIELDS = "fields"
 
@@ -37,6 +39,8 @@ def agree(how: str, call: list[bytes], theirs: bytes, ours: bytes) -> bool:
         return False
     if how == KIND:
         return True
+    if how == ENCODED:
+        return {theirs, ours} == {b"$3\r\nint\r\n", b"$6\r\nembstr\r\n"}
     one, other = wire.parse(theirs), wire.parse(ours)
     if how == NEARLY:
         return one > 0 and other > 0 and abs(one - other) <= NEAR.get(call[0].upper(), 2)
