@@ -110,7 +110,9 @@ TABLE: Final = (
     Setting("unixsocket", _TEXT, "", False, "path of the Unix socket to listen on, empty for none"),
     Setting("dir", _TEXT, ".", False, "the data directory"),
     Setting("databases", Number(1, INT32_MAX), 16, False, "how many databases SELECT knows"),
-    Setting("appendfsync", Choice("always", "everysec", "no"), "always", False, "when commits are synced to the disk"),
+    # Given on the command line, and changed by CONFIG SET.
+    Setting("appendfsync", Choice("always", "everysec", "no"), "always", True, "when commits are synced to the disk"),
+    Setting("maxmemory", Memory(0, INT64_MAX), 0, True, "most bytes of the store's pages in use; 0 is no limit"),
     # Changed by CONFIG SET.
     Setting("maxclients", Number(1, UINT32_MAX), 10000, True, "how many clients may be connected at once"),
     Setting("timeout", Number(0, INT32_MAX), 0, True, "seconds after which an idle client is closed; 0 is never"),
@@ -123,7 +125,6 @@ TABLE: Final = (
     Setting("hz", Number(1, 500), 10, False, "sweeps for expired keys a second"),
     Setting("appendonly", Choice("yes"), "yes", True, "every write is kept; there is no other way"),
     Setting("save", Choice(""), "", True, "no snapshots by the clock: the store is always complete"),
-    Setting("maxmemory", Memory(0, 0), 0, True, "no limit: data lives on disk"),
     Setting("maxmemory-policy", Choice("noeviction"), "noeviction", True, "no key is removed to make room"),
     Setting("requirepass", Choice(""), "", True, "no password"),
     Setting("notify-keyspace-events", Choice(""), "", True, "no keyspace notifications"),
@@ -149,6 +150,7 @@ class Settings:
         databases: int = 16,
         fsync: str = "always",
         unix_socket: str = "",
+        max_size: int = 0,
     ) -> None:
         self._table: dict[str, Setting] = {setting.name: setting for setting in TABLE}
         self._values: dict[str, Value] = {setting.name: setting.default for setting in TABLE}
@@ -161,13 +163,13 @@ class Settings:
                 "databases": databases,
                 "appendfsync": fsync,
                 "unixsocket": unix_socket,
+                "maxmemory": max_size,
             }
         )
         self.port = port
         self.host = host
         self.data_dir = data_dir
         self.databases = databases
-        self.fsync = fsync
         self.unix_socket = unix_socket
         self.hz = self._number("hz")
         self._refresh()
@@ -178,6 +180,8 @@ class Settings:
         return value
 
     def _refresh(self) -> None:
+        self.appendfsync = str(self._values["appendfsync"])
+        self.maxmemory = self._number("maxmemory")
         self.maxclients = self._number("maxclients")
         self.timeout = self._number("timeout")
         self.tcp_keepalive = self._number("tcp-keepalive")

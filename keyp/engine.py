@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from random import Random
-from typing import Any
+from typing import Any, TypeVar
 
-from twisted.internet.defer import Deferred, DeferredList
+from twisted.internet.defer import Deferred, DeferredList, maybeDeferred
 from twisted.logger import Logger
 
 from keyp import errors
@@ -19,11 +19,13 @@ from keyp.commands.effects import Effect
 from keyp.commands.server_state import ServerState
 from keyp.commands.spec import SKIP_SLOWLOG
 from keyp.session import Batch, NeedsWriter
+from keyp.storage.faults import refusal
 from keyp.storage.sweep import is_due
 from keyp.storage.transaction import NotYetOpen, ReadTransaction
-from keyp.writer import Clock, Defer, SweepReport, Writer
+from keyp.writer import Clock, Defer, GroupReport, SweepReport, Writer
 
 log = Logger()
+T = TypeVar("T")
 
 
 class Engine:
@@ -53,12 +55,18 @@ class Engine:
         self.writer = Writer(
             server.environment, self.around, clock, defer_write, call_soon, self._committed, self._swept
         )
-        self._under_way = 0
+        self._under_way = 0  # batches whose replies have not left yet
+        self._active = 0  # those of them that use the environment now
+        self._background = 0  # other work that uses it
         self._paused: list[Batch] = []
+        self._held: list[Batch] = []
+        self._exclusive: list[tuple[Callable[[], None], Deferred[None]]] = []
         self._idle_waiters: list[Deferred[None]] = []
 
     def _settings_changed(self) -> None:
-        self.around.max_string_bytes = self.server.settings.proto_max_bulk_len
+        settings = self.server.settings
+        self.around.max_string_bytes = settings.proto_max_bulk_len
+        self.server.environment.max_bytes = settings.maxmemory
 
     def submit(self, batch: Batch) -> None:
         """Runs a batch; its `done` is called when its replies may leave, perhaps before this returns."""
@@ -85,7 +93,14 @@ class Engine:
             self._route(batch)
 
     def _route(self, batch: Batch) -> None:
-        if batch.writes:
+        if self._exclusive and self._background == 0:
+            self._held.append(batch)
+            return
+        self._active += 1
+        self._run(batch)
+
+    def _run(self, batch: Batch) -> None:
+        if batch.writes and not self.server.write_refusal:
             self.writer.add(batch)
         elif batch.walks:
             self._defer_read(lambda: self._read(batch)).addCallback(self._read_done, batch)
@@ -100,9 +115,9 @@ class Engine:
                 batch.run(ReadContext(transaction, self.around, now_us), self.clock.nanoseconds)
         except (NeedsWriter, NotYetOpen):
             return False
-        except Exception:
+        except Exception as error:
             log.failure("a batch of reads failed")
-            batch.refuse(errors.INTERNAL)
+            batch.refuse(refusal(error))
         return True
 
     def _read_done(self, was_read: bool, batch: Batch) -> None:
@@ -111,14 +126,27 @@ class Engine:
         else:
             self.writer.add(batch)
 
-    def _committed(self, group: list[Batch], expired: int, nanoseconds: int) -> None:
-        self.server.metrics.group_committed(len(group), nanoseconds)
-        self.server.metrics.expired_keys += expired
-        for batch in group:
+    def _committed(self, report: GroupReport) -> None:
+        self.server.metrics.group_committed(len(report.group), report.nanoseconds)
+        self.server.metrics.expired_keys += report.expired
+        if report.disk_failed:
+            self.disk_failed()
+        for batch in report.group:
             self._finish(batch)
+
+    def disk_failed(self) -> None:
+        """From now on every write is refused, those in line too, until `trust_disk`; reads go on."""
+        self.server.write_refusal = errors.DISK_FAILED
+        for batch in self.writer.take_waiting():
+            self._run(batch)
+
+    def trust_disk(self) -> None:
+        """The store has been opened anew and checked: writes are accepted again."""
+        self.server.write_refusal = ""
 
     def _finish(self, batch: Batch) -> None:
         """Makes the batch's results real. Its replies leave when the effects they wait for have happened."""
+        self._active -= 1
         batch.client.state = batch.state
         self._count(batch)
         waits = [waiting for waiting in map(self._carry_out, batch.effects) if waiting is not None]
@@ -126,6 +154,43 @@ class Engine:
             DeferredList(waits, consumeErrors=True).addCallback(self._effects_done, batch)
         else:
             self._leave(batch)
+        if self._exclusive:
+            self._take_turn()
+
+    def in_background(self, function: Callable[[], T]) -> Deferred[T]:
+        """Runs a function that uses the environment on a reader's thread, while batches go on."""
+        self._background += 1
+        return self._defer_read(function).addBoth(self._background_done)
+
+    def _background_done(self, result: T) -> T:
+        self._background -= 1
+        self._take_turn()
+        return result
+
+    def exclusively(self, function: Callable[[], None]) -> Deferred[None]:
+        """Runs a function here at a moment when no transaction is open; batches that come meanwhile wait, unharmed.
+
+        Fires when it is done, or with what it raises.
+        """
+        turn: Deferred[None] = Deferred()
+        self._exclusive.append((function, turn))
+        self._take_turn()
+        return turn
+
+    def _take_turn(self) -> None:
+        if not self._exclusive or self._active or self._background:
+            return
+        if not self.writer.idle:
+            self.writer.when_idle().addCallback(lambda _: self._take_turn())
+            return
+        function, turn = self._exclusive[0]
+        outcome = maybeDeferred(function)
+        del self._exclusive[0]
+        held, self._held = self._held, []
+        for batch in held:
+            self._route(batch)
+        outcome.chainDeferred(turn)
+        self._take_turn()
 
     def _effects_done(self, results: list[tuple[bool, Any]], batch: Batch) -> None:
         for happened, result in results:
@@ -168,7 +233,7 @@ class Engine:
 
     def sweep_if_due(self) -> None:
         """Looks whether anything has expired or waits to be cleared, and has it removed."""
-        if not self.server.sweeping or self.server.paused_until_ms:
+        if not self.server.sweeping or self.server.paused_until_ms or self.server.write_refusal:
             return
         try:
             with ReadTransaction(self.server.environment, self.clock.now_us() // 1000) as transaction:
@@ -178,8 +243,10 @@ class Engine:
         if due:
             self.writer.want_sweep()
 
-    def _swept(self, report: SweepReport | None) -> None:
-        if report is None:
+    def _swept(self, report: SweepReport) -> None:
+        if report.disk_failed:
+            self.disk_failed()
+        if report.failed:
             self.server.metrics.sweep_failed()
             return
         self.server.metrics.swept(report.expired, report.removed - report.expired, report.nanoseconds)

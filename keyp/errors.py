@@ -33,6 +33,9 @@ WRONG_TYPE: Final = "WRONGTYPE Operation against a key holding the wrong kind of
 DATABASE_OUT_OF_RANGE: Final = "ERR DB index is out of range"
 OUT_OF_SPACE: Final = "OOM command not allowed when used memory > 'maxmemory'."
 DAMAGED: Final = "ERR this key is damaged on the disk; DEL removes it, a backup may have it"
+DISK_FULL: Final = "MISCONF No space left on the store's disk: nothing was applied; reads, DEL and FLUSHALL go on"
+DISK_FAILED: Final = "MISCONF The store's disk failed: nothing was applied; no more writes until the store is checked"
+DAMAGED_STORE: Final = "ERR the store is damaged here; keyp check tells more, a backup may have what is lost"
 EFFECT_FAILED: Final = "ERR the server could not do this; see its log"
 INTERNAL: Final = "ERR internal error, nothing of this command was applied; see the server's log"
 

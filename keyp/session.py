@@ -16,7 +16,7 @@ from keyp.clients import REPLY_OFF, REPLY_ON, REPLY_SKIP_NEXT, REPLY_SKIP_NOW, C
 from keyp.commands.context import ReadContext, SessionContext, WriteContext
 from keyp.commands.effects import CloseClient, Effect, StopServer
 from keyp.commands.server_state import ServerState
-from keyp.commands.spec import NO_MULTI, READ, SESSION, Args, CommandSpec
+from keyp.commands.spec import DENYOOM, NO_MULTI, READ, SESSION, Args, CommandSpec
 from keyp.errors import CommandError
 from keyp.resp.encoder import encode_into
 from keyp.resp.values import NO_REPLY, Reply, ReplyError
@@ -234,7 +234,11 @@ class Run:
             return function(self._session_context(), args)
         writing = self.writing
         if writing is None:
+            if self.batch.server.write_refusal:
+                raise CommandError(self.batch.server.write_refusal)
             raise NeedsWriter
+        if writing.growth_refusal and spec.flags & DENYOOM:
+            raise CommandError(writing.growth_refusal)
         writing.next_version()
         hits, misses = writing.hits, writing.misses
         try:

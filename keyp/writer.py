@@ -15,7 +15,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Final, Protocol, TypeVar
 
-import lmdb
 from twisted.internet.defer import Deferred
 from twisted.logger import Logger
 from twisted.python.failure import Failure
@@ -24,6 +23,7 @@ from keyp import errors
 from keyp.commands.context import Surroundings, WriteContext
 from keyp.session import Batch
 from keyp.storage.environment import Environment
+from keyp.storage.faults import CommitFailed, is_out_of_room, refusal
 from keyp.storage.keyspace import WritableKeyspace
 from keyp.storage.sweep import sweep
 from keyp.storage.transaction import WriteTransaction
@@ -55,18 +55,30 @@ class Clock(Protocol):
 class SweepReport:
     """What one step of the sweeper did: `removed` keys and elements, of which `expired` keys past their deadline."""
 
-    def __init__(self, removed: int, expired: int, nanoseconds: int) -> None:
-        self.removed = removed
-        self.expired = expired
-        self.nanoseconds = nanoseconds
+    def __init__(self) -> None:
+        self.removed = 0
+        self.expired = 0
+        self.nanoseconds = 0
+        self.failed = False
+        self.disk_failed = False
+
+
+class GroupReport:
+    """What became of a group: its batches know their own results; `expired` keys were found past their deadline."""
+
+    def __init__(self, group: list[Batch]) -> None:
+        self.group = group
+        self.expired = 0
+        self.nanoseconds = 0
+        self.disk_failed = False
 
 
 class Writer:
     """The line of batches and the thread that commits them.
 
     `committed` is called on the reactor's thread with each group, after it is as durable as the environment's mode
-    promises, with the keys found expired in it and the nanoseconds it took. `swept` is called with the report of each
-    of the sweeper's steps, None for one that failed. `call_soon` runs a function in the reactor's next iteration.
+    promises, and `swept` with the report of each of the sweeper's steps. `call_soon` runs a function in the reactor's
+    next iteration.
     """
 
     def __init__(
@@ -76,8 +88,8 @@ class Writer:
         clock: Clock,
         defer: Defer,
         call_soon: Callable[[Callable[[], None]], Any],
-        committed: Callable[[list[Batch], int, int], None],
-        swept: Callable[[SweepReport | None], None],
+        committed: Callable[[GroupReport], None],
+        swept: Callable[[SweepReport], None],
     ) -> None:
         self._environment = environment
         self._around = around
@@ -102,6 +114,16 @@ class Writer:
         self._sweep_wanted = True
         self._schedule()
 
+    def take_waiting(self) -> list[Batch]:
+        """Takes everything out of the line: it will not be written."""
+        waiting, self._waiting = self._waiting, []
+        return waiting
+
+    @property
+    def idle(self) -> bool:
+        """Whether no transaction is open and nobody waits for one."""
+        return not self._busy and not self._waiting
+
     def when_idle(self) -> Deferred[None]:
         """Fires when nothing waits or runs; the sweeper's remaining work is not waited for."""
         self._sweep_wanted = False
@@ -111,7 +133,7 @@ class Writer:
         return waiter
 
     def _tell_idle(self) -> None:
-        if not self._busy and not self._waiting:
+        if self.idle:
             waiters, self._idle_waiters = self._idle_waiters, []
             for waiter in waiters:
                 waiter.callback(None)
@@ -127,7 +149,7 @@ class Writer:
             return
         if self._waiting:
             group, self._waiting = self._waiting, []
-            self._start(self._commit_group, group, self._group_done)
+            self._start(self._commit_group, group, self._committed)
         elif self._sweep_wanted:
             self._start(self._sweep_step, None, self._sweep_done)
         else:
@@ -155,37 +177,54 @@ class Writer:
         log.failure("the writer met a defect", failure)
         self._schedule()
 
-    def _group_done(self, result: tuple[list[Batch], int, int]) -> None:
-        self._committed(*result)
-
-    def _sweep_done(self, report: SweepReport | None) -> None:
-        if report is None or report.removed < SWEEP_BUDGET:
+    def _sweep_done(self, report: SweepReport) -> None:
+        if report.removed < SWEEP_BUDGET:
             self._sweep_wanted = False
         self._swept(report)
 
     # On the writer's thread.
 
-    def _commit_group(self, group: list[Batch]) -> tuple[list[Batch], int, int]:
-        """Runs and commits a group; returns it with the keys found expired and the nanoseconds it took."""
+    def _commit_group(self, group: list[Batch]) -> GroupReport:
+        """Runs and commits a group; what cannot be applied is refused, and nothing of it is."""
         started = self._clock.nanoseconds()
+        report = GroupReport(group)
         try:
-            expired = self._commit(group)
+            report.expired = self._commit(group)
+        except CommitFailed as failure:
+            self._commit_failed(failure, report)
         except Exception:
-            if len(group) == 1:
-                log.failure("a batch was undone and refused")
-            else:
-                log.failure("a group of {count} batches was undone; they run again one by one", count=len(group))
-            expired = sum([self._commit_alone(batch) for batch in group])
-        return group, expired, self._clock.nanoseconds() - started
+            log.failure("a group of {count} batches was undone; they run again one by one", count=len(group))
+            self._commit_one_by_one(report)
+        report.nanoseconds = self._clock.nanoseconds() - started
+        return report
 
-    def _commit_alone(self, batch: Batch) -> int:
-        try:
-            return self._commit([batch])
-        except Exception as error:
-            batch.refuse(_refusal(error))
-            return 0
+    def _commit_failed(self, failure: CommitFailed, report: GroupReport) -> None:
+        """A full disk may still take some of the group; a disk that failed is not asked again."""
+        log.error("a commit failed: {reason}", reason=str(failure))
+        if is_out_of_room(failure.error, self._environment.path):
+            self._environment.reserve.release()
+            self._commit_one_by_one(report)
+        else:
+            report.disk_failed = True
+            for batch in report.group:
+                batch.refuse(errors.DISK_FAILED)
+
+    def _commit_one_by_one(self, report: GroupReport) -> None:
+        for batch in report.group:
+            if report.disk_failed:
+                batch.refuse(errors.DISK_FAILED)
+                continue
+            try:
+                report.expired += self._commit([batch])
+            except CommitFailed as failure:
+                report.disk_failed = not is_out_of_room(failure.error, self._environment.path)
+                batch.refuse(errors.DISK_FAILED if report.disk_failed else errors.DISK_FULL)
+            except Exception as error:
+                log.failure("a batch was undone and refused")
+                batch.refuse(refusal(error))
 
     def _commit(self, group: list[Batch]) -> int:
+        """Runs and commits; how many keys had expired. Raises `CommitFailed`, or what a defective command raises."""
         now_us = self._clock.now_us()
         transaction = WriteTransaction(self._environment, now_us // 1000)
         try:
@@ -198,25 +237,28 @@ class Writer:
             raise
         return transaction.expired
 
-    def _sweep_step(self, _: None) -> SweepReport | None:
-        """One bounded step in a transaction of its own. None where it failed; it will be asked for again."""
+    def _sweep_step(self, _: None) -> SweepReport:
+        """One bounded step in a transaction of its own; where it fails nothing is removed."""
         started = self._clock.nanoseconds()
-        transaction = WriteTransaction(self._environment, self._clock.now_us() // 1000)
+        report = SweepReport()
         try:
-            databases = [WritableKeyspace(transaction, index) for index in range(self._environment.databases)]
-            removed = sweep(transaction, databases, SWEEP_BUDGET)
-            transaction.commit()
+            transaction = WriteTransaction(self._environment, self._clock.now_us() // 1000)
+            try:
+                databases = [WritableKeyspace(transaction, index) for index in range(self._environment.databases)]
+                report.removed = sweep(transaction, databases, SWEEP_BUDGET)
+                transaction.commit()
+                report.expired = transaction.expired
+            except BaseException:
+                transaction.abort()
+                raise
+        except CommitFailed as failure:
+            log.error("a step of the sweeper was undone: {reason}", reason=str(failure))
+            report.failed = True
+            report.disk_failed = not is_out_of_room(failure.error, self._environment.path)
+            if not report.disk_failed:
+                self._environment.reserve.release()
         except Exception:
-            transaction.abort()
             log.failure("a step of the sweeper was undone")
-            return None
-        return SweepReport(removed, transaction.expired, self._clock.nanoseconds() - started)
-
-
-def _refusal(error: Exception) -> str:
-    """The reply to a batch whose transaction failed with `error`."""
-    if isinstance(error, lmdb.MapFullError):
-        return errors.OUT_OF_SPACE
-    if isinstance(error, lmdb.Error):
-        return f"MISCONF Errors writing to the store, nothing was applied: {errors.printable(str(error).encode())}"
-    return errors.INTERNAL
+            report.failed = True
+        report.nanoseconds = self._clock.nanoseconds() - started
+        return report

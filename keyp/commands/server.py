@@ -13,7 +13,7 @@ from keyp import REDIS_VERSION
 from keyp.commands.arguments import integer, integer_between, to_int64
 from keyp.commands.context import ReadContext, SessionContext
 from keyp.commands.define import CommandTable
-from keyp.commands.effects import Delay, StopServer, SyncStore
+from keyp.commands.effects import Delay, ReopenStore, StopServer, SyncStore
 from keyp.commands.spec import (
     ADMIN,
     ALLOW_BUSY,
@@ -80,7 +80,10 @@ def config_set(context: SessionContext, args: Args) -> Reply:
     """Replies OK. The change is not written anywhere; the next start begins with the command line again."""
     if len(args) % 2:
         raise CommandError(SYNTAX)
-    context.server.settings.set_many(list(zip(args[2::2], args[3::2], strict=True)))
+    server = context.server
+    server.settings.set_many(list(zip(args[2::2], args[3::2], strict=True)))
+    if server.settings.appendfsync != server.environment.fsync:
+        context.after(ReopenStore(server.settings.appendfsync))
     return "OK"
 
 

@@ -37,6 +37,7 @@ class ServerState:
         self.last_sync_ok = True
         self.sync_running = False
         self.sweeping = True  # DEBUG SET-ACTIVE-EXPIRE
+        self.write_refusal = ""  # the error for every write while the disk is not to be trusted
         self.paused_until_ms = 0
         self.paused_writes_only = False
         self.compiled = False  # whether the hot modules run compiled

@@ -58,6 +58,9 @@ def execute(context: SessionContext, args: Args) -> Reply:
     discard_queue(context)
     if broken:
         raise CommandError("EXECABORT Transaction discarded because of previous errors.")
+    refusal = context.write_refusal([spec for spec, _ in calls])
+    if refusal:
+        raise CommandError(f"EXECABORT Transaction discarded because of: {refusal}")
     if changed:
         return NULL_ARRAY
     return [context.invoke(spec, call) for spec, call in calls]

@@ -7,6 +7,7 @@ import sys
 from twisted.python import usage
 
 import keyp
+from keyp.config import INT64_MAX, Invalid, Memory
 from keyp.storage.environment import ALWAYS, EVERYSEC, NO
 
 DEFAULT_HOST = "localhost"
@@ -23,8 +24,18 @@ def _number(option: str, low: int, high: int) -> object:
     return convert
 
 
+def _size(text: str) -> int:
+    try:
+        return int(Memory(0, INT64_MAX).parse(text.encode()))
+    except Invalid as error:
+        raise ValueError(str(error)) from None
+
+
+_size.coerceDoc = "A number of bytes, or one with kb, mb or gb."  # type: ignore[attr-defined]
+
+
 class Options(usage.Options):
-    """Command line to values: `host`, `port`, `data-dir`, `databases`, `fsync` and the list `endpoint`."""
+    """Command line to values: `host`, `port`, `data-dir`, `databases`, `fsync`, `max-size` and the list `endpoint`."""
 
     longdesc = "A Redis-compatible key-value server that keeps what it has acknowledged."
     optParameters = [  # noqa: RUF012 - the name and the form are Twisted's
@@ -33,6 +44,7 @@ class Options(usage.Options):
         ["data-dir", "d", "./data", "Directory of the store; made if it is not there."],
         ["databases", None, 16, "How many databases SELECT can choose from.", _number("--databases", 1, 1024)],
         ["fsync", None, ALWAYS, f"When a write is synced to the disk: {ALWAYS}, {EVERYSEC} or {NO}."],
+        ["max-size", None, 0, "Limit of the data in use, such as 500mb or 20gb. [default: the disk]", _size],
     ]
     compData = usage.Completions(optActions={"fsync": usage.CompleteList([ALWAYS, EVERYSEC, NO])})
 

@@ -8,10 +8,10 @@ from __future__ import annotations
 import secrets
 from collections.abc import Callable
 from random import Random
-from typing import Any
+from typing import Any, Final
 
 from twisted.internet.address import UNIXAddress
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import Deferred, succeed
 from twisted.internet.interfaces import IAddress
 from twisted.internet.protocol import ServerFactory
 from twisted.internet.task import deferLater
@@ -21,7 +21,16 @@ from twisted.python.failure import Failure
 from keyp import session
 from keyp.clients import Client, ClientTable
 from keyp.commands.all import TABLES
-from keyp.commands.effects import CloseClient, Delay, Effect, PauseClients, ResumeClients, StopServer, SyncStore
+from keyp.commands.effects import (
+    CloseClient,
+    Delay,
+    Effect,
+    PauseClients,
+    ReopenStore,
+    ResumeClients,
+    StopServer,
+    SyncStore,
+)
 from keyp.commands.registry import Registry
 from keyp.commands.server_state import ServerState
 from keyp.config import Settings
@@ -29,12 +38,15 @@ from keyp.engine import Engine
 from keyp.metrics import Metrics
 from keyp.net.protocol import RedisProtocol
 from keyp.net.threads import ThreadLine
-from keyp.storage.environment import ALWAYS, Environment
+from keyp.storage.check import check
+from keyp.storage.environment import EVERYSEC, Environment, StoreError
+from keyp.storage.transaction import ReadTransaction
 from keyp.writer import Clock
 
 log = Logger()
 
-READER_THREADS = 2
+READER_THREADS: Final = 2
+RECOVERY_WAIT_MAX_S: Final = 60.0
 
 
 class RedisFactory(ServerFactory):
@@ -75,6 +87,10 @@ class Server:
         )
         self._connections: dict[int, RedisProtocol] = {}
         self._all_gone: Deferred[None] | None = None
+        self._must_rewrite = False
+        self._recovering = False
+        self._recover_at = 0.0
+        self._recovery_wait_s = 0.0
 
     def start(self) -> None:
         """Starts the threads."""
@@ -149,6 +165,8 @@ class Server:
         elif isinstance(effect, SyncStore):
             syncing = self.sync()
             return None if effect.background else syncing
+        elif isinstance(effect, ReopenStore):
+            return self._reopen(effect.fsync)
         elif isinstance(effect, Delay):
             return deferLater(self.reactor, effect.seconds)
         elif isinstance(effect, PauseClients):
@@ -170,25 +188,75 @@ class Server:
         if 0 < self.state.paused_until_ms <= self.clock.now_us() // 1000:
             self.engine.resume()
 
+    def each_second(self) -> None:
+        """What has to be looked after once a second."""
+        state = self.state
+        state.metrics.tick(self.now())
+        self.close_idle_clients()
+        if state.write_refusal:
+            self._recover()
+            return
+        state.environment.reserve.fill()
+        if state.environment.fsync == EVERYSEC and not state.sync_running:
+            self.sync().addErrback(lambda failure: None)  # `_synced` has seen to it
+
     def sync(self) -> Deferred[None]:
         """Brings all commits to the disk, on a reader's thread: the writer goes on meanwhile."""
-        state = self.state
-        state.sync_running = True
-        syncing: Deferred[None] = self._reader_threads.defer(state.environment.sync)
-        return syncing.addBoth(self._synced, self.now())
+        self.state.sync_running = True
+        return self.engine.in_background(self.state.environment.sync).addBoth(self._synced, self.now())
 
     def _synced(self, result: Failure | None, started_at: float) -> Failure | None:
         state = self.state
         state.sync_running = False
         state.last_sync_ok = not isinstance(result, Failure)
-        if state.last_sync_ok:
+        if isinstance(result, Failure):
+            log.error("the store could not be synced: {reason}", reason=result.getErrorMessage())
+            self._must_rewrite = True
+            self.engine.disk_failed()
+        else:
             state.last_sync_at = started_at
         return result
 
-    def sync_each_second(self) -> None:
-        """What `--fsync everysec` means."""
-        if self.state.environment.fsync != ALWAYS and not self.state.sync_running:
-            self.sync().addErrback(lambda failure: log.failure("the store could not be synced", failure))
+    def _reopen(self, fsync: str) -> Deferred[None]:
+        """Syncs from now on as `fsync` says. What is not on the disk yet is brought there first, beside the clients."""
+        environment = self.state.environment
+        return self.sync().addCallback(lambda _: self.engine.exclusively(lambda: environment.reopen(fsync)))
+
+    def _recover(self) -> None:
+        """After the disk has failed: opens the store anew and checks it; then writes are accepted again.
+
+        Where a sync failed the store is written anew before, for what the kernel has dropped no sync will bring back.
+        What fails is tried again, less and less often.
+        """
+        if self._recovering or self.now() < self._recover_at:
+            return
+        self._recovering = True
+        environment = self.state.environment
+        rewritten: Deferred[None] = succeed(None)
+        if self._must_rewrite:
+            rewritten = self.engine.in_background(environment.rewrite)
+        rewritten.addCallback(lambda _: self.engine.exclusively(lambda: environment.reopen(environment.fsync)))
+        rewritten.addCallback(lambda _: self.engine.in_background(self._check_store))
+        rewritten.addCallbacks(self._recovered, self._not_recovered)
+
+    def _check_store(self) -> None:
+        with ReadTransaction(self.state.environment, self.clock.now_us() // 1000) as transaction:
+            problems = check(transaction)
+        if problems:
+            raise StoreError(f"the store is damaged: {problems[0]} ({len(problems)} problems)")
+
+    def _recovered(self, _: None) -> None:
+        log.info("the store has been opened anew and checked: writes are accepted again")
+        self._recovering = self._must_rewrite = False
+        self._recovery_wait_s = 0.0
+        self.state.last_sync_ok = True
+        self.engine.trust_disk()
+
+    def _not_recovered(self, failure: Failure) -> None:
+        log.error("the store is still not to be trusted: {reason}", reason=failure.getErrorMessage())
+        self._recovering = False
+        self._recovery_wait_s = min(2 * self._recovery_wait_s + 1, RECOVERY_WAIT_MAX_S)
+        self._recover_at = self.now() + self._recovery_wait_s
 
 
 def _describe(transport: Any, client_id: int, now: float) -> Client:

@@ -25,7 +25,7 @@ from keyp.config import Settings
 from keyp.net.clock import SystemClock
 from keyp.net.options import Options
 from keyp.net.server import RedisFactory, Server
-from keyp.storage.environment import EVERYSEC, Environment, StoreError
+from keyp.storage.environment import Environment, StoreError
 
 log = Logger()
 
@@ -74,7 +74,7 @@ class KeypService(Service):
             self._listen()
         options = self._options
         try:
-            environment = Environment(options["data-dir"], options["databases"], options["fsync"])
+            environment = Environment(options["data-dir"], options["databases"], options["fsync"], options["max-size"])
         except StoreError as error:
             raise StartupError(str(error)) from None
         settings = Settings(
@@ -83,12 +83,13 @@ class KeypService(Service):
             data_dir=environment.path,
             databases=options["databases"],
             fsync=options["fsync"],
+            max_size=options["max-size"],
         )
         self.server = Server(self._reactor, environment, settings, SystemClock(), self._reactor.stop)
         self.server.start()
         self._factory.server = self.server
         self._repeat(SWEEP_INTERVAL_S, self.server.engine.sweep_if_due)
-        self._repeat(1.0, self._each_second)
+        self._repeat(1.0, self.server.each_second)
         for port in self._ports:
             port.startReading()
         log.info(
@@ -110,13 +111,6 @@ class KeypService(Service):
         loop.clock = self._reactor
         loop.start(seconds, now=False)
         self._loops.append(loop)
-
-    def _each_second(self) -> None:
-        assert self.server is not None
-        self.server.state.metrics.tick(self.server.now())
-        self.server.close_idle_clients()
-        if self._options["fsync"] == EVERYSEC:
-            self.server.sync_each_second()
 
     # Ports.
 

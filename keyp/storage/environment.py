@@ -12,11 +12,14 @@ from __future__ import annotations
 import errno
 import fcntl
 import os
+from contextlib import suppress
 from typing import Any, Final
 
 import lmdb
 
+from keyp.errors import DISK_FULL, OUT_OF_SPACE
 from keyp.storage import layout
+from keyp.storage.room import RESERVE_BYTES, Reserve
 
 Database = Any  # a handle, `lmdb._Database`: private by name, public by use
 
@@ -26,6 +29,8 @@ NO: Final = "no"
 
 # Address space, not disk: a map this large is never outgrown, and growth is no event.
 MAP_BYTES: Final = 1 << 40
+
+DATA_FILE: Final = "data.mdb"
 
 # More spaces than databases may exist: flushed ones wait here until the sweeper has cleared them.
 SPARE_SPACES: Final = 64
@@ -61,16 +66,16 @@ class Environment:
     server offers. Raises `StoreError` where the directory cannot be opened, is in use, or holds something else.
     """
 
-    def __init__(self, path: str, databases: int = 16, fsync: str = ALWAYS) -> None:
+    def __init__(self, path: str, databases: int = 16, fsync: str = ALWAYS, max_bytes: int = 0) -> None:
         self.path = os.path.abspath(path)
         self.databases = databases
         self.fsync = fsync
+        self.max_bytes = max_bytes  # 0: as much as the disk has
         self.max_spaces = databases + SPARE_SPACES
-        self.spaces: dict[int, Space] = {}
-        self.database_list: DatabaseList | None = None  # as last seen; `transaction.py` looks after it
         self._lock_fd = _lock_directory(self.path)
         try:
             self._open()
+            self.reserve = Reserve(self.path)
         except lmdb.Error as error:
             self._unlock()
             raise StoreError(f"cannot open the store in {self.path}: {_lmdb_reason(error)}") from error
@@ -79,6 +84,8 @@ class Environment:
             raise
 
     def _open(self) -> None:
+        self.spaces: dict[int, Space] = {}
+        self.database_list: DatabaseList | None = None  # as last seen; `transaction.py` looks after it
         synced = self.fsync == ALWAYS
         self.lmdb = lmdb.open(
             self.path,
@@ -134,6 +141,53 @@ class Environment:
             self.lmdb.open_db(b"expiry" + suffix, txn=txn),
         )
 
+    def reopen(self, fsync: str) -> None:
+        """Closes the environment and opens it anew, synced as `fsync` says. No transaction may be open.
+
+        Raises `StoreError` where it cannot be opened again; it is closed then.
+        """
+        if fsync == ALWAYS and self.fsync != ALWAYS:
+            self.sync()
+        self.fsync = fsync
+        self.lmdb.close()
+        try:
+            self._open()
+        except lmdb.Error as error:
+            raise StoreError(f"cannot open the store in {self.path} again: {_lmdb_reason(error)}") from error
+
+    def rewrite(self) -> None:
+        """Writes all data to a new file, syncs it and puts it in the old one's place. No transaction may be open.
+
+        After a sync has failed, nobody knows which pages are on the disk, and the kernel will not write them again by
+        itself; a new file holds them all. `reopen` must follow at once. Raises OSError or `lmdb.Error`; the old file
+        is still in its place then.
+        """
+        copy_to(self, os.path.join(self.path, DATA_FILE))
+
+    def growth_refusal(self) -> str:
+        """The error for writes that add data; empty while there is room for them.
+
+        There is room below the limit, and only as long as enough is left to delete with: the reserve on the disk, or
+        as many free pages in the file.
+        """
+        if self.max_bytes and self._live_bytes() >= self.max_bytes:
+            return OUT_OF_SPACE
+        if self.reserve.held or self._file_bytes() - self._live_bytes() >= RESERVE_BYTES:
+            return ""
+        return DISK_FULL
+
+    def _file_bytes(self) -> int:
+        return (self.lmdb.info()["last_pgno"] + 1) * self.lmdb.stat()["psize"]
+
+    def _live_bytes(self) -> int:
+        """What the pages in use add up to. A look at the header of each sub-database, whatever it holds."""
+        with self.lmdb.begin() as txn:
+            stats = [txn.stat(self.meta), txn.stat(self.garbage)]
+            for space in list(self.spaces.values()):
+                stats += [txn.stat(space.keys), txn.stat(space.elements), txn.stat(space.expiry)]
+        pages = sum([stat["branch_pages"] + stat["leaf_pages"] + stat["overflow_pages"] for stat in stats])
+        return pages * stats[0]["psize"]
+
     def sync(self) -> None:
         """Brings every commit so far to the disk; returns when it is there. Raises `lmdb.Error` where that fails."""
         self.lmdb.sync(True)
@@ -148,6 +202,36 @@ class Environment:
 
     def _unlock(self) -> None:
         os.close(self._lock_fd)
+
+
+def copy_to(environment: Environment, target: str) -> None:
+    """Writes a compact copy of one consistent moment to the file `target`, synced and named only when it is whole.
+
+    Writers go on meanwhile. Raises OSError or `lmdb.Error`; `target` is then what it was.
+    """
+    partial = f"{target}.{os.getpid()}.partial"
+    try:
+        fd = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
+        try:
+            environment.lmdb.copyfd(fd, compact=True)
+            os.fsync(fd)
+        finally:
+            os.close(fd)
+        os.rename(partial, target)
+    except BaseException:
+        with suppress(FileNotFoundError):
+            os.unlink(partial)
+        raise
+    sync_directory(os.path.dirname(target))
+
+
+def sync_directory(path: str) -> None:
+    """Brings a directory's list of names to the disk."""
+    fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(fd)
+    finally:
+        os.close(fd)
 
 
 def _lock_directory(path: str) -> int:

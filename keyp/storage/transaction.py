@@ -12,8 +12,11 @@ from itertools import chain
 from types import TracebackType
 from typing import Final
 
+import lmdb
+
 from keyp.storage import layout
 from keyp.storage.environment import DatabaseList, Environment, Space
+from keyp.storage.faults import CommitFailed
 
 NO_SPACE: Final = 0  # in the list of databases: nothing is stored there
 
@@ -73,7 +76,8 @@ class WriteTransaction:
     """The one write transaction of a commit group, on the writer's thread.
 
     `version` is the version of the write command that runs now; `next_version` before each. `commit` makes all of it
-    durable as the environment's mode says, `abort` leaves no trace of it.
+    durable as the environment's mode says, `abort` leaves no trace of it. `growth_refusal` is the error for commands
+    that add data, empty while there is room. Raises `CommitFailed` where LMDB cannot begin.
     """
 
     def __init__(self, environment: Environment, now_ms: int) -> None:
@@ -82,7 +86,11 @@ class WriteTransaction:
         self.hits = 0
         self.misses = 0
         self.expired = 0  # keys removed because their deadline had passed
-        self.txn = environment.lmdb.begin(write=True)
+        self.growth_refusal = environment.growth_refusal()
+        try:
+            self.txn = environment.lmdb.begin(write=True)
+        except lmdb.Error as error:
+            raise CommitFailed(error) from error
         self.version = self._load(b"version")
         self._saved_version = self.version
         self._saved_databases = self.txn.get(b"databases", None, environment.meta) or b""
@@ -164,14 +172,17 @@ class WriteTransaction:
         numbers[one], numbers[other] = numbers[other], numbers[one]
 
     def commit(self) -> None:
-        """Writes the store's numbers and commits. Raises `lmdb.Error`; nothing of the group is applied then."""
+        """Writes the store's numbers and commits. Raises `CommitFailed`; nothing of the group is applied then."""
         txn, environment = self.txn, self.environment
         if self.version != self._saved_version:
             txn.put(b"version", layout.number(self.version), db=environment.meta)
         databases = layout.pack_numbers(self._numbers)
         if databases != self._saved_databases and (self._saved_databases or any(self._numbers)):
             txn.put(b"databases", databases, db=environment.meta)
-        txn.commit()
+        try:
+            txn.commit()
+        except lmdb.Error as error:
+            raise CommitFailed(error) from error
         for space in self._opened:
             environment.spaces[space.number] = space
 

@@ -179,7 +179,7 @@ TEMPLATES: dict[str, Strategy] = {
     "EXPIRETIME": words(KEYS),
     "PEXPIRETIME": words(KEYS),
     "PERSIST": words(KEYS),
-    "OBJECT": words(st.sampled_from([b"ENCODING", b"IDLETIME", b"FREQ"]), st.sampled_from([b"a", b"b"])),
+    "OBJECT": words(st.sampled_from([b"ENCODING", b"FREQ"]), st.sampled_from([b"a", b"b"])),
     "PING": words(st.lists(VALUES, max_size=1)),
     "ECHO": words(VALUES),
     "NOSUCH": words(st.lists(VALUES, max_size=3)),

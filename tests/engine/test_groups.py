@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import lmdb
 import pytest
 
 from keyp.commands.define import CommandTable
@@ -78,31 +77,6 @@ def test_a_defect_in_a_read_is_an_error_reply(faulty_lab: Lab) -> None:
     client = faulty_lab.connect()
     assert client.call("STUMBLE") == INTERNAL
     assert client.call("PING") == b"+PONG\r\n"
-
-
-@pytest.mark.parametrize(
-    ("error", "reply"),
-    [
-        (lmdb.MapFullError("no room"), b"-OOM command not allowed when used memory > 'maxmemory'.\r\n"),
-        (lmdb.DiskError("No space left on device"), b"-MISCONF Errors writing to the store, nothing was applied: "),
-    ],
-)
-def test_a_commit_that_fails_is_refused_and_leaves_nothing(
-    lab: Lab, monkeypatch: pytest.MonkeyPatch, error: Exception, reply: bytes
-) -> None:
-    clients = [lab.connect() for _ in range(3)]
-    with monkeypatch.context() as patch:
-
-        def fail(transaction: WriteTransaction) -> None:
-            raise error
-
-        patch.setattr(WriteTransaction, "commit", fail)
-        for client in clients:
-            client.protocol.dataReceived(b"SET a 1\r\n")
-        lab.settle()
-        assert all(client.transport.sent.startswith(reply) for client in clients)
-    assert clients[0].call("GET a") == b"$-1\r\n"
-    assert clients[0].call("SET a 2", "GET a") == b"+OK\r\n$1\r\n2\r\n"
 
 
 def test_versions_grow_with_every_write_and_survive_a_restart(lab: Lab) -> None:

@@ -1,0 +1,177 @@
+"""Commits that fail: on a full disk, on a broken one. Nothing refused is applied, and writes work again in time."""
+
+from __future__ import annotations
+
+import errno
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import lmdb
+import pytest
+
+from keyp import errors
+from keyp.storage.environment import Environment
+from keyp.storage.faults import CommitFailed
+from keyp.storage.transaction import WriteTransaction
+from tests.fakes import Lab
+
+FULL = f"-{errors.DISK_FULL}\r\n".encode()
+FAILED = f"-{errors.DISK_FAILED}\r\n".encode()
+OOM = f"-{errors.OUT_OF_SPACE}\r\n".encode()
+
+
+def error_with(code: int) -> lmdb.Error:
+    error = lmdb.Error("mdb_txn_commit")
+    error.code = code  # as the library does where it raises one
+    return error
+
+
+@contextmanager
+def commits_failing(patch: pytest.MonkeyPatch, error: lmdb.Error, times: int = 1 << 30) -> Iterator[None]:
+    """Commits that change anything fail, the first `times` of them."""
+    commit = WriteTransaction.commit
+    left = [times]
+
+    def fail(transaction: WriteTransaction) -> None:
+        if left[0] > 0:
+            left[0] -= 1
+            raise CommitFailed(error)
+        commit(transaction)
+
+    with patch.context() as context:
+        context.setattr(WriteTransaction, "commit", fail)
+        yield
+
+
+def test_a_full_disk_refuses_what_adds_and_lets_delete(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
+    client, other = lab.connect(), lab.connect()
+    client.call("SET old 1", "SET stays 1")
+    monkeypatch.setattr("keyp.storage.environment.RESERVE_BYTES", 1 << 40)  # no free page in the file is room enough
+    with commits_failing(monkeypatch, error_with(errno.ENOSPC), 1):
+        client.protocol.dataReceived(b"SET new 1\r\n")
+        other.protocol.dataReceived(b"DEL old\r\n")
+        lab.settle()
+    assert client.transport.sent.endswith(FULL)
+    assert other.transport.sent == b":1\r\n"
+    assert not lab.environment.reserve.held
+    assert client.call("SET new 1", "GET stays", "EXPIRE stays 100") == FULL + b"$1\r\n1\r\n:1\r\n"
+    assert client.call("MULTI", "DEL stays", "SET new 1", "EXEC").endswith(
+        b"-EXECABORT Transaction discarded because of: " + FULL[1:]
+    )
+    assert client.call("EXISTS stays new") == b":1\r\n"
+    lab.server.each_second()
+    assert lab.environment.reserve.held
+    assert client.call("SET new 1") == b"+OK\r\n"
+
+
+def test_free_pages_in_the_file_are_room(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
+    client = lab.connect()
+    client.call(f"SETRANGE big {1 << 22} x")
+    client.call("DEL big")
+    lab.server.engine.sweep_if_due()
+    lab.settle()
+    monkeypatch.setattr("keyp.storage.environment.RESERVE_BYTES", 1 << 21)
+    lab.environment.reserve.release()
+    assert client.call("SET small 1") == b"+OK\r\n"
+    monkeypatch.setattr("keyp.storage.environment.RESERVE_BYTES", 1 << 30)
+    assert client.call("SET small 2") == FULL
+
+
+def test_a_commit_that_is_still_refused_room_says_so(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
+    client = lab.connect()
+    client.call("SET a 1")
+    with commits_failing(monkeypatch, error_with(errno.ENOSPC)):
+        assert client.call("DEL a") == FULL
+    assert client.call("DEL a") == b":1\r\n"
+
+
+def test_an_io_error_on_a_disk_with_room_is_a_broken_disk(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
+    clients = [lab.connect() for _ in range(3)]
+    clients[0].call("SET a 0")
+    clients[0].transport.sent = b""
+    with commits_failing(monkeypatch, error_with(errno.EIO), 1):
+        for client in clients:
+            client.protocol.dataReceived(b"INCR a\r\n")
+        lab.settle()
+    assert [client.transport.sent for client in clients] == [FAILED] * 3
+    client = clients[0]
+    assert client.call("INCR a", "GET a", "DEL a") == FAILED + b"$1\r\n0\r\n" + FAILED
+    assert client.call("MULTI", "GET a", "INCR a", "EXEC").endswith(
+        b"-EXECABORT Transaction discarded because of: " + FAILED[1:]
+    )
+    lab.server.each_second()
+    lab.settle()
+    assert client.call("INCR a", "GET a") == b":1\r\n$1\r\n1\r\n"
+
+
+def test_a_store_that_is_found_damaged_stays_closed_to_writes(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
+    client = lab.connect()
+    with monkeypatch.context() as patch:
+        patch.setattr("keyp.net.server.check", lambda transaction: ["something is wrong"])
+        with commits_failing(monkeypatch, error_with(errno.EIO), 1):
+            assert client.call("SET a 1") == FAILED
+        for _ in range(10):
+            lab.server.each_second()
+            lab.advance_ms(61_000)
+        assert client.call("SET a 1") == FAILED
+    lab.server.each_second()
+    lab.settle()
+    assert client.call("SET a 1") == b"+OK\r\n"
+
+
+def test_a_sync_that_failed_has_everything_written_anew(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
+    client = lab.connect()
+    client.call("SET a 1")
+    rewritten: list[Environment] = []
+    rewrite = Environment.rewrite
+
+    def count(environment: Environment) -> None:
+        rewritten.append(environment)
+        rewrite(environment)
+
+    def fail(environment: Environment) -> None:
+        raise error_with(errno.EIO)
+
+    monkeypatch.setattr(Environment, "rewrite", count)
+    with monkeypatch.context() as patch:
+        patch.setattr(Environment, "sync", fail)
+        lab.environment.fsync = "everysec"
+        lab.server.each_second()
+        assert client.call("SET a 2") == FAILED
+        assert client.call("INFO persistence").find(b"rdb_last_bgsave_status:err") > 0
+    lab.server.each_second()
+    lab.settle()
+    assert len(rewritten) == 1
+    assert client.call("GET a", "SET a 2", "GET a") == b"$1\r\n1\r\n+OK\r\n$1\r\n2\r\n"
+
+
+def test_a_limit_refuses_what_adds_and_lets_delete(lab: Lab) -> None:
+    client = lab.connect()
+    lab.environment.max_bytes = 1 << 20
+    replies = b""
+    for number in range(200):
+        replies += client.call(f"SETRANGE k{number} 16000 x")
+    assert OOM in replies
+    assert not replies.replace(b":16001\r\n", b"").replace(OOM, b"")
+    assert client.call("SET more 1", "GET more", "DEL k0 k1 k2 k3 k4 k5 k6 k7 k8 k9") == OOM + b"$-1\r\n:10\r\n"
+    assert client.call("SET more 1") == b"+OK\r\n"
+    assert client.call("FLUSHALL", "SET more 1") == b"+OK\r\n+OK\r\n"
+
+
+def test_the_mode_of_syncing_changes_while_clients_go_on(lab: Lab) -> None:
+    client, other = lab.connect(), lab.connect()
+    client.call("SET a 1")
+    lab.writer_thread.held = True
+    other.send(b"SET b 1\r\n")
+    assert client.call("CONFIG SET appendfsync always") == b""  # waits for the commit that is under way
+    assert client.call("GET a") == b""
+    lab.writer_thread.held = False
+    lab.writer_thread.work()
+    lab.settle()
+    assert other.transport.sent == b"+OK\r\n"
+    assert client.transport.sent.endswith(b"+OK\r\n$1\r\n1\r\n")
+    assert lab.environment.fsync == "always"
+    assert lab.environment.lmdb.flags()["sync"]
+    assert client.call("SET a 2", "CONFIG GET appendfsync").endswith(b"$6\r\nalways\r\n")
+    assert client.call("CONFIG SET appendfsync no", "GET a") == b"+OK\r\n$1\r\n2\r\n"
+    assert not lab.environment.lmdb.flags()["sync"]
