@@ -1,10 +1,12 @@
 # Keyp's chores. `make help` lists them.
 #
-# The virtual environment is made again when pyproject.toml changes; the checkout is installed in place, so that what is
-# run and tested is what stands here. Another Python: make PYTHON=python3.13
+# Two environments: .venv has Keyp as users install it, compiled, and is brought up to date when a source changes;
+# .venv-dev has the tools, and the checkout in place and uncompiled, so that what is tested is what stands here.
+# Another Python: make PYTHON=python3.13
 
 PYTHON ?= python3
 VENV ?= .venv
+VENV_DEV ?= .venv-dev
 HOST ?= localhost
 PORT ?= 6377
 DATA ?= ./data
@@ -12,12 +14,15 @@ TESTS ?=
 IMAGE ?= keyp
 
 BIN := $(VENV)/bin
+DEV := $(VENV_DEV)/bin
 INSTALLED := $(VENV)/.installed
-INSTALLED_DEV := $(VENV)/.installed-dev
-PIP := $(BIN)/python -m pip --disable-pip-version-check
+INSTALLED_DEV := $(VENV_DEV)/.installed
+SOURCES := pyproject.toml setup.py $(shell find keyp twisted -name '*.py')
+COMPILED := build/compiled
+PIP_INSTALL := -m pip --disable-pip-version-check install --quiet
 APART := integration properties differential crash
 
-.PHONY: help run test test-unit test-integration test-property lint format readme bench docker-build docker-run clean
+.PHONY: help run test test-compiled test-unit test-integration test-property lint format readme bench docker-build docker-run clean
 .DEFAULT_GOAL := help
 
 help: ## list what can be made
@@ -27,30 +32,36 @@ run: $(INSTALLED) ## serve on localhost:6377 from ./data (HOST=, PORT=, DATA= fo
 	$(BIN)/keyp --host $(HOST) --port $(PORT) --data-dir $(DATA)
 
 test: $(INSTALLED_DEV) ## run every test (TESTS= to choose, or options for pytest)
-	$(BIN)/python -m pytest $(TESTS)
+	$(DEV)/python -m pytest $(TESTS)
+
+test-compiled: $(INSTALLED_DEV) ## every test once more, on compiled modules, in a copy of the checkout
+	rm -rf $(COMPILED) && mkdir -p $(COMPILED)
+	tar --exclude=./.git --exclude='./.venv*' --exclude=./build --exclude=./data --exclude='*.so' -cf - . | tar -xf - -C $(COMPILED)
+	cd $(COMPILED) && $(abspath $(DEV))/python setup.py --quiet build_ext --inplace
+	cd $(COMPILED) && KEYP_COMPILED=1 $(abspath $(DEV))/python -m pytest $(TESTS)
 
 test-unit: $(INSTALLED_DEV) ## the tests that need no server, no disk worth mentioning and little time
-	$(BIN)/python -m pytest $(foreach folder,$(APART),--ignore=tests/$(folder)) $(TESTS)
+	$(DEV)/python -m pytest $(foreach folder,$(APART),--ignore=tests/$(folder)) $(TESTS)
 
 test-integration: $(INSTALLED_DEV) ## the tests on real processes and sockets
-	$(BIN)/python -m pytest tests/integration $(TESTS)
+	$(DEV)/python -m pytest tests/integration $(TESTS)
 
 test-property: $(INSTALLED_DEV) ## the tests on random cases
-	$(BIN)/python -m pytest tests/properties $(TESTS)
+	$(DEV)/python -m pytest tests/properties $(TESTS)
 
 lint: $(INSTALLED_DEV) ## check style, format and types
-	$(BIN)/ruff check .
-	$(BIN)/ruff format --check .
-	$(BIN)/mypy
+	$(DEV)/ruff check .
+	$(DEV)/ruff format --check .
+	$(DEV)/mypy
 
 format: $(INSTALLED_DEV) ## format the sources, mend what can be mended
-	$(BIN)/ruff check --fix .
-	$(BIN)/ruff format .
+	$(DEV)/ruff check --fix .
+	$(DEV)/ruff format .
 
-readme: $(INSTALLED) ## write the table of commands into README.md
-	$(BIN)/python -m keyp.commands.table README.md
+readme: $(INSTALLED_DEV) ## write the table of commands into README.md
+	$(DEV)/python -m keyp.commands.table README.md
 
-bench: $(INSTALLED_DEV) ## compare with redis-server on this machine
+bench: $(INSTALLED) ## compare with redis-server on this machine
 	$(BIN)/python benchmarks/bench.py
 
 docker-build: ## build the image
@@ -60,19 +71,22 @@ docker-run: docker-build ## serve on localhost:6377 from a container, data in th
 	docker run --rm --init --publish 127.0.0.1:$(PORT):6377 --volume keyp-data:/data $(IMAGE)
 
 clean: ## remove what was made here, except the data
-	rm -rf $(VENV) build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis _trial_temp
+	rm -rf $(VENV) $(VENV_DEV) build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis _trial_temp
 	rm -f twisted/plugins/dropin.cache
 	find keyp twisted tests benchmarks -name __pycache__ -type d -prune -exec rm -rf {} +
 
-$(INSTALLED): pyproject.toml
+$(VENV)/bin/python $(VENV_DEV)/bin/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 	    { echo "Keyp needs Python 3.11 or newer as $(PYTHON); make PYTHON=... names another one." >&2; exit 1; }
 	@$(PYTHON) -c 'import ensurepip' 2>/dev/null || \
 	    { echo "$(PYTHON) cannot make a virtual environment: on Debian, apt-get install python3-venv brings what is missing." >&2; exit 1; }
-	$(PYTHON) -m venv --clear $(VENV)
-	$(PIP) install --quiet --editable .
+	$(PYTHON) -m venv --clear $(@D)/..
+
+$(INSTALLED): $(SOURCES) | $(VENV)/bin/python
+	$(BIN)/python $(PIP_INSTALL) --force-reinstall --no-deps .
+	$(BIN)/python $(PIP_INSTALL) '.[tools]'
 	@touch $@
 
-$(INSTALLED_DEV): $(INSTALLED)
-	$(PIP) install --quiet --editable '.[dev]'
+$(INSTALLED_DEV): pyproject.toml setup.py | $(VENV_DEV)/bin/python
+	KEYP_COMPILE=0 $(DEV)/python $(PIP_INSTALL) --editable '.[dev]'
 	@touch $@

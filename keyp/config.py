@@ -24,6 +24,8 @@ UINT32_MAX: Final = (1 << 32) - 1
 INT64_MAX: Final = (1 << 63) - 1
 MEGABYTE: Final = 1 << 20
 
+SAVED_FILE: Final = "backup/data.mdb"  # what SAVE writes, below the data directory
+
 _INTEGER: Final = re.compile(rb"0|-?[1-9][0-9]{0,18}")
 _MEMORY: Final = re.compile(rb"([0-9]*)([a-z]*)")
 _UNITS: Final = {
@@ -111,7 +113,7 @@ TABLE: Final = (
     Setting("dir", _TEXT, ".", False, "the data directory"),
     Setting("databases", Number(1, INT32_MAX), 16, False, "how many databases SELECT knows"),
     # Given on the command line, and changed by CONFIG SET.
-    Setting("appendfsync", Choice("always", "everysec", "no"), "always", True, "when commits are synced to the disk"),
+    Setting("appendfsync", Choice("everysec", "always", "no"), "always", True, "when commits are synced to the disk"),
     Setting("maxmemory", Memory(0, INT64_MAX), 0, True, "most bytes of the store's pages in use; 0 is no limit"),
     # Changed by CONFIG SET.
     Setting("maxclients", Number(1, UINT32_MAX), 10000, True, "how many clients may be connected at once"),
@@ -122,6 +124,7 @@ TABLE: Final = (
     Setting("slowlog-log-slower-than", Number(-1, INT64_MAX), 10000, True, "a slow command's microseconds; -1: off"),
     Setting("slowlog-max-len", Number(0, INT64_MAX), 128, True, "how many slow commands are remembered"),
     # Facts.
+    Setting("dbfilename", _TEXT, SAVED_FILE, False, "the copy that SAVE and BGSAVE write, below `dir`"),
     Setting("hz", Number(1, 500), 10, False, "sweeps for expired keys a second"),
     Setting("appendonly", Choice("yes"), "yes", True, "every write is kept; there is no other way"),
     Setting("save", Choice(""), "", True, "no snapshots by the clock: the store is always complete"),

@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 
 from twisted.internet.defer import Deferred, DeferredList, maybeDeferred
 from twisted.logger import Logger
+from twisted.python.failure import Failure
 
 from keyp import errors
 from keyp.commands.context import ReadContext, Surroundings
@@ -149,9 +150,13 @@ class Engine:
         self._active -= 1
         batch.client.state = batch.state
         self._count(batch)
-        waits = [waiting for waiting in map(self._carry_out, batch.effects) if waiting is not None]
+        waits = []
+        for index, effect in enumerate(batch.effects):
+            waiting = self._carry_out(effect)
+            if waiting is not None:
+                waits.append(waiting.addErrback(self._effect_failed, batch, index))
         if waits:
-            DeferredList(waits, consumeErrors=True).addCallback(self._effects_done, batch)
+            DeferredList(waits).addCallback(lambda _: self._leave(batch))
         else:
             self._leave(batch)
         if self._exclusive:
@@ -192,12 +197,14 @@ class Engine:
         outcome.chainDeferred(turn)
         self._take_turn()
 
-    def _effects_done(self, results: list[tuple[bool, Any]], batch: Batch) -> None:
-        for happened, result in results:
-            if not happened:
-                log.failure("an effect failed", result)
-                batch.refuse(errors.EFFECT_FAILED)
-        self._leave(batch)
+    def _effect_failed(self, failure: Failure, batch: Batch, index: int) -> None:
+        text = errors.EFFECT_FAILED
+        if isinstance(failure.value, errors.CommandError):
+            text = failure.value.text
+        else:
+            log.failure("an effect failed", failure)
+        self.server.metrics.error(text)
+        batch.effect_failed(index, text)
 
     def _leave(self, batch: Batch) -> None:
         self._under_way -= 1

@@ -48,7 +48,7 @@ class Segment:
     def add_mask(self, mask: bytes) -> None:
         """Appends a byte that is chosen."""
         if not self.masks:
-            self.masks = [_only(byte) for byte in self.literal]
+            self.masks = [_only(byte) for byte in bytes(self.literal)]
         self.size += 1
         self.masks.append(mask)
 

@@ -1,4 +1,4 @@
-"""The command `keyp`: the server in the foreground, from its own options alone.
+"""The command `keyp`: the server in the foreground, from its own options alone, or one of the tools beside it.
 
 `twistd keyp` does the same and can do more: become a daemon, write a pid file, run under another reactor. Here the
 service is named outright, without the search for plugins: no cache file to write beside the program, a quicker start.
@@ -14,17 +14,46 @@ from twisted.python import usage
 from twisted.scripts._twistd_unix import ServerOptions, UnixApplicationRunner
 
 from keyp.net.options import Options
+from keyp.tools import command_line
+
+
+class CommandLine(Options):
+    """The options of the server, and a word on the subcommands, which have options of their own."""
+
+    def getUsage(self, width: int | None = None) -> str:
+        """Called by Twisted: what `--help` shows."""
+        lines = [f"    {name:<11}{summary}\n" for name, summary in command_line.SUMMARIES.items()]
+        commands = "".join(["\nCommands, each with a --help of its own (keyp backup --help):\n", *lines])
+        return f"{Options.getUsage(self, width)}{commands}"
+
+    def parseArgs(self, *arguments: str) -> None:
+        """Called by Twisted with what is no option. Raises `UsageError`."""
+        if arguments and arguments[0] in command_line.SUMMARIES:
+            raise usage.UsageError(f"{arguments[0]} comes first, its options after it")
+        Options.parseArgs(self, *arguments)
 
 
 def main() -> None:
     """Runs the server until a signal or SHUTDOWN stops it. Options without sense: one line of text, exit status 1."""
     sys.argv[0] = "keyp"  # the name in the usage text, also for `python -m keyp`
-    options = Options()
+    if sys.argv[1:2] and sys.argv[1] in command_line.SUMMARIES:
+        sys.exit(command_line.run(sys.argv[1:]))
+    options = CommandLine()
     try:
         usage.Options.parseOptions(options, sys.argv[1:])
     except usage.UsageError as error:
         sys.exit(f"keyp: {error} (keyp --help tells more)")
+    _install_reactor()
     UnixApplicationRunner(_around(options)).run()
+
+
+def _install_reactor() -> None:
+    """Chooses the lean reactor; where there is no epoll, Twisted chooses."""
+    try:
+        from keyp.net import reactor
+    except ImportError:
+        return
+    reactor.install()
 
 
 def _around(options: Options) -> ServerOptions:

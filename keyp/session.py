@@ -74,6 +74,7 @@ class Batch:
         self.state = client.state
         self.replies: list[bytes] = []
         self.effects: list[Effect] = []
+        self._asked_at: list[tuple[int, int]] = []  # for each effect: the place in `replies` of the call that asked
         self.timings: list[Timing] = []
         self.hits = 0
         self.misses = 0
@@ -120,6 +121,7 @@ class Batch:
         """
         self.replies = []
         self.effects = []
+        self._asked_at = []
         self.timings = []
         self.ends_connection = False
         self.state = self.client.state if self.simple else self.client.state.copy()
@@ -127,6 +129,18 @@ class Batch:
         hits, misses = lookups.hits, lookups.misses
         Run(self, data, nanoseconds).answer_all()
         self.hits, self.misses = lookups.hits - hits, lookups.misses - misses
+
+    def replied(self, start: int) -> None:
+        """The reply of one call stands in `replies` from `start` on: the effects it asked for are known by that."""
+        self._asked_at += [(start, len(self.replies))] * (len(self.effects) - len(self._asked_at))
+
+    def effect_failed(self, index: int, text: str) -> None:
+        """The call that asked for an effect gets an error in place of its reply; the others keep theirs."""
+        start, end = self._asked_at[index]
+        if start < end:
+            error: list[bytes] = []
+            encode_into(error, ReplyError(text), self.state.protocol)
+            self.replies[start:end] = [b"".join(error)] + [b""] * (end - start - 1)
 
     def refuse(self, text: str) -> None:
         """Gives every call the same error: the batch could not be run or not be committed, nothing of it applies."""
@@ -163,7 +177,9 @@ class Run:
             if batch.simple:
                 encode_into(batch.replies, reply, state.protocol)
                 continue
+            start = len(batch.replies)
             self._reply(reply)
+            batch.replied(start)
             if batch.ends_connection:
                 break
 

@@ -25,7 +25,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ("keyp.session",),
     ("keyp.writer",),
     ("keyp.engine",),
-    ("keyp.net",),
+    ("keyp.net", "keyp.tools"),
     ("keyp.main",),
     ("keyp.__main__", "twisted.plugins.keyp_plugin"),
 )

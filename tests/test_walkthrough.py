@@ -37,7 +37,7 @@ def test_the_walk_through_is_true(tmp_path: Path) -> None:
     block = re.search(r"<!-- walk-through -->\n```python\n(.*?)```", text, re.DOTALL)
     assert block is not None
     for part in ("keyp", "tests"):
-        shutil.copytree(ROOT / part, tmp_path / part, ignore=shutil.ignore_patterns("__pycache__"))
+        shutil.copytree(ROOT / part, tmp_path / part, ignore=shutil.ignore_patterns("__pycache__", "*.so"))
     with (tmp_path / "keyp/commands/strings.py").open("a") as file:
         file.write("\n\n" + block.group(1))
     result = subprocess.run(

@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Final
 
 from keyp.clients import REPLY_OFF, REPLY_ON, REPLY_SKIP_NEXT, Client, ClientState
-from keyp.commands.arguments import integer, to_int64
+from keyp.commands.arguments import INT64_MAX, integer, to_int64
 from keyp.commands.context import SessionContext
 from keyp.commands.define import CommandTable
 from keyp.commands.effects import CloseClient, PauseClients, ResumeClients
@@ -30,6 +30,7 @@ BAD_ID: Final = "ERR Invalid client ID"
 BAD_KILL_ID: Final = "ERR client-id should be greater than 0"
 BAD_TIMEOUT: Final = "ERR timeout is not an integer or out of range"
 NEGATIVE_TIMEOUT: Final = "ERR timeout is negative"
+TIMEOUT_TOO_LONG: Final = "ERR timeout is out of range"
 BAD_PAUSE_MODE: Final = "ERR CLIENT PAUSE mode must be WRITE or ALL"
 BAD_UNBLOCK_REASON: Final = "ERR CLIENT UNBLOCK reason should be TIMEOUT or ERROR"
 
@@ -48,11 +49,10 @@ def is_plain(text: bytes) -> bool:
     return all(33 <= byte <= 126 for byte in text)
 
 
-def set_name(state: ClientState, name: bytes) -> None:
-    """Names the connection. Raises an error for a name that would break the list of clients."""
+def check_name(name: bytes) -> None:
+    """Raises an error for a name that would break the list of clients."""
     if not is_plain(name):
         raise CommandError(BAD_NAME)
-    state.name = name
 
 
 @CLIENT.session(
@@ -90,7 +90,8 @@ def client_getname(context: SessionContext, args: Args) -> Reply:
 )
 def client_setname(context: SessionContext, args: Args) -> Reply:
     """Replies OK."""
-    set_name(context.state, args[2])
+    check_name(args[2])
+    context.state.name = args[2]
     return "OK"
 
 
@@ -109,7 +110,7 @@ def client_setinfo(context: SessionContext, args: Args) -> Reply:
     if option not in (b"lib-name", b"lib-ver"):
         raise CommandError(f"ERR Unrecognized option '{printable(args[2])}'")
     if not is_plain(args[3]):
-        raise CommandError(f"ERR {option.decode()} cannot contain spaces, newlines or special characters.")
+        raise CommandError(f"ERR {printable(args[2])} cannot contain spaces, newlines or special characters.")
     if option == b"lib-name":
         context.state.lib_name = args[3]
     else:
@@ -141,7 +142,7 @@ def client_info(context: SessionContext, args: Args) -> Reply:
     summary="Lists the connections, a line each.",
 )
 def client_list(context: SessionContext, args: Args) -> Reply:
-    """Replies with text."""
+    """Replies with text. A client that has been told to go is no longer shown."""
     clients = context.server.clients.all()
     if len(args) == 4 and args[2].upper() == b"TYPE":
         kind = _client_type(args[3])
@@ -151,7 +152,8 @@ def client_list(context: SessionContext, args: Args) -> Reply:
         clients = [client for client in map(context.server.clients.get, wanted) if client is not None]
     elif len(args) > 2:
         raise CommandError(SYNTAX)
-    return Verbatim(b"".join([describe(context, client, "client|list") + b"\n" for client in clients]))
+    staying = [client for client in clients if not client.closing]
+    return Verbatim(b"".join([describe(context, client, "client|list") + b"\n" for client in staying]))
 
 
 def _client_type(word: bytes) -> bytes:
@@ -219,8 +221,8 @@ class KillFilter:
 
     def __init__(self) -> None:
         self.client_id = 0
-        self.address = ""
-        self.local_address = ""
+        self.address: str | None = None
+        self.local_address: str | None = None
         self.kind = b"normal"
         self.skip_me = True
 
@@ -228,8 +230,8 @@ class KillFilter:
         """Whether the client is meant, but for `skip_me`."""
         return (
             self.client_id in (0, client.id)
-            and self.address in ("", client.address)
-            and self.local_address in ("", client.local_address)
+            and self.address in (None, client.address)
+            and self.local_address in (None, client.local_address)
             and self.kind == b"normal"
             and not client.closing
         )
@@ -241,8 +243,8 @@ class KillFilter:
     flags=ADMINISTER,
     since="2.4.0",
     complexity="O(N) with N the number of connections",
-    syntax="<ip:port | <[ID client-id] | [TYPE <NORMAL | MASTER | SLAVE | REPLICA | PUBSUB>] | [USER username] | "
-    "[ADDR ip:port] | [LADDR ip:port] | [SKIPME <YES | NO>] [[ID client-id] ...]>>",
+    syntax="<ip:port | <ID client-id | TYPE <NORMAL | MASTER | SLAVE | REPLICA | PUBSUB> | USER username | "
+    "ADDR ip:port | LADDR ip:port | SKIPME <YES | NO>> ...>",
     summary="Ends other connections, or one's own.",
 )
 def client_kill(context: SessionContext, args: Args) -> Reply:
@@ -264,10 +266,10 @@ def _kill_filter(args: Args) -> KillFilter:
         found.address = printable(args[2])
         found.skip_me = False
         return found
+    for option, value in zip(args[2::2], args[3::2], strict=False):
+        _read_kill_option(found, option.upper(), value)
     if len(args) % 2:
         raise CommandError(SYNTAX)
-    for option, value in zip(args[2::2], args[3::2], strict=True):
-        _read_kill_option(found, option.upper(), value)
     return found
 
 
@@ -290,6 +292,11 @@ def _read_kill_option(found: KillFilter, option: bytes, value: bytes) -> None:
         found.skip_me = value.lower() == b"yes"
     else:
         raise CommandError(SYNTAX)
+
+
+def _too_many(args: Args) -> CommandError:
+    word = printable(args[1][:128])
+    return CommandError(f"ERR unknown subcommand or wrong number of arguments for '{word}'. Try CLIENT HELP.")
 
 
 def _switch(word: bytes) -> bool:
@@ -361,8 +368,7 @@ def client_reply(context: SessionContext, args: Args) -> Reply:
 def client_pause(context: SessionContext, args: Args) -> Reply:
     """Replies OK. The time is in milliseconds; a pause that is under way is never made shorter or weaker."""
     if len(args) > 4:
-        text = f"ERR unknown subcommand or wrong number of arguments for '{printable(args[1][:128])}'. Try CLIENT HELP."
-        raise CommandError(text)
+        raise _too_many(args)
     writes_only = False
     if len(args) == 4:
         mode = args[3].lower()
@@ -372,6 +378,8 @@ def client_pause(context: SessionContext, args: Args) -> Reply:
     milliseconds = integer(args[2], BAD_TIMEOUT)
     if milliseconds < 0:
         raise CommandError(NEGATIVE_TIMEOUT)
+    if milliseconds > INT64_MAX - context.data.now_ms:
+        raise CommandError(TIMEOUT_TOO_LONG)
     context.after(PauseClients(context.data.now_ms + milliseconds, writes_only))
     return "OK"
 
@@ -401,7 +409,7 @@ def client_unpause(context: SessionContext, args: Args) -> Reply:
 def client_unblock(context: SessionContext, args: Args) -> Reply:
     """Replies 0: no command of this server blocks."""
     if len(args) > 4:
-        raise CommandError(SYNTAX)
+        raise _too_many(args)
     if len(args) == 4 and args[3].lower() not in (b"timeout", b"error"):
         raise CommandError(BAD_UNBLOCK_REASON)
     integer(args[2])

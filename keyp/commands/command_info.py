@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Final
 
 from keyp.commands.spec import ADMIN, BLOCKING, FAST, FLAG_NAMES, PUBSUB, READ, WRITE, CommandSpec, KeySpec
 from keyp.commands.syntax import arguments
 from keyp.resp.values import Reply, Set
+
+# The access categories, in the order in which the reference tells them.
+CATEGORIES: Final = (
+    "keyspace", "read", "write", "set", "sortedset", "list", "hash", "string", "bitmap", "hyperloglog", "geo",
+    "stream", "pubsub", "admin", "fast", "slow", "blocking", "dangerous", "connection", "transaction", "scripting",
+)  # fmt: skip
 
 
 def flags(spec: CommandSpec) -> list[str]:
@@ -24,6 +30,8 @@ def reads_keys(spec: CommandSpec) -> bool:
 def categories(spec: CommandSpec) -> list[str]:
     """The command's access categories, without `@`: those its block gives and those that follow from its flags."""
     words = spec.categories.split()
+    unknown = set(words).difference(CATEGORIES)
+    assert not unknown, f"{spec} is in no category that exists: {unknown}"
     if spec.kind == WRITE:
         words.append("write")
     elif reads_keys(spec):
@@ -35,7 +43,7 @@ def categories(spec: CommandSpec) -> list[str]:
     if spec.flags & BLOCKING:
         words.append("blocking")
     words.append("fast" if spec.flags & FAST else "slow")
-    return list(dict.fromkeys(words))
+    return [category for category in CATEGORIES if category in words]
 
 
 def legacy_range(spec: CommandSpec) -> tuple[int, int, int]:
@@ -56,7 +64,7 @@ def info(spec: CommandSpec) -> Reply:
         Set([f"@{category}" for category in categories(spec)]),
         Set([tip.encode() for tip in spec.tips]),
         Set([_key_spec(key_spec) for key_spec in spec.keys]),
-        Set([info(subcommand) for subcommand in spec.subcommands.values()]),
+        [info(subcommand) for subcommand in spec.subcommands.values()] or Set([]),  # in RESP3 a set if it is empty
     ]
 
 
@@ -90,12 +98,12 @@ def docs(spec: CommandSpec) -> dict[bytes, Any]:
 
 
 def _argument(node: dict[bytes, Any]) -> dict[bytes, Any]:
-    """An argument as a reply: flags are a set of plain words, and every argument that is no token has a text."""
+    """An argument as a reply: flags are a set of plain words, and every argument that is no group has a text."""
     reply = dict(node)
     if b"flags" in reply:
         reply[b"flags"] = Set([flag.decode() for flag in reply[b"flags"]])
     if b"arguments" in reply:
         reply[b"arguments"] = [_argument(inner) for inner in reply[b"arguments"]]
-    elif reply[b"type"] != b"pure-token":
+    else:
         reply[b"display_text"] = reply[b"name"]
     return reply

@@ -11,7 +11,7 @@ from typing import Final
 from keyp import REDIS_VERSION
 from keyp.clients import REPLY_ON
 from keyp.commands.arguments import integer, integer_between
-from keyp.commands.client import set_name
+from keyp.commands.client import check_name
 from keyp.commands.context import SessionContext
 from keyp.commands.define import CommandTable
 from keyp.commands.effects import CloseClient
@@ -28,6 +28,7 @@ INT32_MIN: Final = -(1 << 31)
 INT32_MAX: Final = (1 << 31) - 1
 INDEX_NOT_INT32: Final = f"ERR value is out of range, value must between {INT32_MIN} and {INT32_MAX}"
 
+DEFAULT_USER: Final = b"default"
 NO_PASSWORD: Final = (
     "ERR AUTH <password> called without any password configured for the default user. "
     "Are you sure your configuration is correct?"
@@ -116,7 +117,7 @@ def auth(context: SessionContext, args: Args) -> Reply:
 
 
 def _check_user(name: bytes) -> None:
-    if name != b"default":
+    if name != DEFAULT_USER:
         raise CommandError(WRONG_PASSWORD)
 
 
@@ -136,9 +137,9 @@ def hello(context: SessionContext, args: Args) -> Reply:
         protocol = integer(args[1], "ERR Protocol version is not an integer or out of range")
         if protocol not in (2, 3):
             raise CommandError("NOPROTO unsupported protocol version")
-    name = _hello_options(args)
-    if name is not None:
-        set_name(state, name)
+    user, name = _hello_options(args, state.name)
+    _check_user(user)
+    state.name = name
     state.protocol = protocol
     return {
         b"server": b"redis",
@@ -151,21 +152,22 @@ def hello(context: SessionContext, args: Args) -> Reply:
     }
 
 
-def _hello_options(args: Args) -> bytes | None:
-    """Checks the options behind the version; the name that SETNAME gives, None where there is none."""
-    name = None
+def _hello_options(args: Args, name: bytes) -> tuple[bytes, bytes]:
+    """Reads the options behind the version: the user who logs in, and the connection's name, now `name`."""
+    user = DEFAULT_USER
     at = 2
     while at < len(args):
         option, left = args[at].upper(), len(args) - at - 1
         if option == b"AUTH" and left >= 2:
-            _check_user(args[at + 1])
+            user = args[at + 1]
             at += 3
         elif option == b"SETNAME" and left >= 1:
             name = args[at + 1]
+            check_name(name)
             at += 2
         else:
             raise CommandError(f"ERR Syntax error in HELLO option '{printable(args[at])}'")
-    return name
+    return user, name
 
 
 @CONNECTION.session(

@@ -115,6 +115,8 @@ class CommandTable:
 def help_lines(container: CommandSpec) -> list[str]:
     """What `CONTAINER HELP` replies: a line of syntax and one of explanation for each subcommand."""
     lines = [f"{container.name} <subcommand> [<arg> [value] [opt] ...]. Subcommands are:"]
+    if container.function is not None:
+        lines += ["(no subcommand)", f"    {container.summary}"]
     for name, spec in container.subcommands.items():
         if name != b"HELP":
             lines += [f"{name.decode()} {spec.syntax}".rstrip(), f"    {spec.summary}"]

@@ -1,7 +1,8 @@
 """What a command may want done to the world outside the data: asked for here, carried out by `keyp.net`.
 
 An effect is a description, nothing more. It happens after the commit of the group the command ran in, on the
-reactor's thread, before the replies of its batch leave; a batch that is undone and run again asks again, once.
+reactor's thread, before the replies of its batch leave; a batch that is undone and run again asks again, once. Where
+an effect fails, the call that asked for it is answered with an error.
 """
 
 from __future__ import annotations
@@ -19,7 +20,11 @@ class CloseClient(Effect):
 
 
 class SyncStore(Effect):
-    """Every commit so far is to be on the disk: before the reply leaves, or in the background."""
+    """Every commit so far is to be on the disk before the reply leaves."""
+
+
+class SaveStore(Effect):
+    """A copy of all data is to be written beside the store: before the reply leaves, or in the background."""
 
     def __init__(self, background: bool) -> None:
         self.background = background

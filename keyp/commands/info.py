@@ -161,7 +161,7 @@ def _client_buffers(context: SessionContext) -> int:
 
 def _persistence(context: SessionContext) -> list[str]:
     server = context.server
-    status = _STATUS[server.last_sync_ok]
+    saving_s = int(context.data.now_us / 1_000_000 - server.save_started_at) if server.save_running else -1
     used = measure.StoreSize(server.environment).used
     return [
         "loading:0",
@@ -169,12 +169,12 @@ def _persistence(context: SessionContext) -> list[str]:
         "current_cow_peak:0",
         "current_cow_size:0",
         "current_cow_size_age:0",
-        "rdb_changes_since_last_save:0",
-        f"rdb_bgsave_in_progress:{int(server.sync_running)}",
-        f"rdb_last_save_time:{int(server.last_sync_at)}",
-        f"rdb_last_bgsave_status:{status}",
-        "rdb_last_bgsave_time_sec:-1",
-        "rdb_current_bgsave_time_sec:-1",
+        f"rdb_changes_since_last_save:{context.data.transaction.last_version() - server.saved_version}",
+        f"rdb_bgsave_in_progress:{int(server.save_running)}",
+        f"rdb_last_save_time:{int(server.last_save_at)}",
+        f"rdb_last_bgsave_status:{_STATUS[server.last_save_ok]}",
+        f"rdb_last_bgsave_time_sec:{server.last_save_seconds}",
+        f"rdb_current_bgsave_time_sec:{saving_s}",
         "rdb_last_cow_size:0",
         "rdb_last_load_keys_expired:0",
         "rdb_last_load_keys_loaded:0",
@@ -184,7 +184,7 @@ def _persistence(context: SessionContext) -> list[str]:
         "aof_last_rewrite_time_sec:-1",
         "aof_current_rewrite_time_sec:-1",
         "aof_last_bgrewrite_status:ok",
-        f"aof_last_write_status:{status}",
+        f"aof_last_write_status:{_STATUS[server.last_sync_ok]}",
         "aof_last_cow_size:0",
         f"aof_current_size:{used}",
         f"aof_base_size:{used}",

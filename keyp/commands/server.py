@@ -13,7 +13,7 @@ from keyp import REDIS_VERSION
 from keyp.commands.arguments import integer, integer_between, to_int64
 from keyp.commands.context import ReadContext, SessionContext
 from keyp.commands.define import CommandTable
-from keyp.commands.effects import Delay, ReopenStore, StopServer, SyncStore
+from keyp.commands.effects import Delay, ReopenStore, SaveStore, StopServer
 from keyp.commands.spec import (
     ADMIN,
     ALLOW_BUSY,
@@ -135,11 +135,11 @@ def time(context: ReadContext, args: Args) -> Reply:
     categories="admin dangerous",
     since="1.0.0",
     tips=("nondeterministic_output",),
-    summary="Tells when all changes were last known to be on the disk.",
+    summary="Tells when SAVE or BGSAVE last wrote a copy of all data.",
 )
 def last_save(context: SessionContext, args: Args) -> Reply:
-    """Replies with seconds since 1970."""
-    return int(context.server.last_sync_at)
+    """Replies with seconds since 1970; before the first copy, with the moment the server started."""
+    return int(context.server.last_save_at)
 
 
 @SERVER.session(
@@ -147,12 +147,14 @@ def last_save(context: SessionContext, args: Args) -> Reply:
     arity=1,
     flags=ADMIN | NOSCRIPT | NO_ASYNC_LOADING | NO_MULTI,
     since="1.0.0",
-    complexity="O(N) with N the number of pages changed since the last sync",
-    summary="Brings all changes to the disk and answers when they are there.",
+    complexity="O(N) with N the number of keys in all databases",
+    summary="Writes a copy of all data and answers when it is on the disk.",
 )
 def save(context: SessionContext, args: Args) -> Reply:
-    """Replies OK once the store is synced; other clients do not wait."""
-    context.after(SyncStore(background=False))
+    """Replies OK once the copy is there; other clients do not wait."""
+    if context.server.save_running:
+        raise CommandError(BACKGROUND_SAVE_RUNNING)
+    context.after(SaveStore(background=False))
     return "OK"
 
 
@@ -162,15 +164,15 @@ def save(context: SessionContext, args: Args) -> Reply:
     flags=ADMIN | NOSCRIPT | NO_ASYNC_LOADING,
     since="1.0.0",
     syntax="[SCHEDULE]",
-    summary="Begins to bring all changes to the disk.",
+    summary="Begins to write a copy of all data.",
 )
 def background_save(context: SessionContext, args: Args) -> Reply:
     """Replies at once; LASTSAVE shows when it is done."""
     if len(args) > 2 or (len(args) == 2 and args[1].upper() != b"SCHEDULE"):
         raise CommandError(SYNTAX)
-    if context.server.sync_running:
+    if context.server.save_running:
         raise CommandError(BACKGROUND_SAVE_RUNNING)
-    context.after(SyncStore(background=True))
+    context.after(SaveStore(background=True))
     return "Background saving started"
 
 

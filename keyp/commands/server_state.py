@@ -36,6 +36,12 @@ class ServerState:
         self.last_sync_at = started_at  # when all commits were last known to be on the disk
         self.last_sync_ok = True
         self.sync_running = False
+        self.last_save_at = started_at  # when SAVE or BGSAVE last wrote a copy
+        self.last_save_ok = True
+        self.last_save_seconds = -1  # how long the last one took; -1 before the first
+        self.save_running = False
+        self.save_started_at = 0.0
+        self.saved_version = environment.last_version()  # the last write command that the copy shows
         self.sweeping = True  # DEBUG SET-ACTIVE-EXPIRE
         self.write_refusal = ""  # the error for every write while the disk is not to be trusted
         self.paused_until_ms = 0

@@ -61,7 +61,7 @@ def wait_for_sync(context: SessionContext, args: Args) -> Reply:
     if context.server.settings.appendfsync == ALWAYS:
         return [1, 0]
     if local:
-        context.after(SyncStore(background=False))
+        context.after(SyncStore())
     return [local, 0]
 
 

@@ -28,6 +28,7 @@ from keyp.commands.effects import (
     PauseClients,
     ReopenStore,
     ResumeClients,
+    SaveStore,
     StopServer,
     SyncStore,
 )
@@ -37,9 +38,11 @@ from keyp.config import Settings
 from keyp.engine import Engine
 from keyp.metrics import Metrics
 from keyp.net.protocol import RedisProtocol
+from keyp.net.saving import Saver
 from keyp.net.threads import ThreadLine
 from keyp.storage.check import check
-from keyp.storage.environment import EVERYSEC, Environment, StoreError
+from keyp.storage.environment import EVERYSEC, Environment
+from keyp.storage.faults import StoreError
 from keyp.storage.transaction import ReadTransaction
 from keyp.writer import Clock
 
@@ -47,6 +50,7 @@ log = Logger()
 
 READER_THREADS: Final = 2
 RECOVERY_WAIT_MAX_S: Final = 60.0
+READERS_LOOKED_AT_S: Final = 60  # seconds between looks for readers of other processes that have died
 
 
 class RedisFactory(ServerFactory):
@@ -85,8 +89,10 @@ class Server:
             lambda function: reactor.callLater(0, function),
             self.carry_out,
         )
+        self.saver = Saver(self.state, self.engine, clock)
         self._connections: dict[int, RedisProtocol] = {}
         self._all_gone: Deferred[None] | None = None
+        self._seconds = 0
         self._must_rewrite = False
         self._recovering = False
         self._recover_at = 0.0
@@ -163,8 +169,12 @@ class Server:
             if connection is not None:
                 connection.kill()
         elif isinstance(effect, SyncStore):
-            syncing = self.sync()
-            return None if effect.background else syncing
+            return self.sync()
+        elif isinstance(effect, SaveStore):
+            saving = self.saver.save()
+            if not effect.background:
+                return saving
+            saving.addErrback(lambda failure: None)  # the saver has told of it
         elif isinstance(effect, ReopenStore):
             return self._reopen(effect.fsync)
         elif isinstance(effect, Delay):
@@ -193,12 +203,20 @@ class Server:
         state = self.state
         state.metrics.tick(self.now())
         self.close_idle_clients()
+        self._seconds += 1
+        if self._seconds % READERS_LOOKED_AT_S == 0:
+            self._forget_dead_readers()
         if state.write_refusal:
             self._recover()
             return
         state.environment.reserve.fill()
         if state.environment.fsync == EVERYSEC and not state.sync_running:
             self.sync().addErrback(lambda failure: None)  # `_synced` has seen to it
+
+    def _forget_dead_readers(self) -> None:
+        found = self.state.environment.forget_dead_readers()
+        if found:
+            log.info("gave free what {count} dead readers of the store held", count=found)
 
     def sync(self) -> Deferred[None]:
         """Brings all commits to the disk, on a reader's thread: the writer goes on meanwhile."""

@@ -25,7 +25,8 @@ from keyp.config import Settings
 from keyp.net.clock import SystemClock
 from keyp.net.options import Options
 from keyp.net.server import RedisFactory, Server
-from keyp.storage.environment import Environment, StoreError
+from keyp.storage.environment import Environment
+from keyp.storage.faults import StoreError
 
 log = Logger()
 
@@ -179,6 +180,7 @@ class KeypService(Service):
         server = self.server
         if server is None:
             return
+        yield server.saver.stop()
         for loop in self._loops:
             loop.stop()
         everybody_gone = server.finish_clients()

@@ -15,45 +15,59 @@ Everything is read as a stream; only the ids of collections are remembered, a fe
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from itertools import islice
 from typing import Final
 
 from keyp.storage import layout, strings
 from keyp.storage.environment import Space
+from keyp.storage.faults import Damaged
 from keyp.storage.layout import HAS_DEADLINE, HAS_ELEMENTS, LONG_NAME, NO_DEADLINE, STREAM, STRING
 from keyp.storage.transaction import NO_SPACE, ReadTransaction
 
 PROBLEMS_LISTED: Final = 1000
+PROGRESS_ENTRIES: Final = 1000
 
 
-def check(transaction: ReadTransaction) -> list[str]:
+def check(transaction: ReadTransaction, progress: Callable[[int], object] | None = None) -> list[str]:
     """What is wrong with the store, a line each, at most PROBLEMS_LISTED of them; an empty list if nothing is.
 
-    `transaction` is a snapshot taken after the last commit. Takes as long as reading the whole store does.
+    `transaction` is a snapshot taken after the last commit. Takes as long as reading the whole store does. `progress`
+    is called now and then with how many more records and deadlines have been looked at.
     """
-    return list(islice(_Check(transaction).problems(), PROBLEMS_LISTED))
+    try:
+        looking = _Check(transaction, progress)
+    except Damaged as error:
+        return [str(error)]
+    return list(islice(looking.problems(), PROBLEMS_LISTED))
 
 
 class _Check:
-    def __init__(self, transaction: ReadTransaction) -> None:
+    def __init__(self, transaction: ReadTransaction, progress: Callable[[int], object] | None) -> None:
         self.environment = transaction.environment
+        self.progress = progress
+        self.seen = 0
         self.txn = transaction.txn
         self.version = self._number(b"version")
         self.collections = self._number(b"collections")
-        raw = self.txn.get(b"databases", None, self.environment.meta) or b""
-        self.numbers = [number for number in layout.unpack_numbers(raw) if number != NO_SPACE]
+        listed = layout.unpack_numbers(self.environment.own(self.txn, b"databases"))
+        self.numbers = [number for number in listed if number != NO_SPACE]
+        self.offered = set(listed[: self.environment.databases])  # the others are not open
 
     def _number(self, name: bytes) -> int:
-        raw = self.txn.get(name, None, self.environment.meta)
-        return 0 if raw is None else layout.read_number(raw)
+        return layout.read_number(self.environment.own(self.txn, name))
+
+    def _count(self) -> None:
+        self.seen += 1
+        if self.seen % PROGRESS_ENTRIES == 0 and self.progress is not None:
+            self.progress(PROGRESS_ENTRIES)
 
     def problems(self) -> Iterator[str]:
         spaces = self.environment.spaces
         for number in sorted(set(self.numbers)):
             if self.numbers.count(number) > 1:
                 yield f"space {number} serves {self.numbers.count(number)} databases"
-            if number not in spaces:
+            if number in self.offered and number not in spaces:
                 yield f"space {number} serves a database and does not exist"
         for number in sorted(spaces):
             if number in self.numbers:
@@ -83,6 +97,7 @@ class _Check:
         owned: set[int] = set()
         with self.txn.cursor(space.keys) as cursor:
             for stored, record in cursor:
+                self._count()
                 where = f"keys:{space.number} {_shown(stored)}"
                 try:
                     for problem in self._record(space, stored, record, owned):
@@ -150,6 +165,7 @@ class _Check:
     def _expiry(self, space: Space) -> Iterator[str]:
         with self.txn.cursor(space.expiry) as cursor:
             for entry in cursor.iternext(keys=True, values=False):
+                self._count()
                 deadline_ms, stored = layout.read_number(entry), entry[8:]
                 record = self.txn.get(stored, None, space.keys) if stored else None
                 if deadline_ms == NO_DEADLINE or record is None or layout.record_deadline_ms(record) != deadline_ms:

@@ -1,27 +1,30 @@
 """The LMDB environment of one data directory: open it, know its sub-databases, sync it, close it.
 
-Rules. One process has a directory open at a time (an exclusive lock on `keyp.lock` says so), and one object in that
-process; never across a fork. Handles of sub-databases are opened here or inside the writer's transaction, and become
-visible to readers only after the commit that created them: LMDB allows no other order.
+Rules. One process serves a directory at a time (an exclusive lock on `keyp.lock` says so), and one object in that
+process; never across a fork. Other processes may look, through `reader.py`. Handles of sub-databases are opened here or
+inside the writer's transaction, and become visible to readers only after the commit that created them: LMDB allows no
+other order.
 
 What is in the sub-databases is the business of `keyspace.py` and its neighbours; this file knows only their names.
 """
 
 from __future__ import annotations
 
-import errno
-import fcntl
 import os
 from contextlib import suppress
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 
 import lmdb
 
 from keyp.errors import DISK_FULL, OUT_OF_SPACE
-from keyp.storage import layout
-from keyp.storage.room import RESERVE_BYTES, Reserve
+from keyp.storage import last_run, layout, locks, verification
+from keyp.storage.faults import Damaged, StoreError
+from keyp.storage.hot_copy import CopyFailed, HotCopy, sync_directory
+from keyp.storage.room import RESERVE_BYTES, RESERVE_FILE, Reserve, free_bytes
 
 Database = Any  # a handle, `lmdb._Database`: private by name, public by use
+Engine: TypeAlias = lmdb.Environment
+Transaction: TypeAlias = "lmdb.Transaction[bytes]"
 
 ALWAYS: Final = "always"
 EVERYSEC: Final = "everysec"
@@ -31,13 +34,14 @@ NO: Final = "no"
 MAP_BYTES: Final = 1 << 40
 
 DATA_FILE: Final = "data.mdb"
+LMDB_LOCK_FILE: Final = "lock.mdb"
+LMDB_LOCK_BYTES: Final = 8192  # as LMDB makes it for 126 readers
+
+# What is made beside a data file when it is opened.
+MADE_BESIDE: Final = (locks.LOCK_FILE, last_run.CRASH_FILE, RESERVE_FILE, LMDB_LOCK_FILE)
 
 # More spaces than databases may exist: flushed ones wait here until the sweeper has cleared them.
 SPARE_SPACES: Final = 64
-
-
-class StoreError(Exception):
-    """The data directory cannot be used; the text says why, for the person who starts the server."""
 
 
 class Space:
@@ -59,33 +63,161 @@ class DatabaseList:
         self.spaces = spaces
 
 
-class Environment:
-    """An open data directory.
+class Store:
+    """An LMDB environment of ours that is open, and the handles in it: what a transaction needs to know.
 
-    `spaces` maps space numbers to handles that any transaction may use; `databases` is how many Redis databases the
-    server offers. Raises `StoreError` where the directory cannot be opened, is in use, or holds something else.
+    `spaces` maps space numbers to handles that any transaction may use; `databases` is how many Redis databases there
+    are.
     """
 
-    def __init__(self, path: str, databases: int = 16, fsync: str = ALWAYS, max_bytes: int = 0) -> None:
+    path: str
+    databases: int
+    lmdb: Engine
+    meta: Database
+    garbage: Database
+    spaces: dict[int, Space]
+    database_list: DatabaseList | None  # as last seen; `transaction.py` looks after it
+
+    def names(self, txn: Transaction) -> list[bytes]:
+        """The names of all sub-databases."""
+        with txn.cursor() as cursor:
+            return list(cursor.iternext(keys=True, values=False))
+
+    def refuse_foreign(self, txn: Transaction, names: list[bytes]) -> None:
+        """Raises `StoreError` where the sub-databases called `names` are not a store in the format known here."""
+        found = None
+        if b"meta" in names and b"garbage" in names:
+            found = txn.get(b"format", db=self.lmdb.open_db(b"meta", txn=txn))
+        if found is None or len(found) != 8:
+            raise StoreError(f"an LMDB file of another program; it was not touched: {self.path}")
+        version = layout.read_number(found)
+        if version != layout.FORMAT:
+            raise StoreError(
+                f"the store is in format {version}, this Keyp reads {layout.FORMAT}; it was not touched: {self.path}"
+            )
+
+    def own(self, txn: Transaction, name: bytes) -> bytes:
+        """What `put_own` wrote under a name. Raises `Damaged`."""
+        sealed: bytes | None = txn.get(name, None, self.meta)
+        if sealed is None or not layout.is_whole(name, sealed):
+            raise Damaged(f"the entry {name.decode()!r} of meta is not what was written")
+        return sealed[: -layout.SEAL]
+
+    def put_own(self, txn: Transaction, name: bytes, data: bytes) -> None:
+        """Writes one of the store's own numbers, or a list of them."""
+        txn.put(name, layout.seal(name, data), db=self.meta)
+
+    def last_version(self) -> int:
+        """The version of the last write command that is committed."""
+        with self.lmdb.begin() as txn:
+            raw = txn.get(b"version", None, self.meta)
+        return 0 if raw is None else layout.read_number(raw)
+
+    def live_bytes(self) -> int:
+        """What the pages in use add up to. A look at the header of each sub-database, whatever it holds."""
+        with self.lmdb.begin() as txn:
+            stats = [txn.stat(self.meta), txn.stat(self.garbage)]
+            for space in list(self.spaces.values()):
+                stats += [txn.stat(space.keys), txn.stat(space.elements), txn.stat(space.expiry)]
+        pages = sum([stat["branch_pages"] + stat["leaf_pages"] + stat["overflow_pages"] for stat in stats])
+        return pages * stats[0]["psize"]
+
+
+class Environment(Store):
+    """A data directory that is open to be served.
+
+    Raises `StoreError` where the directory cannot be opened, is in use, or holds something else. `notices` are what
+    whoever opens it should know all the same. With `note_crashes` a fatal signal is noted for the next opening.
+    """
+
+    def __init__(
+        self, path: str, databases: int = 16, fsync: str = ALWAYS, max_bytes: int = 0, note_crashes: bool = False
+    ) -> None:
         self.path = os.path.abspath(path)
         self.databases = databases
         self.fsync = fsync
         self.max_bytes = max_bytes  # 0: as much as the disk has
         self.max_spaces = databases + SPARE_SPACES
-        self._lock_fd = _lock_directory(self.path)
+        self.notices: list[str] = []
+        self._data_file = os.path.join(self.path, DATA_FILE)
+        self._crash_note: last_run.CrashNote | None = None
+        self._alone_fd = -1  # keeps readers from outside away while the data file is exchanged
+        made = [name for name in MADE_BESIDE if not os.path.exists(os.path.join(self.path, name))]
+        self._lock_fd = locks.take_directory(self.path)
         try:
-            self._open()
-            self.reserve = Reserve(self.path)
-        except lmdb.Error as error:
-            self._unlock()
-            raise StoreError(f"cannot open the store in {self.path}: {_lmdb_reason(error)}") from error
+            self._start(note_crashes)
+        except BaseException as error:
+            self._leave(made)
+            if isinstance(error, (lmdb.Error, OSError, Damaged)):
+                raise StoreError(f"cannot open the store: {lmdb_reason(error)}: {self.path}") from error
+            raise
+
+    def _start(self, note_crashes: bool) -> None:
+        """Opens what is there if it may be opened, or makes a new store."""
+        is_new = not os.path.exists(self._data_file)
+        if not is_new:
+            self._look_first()
+        if note_crashes:
+            self._crash_note = last_run.CrashNote(self.path)
+        self.reserve = Reserve(self.path)
+        self._make_room_for_locks()
+        if is_new:
+            self._create()
+        self._open()
+        last_run.note_running(self._lock_fd, self.fsync)
+
+    def _look_first(self) -> None:
+        """Has the data file verified where there is doubt whether LMDB can map it. Raises `StoreError`, OSError."""
+        try:
+            reason = verification.doubt(self._data_file) or last_run.doubt(self._lock_fd, self._data_file, ALWAYS)
+        except verification.Unusable as error:
+            raise StoreError(f"cannot use the data file, {error}: {self._data_file}") from error
+        if not reason:
+            return
+        problems = verification.problems(self._data_file)
+        if problems:
+            raise StoreError(
+                f"the store is damaged; keyp check tells more, a backup may help: {self.path} ({reason}; {problems[0]})"
+            )
+        verification.lengthen(self._data_file)
+        self.notices.append(f"the store's structure was verified and is sound; the reason was that {reason}")
+
+    def _make_room_for_locks(self) -> None:
+        """LMDB maps its lock file and writes to it; where a full disk has no page for that, a signal would follow."""
+        fd = os.open(os.path.join(self.path, LMDB_LOCK_FILE), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            os.posix_fallocate(fd, 0, LMDB_LOCK_BYTES)
+        except OSError:
+            self.reserve.release()
+            os.posix_fallocate(fd, 0, LMDB_LOCK_BYTES)
+        finally:
+            os.close(fd)
+
+    def _create(self) -> None:
+        """Makes an empty store. It gets its name when it is whole, so that an empty data file is always damage."""
+        partial = self._data_file + ".new"
+        with suppress(FileNotFoundError):
+            os.unlink(partial)
+        try:
+            synced = self.fsync != NO
+            self.lmdb = lmdb.open(
+                partial, subdir=False, lock=False, mode=0o600, max_dbs=2, sync=synced, metasync=synced, lib_version=0
+            )
+            with self.lmdb, self.lmdb.begin(write=True) as txn:
+                self.meta = self.lmdb.open_db(b"meta", txn=txn)
+                self.lmdb.open_db(b"garbage", txn=txn)
+                txn.put(b"format", layout.number(layout.FORMAT), db=self.meta)
+                for name in (b"version", b"collections", b"databases"):
+                    self.put_own(txn, name, layout.number(0))
+            os.rename(partial, self._data_file)
         except BaseException:
-            self._unlock()
+            with suppress(OSError):
+                os.unlink(partial)
             raise
 
     def _open(self) -> None:
-        self.spaces: dict[int, Space] = {}
-        self.database_list: DatabaseList | None = None  # as last seen; `transaction.py` looks after it
+        self.spaces = {}
+        self.database_list = None
         synced = self.fsync == ALWAYS
         self.lmdb = lmdb.open(
             self.path,
@@ -98,40 +230,30 @@ class Environment:
             lib_version=0,
         )
         try:
+            self.forget_dead_readers()
             with self.lmdb.begin(write=True) as txn:
-                self._check_format(txn)
-                self.meta: Database = self.lmdb.open_db(b"meta", txn=txn)
-                self.garbage: Database = self.lmdb.open_db(b"garbage", txn=txn)
-                listed = layout.unpack_numbers(txn.get(b"databases", b"", self.meta))
+                names = self.names(txn)
+                self.refuse_foreign(txn, names)
+                self.meta = self.lmdb.open_db(b"meta", txn=txn)
+                self.garbage = self.lmdb.open_db(b"garbage", txn=txn)
+                listed = layout.unpack_numbers(self.own(txn, b"databases"))
                 for number in filter(None, listed[: self.databases]):
+                    if not {b"%s:%d" % (part, number) for part in (b"keys", b"elements", b"expiry")} <= set(names):
+                        raise Damaged(f"space {number} serves a database and is not there")
                     self.spaces[number] = self.open_space(txn, number)
+            self._sync_name()
         except BaseException:
             self.lmdb.close()
             raise
 
-    def _names(self, txn: lmdb.Transaction[bytes]) -> list[bytes]:
-        with txn.cursor() as cursor:
-            return list(cursor.iternext(keys=True, values=False))
+    def _sync_name(self) -> None:
+        """A file whose name is not on the disk is lost in a power cut, with all that was synced to it."""
+        try:
+            sync_directory(self.path)
+        except OSError as error:
+            raise StoreError(f"cannot sync the data directory: {error.strerror}: {self.path}") from error
 
-    def _check_format(self, txn: lmdb.Transaction[bytes]) -> None:
-        """Refuses what is not ours before a byte of it is changed; marks a new environment as ours."""
-        names = self._names(txn)
-        if not names:
-            meta = self.lmdb.open_db(b"meta", txn=txn)
-            txn.put(b"format", layout.number(layout.FORMAT), db=meta)
-            return
-        if b"meta" not in names or b"garbage" not in names:
-            raise StoreError(f"{self.path} holds an LMDB file of another program; it was not touched")
-        found = txn.get(b"format", db=self.lmdb.open_db(b"meta", txn=txn))
-        if found is None or len(found) != 8:
-            raise StoreError(f"{self.path} holds an LMDB file of another program; it was not touched")
-        version = layout.read_number(found)
-        if version != layout.FORMAT:
-            raise StoreError(
-                f"{self.path} is in format {version}; this Keyp reads format {layout.FORMAT}; it was not touched"
-            )
-
-    def open_space(self, txn: lmdb.Transaction[bytes], number: int) -> Space:
+    def open_space(self, txn: Transaction, number: int) -> Space:
         """The handles of space `number`, created where it is new. Not for other transactions before `txn` commits."""
         suffix = b":%d" % number
         return Space(
@@ -151,106 +273,99 @@ class Environment:
         self.fsync = fsync
         self.lmdb.close()
         try:
+            os.stat(self._data_file)  # LMDB would make a new one
             self._open()
-        except lmdb.Error as error:
-            raise StoreError(f"cannot open the store in {self.path} again: {_lmdb_reason(error)}") from error
+        except (lmdb.Error, OSError, Damaged) as error:
+            raise StoreError(f"cannot open the store again: {lmdb_reason(error)}: {self.path}") from error
+        finally:
+            self._let_readers_come()
+        last_run.note_running(self._lock_fd, fsync)
 
     def rewrite(self) -> None:
         """Writes all data to a new file, syncs it and puts it in the old one's place. No transaction may be open.
 
         After a sync has failed, nobody knows which pages are on the disk, and the kernel will not write them again by
-        itself; a new file holds them all. `reopen` must follow at once. Raises OSError or `lmdb.Error`; the old file
-        is still in its place then.
+        itself; a new file holds them all. `reopen` must follow at once. Raises `CopyFailed`, also while somebody makes
+        a backup; the old file is still in its place then.
         """
-        copy_to(self, os.path.join(self.path, DATA_FILE))
+        copy = HotCopy(self._data_file)
+        try:
+            copy.write(self.lmdb, self.live_bytes())
+            self._keep_readers_away()
+            copy.publish()
+        finally:
+            copy.close()
+
+    def _keep_readers_away(self) -> None:
+        if self._alone_fd < 0:
+            try:
+                self._alone_fd = locks.hold_data_file(self.path, alone=True)
+            except StoreError as error:
+                raise CopyFailed(str(error)) from error
+
+    def _let_readers_come(self) -> None:
+        if self._alone_fd >= 0:
+            os.close(self._alone_fd)
+            self._alone_fd = -1
 
     def growth_refusal(self) -> str:
         """The error for writes that add data; empty while there is room for them.
 
-        There is room below the limit, and only as long as enough is left to delete with: the reserve on the disk, or
-        as many free pages in the file.
+        There is room below the limit, and only as long as enough is left to delete with: the reserve on the disk, as
+        many free pages in the file, or plenty on a disk where no reserve can be made.
         """
-        if self.max_bytes and self._live_bytes() >= self.max_bytes:
+        if self.max_bytes and self.live_bytes() >= self.max_bytes:
             return OUT_OF_SPACE
-        if self.reserve.held or self._file_bytes() - self._live_bytes() >= RESERVE_BYTES:
+        if self.reserve.held or self._file_bytes() - self.live_bytes() >= RESERVE_BYTES:
             return ""
-        return DISK_FULL
+        return "" if free_bytes(self.path) >= 2 * RESERVE_BYTES else DISK_FULL
 
     def _file_bytes(self) -> int:
         return (self.lmdb.info()["last_pgno"] + 1) * self.lmdb.stat()["psize"]
 
-    def _live_bytes(self) -> int:
-        """What the pages in use add up to. A look at the header of each sub-database, whatever it holds."""
-        with self.lmdb.begin() as txn:
-            stats = [txn.stat(self.meta), txn.stat(self.garbage)]
-            for space in list(self.spaces.values()):
-                stats += [txn.stat(space.keys), txn.stat(space.elements), txn.stat(space.expiry)]
-        pages = sum([stat["branch_pages"] + stat["leaf_pages"] + stat["overflow_pages"] for stat in stats])
-        return pages * stats[0]["psize"]
+    def forget_dead_readers(self) -> int:
+        """Gives free the pages that snapshots of other processes hold which died with them; how many snapshots.
+
+        LMDB never uses a page again that a snapshot may still show, and learns of a death only where it is asked to
+        look. Costs a glance at each process that reads.
+        """
+        return int(self.lmdb.reader_check())
 
     def sync(self) -> None:
         """Brings every commit so far to the disk; returns when it is there. Raises `lmdb.Error` where that fails."""
         self.lmdb.sync(True)
 
+    def is_readable(self) -> bool:
+        """Whether transactions can begin: not after a commit that failed half-way, until the environment is reopened."""
+        try:
+            self.lmdb.begin().abort()
+        except lmdb.Error:
+            return False
+        return True
+
     def close(self) -> None:
-        """Syncs, closes and unlocks. No transaction may be open."""
+        """Syncs, closes and unlocks. No transaction may be open. Raises `lmdb.Error` where the sync fails."""
         try:
             self.lmdb.sync(True)
-        finally:
             self.lmdb.close()
-            self._unlock()
+            last_run.note_closed(self._lock_fd, self._data_file)
+        finally:
+            self._leave([])
 
-    def _unlock(self) -> None:
+    def _leave(self, made: list[str]) -> None:
+        """Closes what is open, and removes those of the files beside the data file that are named in `made`."""
+        environment: Engine | None = getattr(self, "lmdb", None)
+        if environment is not None:
+            environment.close()
+        if self._crash_note is not None:
+            self._crash_note.remove()
+        for name in made:
+            with suppress(OSError):
+                os.unlink(os.path.join(self.path, name))
         os.close(self._lock_fd)
 
 
-def copy_to(environment: Environment, target: str) -> None:
-    """Writes a compact copy of one consistent moment to the file `target`, synced and named only when it is whole.
-
-    Writers go on meanwhile. Raises OSError or `lmdb.Error`; `target` is then what it was.
-    """
-    partial = f"{target}.{os.getpid()}.partial"
-    try:
-        fd = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
-        try:
-            environment.lmdb.copyfd(fd, compact=True)
-            os.fsync(fd)
-        finally:
-            os.close(fd)
-        os.rename(partial, target)
-    except BaseException:
-        with suppress(FileNotFoundError):
-            os.unlink(partial)
-        raise
-    sync_directory(os.path.dirname(target))
-
-
-def sync_directory(path: str) -> None:
-    """Brings a directory's list of names to the disk."""
-    fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(fd)
-    finally:
-        os.close(fd)
-
-
-def _lock_directory(path: str) -> int:
-    """Makes the directory if need be and takes its exclusive lock; returns the descriptor that holds it."""
-    try:
-        os.makedirs(path, mode=0o700, exist_ok=True)
-        fd = os.open(os.path.join(path, "keyp.lock"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    except OSError as error:
-        raise StoreError(f"cannot use the data directory {path}: {error.strerror}") from error
-    try:
-        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError as error:
-        os.close(fd)
-        if error.errno not in (errno.EAGAIN, errno.EACCES):
-            raise StoreError(f"cannot lock the data directory {path}: {error.strerror}") from error
-        raise StoreError(f"the data directory {path} is in use by another Keyp") from error
-    return fd
-
-
-def _lmdb_reason(error: lmdb.Error) -> str:
-    reason = getattr(error, "reason", None)
-    return str(reason) if reason else str(error)
+def lmdb_reason(error: Exception) -> str:
+    """What went wrong, in the words of the system or of LMDB where they have some."""
+    text = error.strerror if isinstance(error, OSError) else getattr(error, "reason", None)
+    return str(text or error)

@@ -3,39 +3,64 @@
 from __future__ import annotations
 
 import errno
-import os
 from typing import Final
 
 import lmdb
 
 from keyp import errors
+from keyp.storage.room import free_bytes
 
 # LMDB reports a write that was cut short as an input/output error; with less than this left, the disk is what is meant.
 NEARLY_FULL_BYTES: Final = 1 << 20
 
+_DAMAGE: Final = (
+    lmdb.CorruptedError,
+    lmdb.PageNotFoundError,
+    lmdb.CursorFullError,
+    lmdb.IncompatibleError,
+    lmdb.InvalidError,
+)
+
+
+class StoreError(Exception):
+    """The data directory cannot be used; the text says why, for the person who starts the server."""
+
 
 class CommitFailed(Exception):
-    """LMDB could not begin or commit a transaction; `error` is what it said. Nothing of it is applied."""
+    """LMDB could not begin, fill or commit a transaction; `error` is what it said. Nothing of it is applied."""
 
     def __init__(self, error: lmdb.Error) -> None:
         super().__init__(str(error))
         self.error = error
 
 
+class MustReopen(Exception):
+    """LMDB takes no more transactions, not even to read: a commit failed half-way. Open the environment anew."""
+
+
+class Damaged(Exception):
+    """One of the store's own numbers is not what was written."""
+
+
 def is_out_of_room(error: lmdb.Error, directory: str) -> bool:
     """Whether a failed commit met a full disk, and not a broken one."""
     if isinstance(error, lmdb.MapFullError) or error.code in (errno.ENOSPC, errno.EDQUOT):
         return True
-    if error.code != errno.EIO:
-        return False
-    disk = os.statvfs(directory)
-    return disk.f_bavail * disk.f_frsize < NEARLY_FULL_BYTES
+    return error.code == errno.EIO and free_bytes(directory) < NEARLY_FULL_BYTES
+
+
+def is_from_system(error: lmdb.Error) -> bool:
+    """Whether the operating system failed in the middle of a transaction: LMDB's own codes are negative."""
+    return error.code > 0 or isinstance(error, lmdb.MapFullError)
+
+
+def is_damage(error: Exception) -> bool:
+    """Whether the store, and not a command, is to blame for an exception."""
+    return isinstance(error, (Damaged, MustReopen, *_DAMAGE))
 
 
 def refusal(error: Exception) -> str:
     """The error reply to a batch that ended in an exception which no command meant as a reply."""
-    if isinstance(error, lmdb.MapFullError):
-        return errors.OUT_OF_SPACE
-    if isinstance(error, (lmdb.CorruptedError, lmdb.PageNotFoundError)):
-        return errors.DAMAGED_STORE
-    return errors.INTERNAL
+    if isinstance(error, MustReopen):
+        return errors.DISK_FAILED
+    return errors.DAMAGED_STORE if is_damage(error) else errors.INTERNAL

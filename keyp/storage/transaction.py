@@ -15,13 +15,13 @@ from typing import Final
 import lmdb
 
 from keyp.storage import layout
-from keyp.storage.environment import DatabaseList, Environment, Space
-from keyp.storage.faults import CommitFailed
+from keyp.storage.environment import DatabaseList, Environment, Space, Store
+from keyp.storage.faults import CommitFailed, MustReopen
 
 NO_SPACE: Final = 0  # in the list of databases: nothing is stored there
 
 # A space of at most so many pages is emptied at once, where it stands; a larger one is left to the sweeper.
-SMALL_SPACE_PAGES: Final = 256
+SMALL_SPACE_PAGES: int = 256
 
 
 class NotYetOpen(Exception):
@@ -31,12 +31,15 @@ class NotYetOpen(Exception):
 class ReadTransaction:
     """A snapshot. Close it on the thread that opened it, soon: pages it can see are not reused meanwhile."""
 
-    def __init__(self, environment: Environment, now_ms: int) -> None:
+    def __init__(self, environment: Store, now_ms: int) -> None:
         self.environment = environment
         self.now_ms = now_ms
         self.hits = 0  # lookups that found a live key …
         self.misses = 0  # … and those that did not
-        self.txn = environment.lmdb.begin(buffers=False)
+        try:
+            self.txn = environment.lmdb.begin(buffers=False)
+        except lmdb.PanicError:
+            raise MustReopen from None
 
     def space(self, index: int) -> Space | None:
         """The space that database `index` uses, None while it is empty. Raises `NotYetOpen` (see there)."""
@@ -44,13 +47,17 @@ class ReadTransaction:
         seen: DatabaseList | None = environment.database_list
         transaction_id = self.txn.id()
         if seen is None or seen.transaction_id != transaction_id:
-            raw = self.txn.get(b"databases", None, environment.meta)
+            raw = environment.own(self.txn, b"databases")
             if seen is not None and seen.raw == raw:
                 seen = DatabaseList(transaction_id, raw, seen.spaces)
             else:
                 seen = DatabaseList(transaction_id, raw, _find_spaces(environment, raw))
             environment.database_list = seen
         return seen.spaces[index]
+
+    def last_version(self) -> int:
+        """The version of the last write command that the snapshot shows."""
+        return layout.read_number(self.environment.own(self.txn, b"version"))
 
     def close(self) -> None:
         """Lets go of the snapshot."""
@@ -63,7 +70,7 @@ class ReadTransaction:
         self.close()
 
 
-def _find_spaces(environment: Environment, raw: bytes | None) -> list[Space | None]:
+def _find_spaces(environment: Store, raw: bytes | None) -> list[Space | None]:
     numbers = layout.unpack_numbers(raw or b"")[: environment.databases]
     numbers += [NO_SPACE] * (environment.databases - len(numbers))
     try:
@@ -86,21 +93,28 @@ class WriteTransaction:
         self.hits = 0
         self.misses = 0
         self.expired = 0  # keys removed because their deadline had passed
-        self.growth_refusal = environment.growth_refusal()
         try:
+            self.growth_refusal = environment.growth_refusal()
             self.txn = environment.lmdb.begin(write=True)
         except lmdb.Error as error:
             raise CommitFailed(error) from error
-        self.version = self._load(b"version")
+        try:
+            self.version = self._load(b"version")
+            self._saved_databases = environment.own(self.txn, b"databases")
+        except BaseException:
+            self.txn.abort()
+            raise
         self._saved_version = self.version
-        self._saved_databases = self.txn.get(b"databases", None, environment.meta) or b""
         numbers = layout.unpack_numbers(self._saved_databases)
         self._numbers = numbers + [NO_SPACE] * (environment.databases - len(numbers))
         self._opened: list[Space] = []
 
     def _load(self, name: bytes) -> int:
-        raw = self.txn.get(name, None, self.environment.meta)
-        return 0 if raw is None else layout.read_number(raw)
+        return layout.read_number(self.environment.own(self.txn, name))
+
+    def last_version(self) -> int:
+        """The version of the last write command so far, this transaction's own included."""
+        return self.version
 
     def next_version(self) -> None:
         """Begins a write command: all it writes carries a new version."""
@@ -109,7 +123,7 @@ class WriteTransaction:
     def new_collection(self) -> int:
         """An id that no collection has had before."""
         collection = self._load(b"collections") + 1
-        self.txn.put(b"collections", layout.number(collection), db=self.environment.meta)
+        self.environment.put_own(self.txn, b"collections", layout.number(collection))
         return collection
 
     def space(self, index: int) -> Space | None:
@@ -175,10 +189,10 @@ class WriteTransaction:
         """Writes the store's numbers and commits. Raises `CommitFailed`; nothing of the group is applied then."""
         txn, environment = self.txn, self.environment
         if self.version != self._saved_version:
-            txn.put(b"version", layout.number(self.version), db=environment.meta)
+            environment.put_own(txn, b"version", layout.number(self.version))
         databases = layout.pack_numbers(self._numbers)
-        if databases != self._saved_databases and (self._saved_databases or any(self._numbers)):
-            txn.put(b"databases", databases, db=environment.meta)
+        if databases != self._saved_databases and (any(self._numbers) or any(self._saved_databases)):
+            environment.put_own(txn, b"databases", databases)
         try:
             txn.commit()
         except lmdb.Error as error:

@@ -140,14 +140,37 @@ def test_sizes_for_people(size: int, shown: str):
 
 def test_persistence(context: SessionContext):
     server = context.server
-    server.last_sync_at, server.last_sync_ok, server.sync_running = 1_600_000_000.7, False, True
     persistence = fields(context, "persistence")
     assert persistence["loading"] == "0"
     assert persistence["aof_enabled"] == "1"
+    assert persistence["aof_last_write_status"] == "ok"
+    assert persistence["rdb_last_save_time"] == str(int(server.started_at))
+    assert persistence["rdb_last_bgsave_status"] == "ok"
+    assert persistence["rdb_bgsave_in_progress"] == "0"
+    assert persistence["rdb_last_bgsave_time_sec"] == persistence["rdb_current_bgsave_time_sec"] == "-1"
+    assert persistence["rdb_changes_since_last_save"] == "0"
+    assert int(persistence["aof_current_size"]) > 0
+
+
+def test_persistence_tells_of_saves_and_syncs_apart(context: SessionContext):
+    assert isinstance(context.data, WriteContext)
+    server = context.server
+    server.last_sync_ok = False
+    assert fields(context, "persistence")["aof_last_write_status"] == "err"
+    assert fields(context, "persistence")["rdb_last_bgsave_status"] == "ok"
+    server.last_sync_ok = True
+    server.last_save_at, server.last_save_ok, server.last_save_seconds = 1_600_000_000.7, False, 7
+    server.save_running, server.save_started_at = True, NOW_US / 1e6 - 3
+    for _ in range(5):
+        context.data.writing.next_version()
+    persistence = fields(context, "persistence")
+    assert persistence["aof_last_write_status"] == "ok"
     assert persistence["rdb_last_save_time"] == "1600000000"
     assert persistence["rdb_last_bgsave_status"] == "err"
     assert persistence["rdb_bgsave_in_progress"] == "1"
-    assert int(persistence["aof_current_size"]) > 0
+    assert persistence["rdb_last_bgsave_time_sec"] == "7"
+    assert persistence["rdb_current_bgsave_time_sec"] == "3"
+    assert persistence["rdb_changes_since_last_save"] == "5"
 
 
 def test_counters(context: SessionContext):

@@ -11,7 +11,7 @@ import pytest
 
 from keyp.clients import Client, ClientTable
 from keyp.commands.context import SessionContext, Surroundings, WriteContext
-from keyp.commands.effects import Delay, Effect, StopServer, SyncStore
+from keyp.commands.effects import Delay, Effect, SaveStore, StopServer, SyncStore
 from keyp.commands.registry import Registry
 from keyp.commands.server import SERVER
 from keyp.commands.server_state import ServerState
@@ -98,19 +98,29 @@ def test_time_is_the_contexts(desk: Desk):
     assert desk.run("TIME") == [b"1700000000", b"123456"]
 
 
-def test_save_is_a_sync(desk: Desk):
+def test_save(desk: Desk):
     assert desk.run("SAVE") == "OK"
     (effect,) = desk.effects()
-    assert isinstance(effect, SyncStore)
+    assert isinstance(effect, SaveStore)
     assert not effect.background
+
+
+def test_lastsave_is_the_start_until_there_is_a_copy(desk: Desk):
     assert desk.run("LASTSAVE") == 10**9
+    desk.server.last_save_at = 1.5e9
+    assert desk.run("LASTSAVE") == 1_500_000_000
+
+
+def test_the_copy_has_a_place(desk: Desk):
+    assert desk.run("CONFIG GET dbfilename") == {b"dbfilename": b"backup/data.mdb"}
+    assert desk.run("CONFIG SET dbfilename dump.rdb").startswith("ERR CONFIG SET failed")
 
 
 @pytest.mark.parametrize("line", ["BGSAVE", "BGSAVE SCHEDULE", "bgsave schedule"])
 def test_background_save(desk: Desk, line: str):
     assert desk.run(line) == "Background saving started"
     (effect,) = desk.effects()
-    assert isinstance(effect, SyncStore)
+    assert isinstance(effect, SaveStore)
     assert effect.background
 
 
@@ -119,9 +129,10 @@ def test_background_save_knows_one_option(desk: Desk, line: str):
     assert desk.run(line) == "ERR syntax error"
 
 
-def test_one_background_save_at_a_time(desk: Desk):
-    desk.server.sync_running = True
-    assert desk.run("BGSAVE") == "ERR Background save already in progress"
+@pytest.mark.parametrize("line", ["SAVE", "BGSAVE", "BGSAVE SCHEDULE"])
+def test_one_save_at_a_time(desk: Desk, line: str):
+    desk.server.save_running = True
+    assert desk.run(line) == "ERR Background save already in progress"
     assert desk.effects() == []
 
 
@@ -222,7 +233,6 @@ def test_waitaof_syncs_where_commits_do_not(desk: Desk):
     assert desk.run("WAITAOF 1 0 0") == [1, 0]
     (effect,) = desk.effects()
     assert isinstance(effect, SyncStore)
-    assert not effect.background
 
 
 def test_memory_usage_of_a_string(desk: Desk):

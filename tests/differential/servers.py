@@ -116,6 +116,19 @@ class ReferenceConnection:
             replies = whole_replies(got)
         return replies
 
+    def say_and_leave(self, data: bytes) -> bytes:
+        """Sends bytes and nothing more for ever; all that comes back until the server hangs up."""
+        got = b""
+        try:
+            self.socket.sendall(data)
+            self.socket.shutdown(socket.SHUT_WR)
+            while part := self.socket.recv(1 << 20):
+                got += part
+        except (ConnectionResetError, BrokenPipeError):
+            pass
+        self.closed = True
+        return got
+
     def is_closed(self) -> bool:
         """Whether the server has hung up, perhaps a moment from now."""
         if not self.closed and select.select([self.socket], [], [], PATIENCE_S)[0]:

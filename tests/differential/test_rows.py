@@ -70,6 +70,13 @@ def test_row(conversation: Conversation, row: Row) -> None:
             assert one.is_closed() == other.is_closed(), "only one of them hangs up"
 
 
+def test_every_command_has_a_row() -> None:
+    registry = Registry(TABLES)
+    called = {registry.find(call) for row in rows() for step in row.steps for call in step.calls}
+    specs = [one for spec in registry.specs for one in (spec, *spec.subcommands.values()) if one.function is not None]
+    assert [spec.name for spec in specs if spec not in called] == []
+
+
 def calls_of_any_length() -> Iterator[str]:
     """Every command and subcommand, with no argument and with more and more of them, as long as we refuse it."""
     for spec in Registry(TABLES).specs:

@@ -46,7 +46,7 @@ def commits_failing(patch: pytest.MonkeyPatch, error: lmdb.Error, times: int = 1
 def test_a_full_disk_refuses_what_adds_and_lets_delete(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
     client, other = lab.connect(), lab.connect()
     client.call("SET old 1", "SET stays 1")
-    monkeypatch.setattr("keyp.storage.environment.RESERVE_BYTES", 1 << 40)  # no free page in the file is room enough
+    monkeypatch.setattr("keyp.storage.environment.RESERVE_BYTES", 1 << 60)  # what is free is never room enough
     with commits_failing(monkeypatch, error_with(errno.ENOSPC), 1):
         client.protocol.dataReceived(b"SET new 1\r\n")
         other.protocol.dataReceived(b"DEL old\r\n")
@@ -71,6 +71,7 @@ def test_free_pages_in_the_file_are_room(lab: Lab, monkeypatch: pytest.MonkeyPat
     lab.server.engine.sweep_if_due()
     lab.settle()
     monkeypatch.setattr("keyp.storage.environment.RESERVE_BYTES", 1 << 21)
+    monkeypatch.setattr("keyp.storage.environment.free_bytes", lambda directory: 0)
     lab.environment.reserve.release()
     assert client.call("SET small 1") == b"+OK\r\n"
     monkeypatch.setattr("keyp.storage.environment.RESERVE_BYTES", 1 << 30)
@@ -138,7 +139,7 @@ def test_a_sync_that_failed_has_everything_written_anew(lab: Lab, monkeypatch: p
         lab.environment.fsync = "everysec"
         lab.server.each_second()
         assert client.call("SET a 2") == FAILED
-        assert client.call("INFO persistence").find(b"rdb_last_bgsave_status:err") > 0
+        assert client.call("INFO persistence").find(b"aof_last_write_status:err") > 0
     lab.server.each_second()
     lab.settle()
     assert len(rewritten) == 1

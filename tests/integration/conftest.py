@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -38,10 +38,11 @@ def server(tmp_path: Path) -> Iterator[StartServer]:
     """A function that starts a daemon with the options given, on a free port and new data; ended after the test."""
     daemons: list[Daemon] = []
 
-    def start(*options: str) -> Daemon:
+    def start(*options: str, launcher: Sequence[str] = ()) -> Daemon:
         directory = tmp_path / f"server{len(daemons)}"
         directory.mkdir()
         daemon = Daemon(directory, *options)
+        daemon.launcher = list(launcher)
         daemons.append(daemon)
         daemon.start()
         return daemon

@@ -69,6 +69,7 @@ class Daemon:
         self.port = free_port()
         self.options = options
         self.environment: dict[str, str] = {}
+        self.launcher: list[str] = []  # a program, with its arguments, that turns into the server's process
         self._process: subprocess.Popen[bytes] | None = None
 
     @property
@@ -87,7 +88,7 @@ class Daemon:
     def start(self) -> None:
         """Starts the server; returns when it answers."""
         assert not self.running
-        command = [sys.executable, "-m", "keyp", "--host=127.0.0.1", f"--port={self.port}"]
+        command = [*self.launcher, sys.executable, "-m", "keyp", "--host=127.0.0.1", f"--port={self.port}"]
         command += [f"--data-dir={self.data_dir}", *self.options]
         path = os.pathsep.join(filter(None, (str(ROOT), os.environ.get("PYTHONPATH"))))
         with self.log_path.open("ab") as log:

@@ -27,7 +27,7 @@ CLIENTS = ((0, 2), (1, 3))  # their numbers and protocols
 
 # Names around the length up to which the store keeps them as they are; short here, for reports that can be read.
 LONG_NAMES = {b"k479": b"k" * 479, b"k480": b"k" * 480, b"k600": b"k" * 600, b"k599z": b"k" * 599 + b"z"}
-KEYS = st.sampled_from([b"a", b"b", b"c", b"", b"ab", b"a*", b"\0\xff\r\n", *LONG_NAMES]).map(
+KEYS = st.sampled_from([*[b"a"] * 6, *[b"b"] * 3, b"c", b"", b"ab", b"a*", b"\0\xff\r\n", *LONG_NAMES]).map(
     lambda name: LONG_NAMES.get(name, name)
 )
 VALUES = st.one_of(

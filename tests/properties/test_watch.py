@@ -23,10 +23,10 @@ from tests.properties.model import Model
 DATABASES = 2
 PROTOCOLS = (2, 3, 2)  # of each client
 
-KEYS = st.sampled_from([b"a", b"b", b"k"])
+KEYS = st.sampled_from([b"a", b"a", b"a", b"b", b"k"])
 VALUES = st.sampled_from([b"", b"1", b"abc"])
 INDEXES = st.sampled_from([b"0", b"1"])
-CLIENT = st.integers(0, len(PROTOCOLS) - 1)
+CLIENT = st.sampled_from([0, 0, 1, 2])
 
 
 def words(*parts: Any) -> st.SearchStrategy[list[bytes]]:

@@ -1,0 +1,43 @@
+"""Copying a whole store from one directory into another: what backup and restore have in common."""
+
+from __future__ import annotations
+
+import os
+from contextlib import closing
+
+from keyp.storage.environment import DATA_FILE
+from keyp.storage.faults import StoreError
+from keyp.storage.hot_copy import CopyFailed, HotCopy
+from keyp.storage.reader import StoreReader
+from keyp.tools.progress import file_growth
+
+
+class Copied:
+    """What a copy holds: its file, its keys in all databases, its size in bytes."""
+
+    def __init__(self, path: str) -> None:
+        self.path = path
+        with StoreReader(path) as copy:
+            self.keys = sum([size.keys for size in copy.sizes()])
+            self.bytes = copy.file_bytes()
+
+    def __str__(self) -> str:
+        return f"{self.path}: {self.keys:,} keys, {self.bytes:,} bytes"
+
+
+def copy_store(source: StoreReader, directory: str, title: str) -> Copied:
+    """Writes a copy of the store into a directory that is there; `title` is for the progress bar.
+
+    Raises `StoreError`; the directory then has what it had before.
+    """
+    target = os.path.join(directory, DATA_FILE)
+    expected = source.live_bytes()
+    try:
+        with closing(HotCopy(target)) as copy:
+            with file_growth(title, copy.partial, expected):
+                copy.write(source.lmdb, expected)
+            Copied(copy.partial)  # what cannot be read gets no name
+            copy.publish()
+    except CopyFailed as error:
+        raise StoreError(f"cannot write {target}: {error}") from error
+    return Copied(target)

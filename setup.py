@@ -1,0 +1,41 @@
+"""Compiles the hot modules with mypyc where that is possible; without a compiler the same files run as they are."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+from setuptools import setup
+
+# Everything a request passes through between the socket and LMDB. What speaks to Twisted stays as it is.
+COMPILED = ("errors", "glob", "clients", "slowlog", "metrics", "session")
+COMPILED_FOLDERS = ("resp", "storage", "commands")
+# Run by hand, as programs.
+LEFT_OUT = ("commands/table.py", "commands/lcs.py")
+
+
+def modules() -> list[str]:
+    """The paths of the modules to compile."""
+    root = Path("keyp")
+    files = [root / f"{name}.py" for name in COMPILED]
+    for folder in COMPILED_FOLDERS:
+        files += sorted(path for path in (root / folder).glob("*.py") if path.name != "__init__.py")
+    return [str(path) for path in files if path.relative_to(root).as_posix() not in LEFT_OUT]
+
+
+def extensions() -> list[Any]:
+    """What setuptools is to build: nothing where mypyc is missing or KEYP_COMPILE=0 says so."""
+    if os.environ.get("KEYP_COMPILE", "1") == "0":
+        return []
+    try:
+        from mypyc.build import mypycify
+    except ImportError:
+        return []
+    built = mypycify(modules(), opt_level="3", debug_level="0")
+    for extension in built:
+        extension.optional = True  # a compiler that is missing or fails is no reason not to install
+    return list(built)
+
+
+setup(ext_modules=extensions())

@@ -1,0 +1,35 @@
+"""The daemons are those of the integration tests; here are the dice and how often they are thrown.
+
+KEYP_SEED repeats a run's choices (the moments at which processes meet are never the same), KEYP_ROUNDS and
+KEYP_IMAGES say how many crashes and power cuts there are; `make test-crash` asks for many.
+"""
+
+from __future__ import annotations
+
+import os
+import random
+
+import pytest
+
+from tests.integration.conftest import server
+
+__all__ = ["images", "rounds", "seed", "server"]
+
+
+@pytest.fixture(scope="session")
+def seed() -> str:
+    chosen = os.environ.get("KEYP_SEED") or str(random.SystemRandom().randrange(10**9))
+    print(f"KEYP_SEED={chosen}")
+    return chosen
+
+
+@pytest.fixture(scope="session")
+def rounds() -> int:
+    """How many crashes in all."""
+    return int(os.environ.get("KEYP_ROUNDS", "9"))
+
+
+@pytest.fixture(scope="session")
+def images() -> int:
+    """How many power cuts in all."""
+    return int(os.environ.get("KEYP_IMAGES", "40"))

@@ -1,0 +1,118 @@
+"""Reads stores that may be damaged, each in a process of its own: LMDB trusts its file, and a bad one can end a process.
+
+As a program it reads the paths of data directories, a line each, and answers each with a line: the fate of the store
+in hexadecimal digits of a pickle. It forks for each of them.
+"""
+
+from __future__ import annotations
+
+import os
+import pickle
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from typing import Final
+
+from keyp.storage import layout, strings
+from keyp.storage.check import check
+from keyp.storage.environment import Environment, StoreError
+from keyp.storage.keyspace import Keyspace
+from keyp.storage.layout import KIND_MASK, STRING
+from keyp.storage.transaction import ReadTransaction
+from tests.crash.ledger import NOISE, Key, State
+from tests.integration.daemon import ROOT
+
+PATIENCE_S: Final = 20
+
+
+class Fate:
+    """What became of a store: `refused` says why it does not open or cannot be read, `problems` what its check finds."""
+
+    def __init__(self, refused: str, problems: list[str], found: dict[Key, State]) -> None:
+        self.refused = refused
+        self.problems = problems
+        self.found = found
+
+
+def read_store(directory: str) -> Fate:
+    """Opens a store and reads all of it; may not return if it is damaged."""
+    try:
+        environment = Environment(directory, fsync="no")
+    except StoreError as error:
+        return Fate(str(error), [], {})
+    try:
+        with ReadTransaction(environment, 0) as transaction:
+            problems = check(transaction)
+            found = {} if problems else _everything(transaction)
+    except Exception as error:
+        return Fate(f"{type(error).__name__}: {error}", [], {})
+    return Fate("", problems, found)
+
+
+def _everything(transaction: ReadTransaction) -> dict[Key, State]:
+    found: dict[Key, State] = {}
+    for index in range(transaction.environment.databases):
+        keys = Keyspace(transaction, index)
+        for name in keys.names():
+            record = keys.find(name)
+            if record is not None and not name.startswith(NOISE):
+                assert record[0] & KIND_MASK == STRING
+                deadline_ms = layout.record_deadline_ms(record)
+                found[index, name] = (
+                    strings.value(keys, record),
+                    0 if deadline_ms == layout.NO_DEADLINE else deadline_ms,
+                )
+    return found
+
+
+class ImageReader:
+    """The program below, running; a context."""
+
+    def __init__(self) -> None:
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", "tests.crash.image_reader"], cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE
+        )
+
+    def read(self, directory: Path) -> Fate:
+        """The fate of the store in `directory`."""
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        self._process.stdin.write(b"%s\n" % os.fsencode(directory))
+        self._process.stdin.flush()
+        fate = pickle.loads(bytes.fromhex(self._process.stdout.readline().decode()))
+        assert isinstance(fate, Fate)
+        return fate
+
+    def __enter__(self) -> ImageReader:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        assert self._process.stdin is not None
+        self._process.stdin.close()
+        self._process.wait(PATIENCE_S)
+
+
+def _serve() -> None:
+    for line in sys.stdin:
+        receiving, sending = os.pipe()
+        child = os.fork()
+        if child == 0:
+            signal.alarm(PATIENCE_S)
+            with open(sending, "wb") as result:
+                result.write(pickle.dumps(read_store(line.rstrip("\n"))))
+            os._exit(0)
+        os.close(sending)
+        with open(receiving, "rb") as result:
+            answer = result.read()
+        _, status = os.waitpid(child, 0)
+        if status != 0:
+            answer = pickle.dumps(Fate(f"the reader died: {signal.Signals(os.WTERMSIG(status)).name}", [], {}))
+        print(answer.hex(), flush=True)
+
+
+if __name__ == "__main__":
+    # Under its own name, which is the one that pickle looks up at the other end.
+    from tests.crash import image_reader
+
+    image_reader._serve()

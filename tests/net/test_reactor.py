@@ -1,0 +1,105 @@
+"""The lean reactor: plain readable events go straight to their descriptor, all others the stock way."""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+import pytest
+from twisted.internet.error import ConnectionDone
+
+from keyp.net.reactor import KeypEPollReactor
+
+
+class Descriptor:
+    """One end of a pipe that writes down what is done to it."""
+
+    def __init__(self, fd: int, outcome: Any = None) -> None:
+        self.fd = fd
+        self.outcome = outcome
+        self.done: list[str] = []
+        self.reason: Any = None
+
+    def fileno(self) -> int:
+        return self.fd
+
+    def logPrefix(self) -> str:
+        return "-"
+
+    def doRead(self) -> Any:
+        self.done.append("read " + os.read(self.fd, 100).decode())
+        if isinstance(self.outcome, Exception) and not isinstance(self.outcome, ConnectionDone):
+            raise self.outcome
+        return self.outcome
+
+    def doWrite(self) -> None:
+        self.done.append("write")
+
+    def connectionLost(self, reason: Any) -> None:
+        self.reason = reason
+
+    readConnectionLost = connectionLost
+
+
+@pytest.fixture
+def reactor() -> KeypEPollReactor:
+    return KeypEPollReactor()
+
+
+@pytest.fixture
+def pipe() -> Any:
+    ends = os.pipe()
+    yield ends
+    for fd in ends:
+        os.close(fd)
+
+
+def test_a_readable_descriptor_reads_without_detours(
+    reactor: KeypEPollReactor, pipe: tuple[int, int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    detours: list[Any] = []
+    monkeypatch.setattr(reactor, "_doReadOrWrite", lambda *event: detours.append(event))
+    descriptor = Descriptor(pipe[0])
+    reactor.addReader(descriptor)
+    os.write(pipe[1], b"hello")
+    reactor.doIteration(0)
+    reactor.doIteration(0)
+    assert descriptor.done == ["read hello"]
+    assert detours == []
+
+
+def test_a_writable_descriptor_goes_the_stock_way(reactor: KeypEPollReactor, pipe: tuple[int, int]) -> None:
+    descriptor = Descriptor(pipe[1])
+    reactor.addWriter(descriptor)
+    reactor.doIteration(0)
+    assert descriptor.done == ["write"]
+
+
+@pytest.mark.parametrize("outcome", [ConnectionDone(), ZeroDivisionError("a defect")])
+def test_a_descriptor_that_ends_or_fails_is_disconnected(
+    reactor: KeypEPollReactor, pipe: tuple[int, int], outcome: Exception, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    logged: list[None] = []
+    monkeypatch.setattr("twisted.python.log.err", lambda: logged.append(None))
+    descriptor = Descriptor(pipe[0], outcome)
+    reactor.addReader(descriptor)
+    os.write(pipe[1], b"x")
+    reactor.doIteration(0)
+    assert descriptor.reason.check(type(outcome))
+    assert descriptor not in reactor.getReaders()
+    assert len(logged) == isinstance(outcome, ZeroDivisionError)
+
+
+def test_an_interrupted_wait_is_no_error_and_others_are(reactor: KeypEPollReactor) -> None:
+    class Poller:
+        def __init__(self, code: int) -> None:
+            self.code = code
+
+        def poll(self, *args: Any) -> Any:
+            raise OSError(self.code, "")
+
+    reactor._poller = Poller(4)
+    reactor.doIteration(0)
+    reactor._poller = Poller(9)
+    with pytest.raises(OSError, match="9"):
+        reactor.doIteration(0)
