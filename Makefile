@@ -83,7 +83,6 @@ $(VENV)/bin/python $(VENV_DEV)/bin/python:
 	$(PYTHON) -m venv --clear $(@D)/..
 
 $(INSTALLED): $(SOURCES) | $(VENV)/bin/python
-	$(BIN)/python $(PIP_INSTALL) --force-reinstall --no-deps .
 	$(BIN)/python $(PIP_INSTALL) '.[tools]'
 	@touch $@
 

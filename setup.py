@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -32,7 +33,11 @@ def extensions() -> list[Any]:
         from mypyc.build import mypycify
     except ImportError:
         return []
-    built = mypycify(modules(), opt_level="3", debug_level="0")
+    try:
+        built = mypycify(modules(), opt_level="3", debug_level="0")
+    except SystemExit:  # a mypy that is stricter than the one we know
+        print("keyp: mypyc does not take the sources; they are installed as plain Python", file=sys.stderr)
+        return []
     for extension in built:
         extension.optional = True  # a compiler that is missing or fails is no reason not to install
     return list(built)

@@ -20,7 +20,7 @@ from keyp.commands.effects import Effect
 from keyp.commands.server_state import ServerState
 from keyp.commands.spec import SKIP_SLOWLOG
 from keyp.session import Batch, NeedsWriter
-from keyp.storage.faults import refusal
+from keyp.storage.faults import MustReopen, refusal
 from keyp.storage.sweep import is_due
 from keyp.storage.transaction import NotYetOpen, ReadTransaction
 from keyp.writer import Clock, Defer, GroupReport, SweepReport, Writer
@@ -56,6 +56,8 @@ class Engine:
         self.writer = Writer(
             server.environment, self.around, clock, defer_write, call_soon, self._committed, self._swept
         )
+        self.on_disk_failure: Callable[[], None] = lambda: None
+        self.complaints = self.writer.complaints
         self._under_way = 0  # batches whose replies have not left yet
         self._active = 0  # those of them that use the environment now
         self._background = 0  # other work that uses it
@@ -108,24 +110,36 @@ class Engine:
         else:
             self._read_done(self._read(batch), batch)
 
-    def _read(self, batch: Batch) -> bool:
-        """Runs a batch on a snapshot of this moment; False where it turns out to belong to the writer."""
+    def _read(self, batch: Batch) -> Callable[[Batch], None]:
+        """Runs a batch on a snapshot of this moment; what is to be done with it then, on the reactor's thread."""
         now_us = self.clock.now_us()
         try:
             with ReadTransaction(self.server.environment, now_us // 1000) as transaction:
                 batch.run(ReadContext(transaction, self.around, now_us), self.clock.nanoseconds)
         except (NeedsWriter, NotYetOpen):
-            return False
+            return self.writer.add
+        except MustReopen:
+            return self._wait_for_reopening
         except Exception as error:
-            log.failure("a batch of reads failed")
+            self.complaints.failure("a batch of reads failed", error)
             batch.refuse(refusal(error))
-        return True
+        return self._finish
 
-    def _read_done(self, was_read: bool, batch: Batch) -> None:
-        if was_read:
-            self._finish(batch)
-        else:
-            self.writer.add(batch)
+    def _read_done(self, what_now: Callable[[Batch], None], batch: Batch) -> None:
+        what_now(batch)
+
+    def _wait_for_reopening(self, batch: Batch) -> None:
+        """A commit has failed half-way: the store can be read again when it has been opened anew."""
+        self._active -= 1
+        self._held.append(batch)
+        self.disk_failed()
+        if not self._exclusive:
+            self._release_held()
+
+    def _release_held(self) -> None:
+        held, self._held = self._held, []
+        for batch in held:
+            self._route(batch)
 
     def _committed(self, report: GroupReport) -> None:
         self.server.metrics.group_committed(len(report.group), report.nanoseconds)
@@ -136,10 +150,14 @@ class Engine:
             self._finish(batch)
 
     def disk_failed(self) -> None:
-        """From now on every write is refused, those in line too, until `trust_disk`; reads go on."""
+        """From now on every write is refused, those in line too, until `trust_disk`; reads go on.
+
+        `on_disk_failure` is called: it sees to it that they can.
+        """
         self.server.write_refusal = errors.DISK_FAILED
         for batch in self.writer.take_waiting():
             self._run(batch)
+        self.on_disk_failure()
 
     def trust_disk(self) -> None:
         """The store has been opened anew and checked: writes are accepted again."""
@@ -191,9 +209,7 @@ class Engine:
         function, turn = self._exclusive[0]
         outcome = maybeDeferred(function)
         del self._exclusive[0]
-        held, self._held = self._held, []
-        for batch in held:
-            self._route(batch)
+        self._release_held()
         outcome.chainDeferred(turn)
         self._take_turn()
 
@@ -245,8 +261,8 @@ class Engine:
         try:
             with ReadTransaction(self.server.environment, self.clock.now_us() // 1000) as transaction:
                 due = is_due(transaction)
-        except NotYetOpen:
-            return  # a commit is being announced; the next look is soon
+        except (NotYetOpen, MustReopen):
+            return  # a commit is being announced, or has failed; the next look is soon
         if due:
             self.writer.want_sweep()
 

@@ -45,6 +45,8 @@ def main() -> None:
         sys.exit(f"keyp: {error} (keyp --help tells more)")
     _install_reactor()
     UnixApplicationRunner(_around(options)).run()
+    if options["lost"]:
+        sys.exit(1)
 
 
 def _install_reactor() -> None:

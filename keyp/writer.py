@@ -15,6 +15,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Final, Protocol, TypeVar
 
+import lmdb
 from twisted.internet.defer import Deferred
 from twisted.logger import Logger
 from twisted.python.failure import Failure
@@ -23,7 +24,7 @@ from keyp import errors
 from keyp.commands.context import Surroundings, WriteContext
 from keyp.session import Batch
 from keyp.storage.environment import Environment
-from keyp.storage.faults import CommitFailed, is_out_of_room, refusal
+from keyp.storage.faults import CommitFailed, is_damage, is_from_system, is_out_of_room, refusal
 from keyp.storage.keyspace import WritableKeyspace
 from keyp.storage.sweep import sweep
 from keyp.storage.transaction import WriteTransaction
@@ -33,6 +34,9 @@ T = TypeVar("T")
 
 # Keys and elements removed in one step: about as much work as a middling group of writes.
 SWEEP_BUDGET: Final = 500
+
+COMPLAIN_EVERY_NS: Final = 60 * 1_000_000_000
+COMPLAINTS_REMEMBERED: Final = 1000
 
 
 class Defer(Protocol):
@@ -73,6 +77,31 @@ class GroupReport:
         self.disk_failed = False
 
 
+class Complaints:
+    """Tells the log what goes wrong, the same thing once a minute: a full disk or a damaged key can go wrong often."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._told_ns: dict[str, int] = {}
+
+    def error(self, what: str, reason: str) -> None:
+        """One line of log."""
+        text = f"{what}: {reason}"
+        now_ns = self._clock.nanoseconds()
+        if now_ns - self._told_ns.get(text, -COMPLAIN_EVERY_NS) >= COMPLAIN_EVERY_NS:
+            if len(self._told_ns) >= COMPLAINTS_REMEMBERED:
+                self._told_ns.clear()
+            self._told_ns[text] = now_ns
+            log.error("{text}", text=text)
+
+    def failure(self, what: str, error: Exception) -> None:
+        """A line where the store is to blame, a traceback where it is a defect of ours."""
+        if is_damage(error):
+            self.error(what, str(error) or type(error).__name__)
+        else:
+            log.failure("{what}", what=what)
+
+
 class Writer:
     """The line of batches and the thread that commits them.
 
@@ -98,6 +127,7 @@ class Writer:
         self._call_soon = call_soon
         self._committed = committed
         self._swept = swept
+        self.complaints = Complaints(clock)
         self._waiting: list[Batch] = []
         self._sweep_wanted = False
         self._busy = False
@@ -178,7 +208,7 @@ class Writer:
         self._schedule()
 
     def _sweep_done(self, report: SweepReport) -> None:
-        if report.removed < SWEEP_BUDGET:
+        if report.failed or report.removed < SWEEP_BUDGET:
             self._sweep_wanted = False
         self._swept(report)
 
@@ -192,22 +222,28 @@ class Writer:
             report.expired = self._commit(group)
         except CommitFailed as failure:
             self._commit_failed(failure, report)
-        except Exception:
-            log.failure("a group of {count} batches was undone; they run again one by one", count=len(group))
+        except Exception as error:
+            self.complaints.failure("a group of batches was undone; they run again one by one", error)
             self._commit_one_by_one(report)
         report.nanoseconds = self._clock.nanoseconds() - started
         return report
 
     def _commit_failed(self, failure: CommitFailed, report: GroupReport) -> None:
         """A full disk may still take some of the group; a disk that failed is not asked again."""
-        log.error("a commit failed: {reason}", reason=str(failure))
         if is_out_of_room(failure.error, self._environment.path):
-            self._environment.reserve.release()
+            self._out_of_room(failure)
             self._commit_one_by_one(report)
         else:
+            log.error("a commit failed, no more writes are accepted for now: {reason}", reason=str(failure))
             report.disk_failed = True
             for batch in report.group:
                 batch.refuse(errors.DISK_FAILED)
+
+    def _out_of_room(self, failure: CommitFailed) -> None:
+        if self._environment.reserve.release():
+            self.complaints.error("the disk is full, writes that add data are refused", str(failure))
+        else:
+            self.complaints.error("the disk is full, not even the reserve helps", str(failure))
 
     def _commit_one_by_one(self, report: GroupReport) -> None:
         for batch in report.group:
@@ -220,7 +256,7 @@ class Writer:
                 report.disk_failed = not is_out_of_room(failure.error, self._environment.path)
                 batch.refuse(errors.DISK_FAILED if report.disk_failed else errors.DISK_FULL)
             except Exception as error:
-                log.failure("a batch was undone and refused")
+                self.complaints.failure("a batch was undone and refused", error)
                 batch.refuse(refusal(error))
 
     def _commit(self, group: list[Batch]) -> int:
@@ -232,6 +268,11 @@ class Writer:
             for batch in group:
                 batch.run(context, self._clock.nanoseconds)
             transaction.commit()
+        except lmdb.Error as error:
+            transaction.abort()
+            if is_from_system(error):
+                raise CommitFailed(error) from error
+            raise
         except BaseException:
             transaction.abort()
             raise
@@ -252,13 +293,14 @@ class Writer:
                 transaction.abort()
                 raise
         except CommitFailed as failure:
-            log.error("a step of the sweeper was undone: {reason}", reason=str(failure))
             report.failed = True
             report.disk_failed = not is_out_of_room(failure.error, self._environment.path)
-            if not report.disk_failed:
-                self._environment.reserve.release()
-        except Exception:
-            log.failure("a step of the sweeper was undone")
+            if report.disk_failed:
+                log.error("a step of the sweeper was undone: {reason}", reason=str(failure))
+            else:
+                self._out_of_room(failure)
+        except Exception as error:
+            self.complaints.failure("a step of the sweeper was undone", error)
             report.failed = True
         report.nanoseconds = self._clock.nanoseconds() - started
         return report

@@ -159,7 +159,9 @@ class Lab:
     def __init__(self, path: Path, **options: Any) -> None:
         self.reactor = TestReactor()
         self.clock = FakeClock()
-        self.environment = Environment(str(path), options.get("databases", 16), "no")
+        self.environment = Environment(
+            str(path), options.get("databases", 16), "no", note_crashes=options.get("note_crashes", False)
+        )
         self.stopped = 0
         settings = Settings(
             host="localhost", port=6377, data_dir=str(path), databases=self.environment.databases, fsync="no"

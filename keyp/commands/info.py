@@ -163,6 +163,7 @@ def _persistence(context: SessionContext) -> list[str]:
     server = context.server
     saving_s = int(context.data.now_us / 1_000_000 - server.save_started_at) if server.save_running else -1
     used = measure.StoreSize(server.environment).used
+    writes_ok = server.last_sync_ok and not server.write_refusal and not server.environment.is_full()
     return [
         "loading:0",
         "async_loading:0",
@@ -184,7 +185,7 @@ def _persistence(context: SessionContext) -> list[str]:
         "aof_last_rewrite_time_sec:-1",
         "aof_current_rewrite_time_sec:-1",
         "aof_last_bgrewrite_status:ok",
-        f"aof_last_write_status:{_STATUS[server.last_sync_ok]}",
+        f"aof_last_write_status:{_STATUS[writes_ok]}",
         "aof_last_cow_size:0",
         f"aof_current_size:{used}",
         f"aof_base_size:{used}",

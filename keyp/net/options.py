@@ -51,6 +51,7 @@ class Options(usage.Options):
     def __init__(self) -> None:
         usage.Options.__init__(self)
         self["endpoint"] = []
+        self["lost"] = False  # set by a server that has stopped without having brought everything to the disk
 
     def opt_endpoint(self, description: str) -> None:
         """Listen on a Twisted endpoint such as unix:/run/keyp.sock or tcp6:6377; may be repeated. Without --host and

@@ -40,11 +40,15 @@ class Saver:
         """Makes a copy that shows every commit so far. Fires when it is on the disk; fails with `CommandError`."""
         return self._line.run(self._save)
 
+    def interrupt(self) -> None:
+        """Makes the copy under way fail soon, if there is one."""
+        if self._copy is not None:
+            self._copy.cancel()
+
     def stop(self) -> Deferred[Any]:
         """Makes the copy under way fail, and all that are still to come. Fires when none is under way."""
         self._stopped = True
-        if self._copy is not None:
-            self._copy.cancel()
+        self.interrupt()
         return self._line.run(lambda: None)
 
     def _save(self) -> Deferred[Any]:

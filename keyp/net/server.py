@@ -11,14 +11,14 @@ from random import Random
 from typing import Any, Final
 
 from twisted.internet.address import UNIXAddress
-from twisted.internet.defer import Deferred, succeed
+from twisted.internet.defer import Deferred, fail
 from twisted.internet.interfaces import IAddress
 from twisted.internet.protocol import ServerFactory
 from twisted.internet.task import deferLater
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
-from keyp import session
+from keyp import errors, session
 from keyp.clients import Client, ClientTable
 from keyp.commands.all import TABLES
 from keyp.commands.effects import (
@@ -36,20 +36,20 @@ from keyp.commands.registry import Registry
 from keyp.commands.server_state import ServerState
 from keyp.config import Settings
 from keyp.engine import Engine
+from keyp.errors import CommandError
 from keyp.metrics import Metrics
 from keyp.net.protocol import RedisProtocol
+from keyp.net.recovery import Recovery
 from keyp.net.saving import Saver
 from keyp.net.threads import ThreadLine
-from keyp.storage.check import check
 from keyp.storage.environment import EVERYSEC, Environment
 from keyp.storage.faults import StoreError
-from keyp.storage.transaction import ReadTransaction
+from keyp.storage.hot_copy import CopyFailed
 from keyp.writer import Clock
 
 log = Logger()
 
 READER_THREADS: Final = 2
-RECOVERY_WAIT_MAX_S: Final = 60.0
 READERS_LOOKED_AT_S: Final = 60  # seconds between looks for readers of other processes that have died
 
 
@@ -90,13 +90,11 @@ class Server:
             self.carry_out,
         )
         self.saver = Saver(self.state, self.engine, clock)
+        self.recovery = Recovery(self.engine, self.state, clock, self.saver.interrupt)
+        self.engine.on_disk_failure = self.recovery.disk_failed
         self._connections: dict[int, RedisProtocol] = {}
         self._all_gone: Deferred[None] | None = None
         self._seconds = 0
-        self._must_rewrite = False
-        self._recovering = False
-        self._recover_at = 0.0
-        self._recovery_wait_s = 0.0
 
     def start(self) -> None:
         """Starts the threads."""
@@ -207,7 +205,7 @@ class Server:
         if self._seconds % READERS_LOOKED_AT_S == 0:
             self._forget_dead_readers()
         if state.write_refusal:
-            self._recover()
+            self.recovery.try_again()
             return
         state.environment.reserve.fill()
         if state.environment.fsync == EVERYSEC and not state.sync_running:
@@ -219,62 +217,44 @@ class Server:
             log.info("gave free what {count} dead readers of the store held", count=found)
 
     def sync(self) -> Deferred[None]:
-        """Brings all commits to the disk, on a reader's thread: the writer goes on meanwhile."""
+        """Brings all commits to the disk, on a reader's thread: the writer goes on meanwhile.
+
+        While the disk is not to be trusted it fails at once: a sync after one that failed proves nothing.
+        """
+        if self.state.write_refusal:
+            return fail(CommandError(self.state.write_refusal))
         self.state.sync_running = True
         return self.engine.in_background(self.state.environment.sync).addBoth(self._synced, self.now())
 
     def _synced(self, result: Failure | None, started_at: float) -> Failure | None:
         state = self.state
         state.sync_running = False
-        state.last_sync_ok = not isinstance(result, Failure)
         if isinstance(result, Failure):
             log.error("the store could not be synced: {reason}", reason=result.getErrorMessage())
-            self._must_rewrite = True
-            self.engine.disk_failed()
-        else:
+            self.recovery.sync_failed()
+            return Failure(CommandError(errors.DISK_FAILED))
+        if not state.write_refusal:
+            state.last_sync_ok = True
             state.last_sync_at = started_at
-        return result
+        return None
 
     def _reopen(self, fsync: str) -> Deferred[None]:
         """Syncs from now on as `fsync` says. What is not on the disk yet is brought there first, beside the clients."""
         environment = self.state.environment
         return self.sync().addCallback(lambda _: self.engine.exclusively(lambda: environment.reopen(fsync)))
 
-    def _recover(self) -> None:
-        """After the disk has failed: opens the store anew and checks it; then writes are accepted again.
-
-        Where a sync failed the store is written anew before, for what the kernel has dropped no sync will bring back.
-        What fails is tried again, less and less often.
-        """
-        if self._recovering or self.now() < self._recover_at:
-            return
-        self._recovering = True
+    def close_store(self) -> bool:
+        """Syncs and closes the store; whether everything is known to be on the disk."""
         environment = self.state.environment
-        rewritten: Deferred[None] = succeed(None)
-        if self._must_rewrite:
-            rewritten = self.engine.in_background(environment.rewrite)
-        rewritten.addCallback(lambda _: self.engine.exclusively(lambda: environment.reopen(environment.fsync)))
-        rewritten.addCallback(lambda _: self.engine.in_background(self._check_store))
-        rewritten.addCallbacks(self._recovered, self._not_recovered)
-
-    def _check_store(self) -> None:
-        with ReadTransaction(self.state.environment, self.clock.now_us() // 1000) as transaction:
-            problems = check(transaction)
-        if problems:
-            raise StoreError(f"the store is damaged: {problems[0]} ({len(problems)} problems)")
-
-    def _recovered(self, _: None) -> None:
-        log.info("the store has been opened anew and checked: writes are accepted again")
-        self._recovering = self._must_rewrite = False
-        self._recovery_wait_s = 0.0
-        self.state.last_sync_ok = True
-        self.engine.trust_disk()
-
-    def _not_recovered(self, failure: Failure) -> None:
-        log.error("the store is still not to be trusted: {reason}", reason=failure.getErrorMessage())
-        self._recovering = False
-        self._recovery_wait_s = min(2 * self._recovery_wait_s + 1, RECOVERY_WAIT_MAX_S)
-        self._recover_at = self.now() + self._recovery_wait_s
+        try:
+            try:
+                self.recovery.last_try()
+            finally:
+                environment.close()
+        except (StoreError, CopyFailed) as error:
+            log.error("what was written last may not be on the disk: {reason}", reason=str(error))
+            return False
+        return True
 
 
 def _describe(transport: Any, client_id: int, now: float) -> Client:

@@ -75,7 +75,9 @@ class KeypService(Service):
             self._listen()
         options = self._options
         try:
-            environment = Environment(options["data-dir"], options["databases"], options["fsync"], options["max-size"])
+            environment = Environment(
+                options["data-dir"], options["databases"], options["fsync"], options["max-size"], note_crashes=True
+            )
         except StoreError as error:
             raise StartupError(str(error)) from None
         settings = Settings(
@@ -89,6 +91,8 @@ class KeypService(Service):
         self.server = Server(self._reactor, environment, settings, SystemClock(), self._reactor.stop)
         self.server.start()
         self._factory.server = self.server
+        for notice in environment.notices:
+            log.warn("{notice}", notice=notice)
         self._repeat(SWEEP_INTERVAL_S, self.server.engine.sweep_if_due)
         self._repeat(1.0, self.server.each_second)
         for port in self._ports:
@@ -191,9 +195,11 @@ class KeypService(Service):
             impatient.cancel()
         yield server.engine.when_idle()
         server.stop_threads()
-        server.state.environment.close()
         self.server = None
-        log.info("Keyp has stopped, everything is on the disk")
+        if server.close_store():
+            log.info("Keyp has stopped, everything is on the disk")
+        else:
+            self._options["lost"] = True
 
 
 def make_service(options: Options) -> KeypService:

@@ -108,17 +108,20 @@ class Store:
         txn.put(name, layout.seal(name, data), db=self.meta)
 
     def last_version(self) -> int:
-        """The version of the last write command that is committed."""
+        """The version of the last write command that is committed. Raises `Damaged`."""
         with self.lmdb.begin() as txn:
-            raw = txn.get(b"version", None, self.meta)
-        return 0 if raw is None else layout.read_number(raw)
+            return layout.read_number(self.own(txn, b"version"))
 
     def live_bytes(self) -> int:
         """What the pages in use add up to. A look at the header of each sub-database, whatever it holds."""
         with self.lmdb.begin() as txn:
-            stats = [txn.stat(self.meta), txn.stat(self.garbage)]
-            for space in list(self.spaces.values()):
-                stats += [txn.stat(space.keys), txn.stat(space.elements), txn.stat(space.expiry)]
+            return self.live_bytes_in(txn)
+
+    def live_bytes_in(self, txn: Transaction) -> int:
+        """The same, as a transaction shows it."""
+        stats = [txn.stat(self.meta), txn.stat(self.garbage)]
+        for space in list(self.spaces.values()):
+            stats += [txn.stat(space.keys), txn.stat(space.elements), txn.stat(space.expiry)]
         pages = sum([stat["branch_pages"] + stat["leaf_pages"] + stat["overflow_pages"] for stat in stats])
         return pages * stats[0]["psize"]
 
@@ -335,20 +338,32 @@ class Environment(Store):
         """Brings every commit so far to the disk; returns when it is there. Raises `lmdb.Error` where that fails."""
         self.lmdb.sync(True)
 
+    def is_full(self) -> bool:
+        """Whether writes that add data are refused because the disk has no room for them."""
+        return self.growth_refusal() == DISK_FULL
+
     def is_readable(self) -> bool:
-        """Whether transactions can begin: not after a commit that failed half-way, until the environment is reopened."""
+        """Whether transactions can begin: not after a commit that failed half-way, before it is opened anew."""
         try:
             self.lmdb.begin().abort()
         except lmdb.Error:
             return False
         return True
 
+    def try_to_write(self) -> None:
+        """Commits and syncs something that changes nothing. Raises `lmdb.Error` where the disk does not take it."""
+        with self.lmdb.begin(write=True) as txn:
+            self.put_own(txn, b"version", self.own(txn, b"version"))
+        self.sync()
+
     def close(self) -> None:
-        """Syncs, closes and unlocks. No transaction may be open. Raises `lmdb.Error` where the sync fails."""
+        """Syncs, closes and unlocks. No transaction may be open. Raises `StoreError` where the sync fails."""
         try:
             self.lmdb.sync(True)
             self.lmdb.close()
             last_run.note_closed(self._lock_fd, self._data_file)
+        except (lmdb.Error, OSError) as error:
+            raise StoreError(f"cannot sync the store: {lmdb_reason(error)}: {self.path}") from error
         finally:
             self._leave([])
 

@@ -264,9 +264,13 @@ class WritableKeyspace(Keyspace):
         entries = list(islice(self._expired_entries(), budget))
         for entry in entries:
             record = self.txn.get(entry[8:], None, self.space.keys)
-            if record is not None and layout.record_deadline_ms(record) == layout.read_number(entry):
+            if (
+                record is not None
+                and layout.is_whole(entry[8:], record)
+                and layout.record_deadline_ms(record) == layout.read_number(entry)
+            ):
                 self._forget(self.space, entry[8:], record)
                 self.transaction.expired += 1
-            else:  # an entry without its record is damage, and no reason to remove a key
+            else:  # an entry without its record, or with a damaged one, is no reason to remove a key
                 self.txn.delete(entry, b"", self.space.expiry)
         return len(entries)

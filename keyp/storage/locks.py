@@ -28,9 +28,10 @@ def take_directory(path: str) -> int:
         _make_directory(path, 0o700)
         fd = os.open(os.path.join(path, LOCK_FILE), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     except OSError as error:
-        raise StoreError(f"cannot use the data directory {path}: {error.strerror}") from error
+        reason = "Not a directory" if isinstance(error, FileExistsError) else error.strerror
+        raise StoreError(f"cannot use the data directory: {reason}: {path}") from error
     if not _lock(fd, path, fcntl.LOCK_EX):
-        raise StoreError(f"the data directory {path} is in use by another Keyp")
+        raise StoreError(f"the data directory is in use by another Keyp: {path}")
     return fd
 
 

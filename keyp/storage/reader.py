@@ -7,6 +7,7 @@ lies there by itself has no such file, and none is made beside it.
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 from typing import Final
 
 import lmdb
@@ -20,6 +21,14 @@ LOCK_FILE: Final = "lock.mdb"
 
 # More sub-databases than any server makes.
 NAMES_MAX: Final = 4096
+
+
+def give_to_owner(path: str, example: str) -> None:
+    """What root has made beside a store, the server, which may be somebody else, must be able to open."""
+    if os.geteuid() == 0:
+        owner = os.stat(example)
+        with suppress(OSError):
+            os.chown(path, owner.st_uid, owner.st_gid)
 
 
 class DatabaseSize:
@@ -44,29 +53,36 @@ class StoreReader(Store):
         self.path = os.path.abspath(path)
         self.spaces = {}
         self.database_list = None
+        self.numbers: list[int] = []  # the space of each database
+        self.damage = ""  # why `numbers` could not be read
         self._held_fd = -1
         is_directory = os.path.isdir(self.path)
         self.data_file = os.path.join(self.path, DATA_FILE) if is_directory else self.path
         shared = beside_server or (is_directory and os.path.exists(os.path.join(self.path, LOCK_FILE)))
         self._look_before_opening(shared)
+        lock_file = os.path.join(self.path, LOCK_FILE)
+        makes_lock_file = shared and not os.path.exists(lock_file)
         try:
             self.lmdb = lmdb.open(
                 self.path,
                 map_size=MAP_BYTES,
                 max_dbs=NAMES_MAX,
                 subdir=is_directory,
+                mode=0o600,
                 readonly=True,
                 create=False,
                 lock=shared,
                 lib_version=0,
             )
+            if makes_lock_file:
+                give_to_owner(lock_file, self.data_file)
             self.snapshot = ReadTransaction(self, 0)
         except lmdb.Error as error:
             self._let_go()
             raise self._cannot(lmdb_reason(error)) from error
         try:
             self._open_handles()
-        except (lmdb.Error, Damaged) as error:
+        except lmdb.Error as error:
             self.close()
             raise self._cannot(lmdb_reason(error)) from error
         except BaseException:
@@ -102,7 +118,10 @@ class StoreReader(Store):
         for name in names:
             if name.startswith(b"keys:") and name[5:].isdigit():
                 self._open_space(int(name[5:]))
-        self.numbers = layout.unpack_numbers(self.own(txn, b"databases"))
+        try:
+            self.numbers = layout.unpack_numbers(self.own(txn, b"databases"))
+        except Damaged as error:
+            self.damage = str(error)
         self.databases = len(self.numbers)
 
     def _open_space(self, number: int) -> None:

@@ -23,6 +23,7 @@ BRANCH_PAGE: Final = 0x01
 LEAF_PAGE: Final = 0x02
 META_PAGE: Final = 0x08
 INTEGER_KEYS: Final = 0x08
+NO_SUBDIRECTORY: Final = 0x4000  # in the file for ever, where it was made by its own name and not by its directory's
 NO_ROOT: Final = (1 << 64) - 1
 
 FIRST_DATA_PAGE: Final = 2
@@ -61,6 +62,7 @@ class Head:
 
     @property
     def page_bytes(self) -> int:
+        """The size of all pages."""
         return int(self.free.page_bytes)
 
     def is_sound(self, place: int) -> bool:
@@ -71,7 +73,7 @@ class Head:
             and 256 <= size <= PAGE_BYTES_MAX
             and size & (size - 1) == 0
             and (self.transaction == 0 or self.transaction % 2 == place)
-            and (self.free.flags, self.main.flags) == (INTEGER_KEYS, 0)
+            and (self.free.flags & ~NO_SUBDIRECTORY, self.main.flags) == (INTEGER_KEYS, 0)
         )
 
 

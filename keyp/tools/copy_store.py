@@ -13,11 +13,13 @@ from keyp.tools.progress import file_growth
 
 
 class Copied:
-    """What a copy holds: its file, its keys in all databases, its size in bytes."""
+    """What a copy holds: its file, its keys in all databases, its size in bytes. Raises `StoreError` for no copy."""
 
     def __init__(self, path: str) -> None:
         self.path = path
         with StoreReader(path) as copy:
+            if copy.damage:
+                raise StoreError(f"the store is damaged: {copy.damage}; keyp check tells more")
             self.keys = sum([size.keys for size in copy.sizes()])
             self.bytes = copy.file_bytes()
 
@@ -31,7 +33,7 @@ def copy_store(source: StoreReader, directory: str, title: str) -> Copied:
     Raises `StoreError`; the directory then has what it had before.
     """
     target = os.path.join(directory, DATA_FILE)
-    expected = source.live_bytes()
+    expected = source.live_bytes_in(source.snapshot.txn)
     try:
         with closing(HotCopy(target)) as copy:
             with file_growth(title, copy.partial, expected):

@@ -8,7 +8,7 @@ from contextlib import suppress
 from keyp.storage import locks
 from keyp.storage.environment import DATA_FILE
 from keyp.storage.faults import StoreError
-from keyp.storage.reader import LOCK_FILE, StoreReader
+from keyp.storage.reader import LOCK_FILE, StoreReader, give_to_owner
 from keyp.tools.check import examine
 from keyp.tools.copy_store import Copied, copy_store
 
@@ -38,7 +38,10 @@ def restore(directory: str, data_dir: str, force: bool) -> Copied:
             raise StoreError(f"{data_dir} holds a store already; --force replaces it")
         alone = locks.hold_data_file(data_dir, alone=True)
         try:
-            return _restore(directory, data_dir)
+            copied = _restore(directory, data_dir)
+            for name in (DATA_FILE, locks.LOCK_FILE):
+                give_to_owner(os.path.join(data_dir, name), data_dir)
+            return copied
         finally:
             os.close(alone)
     finally:

@@ -36,7 +36,13 @@ class Client(threading.Thread):
     """
 
     def __init__(
-        self, port: int, groups: Groups, random: Random, stop: threading.Event, batches: int = 1 << 30, pause_s: float = 0
+        self,
+        port: int,
+        groups: Groups,
+        random: Random,
+        stop: threading.Event,
+        batches: int = 1 << 30,
+        pause_s: float = 0,
     ) -> None:
         super().__init__(daemon=True)
         self.port = port
@@ -230,7 +236,7 @@ def read_everything(port: int, databases: int = 16) -> dict[Key, State]:
 def write_for(
     port: int, groups: list[Groups], seed: str, seconds: float, batches: int = 1 << 30, pause_s: float = 0
 ) -> list[Client]:
-    """Lets a client write to each of `groups`, for `seconds` or until all are done; all have stopped when it returns."""
+    """A client writes to each of `groups`, for `seconds` or until all are done; all have stopped when it returns."""
     stop = threading.Event()
     clients = [
         Client(port, group, Random(f"{seed}/{number}"), stop, batches, pause_s) for number, group in enumerate(groups)

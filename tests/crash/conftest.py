@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import os
 import random
+from pathlib import Path
 
 import pytest
 
-from tests.integration.conftest import server
+from tests.crash.recorder import Recorder
+from tests.integration.conftest import StartServer, server
 
-__all__ = ["images", "rounds", "seed", "server"]
+__all__ = ["images", "recorder", "rounds", "seed", "server"]
 
 
 @pytest.fixture(scope="session")
@@ -33,3 +35,8 @@ def rounds() -> int:
 def images() -> int:
     """How many power cuts in all."""
     return int(os.environ.get("KEYP_IMAGES", "40"))
+
+
+@pytest.fixture
+def recorder(server: StartServer, tmp_path: Path, seed: str) -> Recorder:
+    return Recorder(server, tmp_path, seed)

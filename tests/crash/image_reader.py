@@ -1,4 +1,4 @@
-"""Reads stores that may be damaged, each in a process of its own: LMDB trusts its file, and a bad one can end a process.
+"""Reads stores that may be damaged, each in a process of its own, because a bad one can end the process.
 
 As a program it reads the paths of data directories, a line each, and answers each with a line: the fate of the store
 in hexadecimal digits of a pickle. It forks for each of them.
@@ -27,7 +27,7 @@ PATIENCE_S: Final = 20
 
 
 class Fate:
-    """What became of a store: `refused` says why it does not open or cannot be read, `problems` what its check finds."""
+    """What became of a store: `refused` says why it cannot be opened or read, `problems` what its check finds."""
 
     def __init__(self, refused: str, problems: list[str], found: dict[Key, State]) -> None:
         self.refused = refused

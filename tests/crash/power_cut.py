@@ -1,12 +1,12 @@
-"""What a power cut can leave on the disk: data files made from a recording, as the disk may have had them at one moment.
+"""What a power cut can leave on the disk: files made from a recording, as the disk may have had them at one moment.
 
 What is certain at that moment: what a sync that has returned found written, and what was written through an O_DSYNC
 descriptor and has returned. All later writes may be on the disk or not, in any order, torn at sectors. As the kernel
 writes pages and not calls, each sector holds some state of those it has had since the last certain one. The file may
 have its old length or a newer one, and a name that was not synced may not be there.
 
-`ordered` is the same for a disk and a file system that keep writes in order: then only a last part is missing, and
-its first write may be torn.
+A disk and a file system may also keep everything in order: then all is there up to some moment after the last certain
+one, and the write of that moment may be torn.
 """
 
 from __future__ import annotations
@@ -47,9 +47,8 @@ class Versions:
         oldest = newest
         while oldest >= 0 and self.certain[oldest] > cut:
             oldest -= 1
-        if oldest < newest:
-            if share == ALL or random.random() < share:
-                oldest = newest if random.random() < 0.7 else random.randint(oldest + 1, newest)
+        if oldest < newest and random.random() < share:
+            oldest = newest if share == ALL or random.random() < 0.7 else random.randint(oldest + 1, newest)
         return self.contents[oldest] if oldest >= 0 else None
 
 
@@ -74,7 +73,8 @@ class Disk:
         first, start = divmod(write.offset, self.sector)
         pieces = []
         for number in range(first, -(-length // self.sector)):
-            kept = self.sectors[number].contents[-1][: start if number == first else 0] if number in self.sectors else b""
+            before = self.sectors[number].contents[-1] if number in self.sectors else b""
+            kept = before[: start if number == first else 0]
             pieces.append((number, kept.ljust(self.sector, b"\0")))
         return pieces
 
@@ -104,19 +104,21 @@ class Disk:
                 image[place : place + self.sector] = content[: length - place]
         return bytes(image)
 
-    def ordered_image(self, cut: int, random: Random) -> bytes:
-        """What may be found after a cut at `cut` if everything came to the disk in the order of the writes."""
-        newest = bisect.bisect_right(self.lengths.written, cut)
-        oldest = max((number + 1 for number in range(newest) if self.certain[number] <= cut), default=0)
-        whole = random.randint(oldest, newest)
+    def last_certain(self, cut: int) -> int:
+        """When the last of the writes began that are certain at `cut`; 0 where none is."""
+        pairs = zip(self.lengths.written, self.certain, strict=True)
+        return max([begin for begin, certain in pairs if certain <= cut], default=0)
+
+    def ordered_image(self, reached: int, random: Random) -> bytes:
+        """What is found if all writes that began before the moment `reached` are there, and part of the next one."""
+        whole = bisect.bisect_left(self.lengths.written, reached)
         image = bytearray()
         for write in self.file.writes[:whole]:
             if write.cuts:
                 del image[write.offset :]
                 image.extend(bytes(write.offset - len(image)))
             _put(image, write.offset, write.data)
-        if whole < newest:
-            write = self.file.writes[whole]
+        for write in self.file.writes[whole : bisect.bisect_right(self.lengths.written, reached)]:
             torn = min(len(write.data), self.sector * random.randint(0, len(write.data) // self.sector))
             _put(image, write.offset, write.data[:torn])
         return bytes(image)
@@ -135,7 +137,7 @@ def _certain(write: FileWrite, syncs: list[FileSync]) -> int:
 
 
 class PowerCuts:
-    """Images of the data file after power cuts in one recording."""
+    """Images of the data directory after power cuts in one recording."""
 
     def __init__(self, recording: Recording) -> None:
         self.recording = recording
@@ -155,18 +157,28 @@ class PowerCuts:
     def image(self, cut: int, random: Random, ordered: bool = False) -> Image:
         """The files that may be found after a cut at `cut`, by their names."""
         files: Image = {}
-        for name, file in self._named(cut, random).items():
+        reached = random.randint(self._last_certain(cut), cut)
+        names = self.recording.namings[self._newest(reached)].names if ordered else self._named(cut, random)
+        for name, file in names.items():
             disk = self._disks[id(file), random.choice(SECTORS)]
-            image = disk.ordered_image(cut, random) if ordered else disk.image(cut, random)
+            image = disk.ordered_image(reached, random) if ordered else disk.image(cut, random)
             files[name] = image.replace(_boot(), OTHER_BOOT)
         return files
+
+    def _last_certain(self, cut: int) -> int:
+        """After which moment nothing is certain at `cut`, on a disk that keeps the order of everything."""
+        names = [sync.begin for sync in self.recording.directory_syncs if sync.end <= cut]
+        return max([0, *names, *[disk.last_certain(cut) + 1 for disk in self._disks.values()]])
+
+    def _newest(self, moment: int) -> int:
+        return max(number for number, naming in enumerate(self.recording.namings) if naming.begin <= moment)
 
     def _named(self, cut: int, random: Random) -> dict[str, File]:
         """The names that may be found: those of the last synced moment, or of a later one."""
         recording = self.recording
         if not any(sync.end <= cut for sync in recording.parent_syncs) and random.random() < 0.5:
             return {}
-        newest = max(number for number, naming in enumerate(recording.namings) if naming.begin <= cut)
+        newest = self._newest(cut)
         synced = max([sync.begin for sync in recording.directory_syncs if sync.end <= cut], default=0)
         oldest = max(number for number, naming in enumerate(recording.namings) if naming.end <= synced)
         return recording.namings[random.randint(oldest, newest)].names

@@ -1,4 +1,4 @@
-"""The server is killed at a random moment and started again: what it had answered is there, what it had not is whole or absent.
+"""The server is killed at a random moment: what it had answered is there, what it had not is whole or absent.
 
 A round: several clients write, the process gets SIGKILL, sometimes a second time while it starts again; then all it
 holds is compared with the ledger, deadlines to the millisecond. What a kill has left must pass the store's check as

@@ -1,4 +1,4 @@
-"""What a server did to its files and what it told its clients, in the order in which it happened, written down by strace.
+"""What a server did to its files and told its clients, in the order in which it happened, written down by strace.
 
 strace sees each thread enter and leave each system call. If a reply waited for a sync, the sync's end stands before
 the reply's beginning, whatever the threads: the line numbers of the trace serve as the clock of everything here.
@@ -21,12 +21,14 @@ NEVER: Final = 1 << 60  # the moment at which a call that was cut short returned
 
 # The calls that tell the story, and those that would tell one this file does not understand.
 FOLLOWED: Final = (
-    "openat accept4 close lseek write writev pwrite64 fdatasync fsync ftruncate rename unlink sendto"
-).split()
+    "openat", "accept4", "close", "lseek", "write", "writev", "pwrite64", "fdatasync", "fsync", "ftruncate", "rename",
+    "unlink", "sendto",
+)  # fmt: skip
 UNKNOWN: Final = (
-    "pwritev pwritev2 sendmsg sendmmsg sendfile splice msync sync_file_range sync syncfs copy_file_range open creat "
-    "truncate renameat renameat2 linkat unlinkat dup dup2 dup3 io_uring_enter io_submit"
-).split()
+    "pwritev", "pwritev2", "sendmsg", "sendmmsg", "sendfile", "splice", "msync", "sync_file_range", "sync", "syncfs",
+    "copy_file_range", "open", "creat", "truncate", "renameat", "renameat2", "linkat", "unlinkat", "dup", "dup2",
+    "dup3", "io_uring_enter", "io_submit",
+)  # fmt: skip
 
 _LINE: Final = re.compile(r"(\d+) +(\d+\.\d+) (.*)", re.DOTALL)
 _RESUMED: Final = re.compile(r"<\.\.\. \w+ resumed>(.*)", re.DOTALL)

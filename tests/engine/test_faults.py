@@ -108,7 +108,7 @@ def test_an_io_error_on_a_disk_with_room_is_a_broken_disk(lab: Lab, monkeypatch:
 def test_a_store_that_is_found_damaged_stays_closed_to_writes(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
     client = lab.connect()
     with monkeypatch.context() as patch:
-        patch.setattr("keyp.net.server.check", lambda transaction: ["something is wrong"])
+        patch.setattr("keyp.net.recovery.check", lambda transaction: ["something is wrong"])
         with commits_failing(monkeypatch, error_with(errno.EIO), 1):
             assert client.call("SET a 1") == FAILED
         for _ in range(10):

@@ -106,6 +106,17 @@ class Daemon:
             self.kill()
             raise
 
+    def start_in_vain(self) -> str:
+        """Starts a server that cannot serve and must exit with status 1; what it has printed."""
+        printed = len(self.log())
+        try:
+            self.start()
+        except AssertionError:
+            assert self._process is not None
+            assert self._process.returncode == 1, (self._process.returncode, self.log()[printed:])
+            return self.log()[printed:]
+        raise AssertionError("the server has started")
+
     def _answers(self) -> bool:
         assert self.running, f"the server has exited:\n{self.log()}"
         try:
@@ -126,6 +137,13 @@ class Daemon:
         assert self._process is not None
         status = self._process.wait(DEADLINE_S)
         assert status == 0, f"exit status {status}:\n{self.log()}"
+
+    def wait_for_death(self) -> int:
+        """Waits until the server has died of a signal; which one."""
+        assert self._process is not None
+        status = self._process.wait(DEADLINE_S)
+        assert status < 0, f"exit status {status}:\n{self.log()}"
+        return -status
 
     def kill(self) -> None:
         """Ends the process with no chance to do anything more."""

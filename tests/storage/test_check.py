@@ -104,7 +104,7 @@ def clear_garbage(keys: Any) -> None:
 
 def set_databases(store: Any, numbers: list[int]) -> None:
     with store.environment.lmdb.begin(write=True) as txn:
-        txn.put(b"databases", layout.pack_numbers(numbers), db=store.environment.meta)
+        store.environment.put_own(txn, b"databases", layout.pack_numbers(numbers))
 
 
 def test_spaces_that_databases_share_or_have_lost(store: Any) -> None:

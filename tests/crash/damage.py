@@ -1,0 +1,193 @@
+"""A store full of values that tell whether they are right, and what becomes of it when bits of its file change.
+
+Each value is made of its key's name, so that a wrong one shows by itself. What a damaged store does is found out in a
+process of its own, for it may die: the store is opened, every key read, something written, and every key read again.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+import signal
+import struct
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+from random import Random
+from typing import Final
+
+from keyp.storage import last_run, verification
+from keyp.storage.check import check
+from keyp.storage.environment import DATA_FILE
+from keyp.storage.faults import StoreError
+from keyp.storage.transaction import ReadTransaction
+from tests.fakes import START_US, Connection, Lab
+from tests.wire import request
+
+PAGE: Final = 4096
+KINDS: Final = {1: "branch", 2: "leaf", 4: "overflow", 8: "head"}
+
+RIGHT, ERROR, MISSING, WRONG = "right", "error", "missing", "wrong"
+REFUSED, DIED = "refused at start", "died"
+
+LATER_MS: Final = START_US // 1000 + 10**9
+
+
+def value_of(key: bytes) -> bytes:
+    """The one right value of a key: 20 to 150,000 bytes, most of them short."""
+    seed = hashlib.sha256(key).digest()
+    length = (20, 100, 300, 20, 1500, 80, 30, 5000, 60, 150_000 if seed[1] < 32 else 50)[seed[0] % 10]
+    return (seed * (length // len(seed) + 1))[:length]
+
+
+def names() -> list[tuple[int, bytes]]:
+    """Database and name of every key of the store."""
+    plain = [(0, b"key:%05d" % number) for number in range(700)] + [(3, b"other:%d" % number) for number in range(60)]
+    return plain + [(0, b""), *[(0, b"long%d" % number + b"n" * 700) for number in range(5)]]
+
+
+def make_store(path: Path) -> None:
+    """Makes the store, with free pages, a forest of deadlines and garbage that waits for the sweeper."""
+    lab = Lab(path)
+    client = lab.connect()
+    for round_ in range(3):
+        for database, name in names():
+            client.send(request(b"SELECT", b"%d" % database))
+            if round_ == 0:
+                client.send(request(b"SET", name, b"x" * 3000))
+            elif name[-1:] in b"13579":
+                client.send(request(b"SET", name, value_of(name), b"PXAT", b"%d" % LATER_MS))
+            else:
+                client.send(request(b"SET", name, value_of(name)))
+    client.send(request(b"SET", b"gone", b"x" * 300_000))
+    client.send(request(b"DEL", b"gone"))
+    lab.close()
+
+
+def copy_store(source: Path, target: Path, closed: bool) -> Path:
+    """A copy of a data directory, as if it had been closed there in order, or killed; the path of its data file."""
+    shutil.copytree(source, target)
+    data_file = target / DATA_FILE
+    with (target / last_run.LOCK_FILE).open("r+b") as lock:
+        if closed:
+            last_run.note_closed(lock.fileno(), str(data_file))
+        else:
+            last_run.note_running(lock.fileno(), "always")
+    return data_file
+
+
+class Flip:
+    """A change of one byte: `where` is the kind of page it hits."""
+
+    def __init__(self, data: bytes, random: Random) -> None:
+        kind = random.choice(("head", "branch", "leaf", "overflow", "free", "names", "any"))
+        head = max((verification.Head(data[start:]) for start in (0, PAGE)), key=lambda head: head.transaction)
+        pages = range(len(data) // PAGE)
+        if kind in KINDS.values():
+            pages = [page for page in pages if page_kind(data, page) == kind]
+        page = {"free": head.free.root, "names": head.main.root}.get(kind, random.choice(list(pages)))
+        used = (16, 200, PAGE)[random.randrange(3)] if kind != "head" else 152
+        self.offset = page * PAGE + random.randrange(used)
+        self.where = kind
+        self.bits = random.choice((1 << random.randrange(8), random.randrange(1, 256)))
+
+    def apply(self, data_file: Path) -> None:
+        """Changes the byte; the file's time stays, as it does where a disk forgets."""
+        about = data_file.stat()
+        with data_file.open("r+b") as file:
+            file.seek(self.offset)
+            (byte,) = file.read(1)
+            file.seek(self.offset)
+            file.write(bytes([byte ^ self.bits]))
+        os.utime(data_file, ns=(about.st_atime_ns, about.st_mtime_ns))
+
+    def __repr__(self) -> str:
+        return f"byte {self.offset} ({self.where}) ^ {self.bits:#x}"
+
+
+def page_kind(data: bytes, page: int) -> str:
+    """What a page says it is; pages inside a long value say anything."""
+    number, _, flags = struct.unpack_from("=QHH", data, page * PAGE)
+    return KINDS.get(flags, "") if number == page else ""
+
+
+def judge(reply: bytes, name: bytes) -> str:
+    """What a reply to GET is worth."""
+    value = value_of(name)
+    if reply == b"$%d\r\n%s\r\n" % (len(value), value):
+        return RIGHT
+    if reply.startswith(b"-"):
+        return ERROR
+    return MISSING if reply == b"$-1\r\n" else WRONG
+
+
+def read_all(ask: Callable[[bytes], bytes]) -> Counter[str]:
+    """Reads every key through `ask`, which takes a request's bytes and gives the reply's; how many were what."""
+    found: Counter[str] = Counter()
+    database = -1
+    for index, name in names():
+        if index != database:
+            ask(request(b"SELECT", b"%d" % index))
+            database = index
+        found[judge(ask(request(b"GET", name)), name)] += 1
+    return found
+
+
+def use(path: Path) -> dict[str, int | str]:
+    """Opens a store here, reads, writes, reads again and checks it. Raises `StoreError` where it cannot be opened."""
+    lab = Lab(path, note_crashes=True)
+    client = lab.connect()
+    outcome: dict[str, int | str] = dict(read_all(client.send))
+    outcome.update({f"{what} after writes": count for what, count in _write_and_read(client).items()})
+    with ReadTransaction(lab.environment, START_US // 1000) as transaction:
+        try:
+            found = check(transaction)
+        except Exception as error:
+            found = [repr(error)]
+    outcome["check"] = found[0] if found else ""
+    lab.environment.close()
+    return outcome
+
+
+def _write_and_read(client: Connection) -> Counter[str]:
+    for number in range(60):
+        client.send(request(b"SET", b"new:%d" % number, b"v" * (number * 100)))
+        client.send(request(b"APPEND", b"new:%d" % (number % 7), b"w" * 3000))
+        client.send(request(b"DEL", b"new:%d" % (number * 3 % 11)))
+    for index, name in names()[::9]:
+        client.send(request(b"SELECT", b"%d" % index))
+        client.send(request(b"SET", name, value_of(name)))
+    client.lab.server.engine.sweep_if_due()
+    client.lab.settle()
+    return read_all(client.send)
+
+
+def in_a_process(path: Path) -> dict[str, int | str]:
+    """As `use`, in a child process. The outcome is REFUSED with a text, DIED with a signal, or what `use` found."""
+    read_end, write_end = os.pipe()
+    child = os.fork()
+    if child == 0:
+        try:
+            os.close(read_end)
+            for number in (signal.SIGALRM, signal.SIGTERM):
+                signal.signal(number, signal.SIG_DFL)
+            signal.alarm(60)
+            os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
+            try:
+                outcome = use(path)
+            except StoreError as error:
+                outcome = {REFUSED: str(error)}
+            os.write(write_end, repr(outcome).encode())
+        finally:
+            os._exit(0)
+    os.close(write_end)
+    with os.fdopen(read_end, "rb") as pipe:
+        text = pipe.read()
+    _, status = os.waitpid(child, 0)
+    if os.WIFSIGNALED(status):
+        return {DIED: os.WTERMSIG(status)}
+    assert text, "the child process failed"
+    outcome = eval(text)  # our own child wrote it
+    assert isinstance(outcome, dict)
+    return outcome

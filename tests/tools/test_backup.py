@@ -1,0 +1,154 @@
+"""`keyp backup` on stores that nobody serves: the copy is the store, and what is not whole has no name."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+from pathlib import Path
+from typing import Any
+
+import lmdb
+import pytest
+
+from keyp.storage import layout, strings
+from keyp.storage.environment import NO, Environment
+from keyp.storage.faults import StoreError
+from keyp.tools.backup import backup
+from keyp.tools.check import examine
+from tests.tools.conftest import MakeStore, entries, write
+
+
+def test_the_copy_is_the_store(make_store: MakeStore, tmp_path: Path) -> None:
+    data = make_store()
+    copied = backup(str(data), str(tmp_path / "deep" / "backup"), force=False)
+    assert copied.path == str(tmp_path / "deep" / "backup" / "data.mdb")
+    assert copied.keys == 305
+    assert copied.bytes == os.stat(copied.path).st_size
+    assert entries(tmp_path / "deep" / "backup") == entries(data)
+    assert examine(str(tmp_path / "deep" / "backup")).problems == []
+
+
+def test_a_backup_is_one_file_for_its_owner_alone(make_store: MakeStore, tmp_path: Path) -> None:
+    backup(str(make_store()), str(tmp_path / "backup"), force=False)
+    assert os.listdir(tmp_path / "backup") == ["data.mdb"]
+    assert (tmp_path / "backup").stat().st_mode & 0o777 == 0o700
+    assert (tmp_path / "backup" / "data.mdb").stat().st_mode & 0o777 == 0o600
+
+
+def test_free_pages_are_left_out(make_store: MakeStore, tmp_path: Path) -> None:
+    data = make_store()
+    write(data, lambda keys: strings.put(keys, b"huge", bytes(3_000_000)), lambda keys: keys.remove(b"huge"))
+    write(data, lambda keys: keys.transaction.empty(keys.writable_space()), lambda keys: strings.put(keys, b"k", b"v"))
+    copied = backup(str(data), str(tmp_path / "backup"), force=False)
+    assert copied.bytes < 100_000 < (data / "data.mdb").stat().st_size
+    assert entries(tmp_path / "backup") == entries(data)
+
+
+def test_a_backup_is_replaced_only_by_force(make_store: MakeStore, tmp_path: Path) -> None:
+    first, second = make_store("one", b"first"), make_store("two", b"second")
+    target = tmp_path / "backup"
+    backup(str(first), str(target), force=False)
+    with pytest.raises(StoreError, match="holds a store already; --force replaces it"):
+        backup(str(second), str(target), force=False)
+    assert entries(target) == entries(first)
+    backup(str(second), str(target), force=True)
+    assert entries(target) == entries(second)
+
+
+def test_a_store_is_no_place_for_its_own_backup(make_store: MakeStore, tmp_path: Path) -> None:
+    data = make_store()
+    (tmp_path / "link").symlink_to(data)
+    for place in (data, tmp_path / "link"):
+        with pytest.raises(StoreError, match="is the store itself"):
+            backup(str(data), str(place), force=True)
+
+
+def test_a_directory_in_use_is_left_alone(make_store: MakeStore, tmp_path: Path) -> None:
+    data = make_store()
+    environment = Environment(str(tmp_path / "served"), fsync=NO)
+    try:
+        with pytest.raises(StoreError, match="is in use"):
+            backup(str(data), str(tmp_path / "served"), force=True)
+    finally:
+        environment.close()
+
+
+def test_places_that_cannot_be_used(make_store: MakeStore, tmp_path: Path) -> None:
+    data = make_store()
+    (tmp_path / "file").write_text("")
+    with pytest.raises(StoreError, match="cannot use the directory"):
+        backup(str(data), str(tmp_path / "file"), force=False)
+
+
+def test_there_must_be_a_store(tmp_path: Path) -> None:
+    with pytest.raises(StoreError, match="there is no store in"):
+        backup(str(tmp_path / "none"), str(tmp_path / "backup"), force=False)
+    (tmp_path / "text").mkdir()
+    (tmp_path / "text" / "data.mdb").write_bytes(b"text" * 5000)
+    with pytest.raises(StoreError, match="it is not a store of Keyp"):
+        backup(str(tmp_path / "text"), str(tmp_path / "backup"), force=False)
+    assert not (tmp_path / "backup").exists()
+
+
+def test_it_must_be_ours_and_of_this_format(make_store: MakeStore, tmp_path: Path) -> None:
+    with lmdb.open(str(tmp_path / "other"), lib_version=0) as other, other.begin(write=True) as txn:
+        txn.put(b"key", b"value")
+    with pytest.raises(StoreError, match="another program"):
+        backup(str(tmp_path / "other"), str(tmp_path / "backup"), force=False)
+    data = make_store()
+    with lmdb.open(str(data), max_dbs=9, lib_version=0) as store, store.begin(write=True) as txn:
+        txn.put(b"format", layout.number(layout.FORMAT + 1), db=store.open_db(b"meta", txn=txn))
+    with pytest.raises(StoreError, match=f"format {layout.FORMAT + 1}"):
+        backup(str(data), str(tmp_path / "backup"), force=False)
+
+
+def test_what_an_unfinished_backup_left_is_written_over(make_store: MakeStore, tmp_path: Path) -> None:
+    data, target = make_store(), tmp_path / "backup"
+    target.mkdir()
+    (target / "data.mdb.partial").write_bytes(b"half" * 1_000_000)
+    backup(str(data), str(target), force=False)
+    assert os.listdir(target) == ["data.mdb"]
+    assert entries(target) == entries(data)
+
+
+def test_two_backups_to_one_place_do_not_mix(make_store: MakeStore, tmp_path: Path) -> None:
+    data, target = make_store(), tmp_path / "backup"
+    target.mkdir()
+    with (target / "data.mdb.partial").open("wb") as partial:
+        fcntl.flock(partial, fcntl.LOCK_EX)
+        with pytest.raises(StoreError, match="another copy to it is under way"):
+            backup(str(data), str(target), force=False)
+    backup(str(data), str(target), force=False)
+
+
+def test_a_disk_without_room_keeps_the_old_backup(
+    make_store: MakeStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data, target = make_store(), tmp_path / "backup"
+    backup(str(data), str(target), force=False)
+    before = entries(target)
+    write(data, lambda keys: strings.put(keys, b"new", b"v"))
+    monkeypatch.setattr("keyp.storage.hot_copy.free_bytes", lambda directory: 1 << 20)
+    with pytest.raises(StoreError, match="No space left on device"):
+        backup(str(data), str(target), force=True)
+    assert os.listdir(target) == ["data.mdb"]
+    assert entries(target) == before
+
+
+def test_a_store_being_replaced_is_not_read(make_store: MakeStore, tmp_path: Path) -> None:
+    data = make_store()
+    fd = os.open(data, os.O_RDONLY)
+    fcntl.flock(fd, fcntl.LOCK_EX)
+    with pytest.raises(StoreError, match="is being replaced"):
+        backup(str(data), str(tmp_path / "backup"), force=False)
+    os.close(fd)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can act for others")
+def test_root_does_not_lock_the_owner_out(make_store: MakeStore, tmp_path: Path) -> None:
+    data = make_store()
+    (data / "lock.mdb").unlink()
+    os.chown(data / "data.mdb", 1234, 1234)
+    backup(str(data), str(tmp_path / "backup"), force=False)
+    about: Any = (data / "lock.mdb").stat()
+    assert (about.st_uid, about.st_gid, about.st_mode & 0o777) == (1234, 1234, 0o600)

@@ -1,0 +1,70 @@
+"""Progress bars: only where somebody looks, and a word where the library for them is missing."""
+
+from __future__ import annotations
+
+import io
+import sys
+from pathlib import Path
+
+import pytest
+
+from keyp.storage import strings
+from keyp.storage.check import PROGRESS_ENTRIES, check
+from keyp.storage.keyspace import WritableKeyspace
+from keyp.storage.reader import StoreReader
+from keyp.tools import progress
+from keyp.tools.progress import WITHOUT_TQDM, Progress, file_growth
+from tests.tools.conftest import write
+
+
+class Terminal(io.StringIO):
+    """Standard error where somebody looks at it."""
+
+    def isatty(self) -> bool:
+        return True
+
+
+@pytest.fixture
+def terminal(monkeypatch: pytest.MonkeyPatch) -> Terminal:
+    terminal = Terminal()
+    monkeypatch.setattr(sys, "stderr", terminal)
+    monkeypatch.setattr(progress, "_told", [])
+    return terminal
+
+
+def test_a_bar_on_a_terminal(terminal: Terminal) -> None:
+    with Progress("Checking", 10, " entries") as bar:
+        bar.advance(4)
+    assert "Checking" in terminal.getvalue()
+
+
+def test_no_bar_in_a_file(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "stderr", io.StringIO())
+    with Progress("Checking", 10, " entries") as bar:
+        bar.advance(4)
+    assert sys.stderr.getvalue() == ""
+
+
+def test_without_the_library_it_says_so_once(terminal: Terminal, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "tqdm", None)
+    for _ in range(2):
+        with Progress("Checking", 10, " entries") as bar:
+            bar.advance(4)
+    assert terminal.getvalue() == f"{WITHOUT_TQDM}\n"
+
+
+def test_a_file_is_watched_until_the_work_ends(terminal: Terminal, tmp_path: Path) -> None:
+    with pytest.raises(ZeroDivisionError), file_growth("Copying", str(tmp_path / "file"), 100):
+        raise ZeroDivisionError
+
+
+def test_a_check_tells_how_far_it_is(tmp_path: Path) -> None:
+    def fill(keys: WritableKeyspace) -> None:
+        for number in range(3 * PROGRESS_ENTRIES):
+            strings.put(keys, b"%d" % number, b"v", 4_000_000_000_000 if number < PROGRESS_ENTRIES else 0)
+
+    write(tmp_path, fill)
+    seen: list[int] = []
+    with StoreReader(str(tmp_path)) as store:
+        assert check(store.snapshot, seen.append) == []
+    assert sum(seen) == 4 * PROGRESS_ENTRIES
