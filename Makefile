@@ -11,6 +11,8 @@ HOST ?= localhost
 PORT ?= 6377
 DATA ?= ./data
 TESTS ?=
+ROUNDS ?= 210
+IMAGES ?= 1400
 IMAGE ?= keyp
 
 BIN := $(VENV)/bin
@@ -22,7 +24,7 @@ COMPILED := build/compiled
 PIP_INSTALL := -m pip --disable-pip-version-check install --quiet
 APART := integration properties differential crash
 
-.PHONY: help run test test-compiled test-unit test-integration test-property lint format readme bench docker-build docker-run clean
+.PHONY: help run test test-compiled test-unit test-integration test-property test-crash lint format readme bench docker-build docker-run clean
 .DEFAULT_GOAL := help
 
 help: ## list what can be made
@@ -48,6 +50,9 @@ test-integration: $(INSTALLED_DEV) ## the tests on real processes and sockets
 
 test-property: $(INSTALLED_DEV) ## the tests on random cases
 	$(DEV)/python -m pytest tests/properties $(TESTS)
+
+test-crash: $(INSTALLED_DEV) ## many killed processes and power cuts, for many minutes (ROUNDS=, IMAGES= for others)
+	KEYP_ROUNDS=$(ROUNDS) KEYP_IMAGES=$(IMAGES) $(DEV)/python -m pytest -s tests/crash $(TESTS)
 
 lint: $(INSTALLED_DEV) ## check style, format and types
 	$(DEV)/ruff check .

@@ -43,7 +43,7 @@ class Engine:
         random: Random,
         defer_write: Defer,
         defer_read: Defer,
-        call_soon: Callable[[Callable[[], None]], Any],
+        call_later: Callable[[float, Callable[[], None]], Any],
         carry_out: Callable[[Effect], Deferred[None] | None],
     ) -> None:
         self.server = server
@@ -54,7 +54,7 @@ class Engine:
         self.around = Surroundings(random, server.environment.databases, settings.proto_max_bulk_len)
         settings.on_change(self._settings_changed)
         self.writer = Writer(
-            server.environment, self.around, clock, defer_write, call_soon, self._committed, self._swept
+            server.environment, self.around, clock, defer_write, call_later, self._committed, self._swept
         )
         self.on_disk_failure: Callable[[], None] = lambda: None
         self.complaints = self.writer.complaints

@@ -165,6 +165,7 @@ class Run:
         self.data = data
         self.writing = data.writing if isinstance(data, WriteContext) else None
         self.nanoseconds = nanoseconds
+        self.read_at = nanoseconds()  # where one call ends the next begins: one look at the counter for each
         self.state: ClientState = batch.state
         self._session: SessionContext | None = None
         data.select(self.state.database)
@@ -228,7 +229,7 @@ class Run:
 
     def invoke(self, spec: CommandSpec, args: Args) -> Reply:
         """Runs one command now. Its `CommandError` becomes an error reply; other exceptions are left to rise."""
-        started = self.nanoseconds()
+        started = self.read_at
         error = ""
         reply: Reply
         try:
@@ -236,7 +237,8 @@ class Run:
         except CommandError as refusal:
             error = refusal.text
             reply = ReplyError(error)
-        self.batch.timings.append(Timing(spec, args, self.nanoseconds() - started, error, False))
+        self.read_at = self.nanoseconds()
+        self.batch.timings.append(Timing(spec, args, self.read_at - started, error, False))
         if spec.kind == SESSION:
             self._collect_effects()
         return reply

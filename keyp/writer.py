@@ -7,7 +7,8 @@ because LMDB has one writer.
 If anything but a `CommandError` leaves a command, or the commit fails, the group is undone and its batches are run
 again one by one, each in a transaction of its own, so that only the guilty one is refused.
 
-The sweeper's steps take turns with the groups: never two steps in a row while batches wait.
+The sweeper's steps take turns with the groups. Between two steps there is a rest, in which groups leave as soon as
+there are any; after it the next step is due, even where batches wait, so that no load keeps the sweeper from its work.
 """
 
 from __future__ import annotations
@@ -32,8 +33,16 @@ from keyp.storage.transaction import WriteTransaction
 log = Logger()
 T = TypeVar("T")
 
-# Keys and elements removed in one step: about as much work as a middling group of writes.
-SWEEP_BUDGET: Final = 500
+# What a step of the sweeper removes, keys and elements. A step holds up the writers for as long as it takes, its sync
+# included, and the reactor's thread while Python runs in it, some 3 us for each. So by itself it is no longer than a
+# small group. Where the clients write more than that between two steps, a step removes some times what their groups
+# ran in commands: removing is cheaper than writing, so it takes no longer than they did, and no load outruns it.
+SWEEP_BUDGET: Final = 200
+SWEEP_FACTOR: Final = 3
+
+# The rest between two steps. A million keys that die together take 5,000 steps: a quarter of a minute, or, on a disk
+# that syncs slowly and beside writers whose groups take turns with the steps, a whole one.
+SWEEP_REST_S: Final = 0.002
 
 COMPLAIN_EVERY_NS: Final = 60 * 1_000_000_000
 COMPLAINTS_REMEMBERED: Final = 1000
@@ -57,9 +66,13 @@ class Clock(Protocol):
 
 
 class SweepReport:
-    """What one step of the sweeper did: `removed` keys and elements, of which `expired` keys past their deadline."""
+    """What one step of the sweeper did: `removed` keys and elements, of which `expired` keys past their deadline.
 
-    def __init__(self) -> None:
+    Fewer than `budget` means that nothing is left.
+    """
+
+    def __init__(self, budget: int) -> None:
+        self.budget = budget
         self.removed = 0
         self.expired = 0
         self.nanoseconds = 0
@@ -106,8 +119,8 @@ class Writer:
     """The line of batches and the thread that commits them.
 
     `committed` is called on the reactor's thread with each group, after it is as durable as the environment's mode
-    promises, and `swept` with the report of each of the sweeper's steps. `call_soon` runs a function in the reactor's
-    next iteration.
+    promises, and `swept` with the report of each of the sweeper's steps. `call_later` runs a function on the
+    reactor's thread in so many seconds, 0 for its next iteration.
     """
 
     def __init__(
@@ -116,7 +129,7 @@ class Writer:
         around: Surroundings,
         clock: Clock,
         defer: Defer,
-        call_soon: Callable[[Callable[[], None]], Any],
+        call_later: Callable[[float, Callable[[], None]], Any],
         committed: Callable[[GroupReport], None],
         swept: Callable[[SweepReport], None],
     ) -> None:
@@ -124,12 +137,14 @@ class Writer:
         self._around = around
         self._clock = clock
         self._defer = defer
-        self._call_soon = call_soon
+        self._call_later = call_later
         self._committed = committed
         self._swept = swept
         self.complaints = Complaints(clock)
         self._waiting: list[Batch] = []
         self._sweep_wanted = False
+        self._resting = False
+        self._commands_since_step = 0
         self._busy = False
         self._scheduled = False
         self._idle_waiters: list[Deferred[None]] = []
@@ -141,8 +156,11 @@ class Writer:
 
     def want_sweep(self) -> None:
         """Asks for steps of the sweeper until nothing is left to remove."""
-        self._sweep_wanted = True
-        self._schedule()
+        if not self._sweep_wanted:
+            self._sweep_wanted = True
+            self._commands_since_step = 0
+        if not self._resting:
+            self._schedule()
 
     def take_waiting(self) -> list[Batch]:
         """Takes everything out of the line: it will not be written."""
@@ -171,17 +189,21 @@ class Writer:
     def _schedule(self) -> None:
         if not self._busy and not self._scheduled:
             self._scheduled = True
-            self._call_soon(self._dispatch)
+            self._call_later(0, self._dispatch)
 
     def _dispatch(self) -> None:
         self._scheduled = False
         if self._busy:
             return
-        if self._waiting:
+        if self._sweep_wanted and not self._resting:
+            budget = max(SWEEP_BUDGET, SWEEP_FACTOR * self._commands_since_step)
+            self._commands_since_step = 0
+            self._resting = True
+            self._start(self._sweep_step, budget, self._step_done)
+        elif self._waiting:
             group, self._waiting = self._waiting, []
+            self._commands_since_step += sum([len(batch.calls) for batch in group])
             self._start(self._commit_group, group, self._committed)
-        elif self._sweep_wanted:
-            self._start(self._sweep_step, None, self._sweep_done)
         else:
             self._tell_idle()
 
@@ -194,7 +216,7 @@ class Writer:
     def _finish(self, result: T, done: Callable[[T], None]) -> None:
         """Goes on at once with what has come meanwhile, then tells of what is done."""
         self._busy = False
-        if self._sweep_wanted or self._waiting:
+        if self._waiting or (self._sweep_wanted and not self._resting):
             self._schedule()
         try:
             done(result)
@@ -207,10 +229,16 @@ class Writer:
         log.failure("the writer met a defect", failure)
         self._schedule()
 
-    def _sweep_done(self, report: SweepReport) -> None:
-        if report.failed or report.removed < SWEEP_BUDGET:
+    def _step_done(self, report: SweepReport) -> None:
+        if report.failed or report.removed < report.budget:
             self._sweep_wanted = False
+        self._call_later(SWEEP_REST_S, self._rested)
         self._swept(report)
+
+    def _rested(self) -> None:
+        self._resting = False
+        if self._sweep_wanted:
+            self._schedule()
 
     # On the writer's thread.
 
@@ -278,15 +306,15 @@ class Writer:
             raise
         return transaction.expired
 
-    def _sweep_step(self, _: None) -> SweepReport:
+    def _sweep_step(self, budget: int) -> SweepReport:
         """One bounded step in a transaction of its own; where it fails nothing is removed."""
         started = self._clock.nanoseconds()
-        report = SweepReport()
+        report = SweepReport(budget)
         try:
             transaction = WriteTransaction(self._environment, self._clock.now_us() // 1000)
             try:
                 databases = [WritableKeyspace(transaction, index) for index in range(self._environment.databases)]
-                report.removed = sweep(transaction, databases, SWEEP_BUDGET)
+                report.removed = sweep(transaction, databases, budget)
                 transaction.commit()
                 report.expired = transaction.expired
             except BaseException:

@@ -86,7 +86,7 @@ class Server:
             Random(),
             self._writer_thread.defer,
             self._reader_threads.defer,
-            lambda function: reactor.callLater(0, function),
+            reactor.callLater,
             self.carry_out,
         )
         self.saver = Saver(self.state, self.engine, clock)
@@ -201,12 +201,12 @@ class Server:
         state = self.state
         state.metrics.tick(self.now())
         self.close_idle_clients()
-        self._seconds += 1
-        if self._seconds % READERS_LOOKED_AT_S == 0:
-            self._forget_dead_readers()
         if state.write_refusal:
             self.recovery.try_again()
             return
+        self._seconds += 1
+        if self._seconds % READERS_LOOKED_AT_S == 0:
+            self._forget_dead_readers()
         state.environment.reserve.fill()
         if state.environment.fsync == EVERYSEC and not state.sync_running:
             self.sync().addErrback(lambda failure: None)  # `_synced` has seen to it

@@ -41,8 +41,10 @@ def doubt(lock_fd: int, data_file: str, safe_mode: str) -> str:
 
 
 def note_running(lock_fd: int, mode: str) -> None:
-    """Notes that a store is open and how it is synced."""
+    """Notes that a store is open and how it is synced; the note is on the disk before anything else is."""
     _write(lock_fd, f"running {mode} {_boot()}\n")
+    with suppress(OSError):
+        os.fdatasync(lock_fd)
 
 
 def note_closed(lock_fd: int, data_file: str) -> None:

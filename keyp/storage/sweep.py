@@ -31,8 +31,11 @@ def is_due(transaction: ReadTransaction) -> bool:
 
 
 def sweep(transaction: WriteTransaction, databases: list[WritableKeyspace], budget: int) -> int:
-    """Removes up to `budget` keys and elements; how many it removed. Fewer than `budget` means that nothing is left."""
-    done = 0
+    """Removes up to `budget` keys and elements; how many it removed. Fewer than `budget` means that nothing is left.
+
+    Half of the budget is the garbage's as long as there is any: keys that never cease to expire do not starve it.
+    """
+    done = collect_garbage(transaction, budget // 2)
     for keys in databases:
         done += keys.remove_expired(budget - done)
         if done >= budget:

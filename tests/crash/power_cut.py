@@ -156,14 +156,18 @@ class PowerCuts:
 
     def image(self, cut: int, random: Random, ordered: bool = False) -> Image:
         """The files that may be found after a cut at `cut`, by their names."""
-        files: Image = {}
-        reached = random.randint(self._last_certain(cut), cut)
-        names = self.recording.namings[self._newest(reached)].names if ordered else self._named(cut, random)
-        for name, file in names.items():
-            disk = self._disks[id(file), random.choice(SECTORS)]
-            image = disk.ordered_image(reached, random) if ordered else disk.image(cut, random)
-            files[name] = image.replace(_boot(), OTHER_BOOT)
-        return files
+        if ordered:
+            certain = self._last_certain(cut)
+            reached = random.randint(certain, max(certain, cut))
+            names = self.recording.namings[self._newest(reached)].names
+            files = {name: self._disk(file, random).ordered_image(reached, random) for name, file in names.items()}
+        else:
+            names = self._named(cut, random)
+            files = {name: self._disk(file, random).image(cut, random) for name, file in names.items()}
+        return {name: data.replace(_boot(), OTHER_BOOT) for name, data in files.items()}
+
+    def _disk(self, file: File, random: Random) -> Disk:
+        return self._disks[id(file), random.choice(SECTORS)]
 
     def _last_certain(self, cut: int) -> int:
         """After which moment nothing is certain at `cut`, on a disk that keeps the order of everything."""

@@ -15,8 +15,7 @@ import pytest
 from keyp.storage import strings
 from keyp.storage.environment import NO, Environment
 from keyp.storage.keyspace import WritableKeyspace
-from keyp.storage.transaction import SMALL_SPACE_PAGES, WriteTransaction
-from keyp.writer import SWEEP_BUDGET
+from keyp.storage.transaction import WriteTransaction
 from tests.counting import CountingLmdb, bytes_written
 from tests.fakes import START_US, Lab
 
@@ -145,14 +144,3 @@ def mapped_bytes(environment: Environment) -> int:
     lines = Path("/proc/self/smaps").read_text().splitlines()
     start = next(index for index, line in enumerate(lines) if line.endswith(f"{environment.path}/data.mdb"))
     return next(int(line.split()[1]) << 10 for line in lines[start:] if line.startswith("Rss:"))
-
-
-@pytest.mark.parametrize("command", ["DEL k", "SET k v", "FLUSHDB"])
-def test_leftovers_go_in_bounded_steps(lab: Lab, command: str) -> None:
-    """As many steps as the budget makes of what is left, none of them longer."""
-    put(lab.environment, b"k", LARGE)
-    pieces = LARGE // strings.PIECE_BYTES + 1
-    lab.connect().call(command)
-    steps: list[int] = []
-    while lab.environment_holds_garbage():
-        steps.append(lab_step(lab))

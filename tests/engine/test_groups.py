@@ -96,39 +96,6 @@ def test_keys_found_expired_are_counted_once(lab: Lab) -> None:
     assert lab.server.state.metrics.expired_keys == 2
 
 
-def test_the_sweeper_removes_what_is_due_and_rests(lab: Lab) -> None:
-    client = lab.connect()
-    for index in range(1200):
-        client.call(f"SET k{index} v PX 10")
-    client.call("SET stays v", "SET later v PX 10000")
-    lab.advance_ms(11)
-    before = lab.writer_thread.done
-    lab.server.engine.sweep_if_due()
-    lab.settle()
-    assert client.call("DBSIZE") == b":2\r\n"
-    assert lab.writer_thread.done - before == 3  # 500, 500 and 200: bounded steps
-    lab.server.engine.sweep_if_due()
-    lab.settle()
-    assert lab.writer_thread.done - before == 3
-    assert lab.server.state.metrics.expired_keys == 1200
-
-
-def test_batches_go_between_the_steps_of_the_sweeper(lab: Lab) -> None:
-    client = lab.connect()
-    for index in range(1200):
-        client.call(f"SET k{index} v PX 10")
-    lab.advance_ms(11)
-    lab.writer_thread.held = True
-    lab.server.engine.sweep_if_due()
-    lab.settle()
-    client.send(b"SET a 1\r\n")
-    lab.writer_thread.work()  # the first step
-    lab.settle()
-    before = len(client.transport.sent)
-    lab.writer_thread.work()  # the batch goes before the second
-    assert client.transport.sent[before:] == b"+OK\r\n"
-
-
 def test_no_transaction_is_opened_for_writing_while_nothing_is_due(lab: Lab) -> None:
     client = lab.connect()
     client.call("SET a 1 PX 1000")

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
+from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from keyp.storage import layout
 from keyp.storage.check import check
@@ -215,6 +215,29 @@ class StoreMachine(RuleBasedStateMachine):
     def expire(self, client: int, key: bytes, form: tuple[bytes, bytes], span_ms: int, conditions: list[bytes]) -> None:
         command, word = form
         self.send(client, [command, key, b"%d" % self.time(word, span_ms), *conditions])
+
+    def deadlines(self, client: int) -> list[tuple[bytes, int]]:
+        """The keys that a client sees and that have a deadline."""
+        database = self.model.databases[self.selected[client]]
+        live = self.model.live(self.selected[client])
+        return [(key, entry.deadline) for key, entry in database.items() if entry.deadline is not None and key in live]
+
+    @precondition(lambda self: self.deadlines(0))
+    @rule(
+        which=st.integers(0, 20),
+        offset_ms=st.integers(-1, 1),
+        condition=st.sampled_from([b"NX", b"XX", b"GT", b"LT"]),
+    )
+    def move_a_deadline_a_little(self, which: int, offset_ms: int, condition: bytes) -> None:
+        known = self.deadlines(0)
+        key, deadline = known[which % len(known)]
+        self.send(0, [b"PEXPIREAT", key, b"%d" % (deadline + offset_ms), condition])
+
+    @precondition(lambda self: self.deadlines(0))
+    @rule(which=st.integers(0, 20), offset_ms=st.integers(-1, 1))
+    def go_where_a_key_expires(self, which: int, offset_ms: int) -> None:
+        known = self.deadlines(0)
+        self.let_time_pass(max(0, known[which % len(known)][1] + offset_ms - self.model.now_ms))
 
     def time(self, word: bytes, span_ms: int) -> int:
         """The number that puts a deadline `span_ms` from now, as `word` counts."""

@@ -297,7 +297,9 @@ class Comers(Load):
     def step(self) -> None:
         words = b"*3\r\n$3\r\nSET\r\n$6\r\ncomers\r\n$5\r\nhello\r\n"
         with socket.create_connection(("127.0.0.1", self.port), TIMEOUT_S) as peer:
-            peer.sendall(self.random.choice([b"PING\r\n", b"*2\r\n$5\r\nHELLO\r\n$1\r\n3\r\n", words, b"MULTI\r\n" + words]))
+            peer.sendall(
+                self.random.choice([b"PING\r\n", b"*2\r\n$5\r\nHELLO\r\n$1\r\n3\r\n", words, b"MULTI\r\n" + words])
+            )
             manner = self.random.randrange(4)
             if manner == 0:
                 peer.recv(1000)

@@ -72,9 +72,7 @@ def soak(daemon: Daemon, seconds: float, progress: bool = False) -> Result:
     return result
 
 
-def _watch(
-    daemon: Daemon, homes: list[Future[Outcome]], result: Result, every_s: float, progress: bool
-) -> None:
+def _watch(daemon: Daemon, homes: list[Future[Outcome]], result: Result, every_s: float, progress: bool) -> None:
     """Takes samples until the load is over."""
     started = time.monotonic()
     told = 0.0

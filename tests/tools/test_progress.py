@@ -24,15 +24,16 @@ class Terminal(io.StringIO):
         return True
 
 
-@pytest.fixture
-def terminal(monkeypatch: pytest.MonkeyPatch) -> Terminal:
+def look_at_it(monkeypatch: pytest.MonkeyPatch) -> Terminal:
+    """Makes standard error a terminal."""
     terminal = Terminal()
     monkeypatch.setattr(sys, "stderr", terminal)
     monkeypatch.setattr(progress, "_told", [])
     return terminal
 
 
-def test_a_bar_on_a_terminal(terminal: Terminal) -> None:
+def test_a_bar_on_a_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
+    terminal = look_at_it(monkeypatch)
     with Progress("Checking", 10, " entries") as bar:
         bar.advance(4)
     assert "Checking" in terminal.getvalue()
@@ -45,7 +46,8 @@ def test_no_bar_in_a_file(monkeypatch: pytest.MonkeyPatch) -> None:
     assert sys.stderr.getvalue() == ""
 
 
-def test_without_the_library_it_says_so_once(terminal: Terminal, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_the_library_it_says_so_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    terminal = look_at_it(monkeypatch)
     monkeypatch.setitem(sys.modules, "tqdm", None)
     for _ in range(2):
         with Progress("Checking", 10, " entries") as bar:
@@ -53,7 +55,8 @@ def test_without_the_library_it_says_so_once(terminal: Terminal, monkeypatch: py
     assert terminal.getvalue() == f"{WITHOUT_TQDM}\n"
 
 
-def test_a_file_is_watched_until_the_work_ends(terminal: Terminal, tmp_path: Path) -> None:
+def test_a_file_is_watched_until_the_work_ends(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    look_at_it(monkeypatch)
     with pytest.raises(ZeroDivisionError), file_growth("Copying", str(tmp_path / "file"), 100):
         raise ZeroDivisionError
 

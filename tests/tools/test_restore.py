@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from keyp.storage import strings
+from keyp.storage import layout, strings
 from keyp.storage.environment import NO, Environment
 from keyp.storage.faults import StoreError
 from keyp.storage.keyspace import Keyspace
@@ -37,7 +37,7 @@ def test_the_backup_becomes_the_store(saved: Path, tmp_path: Path) -> None:
         keys = Keyspace(snapshot, 0)
         assert strings.get(keys, b"marker") == b"first"
         assert strings.get(keys, b"long") == b"x" * (3 * strings.PIECE_BYTES)
-        assert keys.deadline_ms(b"dying") == DEADLINE_MS
+        assert layout.record_deadline_ms(keys.find(b"dying") or b"") == DEADLINE_MS
         assert snapshot.last_version() == 2
     environment.close()
 
