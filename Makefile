@@ -24,7 +24,7 @@ COMPILED := build/compiled
 PIP_INSTALL := -m pip --disable-pip-version-check install --quiet
 APART := integration properties differential crash
 
-.PHONY: help run test test-compiled test-unit test-integration test-property test-crash lint format readme bench docker-build docker-run clean
+.PHONY: help run test test-compiled test-unit test-integration test-property test-crash lint format readme bench soak docker-build docker-run clean
 .DEFAULT_GOAL := help
 
 help: ## list what can be made
@@ -68,6 +68,9 @@ readme: $(INSTALLED_DEV) ## write the table of commands into README.md
 
 bench: $(INSTALLED) ## compare with redis-server on this machine
 	$(BIN)/python benchmarks/bench.py
+
+soak: $(INSTALLED_DEV) ## an hour of mixed load with a ledger of every write (KEYP_SOAK_SECONDS= for another time)
+	$(DEV)/python -m tests.soak.soak
 
 docker-build: ## build the image
 	docker build --tag $(IMAGE) .

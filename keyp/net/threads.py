@@ -58,3 +58,4 @@ class ThreadLine:
     def _work(self) -> None:
         while (work := self._line.get()) is not None:
             work()
+            del work  # it may hold a request of many megabytes, and the next work may be long in coming

@@ -40,6 +40,9 @@ LMDB_LOCK_BYTES: Final = 8192  # as LMDB makes it for 126 readers
 # What is made beside a data file when it is opened.
 MADE_BESIDE: Final = (locks.LOCK_FILE, last_run.CRASH_FILE, RESERVE_FILE, LMDB_LOCK_FILE)
 
+# The numbers, or lists of them, that `meta` holds, sealed; only the format is not.
+OWN_NUMBERS: Final = (b"version", b"collections", b"databases")
+
 # More spaces than databases may exist: flushed ones wait here until the sweeper has cleared them.
 SPARE_SPACES: Final = 64
 
@@ -210,7 +213,7 @@ class Environment(Store):
                 self.meta = self.lmdb.open_db(b"meta", txn=txn)
                 self.lmdb.open_db(b"garbage", txn=txn)
                 txn.put(b"format", layout.number(layout.FORMAT), db=self.meta)
-                for name in (b"version", b"collections", b"databases"):
+                for name in OWN_NUMBERS:
                     self.put_own(txn, name, layout.number(0))
             os.rename(partial, self._data_file)
         except BaseException:
@@ -239,6 +242,8 @@ class Environment(Store):
                 self.refuse_foreign(txn, names)
                 self.meta = self.lmdb.open_db(b"meta", txn=txn)
                 self.garbage = self.lmdb.open_db(b"garbage", txn=txn)
+                for name in OWN_NUMBERS:
+                    self.own(txn, name)
                 listed = layout.unpack_numbers(self.own(txn, b"databases"))
                 for number in filter(None, listed[: self.databases]):
                     if not {b"%s:%d" % (part, number) for part in (b"keys", b"elements", b"expiry")} <= set(names):

@@ -14,6 +14,10 @@ from keyp.storage.room import free_bytes
 NEARLY_FULL_BYTES: Final = 1 << 20
 
 _DAMAGE: Final = (
+    lmdb.BadTxnError,  # what follows one of the others
+    lmdb.BadDbiError,
+    lmdb.PageFullError,
+    lmdb.ProblemError,
     lmdb.CorruptedError,
     lmdb.PageNotFoundError,
     lmdb.CursorFullError,

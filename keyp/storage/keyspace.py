@@ -21,6 +21,8 @@ from keyp.storage.transaction import ReadTransaction, WriteTransaction
 
 KEEP_DEADLINE: Final = -1  # instead of a deadline: the one the key has
 
+ONE_PAGE_MAX: Final = 4096 - 16  # bytes of a record that takes no more than a page of its own
+
 NAMES_AT_ONCE: Final = 1024  # when all names of a database are asked for
 
 
@@ -190,6 +192,9 @@ class WritableKeyspace(Keyspace):
         elif deadline_ms != had_ms and had_ms != NO_DEADLINE:
             self.txn.delete(layout.expiry_entry(had_ms, stored), b"", space.expiry)
         record = layout.make_record(key, kind, flags, self.transaction.version, deadline_ms, body)
+        if old is not None and len(old) > ONE_PAGE_MAX and len(record) < len(old):
+            # LMDB would reuse pages that this transaction has written, all of them, however few are needed now.
+            self.txn.delete(stored, b"", space.keys)
         self.txn.put(stored, record, db=space.keys)
         if deadline_ms not in (NO_DEADLINE, had_ms):
             self.txn.put(layout.expiry_entry(deadline_ms, stored), b"", db=space.expiry)

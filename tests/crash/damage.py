@@ -18,6 +18,8 @@ from pathlib import Path
 from random import Random
 from typing import Final
 
+from twisted.logger import LogEvent, globalLogBeginner
+
 from keyp.storage import last_run, verification
 from keyp.storage.check import check
 from keyp.storage.environment import DATA_FILE
@@ -32,7 +34,7 @@ KINDS: Final = {1: "branch", 2: "leaf", 4: "overflow", 8: "head"}
 RIGHT, ERROR, MISSING, WRONG = "right", "error", "missing", "wrong"
 REFUSED, DIED, FAILED = "refused at start", "died", "failed"
 
-LATER_MS: Final = START_US // 1000 + 10**9
+LATER_MS: Final = 4_000_000_000_000  # in the year 2096
 
 
 def value_of(key: bytes) -> bytes:
@@ -51,18 +53,18 @@ def names() -> list[tuple[int, bytes]]:
 def make_store(path: Path) -> None:
     """Makes the store, with free pages, a forest of deadlines and garbage that waits for the sweeper."""
     lab = Lab(path)
-    client = lab.connect()
+    ask = asking(lab.connect())
     for database, name in names():
-        client.send(request(b"SELECT", b"%d" % database))
+        ask(request(b"SELECT", b"%d" % database))
         deadline = (b"PXAT", b"%d" % LATER_MS) if name[-1:] in b"13579" else ()
-        client.send(request(b"SET", name, value_of(name), *deadline))
+        ask(request(b"SET", name, value_of(name), *deadline))
     lab.environment.rewrite()  # leaves no free page, so that most changes hit something
     lab.environment.reopen("no")
     for database, name in names()[::50]:
-        client.send(request(b"SELECT", b"%d" % database))
-        client.send(request(b"PERSIST", name))
-    client.send(request(b"SET", b"gone", b"x" * 300_000))
-    client.send(request(b"DEL", b"gone"))
+        ask(request(b"SELECT", b"%d" % database))
+        ask(request(b"PERSIST", name))
+    ask(request(b"SET", b"gone", b"x" * 300_000))
+    ask(request(b"DEL", b"gone"))
     lab.close()
 
 
@@ -137,9 +139,11 @@ def read_all(ask: Callable[[bytes], bytes]) -> Counter[str]:
 
 def use(path: Path) -> dict[str, int | str]:
     """Opens a store here, reads, writes, reads again and checks it. Raises `StoreError` where it cannot be opened."""
+    tracebacks: list[str] = []
+    globalLogBeginner.beginLoggingTo([lambda event: _note_traceback(event, tracebacks)], redirectStandardIO=False)
     lab = Lab(path, note_crashes=True)
     client = lab.connect()
-    outcome: dict[str, int | str] = dict(read_all(client.send))
+    outcome: dict[str, int | str] = dict(read_all(asking(client)))
     outcome.update({f"{what} after writes": count for what, count in _write_and_read(client).items()})
     with ReadTransaction(lab.environment, START_US // 1000) as transaction:
         try:
@@ -147,21 +151,39 @@ def use(path: Path) -> dict[str, int | str]:
         except Exception as error:
             found = [repr(error)]
     outcome["check"] = found[0] if found else ""
+    outcome["traceback"] = tracebacks[0] if tracebacks else ""
     lab.environment.close()
     return outcome
 
 
+def asking(client: Connection) -> Callable[[bytes], bytes]:
+    """Sends a request to a server in this process and gives its reply."""
+
+    def ask(data: bytes) -> bytes:
+        client.transport.sent = b""
+        client.send(data)
+        return client.transport.sent
+
+    return ask
+
+
+def _note_traceback(event: LogEvent, tracebacks: list[str]) -> None:
+    if "log_failure" in event:
+        tracebacks.append(event["log_failure"].getTraceback())
+
+
 def _write_and_read(client: Connection) -> Counter[str]:
+    ask = asking(client)
     for number in range(60):
-        client.send(request(b"SET", b"new:%d" % number, b"v" * (number * 100)))
-        client.send(request(b"APPEND", b"new:%d" % (number % 7), b"w" * 3000))
-        client.send(request(b"DEL", b"new:%d" % (number * 3 % 11)))
+        ask(request(b"SET", b"new:%d" % number, b"v" * (number * 100)))
+        ask(request(b"APPEND", b"new:%d" % (number % 7), b"w" * 3000))
+        ask(request(b"DEL", b"new:%d" % (number * 3 % 11)))
     for index, name in names()[::9]:
-        client.send(request(b"SELECT", b"%d" % index))
-        client.send(request(b"SET", name, value_of(name)))
+        ask(request(b"SELECT", b"%d" % index))
+        ask(request(b"SET", name, value_of(name)))
     client.lab.server.engine.sweep_if_due()
     client.lab.settle()
-    return read_all(client.send)
+    return read_all(ask)
 
 
 def in_a_process(path: Path) -> dict[str, int | str]:

@@ -29,8 +29,9 @@ PATIENCE_S: Final = 20
 class Fate:
     """What became of a store: `refused` says why it cannot be opened or read, `problems` what its check finds."""
 
-    def __init__(self, refused: str, problems: list[str], found: dict[Key, State]) -> None:
+    def __init__(self, refused: str, problems: list[str], found: dict[Key, State], died: bool = False) -> None:
         self.refused = refused
+        self.died = died  # the process that read it
         self.problems = problems
         self.found = found
 
@@ -107,7 +108,9 @@ def _serve() -> None:
             answer = result.read()
         _, status = os.waitpid(child, 0)
         if status != 0:
-            answer = pickle.dumps(Fate(f"the reader died: {signal.Signals(os.WTERMSIG(status)).name}", [], {}))
+            answer = pickle.dumps(
+                Fate(f"the reader died: {signal.Signals(os.WTERMSIG(status)).name}", [], {}, died=True)
+            )
         print(answer.hex(), flush=True)
 
 

@@ -25,7 +25,9 @@ IMAGES_OF_ONE = 150  # then a new recording is made
 # With a sync each second: a second, the time of a sync, and what a busy machine adds to both.
 SECONDS_LOST_MAX = 3.0
 
-WHOLE, LOSES, DAMAGED, REFUSED = "whole", "loses", "damaged", "refused"
+# What becomes of a store: all is there; the last writes are missing; it says itself, when it is opened or when it is
+# checked, that it is damaged; it holds what nobody wrote and does not say so; it ends the process that opens it.
+WHOLE, LOSES, REFUSED, DAMAGED, WRONG, DEADLY = "whole", "loses", "refused", "damaged", "wrong", "deadly"
 
 
 class Tally:
@@ -37,10 +39,14 @@ class Tally:
         self.failures: list[str] = []
 
     def add(self, fate: Fate, problems: list[Problem], seconds_lost: float, where: str) -> None:
-        if fate.refused:
+        if fate.died:
+            outcome = DEADLY
+        elif fate.refused:
             outcome = REFUSED
-        elif fate.problems or any(problem.kind != LOST for problem in problems):
+        elif fate.problems:
             outcome = DAMAGED
+        elif any(problem.kind != LOST for problem in problems):
+            outcome = WRONG
         elif problems:
             outcome = LOSES
             self.seconds_lost.append(seconds_lost)

@@ -13,6 +13,7 @@ from keyp import errors
 from keyp.commands.effects import SyncStore
 from keyp.storage.reader import StoreReader
 from tests.fakes import START_US, Lab
+from tests.full_disk import fill_disk
 
 IN_PROGRESS = b"-ERR Background save already in progress\r\n"
 NO_ROOM = b"-ERR Background save failed: No space left on device\r\n"
@@ -32,7 +33,7 @@ def saved_keys(lab: Lab) -> int:
 
 @pytest.fixture
 def full_disk(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("keyp.storage.hot_copy.free_bytes", lambda directory: 0)
+    fill_disk(monkeypatch)
 
 
 def test_save_writes_a_copy_and_answers(lab: Lab) -> None:
@@ -113,7 +114,7 @@ def test_the_copy_before_survives_one_that_fails(lab: Lab, monkeypatch: pytest.M
     assert client.call("SAVE") == b"+OK\r\n"
     client.call("SET b 1")
     with monkeypatch.context() as patch:
-        patch.setattr("keyp.storage.hot_copy.free_bytes", lambda directory: 0)
+        fill_disk(patch)
         assert client.call("SAVE") == NO_ROOM
         assert saved_keys(lab) == 1
     assert client.call("SAVE") == b"+OK\r\n"

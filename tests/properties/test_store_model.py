@@ -263,6 +263,7 @@ class StoreMachine(RuleBasedStateMachine):
                 assert self.stored(index) == len(self.model.databases[index])
 
     def sweep_once(self) -> None:
+        self.lab.reactor.advance(0.1)  # the sweeper has rested since it was here last
         self.lab.server.engine.sweep_if_due()
         self.lab.settle()
 

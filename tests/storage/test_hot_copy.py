@@ -13,6 +13,7 @@ from keyp.storage import strings
 from keyp.storage.environment import Environment
 from keyp.storage.hot_copy import CopyFailed, HotCopy
 from keyp.storage.reader import StoreReader
+from tests.full_disk import fill_disk
 
 
 @pytest.fixture
@@ -145,7 +146,7 @@ def test_a_store_is_not_rewritten_under_a_reader(store: Any) -> None:
 
 
 def test_a_failed_rewrite_leaves_nothing_behind(store: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("keyp.storage.hot_copy.free_bytes", lambda directory: 0)
+    fill_disk(monkeypatch)
     with pytest.raises(CopyFailed):
         store.environment.rewrite()
     assert not [name for name in os.listdir(store.environment.path) if name.endswith(".partial")]

@@ -15,6 +15,7 @@ from keyp.storage.environment import NO, Environment
 from keyp.storage.faults import StoreError
 from keyp.tools.backup import backup
 from keyp.tools.check import examine
+from tests.full_disk import fill_disk
 from tests.tools.conftest import MakeStore, entries, write
 
 
@@ -128,7 +129,7 @@ def test_a_disk_without_room_keeps_the_old_backup(
     backup(str(data), str(target), force=False)
     before = entries(target)
     write(data, lambda keys: strings.put(keys, b"new", b"v"))
-    monkeypatch.setattr("keyp.storage.hot_copy.free_bytes", lambda directory: 1 << 20)
+    fill_disk(monkeypatch)
     with pytest.raises(StoreError, match="No space left on device"):
         backup(str(data), str(target), force=True)
     assert os.listdir(target) == ["data.mdb"]

@@ -16,6 +16,7 @@ from keyp.storage.keyspace import Keyspace
 from keyp.storage.transaction import ReadTransaction
 from keyp.tools.backup import backup
 from keyp.tools.restore import DamagedBackup, restore
+from tests.full_disk import fill_disk
 from tests.tools.conftest import DEADLINE_MS, MakeStore, entries, write
 
 
@@ -120,7 +121,7 @@ def test_a_disk_without_room_keeps_the_old_store(
 ) -> None:
     data = make_store("other", b"other")
     before = entries(data)
-    monkeypatch.setattr("keyp.storage.hot_copy.free_bytes", lambda directory: 1 << 20)
+    fill_disk(monkeypatch)
     with pytest.raises(StoreError, match="No space left on device"):
         restore(str(saved), str(data), force=True)
     assert entries(data) == before
