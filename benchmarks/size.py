@@ -147,9 +147,9 @@ def measure_start(folder: Path, arguments: argparse.Namespace) -> None:
         if HAS_REDIS:
             with redis(other) as server:
                 connection = Connection(server.port)
-                connection.call("DEBUG", "POPULATE", count, "key", VALUE)
+                fill_redis(connection, count)
                 connection.call("SAVE")
-            others = [first_reply(lambda other=other: redis(other), "key:1") for _ in range(3)]
+            others = [first_reply(lambda other=other: redis(other), "key:00000001") for _ in range(3)]
             reference = f"{median(others):.2f}"
         row(f"{count:,}", f"{median(times):.2f}", reference)
         shutil.rmtree(own)

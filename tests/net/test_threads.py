@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from threading import current_thread
 from typing import Any
+from weakref import ref
 
 from twisted.python.failure import Failure
 
@@ -49,3 +50,27 @@ def test_stopping_waits_for_the_work_in_line() -> None:
     line.start()
     line.stop()
     assert done == list(range(10))
+
+
+def test_a_thread_that_waits_does_not_hold_on_to_its_last_work() -> None:
+    class Work:
+        def __call__(self) -> None:
+            pass
+
+    class Line:
+        """Gives out one piece of work, and sees whether it is gone when the next is asked for."""
+
+        def __init__(self) -> None:
+            self.work: Work | None = Work()
+            self.last = ref(self.work)
+
+        def get(self) -> Work | None:
+            work, self.work = self.work, None
+            self.gone = self.last() is None
+            return work
+
+    thread_line = ThreadLine(ImmediateReactor(), "line")
+    line: Any = Line()
+    thread_line._line = line
+    thread_line._work()
+    assert line.gone
