@@ -79,7 +79,10 @@ def test_the_wheel_holds_what_it_should(wheel: Path) -> None:
     modules = {str(path.relative_to(ROOT)) for path in (ROOT / "keyp").rglob("*.py")}
     assert modules <= names
     assert "keyp/py.typed" in names
-    assert {name for name in names if name.startswith("twisted/")} == {"twisted/plugins/keyp_plugin.py"}
+    assert {name for name in names if name.startswith("twisted/")} == {
+        "twisted/plugins/keyp_plugin.py",
+        "twisted/plugins/keyp_reactor.py",
+    }
     assert {name.partition("/")[0] for name in names if ".dist-info/" not in name} <= {"keyp", "twisted"} | {
         name for name in names if name.endswith(".so")
     }
@@ -91,6 +94,7 @@ def test_the_wheel_holds_what_it_should(wheel: Path) -> None:
 def test_it_is_found_by_twistd(installed: Path) -> None:
     listed = run(installed / "twistd", "--help").splitlines()
     assert any(line.split()[:1] == ["keyp"] for line in listed)
+    assert "keyp-epoll" in run(installed / "twistd", "--help-reactors")
     assert run(installed / "python", "-c", "import twisted.internet.defer, twisted.plugins.keyp_plugin") == ""
 
 
