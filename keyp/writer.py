@@ -258,7 +258,7 @@ class Writer:
 
     def _commit_failed(self, failure: CommitFailed, report: GroupReport) -> None:
         """A full disk may still take some of the group; a disk that failed is not asked again."""
-        if is_out_of_room(failure.error, self._environment.path):
+        if is_out_of_room(failure.error, self._environment.reserve):
             self._out_of_room(failure)
             self._commit_one_by_one(report)
         else:
@@ -281,7 +281,7 @@ class Writer:
             try:
                 report.expired += self._commit([batch])
             except CommitFailed as failure:
-                report.disk_failed = not is_out_of_room(failure.error, self._environment.path)
+                report.disk_failed = not is_out_of_room(failure.error, self._environment.reserve)
                 batch.refuse(errors.DISK_FAILED if report.disk_failed else errors.DISK_FULL)
             except Exception as error:
                 self.complaints.failure("a batch was undone and refused", error)
@@ -322,7 +322,7 @@ class Writer:
                 raise
         except CommitFailed as failure:
             report.failed = True
-            report.disk_failed = not is_out_of_room(failure.error, self._environment.path)
+            report.disk_failed = not is_out_of_room(failure.error, self._environment.reserve)
             if report.disk_failed:
                 log.error("a step of the sweeper was undone: {reason}", reason=str(failure))
             else:

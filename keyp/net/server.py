@@ -207,7 +207,8 @@ class Server:
         self._seconds += 1
         if self._seconds % READERS_LOOKED_AT_S == 0:
             self._forget_dead_readers()
-        state.environment.reserve.fill()
+        if state.environment.reserve.may_be_filled():
+            self.engine.exclusively(state.environment.reserve.fill)
         if state.environment.fsync == EVERYSEC and not state.sync_running:
             self.sync().addErrback(lambda failure: None)  # `_synced` has seen to it
 

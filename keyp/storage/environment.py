@@ -20,7 +20,7 @@ from keyp.errors import DISK_FULL, OUT_OF_SPACE
 from keyp.storage import last_run, layout, locks, verification
 from keyp.storage.faults import Damaged, StoreError
 from keyp.storage.hot_copy import CopyFailed, HotCopy, sync_directory
-from keyp.storage.room import RESERVE_BYTES, RESERVE_FILE, Reserve, free_bytes
+from keyp.storage.room import RESERVE_BYTES, RESERVE_FILE, Reserve
 
 Database = Any  # a handle, `lmdb._Database`: private by name, public by use
 Engine: TypeAlias = lmdb.Environment
@@ -319,14 +319,14 @@ class Environment(Store):
     def growth_refusal(self) -> str:
         """The error for writes that add data; empty while there is room for them.
 
-        There is room below the limit, and only as long as enough is left to delete with: the reserve on the disk, as
-        many free pages in the file, or plenty on a disk where no reserve can be made.
+        There is room below the limit, and only as long as enough is left to delete with: the reserve on the disk, or
+        as many free pages in the file.
         """
         if self.max_bytes and self.live_bytes() >= self.max_bytes:
             return OUT_OF_SPACE
         if self.reserve.held or self._file_bytes() - self.live_bytes() >= RESERVE_BYTES:
             return ""
-        return "" if free_bytes(self.path) >= 2 * RESERVE_BYTES else DISK_FULL
+        return DISK_FULL
 
     def _file_bytes(self) -> int:
         return (self.lmdb.info()["last_pgno"] + 1) * self.lmdb.stat()["psize"]

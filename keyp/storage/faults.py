@@ -8,10 +8,7 @@ from typing import Final
 import lmdb
 
 from keyp import errors
-from keyp.storage.room import free_bytes
-
-# LMDB reports a write that was cut short as an input/output error; with less than this left, the disk is what is meant.
-NEARLY_FULL_BYTES: Final = 1 << 20
+from keyp.storage.room import OUT_OF_ROOM, Reserve
 
 _DAMAGE: Final = (
     lmdb.BadTxnError,  # what follows one of the others
@@ -46,11 +43,14 @@ class Damaged(Exception):
     """One of the store's own numbers is not what was written."""
 
 
-def is_out_of_room(error: lmdb.Error, directory: str) -> bool:
-    """Whether a failed commit met a full disk, and not a broken one."""
-    if isinstance(error, lmdb.MapFullError) or error.code in (errno.ENOSPC, errno.EDQUOT):
+def is_out_of_room(error: lmdb.Error, reserve: Reserve) -> bool:
+    """Whether a failed commit met a full disk, and not a broken one.
+
+    LMDB reports a write that was cut short as an input/output error; what it wrote of it still takes up the room.
+    """
+    if isinstance(error, lmdb.MapFullError) or error.code in OUT_OF_ROOM:
         return True
-    return error.code == errno.EIO and free_bytes(directory) < NEARLY_FULL_BYTES
+    return error.code == errno.EIO and reserve.disk_is_full()
 
 
 def is_from_system(error: lmdb.Error) -> bool:

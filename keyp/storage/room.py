@@ -8,55 +8,88 @@ little stays with those who delete, and a disk that is all but full does not cha
 
 Pages that were freed inside the data file are room as well: where they are plenty, data may be added without the
 reserve. (An emptied store never gives its pages back to the disk; it uses them again.)
+
+What a file system says it has free is not what it gives: some of it is for root, some for nobody. So what matters is
+found out by taking it.
 """
 
 from __future__ import annotations
 
+import errno
 import os
 from contextlib import suppress
 from typing import Final
 
 RESERVE_FILE: Final = "keyp.reserve"
 RESERVE_BYTES: Final = 8 << 20
+PROBE_BYTES: Final = 1 << 20
+
+OUT_OF_ROOM: Final = (errno.ENOSPC, errno.EDQUOT)
 
 
 def free_bytes(directory: str) -> int:
-    """What this process could still write where `directory` is: root may use what is kept from others."""
+    """What the file system of `directory` says this process may still write. Raises OSError."""
     disk = os.statvfs(directory)
     return (disk.f_bfree if os.geteuid() == 0 else disk.f_bavail) * disk.f_frsize
 
 
 class Reserve:
-    """The reserve file of a data directory, `held` while it takes up its room. Nothing here raises."""
+    """The reserve file of a data directory, `held` while it takes up its room. Nothing here raises.
+
+    Where the file cannot be made for another reason than room, there is none to be had, and it counts as held.
+    """
 
     def __init__(self, directory: str) -> None:
         self._directory = directory
         self._path = os.path.join(directory, RESERVE_FILE)
         self.held = False
-        self._take()
+        self._take(RESERVE_BYTES)
 
-    def fill(self) -> bool:
-        """Takes the room up again, if the disk has plenty; whether it is held now."""
-        if not self.held:
-            with suppress(OSError):
-                if free_bytes(self._directory) >= 2 * RESERVE_BYTES:
-                    self._take()
-        return self.held
-
-    def _take(self) -> None:
+    def may_be_filled(self) -> bool:
+        """Whether it looks as if `fill` could succeed: costs nothing, takes no room."""
+        if self.held:
+            return False
         with suppress(OSError):
+            return free_bytes(self._directory) >= 2 * RESERVE_BYTES
+        return False
+
+    def fill(self) -> None:
+        """Takes the room up again, if the disk has plenty. For a moment when nobody else needs room."""
+        if self.may_be_filled():
+            self._take(2 * RESERVE_BYTES)
+
+    def _take(self, size: int) -> None:
+        """Holds the room from now on, if the disk has `size` bytes."""
+        code = self._try(0, size)
+        self.held = code not in OUT_OF_ROOM
+        self._shrink(RESERVE_BYTES if self.held else 0)
+
+    def _try(self, start: int, size: int) -> int:
+        """Makes the file take `size` bytes from `start` on; the error number, 0 for success."""
+        try:
             fd = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
             try:
-                os.posix_fallocate(fd, 0, RESERVE_BYTES)
-                self.held = True
-            except OSError:
-                os.ftruncate(fd, 0)
+                os.posix_fallocate(fd, start, size)
             finally:
                 os.close(fd)
+        except OSError as error:
+            return error.errno or errno.EIO
+        return 0
+
+    def _shrink(self, size: int) -> None:
+        with suppress(OSError):
+            if os.path.getsize(self._path) > size:
+                os.truncate(self._path, size)
 
     def release(self) -> bool:
         """Gives the room to whoever needs it first; whether there was any."""
         was_held, self.held = self.held, False
-        with suppress(OSError):
-            os.truncate(self._path, 0)
+        self._shrink(0)
         return was_held
+
+    def disk_is_full(self) -> bool:
+        """Whether the disk has not even a little to give, beyond what is held."""
+        size = RESERVE_BYTES if self.held else 0
+        code = self._try(size, PROBE_BYTES)
+        self._shrink(size)
+        return code in OUT_OF_ROOM
