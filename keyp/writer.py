@@ -37,11 +37,11 @@ T = TypeVar("T")
 # included, and the reactor's thread while Python runs in it, some 3 us for each. So by itself it is no longer than a
 # small group. Where the clients write more than that between two steps, a step removes some times what their groups
 # ran in commands: removing is cheaper than writing, so it takes no longer than they did, and no load outruns it.
-SWEEP_BUDGET: Final = 200
+SWEEP_BUDGET: Final = 100
 SWEEP_FACTOR: Final = 3
 
-# The rest between two steps. A million keys that die together take 5,000 steps: a quarter of a minute, or, on a disk
-# that syncs slowly and beside writers whose groups take turns with the steps, a whole one.
+# The rest between two steps. A million keys that die together take 10,000 steps: half a minute, or, on a disk that
+# syncs slowly and beside writers whose groups take turns with the steps, two.
 SWEEP_REST_S: Final = 0.002
 
 COMPLAIN_EVERY_NS: Final = 60 * 1_000_000_000

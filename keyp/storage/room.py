@@ -23,6 +23,7 @@ from typing import Final
 RESERVE_FILE: Final = "keyp.reserve"
 RESERVE_BYTES: Final = 8 << 20
 PROBE_BYTES: Final = 1 << 20
+NEARLY_FULL_BYTES: Final = 64 << 20
 
 OUT_OF_ROOM: Final = (errno.ENOSPC, errno.EDQUOT)
 
@@ -60,21 +61,9 @@ class Reserve:
 
     def _take(self, size: int) -> None:
         """Holds the room from now on, if the disk has `size` bytes."""
-        code = self._try(0, size)
+        code = _allocate(self._path, size)
         self.held = code not in OUT_OF_ROOM
         self._shrink(RESERVE_BYTES if self.held else 0)
-
-    def _try(self, start: int, size: int) -> int:
-        """Makes the file take `size` bytes from `start` on; the error number, 0 for success."""
-        try:
-            fd = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-            try:
-                os.posix_fallocate(fd, start, size)
-            finally:
-                os.close(fd)
-        except OSError as error:
-            return error.errno or errno.EIO
-        return 0
 
     def _shrink(self, size: int) -> None:
         with suppress(OSError):
@@ -88,8 +77,28 @@ class Reserve:
         return was_held
 
     def disk_is_full(self) -> bool:
-        """Whether the disk has not even a little to give, beyond what is held."""
-        size = RESERVE_BYTES if self.held else 0
-        code = self._try(size, PROBE_BYTES)
-        self._shrink(size)
+        """Whether a write that was cut short can be for want of room: little is free, or cannot be had.
+
+        What was freed a moment ago may be free and not to be had yet (ext4 waits for its journal).
+        """
+        with suppress(OSError):
+            if free_bytes(self._directory) < NEARLY_FULL_BYTES:
+                return True
+        probe = self._path + ".probe"
+        code = _allocate(probe, PROBE_BYTES)
+        with suppress(OSError):
+            os.unlink(probe)
         return code in OUT_OF_ROOM
+
+
+def _allocate(path: str, size: int) -> int:
+    """Makes a file take so many bytes of the disk; the error number, 0 for success."""
+    try:
+        fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            os.posix_fallocate(fd, 0, size)
+        finally:
+            os.close(fd)
+    except OSError as error:
+        return error.errno or errno.EIO
+    return 0

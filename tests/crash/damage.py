@@ -47,7 +47,7 @@ def value_of(key: bytes) -> bytes:
 def names() -> list[tuple[int, bytes]]:
     """Database and name of every key of the store."""
     plain = [(0, b"key:%05d" % number) for number in range(700)] + [(3, b"other:%d" % number) for number in range(60)]
-    return plain + [(0, b""), *[(0, b"long%d" % number + b"n" * 700) for number in range(5)]]
+    return [*plain, (0, b""), *[(0, b"long%d" % number + b"n" * 700) for number in range(5)]]
 
 
 def make_store(path: Path) -> None:

@@ -12,7 +12,6 @@ import signal
 import socket
 import subprocess
 import sys
-import time
 from collections import Counter
 from pathlib import Path
 from random import Random
@@ -23,6 +22,7 @@ import pytest
 from keyp.storage import layout, verification
 from keyp.storage.environment import DATA_FILE, Environment
 from keyp.storage.faults import StoreError
+from tests.crash.daemons import daemon_on, mounted, tool
 from tests.crash.damage import (
     DIED,
     ERROR,
@@ -38,7 +38,6 @@ from tests.crash.damage import (
     names,
     read_all,
 )
-from tests.crash.daemons import daemon_on, mounted, tool
 from tests.integration.daemon import LONG, Daemon
 from tests.wire import reply_end
 
@@ -82,7 +81,8 @@ def test_a_changed_byte_is_never_a_wrong_value(template: Path, tmp_path: Path, s
         outcome = outcome_of(template, tmp_path / "copy", flip, closed=number % 2 == 0)
         counts[summary(outcome)] += 1
         counts["keys missing without an error"] += int(outcome.get(MISSING, 0))
-        assert not outcome.get(WRONG) and not outcome.get(f"{WRONG} after writes"), (flip, outcome)
+        assert not outcome.get(WRONG), (flip, outcome)
+        assert not outcome.get(f"{WRONG} after writes"), (flip, outcome)
         assert not outcome.get("traceback"), (flip, outcome["traceback"])
         if outcome.get(MISSING):
             assert outcome["check"], (flip, outcome)
@@ -205,7 +205,10 @@ def test_a_foreign_file_is_left_alone(tmp_path: Path, content: bytes) -> None:
 
 
 def test_the_file_of_another_program_is_left_alone(tmp_path: Path) -> None:
-    with lmdb.open(str(tmp_path / DATA_FILE), subdir=False, lock=False, lib_version=0) as env, env.begin(write=True) as txn:
+    with (
+        lmdb.open(str(tmp_path / DATA_FILE), subdir=False, lock=False, lib_version=0) as env,
+        env.begin(write=True) as txn,
+    ):
         txn.put(b"theirs", b"1")
     content = (tmp_path / DATA_FILE).read_bytes()
     refused(tmp_path, "another program; it was not touched")
@@ -320,7 +323,7 @@ def test_a_file_that_is_cut_off_under_the_server(template: Path, tmp_path: Path)
     with daemon_on(path, tmp_path, "--fsync=no") as daemon:
         daemon.start()
         os.truncate(data_file, 3 * PAGE)
-        with pytest.raises(OSError):
+        with pytest.raises((ConnectionError, EOFError)):
             read_all(Asker(daemon.port).ask)
         assert daemon.wait_for_death() in (signal.SIGBUS, signal.SIGSEGV, signal.SIGABRT)
         for _ in range(2):
@@ -350,22 +353,13 @@ def test_a_crash_with_a_sound_store_is_noted_once(template: Path, tmp_path: Path
         daemon.stop()
 
 
-def test_opening_takes_the_same_time_whatever_the_size(tmp_path: Path) -> None:
-    """Where there is no doubt: after an end in order, and after a kill."""
-    environment = Environment(str(tmp_path / "small"))
-    environment.close()
-    shutil.copytree(tmp_path / "small", tmp_path / "large")
-    with lmdb.open(str(tmp_path / "large"), max_dbs=9, lib_version=0, map_size=1 << 30, sync=False) as env:
-        with env.begin(write=True) as txn:
-            txn.put(b"filler", bytes(200 << 20), db=env.open_db(b"garbage", txn=txn))
-    times = {}
-    for name in ("small", "large"):
-        best = 9.9
-        for _ in range(5):
-            started = time.perf_counter()
-            environment = Environment(str(tmp_path / name), fsync="no")
-            best = min(best, time.perf_counter() - started)
-            assert environment.notices == []
-            environment.close()
-        times[name] = best
-    assert times["large"] < times["small"] + 0.02, times
+def test_opening_looks_at_the_whole_file_only_where_there_is_doubt(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looked: list[str] = []
+    monkeypatch.setattr(verification, "problems", lambda path, *rest: looked.append(path) or [])
+    for _ in range(3):
+        environment = Environment(str(tmp_path), fsync="no")
+        assert environment.notices == []
+        environment.close()
+    assert looked == []

@@ -62,7 +62,10 @@ def complaints(story: Story) -> tuple[int, list[str]]:
                 continue
             reply = story.left[write]
             written = [first[mark] for mark in marks[write] if mark in first]
-            if not written and not is_overwritten(group, number, reply, story):
+            if is_overwritten(group, number, reply, story):
+                # It need not be in this commit; where it is, or is seen later, it may be a remnant beside live data.
+                written = [(file, data) for file, data in written if data.begin < reply.begin]
+            elif not written:
                 found.append(f"write {number} to {group.keys} is in no write to a file")
             for file, data in written:
                 looked_at += 1
