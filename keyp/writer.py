@@ -40,8 +40,8 @@ T = TypeVar("T")
 SWEEP_BUDGET: Final = 100
 SWEEP_FACTOR: Final = 3
 
-# The rest between two steps. A million keys that die together take 10,000 steps: half a minute, or, on a disk that
-# syncs slowly and beside writers whose groups take turns with the steps, two.
+# The rest between two steps. A million keys that die together take 10,000 steps: half a minute, and some more on a disk
+# that syncs slowly or beside writers whose groups take turns with the steps.
 SWEEP_REST_S: Final = 0.002
 
 COMPLAIN_EVERY_NS: Final = 60 * 1_000_000_000

@@ -10,6 +10,7 @@ import lmdb
 from keyp import errors
 from keyp.storage.room import OUT_OF_ROOM, Reserve
 
+# SystemError: what py-lmdb's cursors make of some damaged pages.
 _DAMAGE: Final = (
     lmdb.BadTxnError,  # what follows one of the others
     lmdb.BadDbiError,
@@ -20,6 +21,7 @@ _DAMAGE: Final = (
     lmdb.CursorFullError,
     lmdb.IncompatibleError,
     lmdb.InvalidError,
+    SystemError,
 )
 
 
@@ -36,7 +38,7 @@ class CommitFailed(Exception):
 
 
 class MustReopen(Exception):
-    """LMDB takes no more transactions, not even to read: a commit failed half-way. Open the environment anew."""
+    """LMDB begins no more transactions, not even to read: after a commit that failed half-way. Open it anew."""
 
 
 class Damaged(Exception):
