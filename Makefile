@@ -51,8 +51,8 @@ test-integration: $(INSTALLED_DEV) ## the tests on real processes and sockets
 test-property: $(INSTALLED_DEV) ## the tests on random cases
 	$(DEV)/python -m pytest tests/properties $(TESTS)
 
-test-crash: $(INSTALLED_DEV) ## many killed processes and power cuts, for many minutes (ROUNDS=, IMAGES= for others)
-	KEYP_ROUNDS=$(ROUNDS) KEYP_IMAGES=$(IMAGES) $(DEV)/python -m pytest -s tests/crash $(TESTS)
+test-crash: $(INSTALLED_DEV) ## many kills, power cuts, full and failing disks, for many minutes (ROUNDS=, IMAGES= for others)
+	KEYP_LONG=1 KEYP_ROUNDS=$(ROUNDS) KEYP_IMAGES=$(IMAGES) $(DEV)/python -m pytest -s tests/crash $(TESTS)
 
 lint: $(INSTALLED_DEV) ## check style, format and types
 	$(DEV)/ruff check .

@@ -129,7 +129,12 @@ class Engine:
         what_now(batch)
 
     def _wait_for_reopening(self, batch: Batch) -> None:
-        """A commit has failed half-way: the store can be read again when it has been opened anew."""
+        """A commit has failed half-way: the store can be read again when it has been opened anew, if it can be."""
+        if batch.has_waited:
+            batch.refuse(errors.DISK_FAILED)
+            self._finish(batch)
+            return
+        batch.has_waited = True
         self._active -= 1
         self._held.append(batch)
         self.disk_failed()
@@ -263,6 +268,9 @@ class Engine:
                 due = is_due(transaction)
         except (NotYetOpen, MustReopen):
             return  # a commit is being announced, or has failed; the next look is soon
+        except Exception as error:
+            self.complaints.failure("the sweeper cannot look for what is to be removed", error)
+            return
         if due:
             self.writer.want_sweep()
 

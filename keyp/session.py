@@ -70,6 +70,7 @@ class Batch:
         self.writes = False
         self.walks = False
         self.simple = client.state.queue is None and client.state.reply_mode == REPLY_ON
+        self.has_waited = False  # for the store to be opened anew; it does so once
         self._resolve(requests)
         self.state = client.state
         self.replies: list[bytes] = []

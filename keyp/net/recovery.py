@@ -66,7 +66,7 @@ class Recovery:
     def _reopened(self, result: Failure | None) -> None:
         self._reopening = False
         if result is not None:
-            log.error("the store cannot be read: {reason}", reason=result.getErrorMessage())
+            self._engine.complaints.error("the store cannot be read", result.getErrorMessage())
 
     def try_again(self) -> None:
         """Looks after a store that takes no writes; called each second."""

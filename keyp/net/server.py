@@ -95,6 +95,7 @@ class Server:
         self._connections: dict[int, RedisProtocol] = {}
         self._all_gone: Deferred[None] | None = None
         self._seconds = 0
+        self._filling = False  # the reserve's turn will come
 
     def start(self) -> None:
         """Starts the threads."""
@@ -207,10 +208,15 @@ class Server:
         self._seconds += 1
         if self._seconds % READERS_LOOKED_AT_S == 0:
             self._forget_dead_readers()
-        if state.environment.reserve.may_be_filled():
-            self.engine.exclusively(state.environment.reserve.fill)
+        if state.environment.reserve.may_be_filled() and not self._filling:
+            self._filling = True
+            self.engine.exclusively(self._fill_reserve)
         if state.environment.fsync == EVERYSEC and not state.sync_running:
             self.sync().addErrback(lambda failure: None)  # `_synced` has seen to it
+
+    def _fill_reserve(self) -> None:
+        self._filling = False
+        self.state.environment.reserve.fill()
 
     def _forget_dead_readers(self) -> None:
         found = self.state.environment.forget_dead_readers()

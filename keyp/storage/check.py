@@ -81,8 +81,10 @@ class _Check:
 
     def _garbage(self) -> Iterator[str]:
         with self.txn.cursor(self.environment.garbage) as cursor:
-            for entry in cursor.iternext(keys=True, values=False):
-                if len(entry) not in (9, 17) or entry[:1] != (b"s" if len(entry) == 9 else b"e"):
+            for entry, sealed in cursor:
+                if not layout.is_whole(entry, sealed):
+                    yield f"the garbage's entry {_shown(entry)} is not what was written"
+                elif len(entry) not in (9, 17) or entry[:1] != (b"s" if len(entry) == 9 else b"e"):
                     yield f"the garbage holds {_shown(entry)}, which names nothing"
                 elif len(entry) == 9 and layout.read_number(entry, 1) in self.numbers:
                     yield f"space {layout.read_number(entry, 1)} serves a database and is in the garbage"

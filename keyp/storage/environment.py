@@ -160,7 +160,7 @@ class Environment(Store):
 
     def _start(self, note_crashes: bool) -> None:
         """Opens what is there if it may be opened, or makes a new store."""
-        is_new = not os.path.exists(self._data_file)
+        is_new = not os.path.lexists(self._data_file)
         if not is_new:
             self._look_first()
         if note_crashes:

@@ -231,8 +231,7 @@ class WritableKeyspace(Keyspace):
     def discard_elements(self, collection: int) -> None:
         """Leaves a collection's elements to the sweeper."""
         assert self.space is not None
-        entry = layout.elements_garbage(self.space.number, collection)
-        self.txn.put(entry, b"", db=self.transaction.environment.garbage)
+        self.transaction.discard(layout.elements_garbage(self.space.number, collection))
 
     def rename(self, key: bytes, record: bytes, new_key: bytes) -> None:
         """Moves a key's value and deadline under another name, in place of whatever was there."""

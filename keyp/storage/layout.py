@@ -6,8 +6,8 @@ each database uses, so that FLUSHDB and SWAPDB are a change of that list, whatev
     keys:S      stored name                 -> record
     elements:S  collection id + place       -> a piece of the value that the record's header stands for
     expiry:S    deadline + stored name      -> nothing
-    garbage     what is left to clear       -> nothing      (a space, or one collection of a space)
-    meta        a name                      -> a number or a list of them
+    garbage     what is left to clear       -> seal         (a space, or one collection of a space)
+    meta        a name                      -> a number or a list of them, and seal
 
 Stored name. LMDB keys hold 1 to 511 bytes, Redis names 0 to 512 MiB. A name of 1 to 479 bytes is stored as it is;
 every other one as its first 448 bytes, filled up with zeros, and the 32-byte BLAKE2b digest of all of it: 480 bytes,
@@ -23,9 +23,10 @@ Record. One byte of kind and flags, then the fields the flags announce, then the
                          the kind keeps besides
     seal            4
 
-Seal. LMDB keeps no checksums, so records and pieces of values carry their own: the CRC-32 of the LMDB key and all that
-stands before the seal, little-endian. A byte that has changed on the disk, or a value that stands under another key,
-is found when it is read. (A CRC-32 over data and its own CRC-32 is a constant, so a look needs no copy.)
+Seal. LMDB keeps no checksums, so records, pieces of values, the garbage and the store's own numbers carry their own:
+the CRC-32 of the LMDB key and all that stands before the seal, little-endian. Only the format's number in `meta` has
+none. A byte that has changed on the disk, or a value that stands under another key, is found when it is read. (A
+CRC-32 over data and its own CRC-32 is a constant, so a look needs no copy.)
 
 All other numbers are big-endian, so that the order of bytes is the order of numbers.
 """

@@ -14,7 +14,7 @@ import lmdb
 
 from keyp.storage import layout, locks, verification
 from keyp.storage.environment import DATA_FILE, MAP_BYTES, Space, Store, lmdb_reason
-from keyp.storage.faults import Damaged, StoreError
+from keyp.storage.faults import Damaged, MustReopen, StoreError
 from keyp.storage.transaction import ReadTransaction
 
 LOCK_FILE: Final = "lock.mdb"
@@ -77,7 +77,7 @@ class StoreReader(Store):
             if makes_lock_file:
                 give_to_owner(lock_file, self.data_file)
             self.snapshot = ReadTransaction(self, 0)
-        except lmdb.Error as error:
+        except (lmdb.Error, MustReopen) as error:
             self._let_go()
             raise self._cannot(lmdb_reason(error)) from error
         try:

@@ -51,8 +51,10 @@ def collect_garbage(transaction: WriteTransaction, budget: int) -> int:
         with transaction.txn.cursor(garbage) as cursor:
             if not cursor.first():
                 return done
-            entry = cursor.key()
-        removed, finished = _clear(transaction, entry, budget - done)
+            entry, sealed = cursor.item()
+        removed, finished = 0, True
+        if layout.is_whole(entry, sealed):  # a damaged entry may name what is in use
+            removed, finished = _clear(transaction, entry, budget - done)
         done += max(removed, 1)
         if finished:
             transaction.txn.delete(entry, b"", garbage)

@@ -38,8 +38,8 @@ class ReadTransaction:
         self.misses = 0  # … and those that did not
         try:
             self.txn = environment.lmdb.begin(buffers=False)
-        except lmdb.PanicError:
-            raise MustReopen from None
+        except lmdb.Error as error:
+            raise MustReopen(str(error)) from error
 
     def space(self, index: int) -> Space | None:
         """The space that database `index` uses, None while it is empty. Raises `NotYetOpen` (see there)."""
@@ -156,7 +156,11 @@ class WriteTransaction:
             self.empty(space)
         else:
             self._numbers[index] = NO_SPACE
-            self.txn.put(layout.space_garbage(space.number), b"", db=self.environment.garbage)
+            self.discard(layout.space_garbage(space.number))
+
+    def discard(self, entry: bytes) -> None:
+        """Leaves what an entry of the garbage names to the sweeper."""
+        self.txn.put(entry, layout.seal(entry, b""), db=self.environment.garbage)
 
     def _waits_for_sweeper(self, number: int) -> bool:
         return self.txn.get(layout.space_garbage(number), None, self.environment.garbage) is not None

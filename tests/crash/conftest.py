@@ -12,10 +12,11 @@ from pathlib import Path
 
 import pytest
 
+from tests.crash.damage import make_store
 from tests.crash.recorder import Recorder
 from tests.integration.conftest import StartServer, server
 
-__all__ = ["images", "recorder", "rounds", "seed", "server"]
+__all__ = ["images", "recorder", "rounds", "seed", "server", "template"]
 
 
 @pytest.fixture(scope="session")
@@ -40,3 +41,11 @@ def images() -> int:
 @pytest.fixture
 def recorder(server: StartServer, tmp_path: Path, seed: str) -> Recorder:
     return Recorder(server, tmp_path, seed)
+
+
+@pytest.fixture(scope="session")
+def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A store whose values tell whether they are right; not to be changed."""
+    path = tmp_path_factory.mktemp("damage") / "store"
+    make_store(path)
+    return path

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import lmdb
 import pytest
@@ -175,3 +176,74 @@ def test_the_mode_of_syncing_changes_while_clients_go_on(lab: Lab) -> None:
     assert client.call("SET a 2", "CONFIG GET appendfsync").endswith(b"$6\r\nalways\r\n")
     assert client.call("CONFIG SET appendfsync no", "GET a") == b"+OK\r\n$1\r\n2\r\n"
     assert not lab.environment.lmdb.flags()["sync"]
+
+
+class Panicking:
+    """An LMDB environment in which a commit has failed half-way: nobody may begin anything until it is reopened."""
+
+    def __init__(self, real: Any) -> None:
+        self._real = real
+
+    def begin(self, *args: Any, **options: Any) -> Any:
+        error = lmdb.PanicError("mdb_txn_begin")
+        error.code = -30795
+        raise error
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._real, name)
+
+
+def panic(lab: Lab) -> None:
+    lab.environment.lmdb = Panicking(lab.environment.lmdb)  # type: ignore[assignment]
+
+
+@pytest.mark.parametrize("read", ["GET a", "KEYS *"])
+def test_reads_go_on_after_a_commit_that_failed_half_way(lab: Lab, read: str) -> None:
+    client = lab.connect()
+    client.call("SET a 1")
+    panic(lab)
+    assert client.call(read).endswith(b"$1\r\n1\r\n" if read == "GET a" else b"$1\r\na\r\n")
+    assert client.call("SET a 2", "GET a") == FAILED + b"$1\r\n1\r\n"
+    lab.server.each_second()
+    lab.settle()
+    assert client.call("SET a 2", "GET a") == b"+OK\r\n$1\r\n2\r\n"
+
+
+def test_a_write_that_finds_it_is_refused(lab: Lab) -> None:
+    client = lab.connect()
+    client.call("SET a 1")
+    panic(lab)
+    lab.server.engine.sweep_if_due()
+    assert client.call("SET a 2", "GET a") == FAILED * 2
+    assert client.call("GET a") == b"$1\r\n1\r\n"
+
+
+def test_a_reader_on_its_thread_finds_it_and_waits(lab: Lab) -> None:
+    client = lab.connect()
+    client.call("SET a 1")
+    lab.reader_threads.held = True
+    assert client.call("KEYS *") == b""
+    panic(lab)
+    lab.reader_threads.held = False
+    lab.reader_threads.work()
+    lab.settle()
+    assert client.transport.sent.endswith(b"*1\r\n$1\r\na\r\n")
+
+
+def test_a_store_that_cannot_be_opened_again_answers_with_errors(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
+    client = lab.connect()
+    client.call("SET a 1")
+    panic(lab)
+    with monkeypatch.context() as patch:
+
+        def fail(environment: Environment) -> None:
+            raise error_with(errno.EIO)
+
+        patch.setattr(Environment, "_open", fail)
+        for _ in range(3):
+            assert client.call("GET a", "SET a 2") == FAILED * 2
+            lab.server.each_second()
+            lab.advance_ms(61_000)
+    lab.server.each_second()
+    lab.settle()
+    assert client.call("GET a", "SET a 2") == b"$1\r\n1\r\n+OK\r\n"

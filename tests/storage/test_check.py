@@ -42,7 +42,7 @@ def collection_record(collection: int, count: int, kind: int = layout.LIST) -> b
 
 
 def garbage(keys: Any, entry: bytes) -> None:
-    keys.txn.put(entry, b"", db=keys.transaction.environment.garbage)
+    keys.transaction.discard(entry)
 
 
 DAMAGE = [
@@ -84,6 +84,8 @@ DAMAGE = [
      "elements:1: collection 2 belongs to no key"),
     (lambda keys: garbage(keys, b"x"),
      "the garbage holds 'x', which names nothing"),
+    (lambda keys: keys.txn.put(layout.space_garbage(9), b"", db=keys.transaction.environment.garbage),
+     "the garbage's entry 's\\x00\\x00\\x00\\x00\\x00\\x00\\x00\\t' is not what was written"),
     (lambda keys: garbage(keys, layout.space_garbage(1)),
      "space 1 serves a database and is in the garbage"),
 ]  # fmt: skip

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from keyp.storage import strings
+from keyp.storage import layout, strings
 from keyp.storage.keyspace import WritableKeyspace
 from keyp.storage.sweep import is_due, sweep
 from keyp.storage.transaction import ReadTransaction
@@ -145,3 +145,33 @@ def test_damage_is_no_reason_to_remove_a_key(store: Any) -> None:
     assert store.problems() == ["expiry:1 'k': no record has the deadline 1"]
     assert step(store) == (1, 0)
     assert names(store) == [b"k"]
+
+
+def test_a_damaged_entry_of_the_garbage_clears_nothing(store: Any) -> None:
+    def damage(keys: WritableKeyspace) -> None:
+        strings.put(keys, b"long", bytes(3 * strings.PIECE_BYTES))
+        garbage = keys.transaction.environment.garbage
+        for entry in (layout.space_garbage(1), layout.elements_garbage(1, 1)):
+            keys.txn.put(entry, b"", db=garbage)
+            keys.txn.put(entry[:-1] + b"\xff", layout.seal(entry, b""), db=garbage)
+
+    store.write(damage)
+    step(store)
+    assert not due(store)
+    assert store.read(lambda keys: strings.get(keys, b"long")) == bytes(3 * strings.PIECE_BYTES)
+
+
+def test_a_damaged_record_is_not_swept_with_what_it_names(store: Any) -> None:
+    """It may name another key's elements."""
+    store.write(lambda keys: strings.put(keys, b"dies", bytes(strings.PIECE_BYTES + 1), store.now_ms + 1))
+    sound = store.read(lambda keys: keys.txn.get(b"dies", db=keys.space.keys))
+    store.write(lambda keys: keys.txn.put(b"dies", sound[:-1] + bytes([sound[-1] ^ 1]), db=keys.space.keys))
+    store.now_ms += 5
+    with store.environment.lmdb.begin() as txn:
+        before = txn.stat(store.environment.spaces[1].elements)["entries"]
+    transaction = store.begin()
+    sweep(transaction, [WritableKeyspace(transaction, 0)], 100)
+    transaction.commit()
+    assert elements(store) == before
+    store.write(lambda keys: strings.put(keys, b"dies", b"x") if keys.remove(b"dies") else None)
+    store.write(lambda keys: keys.discard_elements(1))

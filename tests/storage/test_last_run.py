@@ -1,0 +1,72 @@
+"""What the last run left behind: an end in order, a kill, a power cut, a fatal signal."""
+
+from __future__ import annotations
+
+import faulthandler
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from keyp.storage import last_run
+from keyp.storage.environment import ALWAYS, DATA_FILE, EVERYSEC, NO
+
+
+@pytest.fixture
+def lock(tmp_path: Path) -> Iterator[int]:
+    (tmp_path / DATA_FILE).write_bytes(bytes(100_000))
+    fd = os.open(tmp_path / last_run.LOCK_FILE, os.O_RDWR | os.O_CREAT)
+    yield fd
+    os.close(fd)
+
+
+def doubt(lock: int, path: Path) -> str:
+    return last_run.doubt(lock, str(path / DATA_FILE), ALWAYS)
+
+
+def test_the_first_run_has_no_past(lock: int, tmp_path: Path) -> None:
+    assert doubt(lock, tmp_path) == ""
+
+
+@pytest.mark.parametrize("mode", [ALWAYS, EVERYSEC, NO])
+def test_a_kill_does_no_harm(lock: int, tmp_path: Path, mode: str) -> None:
+    last_run.note_running(lock, mode)
+    assert doubt(lock, tmp_path) == ""
+
+
+def test_a_power_cut_is_harmless_only_where_every_commit_was_synced(
+    lock: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for mode in (ALWAYS, EVERYSEC, NO):
+        with monkeypatch.context() as patch:
+            patch.setattr(last_run, "_boot", lambda: "another")
+            last_run.note_running(lock, mode)
+        assert bool(doubt(lock, tmp_path)) == (mode != ALWAYS)
+    last_run.note_closed(lock, str(tmp_path / DATA_FILE))
+    assert doubt(lock, tmp_path) == ""
+
+
+def test_a_head_that_has_changed_since_the_end(lock: int, tmp_path: Path) -> None:
+    data_file = tmp_path / DATA_FILE
+    last_run.note_closed(lock, str(data_file))
+    about = data_file.stat()
+    with data_file.open("r+b") as file:
+        file.write(b"x")
+    assert doubt(lock, tmp_path) == ""  # somebody has written it since, and may have put another store there
+    os.utime(data_file, ns=(about.st_atime_ns, about.st_mtime_ns))
+    assert doubt(lock, tmp_path) == "its head has changed since it was closed"
+
+
+def test_a_fatal_signal_is_noted(lock: int, tmp_path: Path) -> None:
+    was_enabled = faulthandler.is_enabled()
+    note = last_run.CrashNote(str(tmp_path))
+    assert doubt(lock, tmp_path) == ""
+    with (tmp_path / last_run.CRASH_FILE).open("r+b") as file:
+        file.write(b"Fatal Python error: Bus error\n\nCurrent thread\n")
+    assert doubt(lock, tmp_path) == "its last run ended with 'Fatal Python error: Bus error'"
+    note.remove()
+    note.remove()
+    assert doubt(lock, tmp_path) == ""
+    assert faulthandler.is_enabled() == was_enabled
+    assert not (tmp_path / last_run.CRASH_FILE).exists()
