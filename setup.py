@@ -10,7 +10,7 @@ from typing import Any
 from setuptools import setup
 
 # Everything a request passes through between the socket and LMDB. What speaks to Twisted stays as it is.
-COMPILED = ("errors", "glob", "clients", "slowlog", "metrics", "session")
+COMPILED = ("errors", "glob", "clients", "slowlog", "metrics", "session", "engine", "writer", "net/clock", "net/connection", "net/protocol", "net/threads")
 COMPILED_FOLDERS = ("resp", "storage", "commands")
 # Run by hand, as programs.
 LEFT_OUT = ("commands/table.py", "commands/lcs.py")

@@ -63,7 +63,10 @@ class ClientState:
 
 
 class Client:
-    """One connection. Times are seconds since 1970; `address` and `local_address` are `host:port` or `path:0`."""
+    """One connection. `connected_at` is seconds since 1970, `last_seen_us` microseconds.
+
+    `address` and `local_address` are `host:port` or `path:0`.
+    """
 
     def __init__(self, client_id: int, address: str, local_address: str, fd: int, connected_at: float) -> None:
         self.id = client_id
@@ -71,7 +74,7 @@ class Client:
         self.local_address = local_address
         self.fd = fd
         self.connected_at = connected_at
-        self.last_seen_at = connected_at
+        self.last_seen_us = int(connected_at * 1_000_000)
         self.last_command = "NULL"
         self.state = ClientState()
         self.bytes_in = 0

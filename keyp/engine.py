@@ -33,7 +33,8 @@ class Engine:
     """Runs batches on one environment.
 
     `defer_write` and `defer_read` run a function on the writer's thread and on a thread of the reader pool;
-    `carry_out` makes an effect happen and may return a Deferred that the batch's replies wait for.
+    `call_soon` and `call_later` run one on the reactor's thread, when what is ready now is done and after so many
+    seconds; `carry_out` makes an effect happen and may return a Deferred that the batch's replies wait for.
     """
 
     def __init__(
@@ -43,6 +44,7 @@ class Engine:
         random: Random,
         defer_write: Defer,
         defer_read: Defer,
+        call_soon: Callable[[Callable[[], None]], Any],
         call_later: Callable[[float, Callable[[], None]], Any],
         carry_out: Callable[[Effect], Deferred[None] | None],
     ) -> None:
@@ -54,7 +56,15 @@ class Engine:
         self.around = Surroundings(random, server.environment.databases, settings.proto_max_bulk_len)
         settings.on_change(self._settings_changed)
         self.writer = Writer(
-            server.environment, self.around, clock, defer_write, call_later, self._committed, self._swept
+            server.environment,
+            self.around,
+            clock,
+            defer_write,
+            call_soon,
+            call_later,
+            self._clients_at_rest,
+            self._committed,
+            self._swept,
         )
         self.on_disk_failure: Callable[[], None] = lambda: None
         self.complaints = self.writer.complaints
@@ -71,19 +81,24 @@ class Engine:
         self.around.max_string_bytes = settings.proto_max_bulk_len
         self.server.environment.max_bytes = settings.maxmemory
 
+    def _clients_at_rest(self) -> int:
+        """How many clients have nothing under way."""
+        return len(self.server.clients) - self._under_way
+
     def submit(self, batch: Batch) -> None:
         """Runs a batch; its `done` is called when its replies may leave, perhaps before this returns."""
         self._under_way += 1
-        if self._must_wait(batch):
+        now_us = self.clock.now_us()
+        batch.client.last_seen_us = now_us
+        if self.server.paused_until_ms and self._must_wait(batch, now_us):
             self._paused.append(batch)
         else:
-            self._route(batch)
+            self._route(batch, now_us)
 
-    def _must_wait(self, batch: Batch) -> bool:
+    def _must_wait(self, batch: Batch, now_us: int) -> bool:
+        """Whether a pause of clients goes on and concerns the batch."""
         server = self.server
-        if server.paused_until_ms == 0:
-            return False
-        if self.clock.now_us() // 1000 >= server.paused_until_ms:
+        if now_us // 1000 >= server.paused_until_ms:
             self.resume()
             return False
         return batch.writes or not server.paused_writes_only
@@ -92,27 +107,30 @@ class Engine:
         """Ends a CLIENT PAUSE: what waited goes on."""
         self.server.paused_until_ms = 0
         waiting, self._paused = self._paused, []
-        for batch in waiting:
-            self._route(batch)
+        self._route_all(waiting)
 
-    def _route(self, batch: Batch) -> None:
+    def _route_all(self, batches: list[Batch]) -> None:
+        now_us = self.clock.now_us()
+        for batch in batches:
+            self._route(batch, now_us)
+
+    def _route(self, batch: Batch, now_us: int) -> None:
         if self._exclusive and self._background == 0:
             self._held.append(batch)
             return
         self._active += 1
-        self._run(batch)
+        self._run(batch, now_us)
 
-    def _run(self, batch: Batch) -> None:
+    def _run(self, batch: Batch, now_us: int) -> None:
         if batch.writes and not self.server.write_refusal:
             self.writer.add(batch)
         elif batch.walks:
-            self._defer_read(lambda: self._read(batch)).addCallback(self._read_done, batch)
+            self._defer_read(lambda: self._read(batch, self.clock.now_us())).addCallback(self._read_done, batch)
         else:
-            self._read_done(self._read(batch), batch)
+            self._read_done(self._read(batch, now_us), batch)
 
-    def _read(self, batch: Batch) -> Callable[[Batch], None]:
+    def _read(self, batch: Batch, now_us: int) -> Callable[[Batch], None]:
         """Runs a batch on a snapshot of this moment; what is to be done with it then, on the reactor's thread."""
-        now_us = self.clock.now_us()
         try:
             with ReadTransaction(self.server.environment, now_us // 1000) as transaction:
                 batch.run(ReadContext(transaction, self.around, now_us), self.clock.nanoseconds)
@@ -143,8 +161,7 @@ class Engine:
 
     def _release_held(self) -> None:
         held, self._held = self._held, []
-        for batch in held:
-            self._route(batch)
+        self._route_all(held)
 
     def _committed(self, report: GroupReport) -> None:
         self.server.metrics.group_committed(len(report.group), report.nanoseconds)
@@ -160,8 +177,9 @@ class Engine:
         `on_disk_failure` is called: it sees to it that they can.
         """
         self.server.write_refusal = errors.DISK_FAILED
+        now_us = self.clock.now_us()
         for batch in self.writer.take_waiting():
-            self._run(batch)
+            self._run(batch, now_us)
         self.on_disk_failure()
 
     def trust_disk(self) -> None:
@@ -241,23 +259,23 @@ class Engine:
         metrics.keyspace_hits += batch.hits
         metrics.keyspace_misses += batch.misses
         slow = metrics.slow_log
-        for timing in batch.timings:
-            spec = timing.spec
+        for call in batch.done_calls:
+            spec = call.spec
             if spec is None:
                 pass
-            elif timing.rejected:
+            elif call.rejected:
                 metrics.reject(spec.full_name)
             else:
-                metrics.record(spec.full_name, timing.nanoseconds, bool(timing.error))
-                if timing.nanoseconds > slow.threshold_ns and not spec.flags & SKIP_SLOWLOG:
+                metrics.record(spec.full_name, call.nanoseconds, bool(call.error))
+                if call.nanoseconds > slow.threshold_ns and not spec.flags & SKIP_SLOWLOG:
                     now_s = self.clock.now_us() // 1_000_000
-                    slow.add(timing.args, timing.nanoseconds, now_s, client.address, batch.state.name)
-            if timing.error:
-                metrics.error(timing.error)
-        if batch.timings:
-            last = batch.timings[-1].spec
+                    slow.add(call.args, call.nanoseconds, now_s, client.address, batch.state.name)
+            if call.error:
+                metrics.error(call.error)
+        if batch.done_calls:
+            last = batch.done_calls[-1].spec
             client.last_command = "NULL" if last is None else last.full_name
-            client.commands += len(batch.timings)
+            client.commands += len(batch.done_calls)
 
     def sweep_if_due(self) -> None:
         """Looks whether anything has expired or waits to be cleared, and has it removed."""

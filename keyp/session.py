@@ -33,23 +33,18 @@ class NeedsWriter(Exception):
 
 
 class Call:
-    """One request: the command it calls, or the error that it is."""
+    """One request: the command it calls, or the error that it is, and what the statistics are told of it.
 
-    def __init__(self, args: Args, spec: CommandSpec | None, error: str) -> None:
+    `spec` is None for an unknown command. A call that was `rejected` never ran.
+    """
+
+    def __init__(self, args: Args, spec: CommandSpec | None, refusal: str) -> None:
         self.args = args
         self.spec = spec
-        self.error = error
-
-
-class Timing:
-    """What the statistics are told of one call. `rejected` calls never ran; `spec` is None for an unknown command."""
-
-    def __init__(self, spec: CommandSpec | None, args: Args, nanoseconds: int, error: str, rejected: bool) -> None:
-        self.spec = spec
-        self.args = args
-        self.nanoseconds = nanoseconds
-        self.error = error
-        self.rejected = rejected
+        self.refusal = refusal
+        self.error = ""
+        self.nanoseconds = 0
+        self.rejected = False
 
 
 class Batch:
@@ -72,11 +67,16 @@ class Batch:
         self.simple = client.state.queue is None and client.state.reply_mode == REPLY_ON
         self.has_waited = False  # for the store to be opened anew; it does so once
         self._resolve(requests)
-        self.state = client.state
+        self._begin()
+
+    def _begin(self) -> None:
+        """Forgets what an earlier run has left."""
+        self._has_run = False
+        self.state = self.client.state
         self.replies: list[bytes] = []
         self.effects: list[Effect] = []
         self._asked_at: list[tuple[int, int]] = []  # for each effect: the place in `replies` of the call that asked
-        self.timings: list[Timing] = []
+        self.done_calls: list[Call] = []  # in the order in which they ended; those that EXEC has run are among them
         self.hits = 0
         self.misses = 0
         self.ends_connection = False
@@ -120,12 +120,11 @@ class Batch:
         Raises `NeedsWriter` where a write meets a snapshot, and whatever a defective command raises; the batch has
         then changed nothing outside itself and may be run again.
         """
-        self.replies = []
-        self.effects = []
-        self._asked_at = []
-        self.timings = []
-        self.ends_connection = False
-        self.state = self.client.state if self.simple else self.client.state.copy()
+        if self._has_run:
+            self._begin()
+        self._has_run = True
+        if not self.simple:
+            self.state = self.client.state.copy()
         lookups = data.transaction
         hits, misses = lookups.hits, lookups.misses
         Run(self, data, nanoseconds).answer_all()
@@ -145,17 +144,14 @@ class Batch:
 
     def refuse(self, text: str) -> None:
         """Gives every call the same error: the batch could not be run or not be committed, nothing of it applies."""
-        self.state = self.client.state
-        self.replies = []
-        self.effects = []
-        self.timings = []
-        self.ends_connection = False
+        self._begin()
         if self.state.reply_mode == REPLY_OFF:
             return
         for call in self.calls:
             encode_into(self.replies, ReplyError(text), self.state.protocol)
             if call.spec is not None:
-                self.timings.append(Timing(call.spec, call.args, 0, text, False))
+                call.error, call.nanoseconds, call.rejected = text, 0, False
+                self.done_calls.append(call)
 
 
 class Run:
@@ -197,12 +193,11 @@ class Run:
 
     def _answer(self, call: Call) -> Reply:
         spec = call.spec
-        if call.error:
-            return self._reject(call, call.error)
-        assert spec is not None
+        if spec is None or call.refusal:
+            return self._reject(call, call.refusal)
         if self.state.queue is not None and spec.name not in NEVER_QUEUED:
             return self._queue(call, spec)
-        return self.invoke(spec, call.args)
+        return self._invoke(call, spec)
 
     def _reject(self, call: Call, error: str) -> Reply:
         if call.spec is not None and call.spec.name == "EXEC":
@@ -211,7 +206,8 @@ class Run:
             error = "EXECABORT Transaction discarded because of: " + error.removeprefix("ERR ")
         elif self.state.queue is not None:
             self.state.queue_broken = True
-        self.batch.timings.append(Timing(call.spec, call.args, 0, error, True))
+        call.error, call.nanoseconds, call.rejected = error, 0, True
+        self.batch.done_calls.append(call)
         return ReplyError(error)
 
     def _queue(self, call: Call, spec: CommandSpec) -> Reply:
@@ -229,17 +225,23 @@ class Run:
         return "QUEUED"
 
     def invoke(self, spec: CommandSpec, args: Args) -> Reply:
+        """Runs one command inside another one's call (EXEC). Errors as in a call of its own."""
+        return self._invoke(Call(args, spec, ""), spec)
+
+    def _invoke(self, call: Call, spec: CommandSpec) -> Reply:
         """Runs one command now. Its `CommandError` becomes an error reply; other exceptions are left to rise."""
         started = self.read_at
-        error = ""
+        call.error = ""
+        call.rejected = False
         reply: Reply
         try:
-            reply = self._execute(spec, args)
+            reply = self._execute(spec, call.args)
         except CommandError as refusal:
-            error = refusal.text
-            reply = ReplyError(error)
+            call.error = refusal.text
+            reply = ReplyError(refusal.text)
         self.read_at = self.nanoseconds()
-        self.batch.timings.append(Timing(spec, args, self.read_at - started, error, False))
+        call.nanoseconds = self.read_at - started
+        self.batch.done_calls.append(call)
         if spec.kind == SESSION:
             self._collect_effects()
         return reply

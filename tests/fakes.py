@@ -135,6 +135,7 @@ class Connection:
         self.transport = FakeTransport()
         self.protocol: RedisProtocol = lab.factory.buildProtocol(None)
         self.protocol.makeConnection(self.transport)
+        self.connection = self.protocol.connection
 
     def send(self, data: bytes) -> bytes:
         """Delivers bytes, lets the reactor turn until nothing is due, and gives what has come back since."""

@@ -169,7 +169,7 @@ def describe(context: SessionContext, client: Client, running: str) -> bytes:
     `running` is the name of the command that asks.
     """
     state = context.state if client is context.client else client.state
-    now = context.data.now_us / 1e6
+    now_us = context.data.now_us
     last = running if client is context.client else client.last_command
     multi = -1 if state.queue is None else state.queued
     fields: list[tuple[str, object]] = [
@@ -178,8 +178,8 @@ def describe(context: SessionContext, client: Client, running: str) -> bytes:
         ("laddr", client.local_address),
         ("fd", client.fd),
         ("name", state.name.decode("ascii")),
-        ("age", max(0, int(now - client.connected_at))),
-        ("idle", 0 if client is context.client else max(0, int(now - client.last_seen_at))),
+        ("age", max(0, int(now_us / 1e6 - client.connected_at))),
+        ("idle", 0 if client is context.client else max(0, (now_us - client.last_seen_us) // 1_000_000)),
         ("flags", _flags(client, state)),
         ("db", state.database),
         ("sub", 0),

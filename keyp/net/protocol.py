@@ -1,204 +1,44 @@
-"""One connection: bytes in, bytes out, and the pace between them.
-
-A connection has one batch under way at a time; what arrives meanwhile waits and becomes the next batch. Replies are
-sent at once where the socket takes them. The transport's buffer holds only what the socket refused, and until it is
-empty again nothing more is read from this client: one that does not read its replies stops only itself.
-"""
+"""What Twisted sees of a connection: a protocol that passes events on to `Connection`, which does the work."""
 
 from __future__ import annotations
 
-from contextlib import suppress
-from typing import Any, Final, Protocol
+from typing import Any
 
-from twisted.internet import protocol
 from twisted.internet.interfaces import IPullProducer
+from twisted.internet.protocol import Protocol, connectionDone
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
-from keyp.clients import Client
-from keyp.commands.server_state import ServerState
-from keyp.engine import Engine
-from keyp.resp.encoder import encode
-from keyp.resp.parser import RequestParser
-from keyp.resp.values import ReplyError
-from keyp.session import Batch
-
-# Bytes of requests that may wait behind a batch before the connection stops reading.
-WAITING_MAX: Final = 1 << 20
-
-
-class Host(Protocol):
-    """What a connection needs of the server it belongs to."""
-
-    state: ServerState
-    engine: Engine
-
-    def now(self) -> float:
-        """Seconds since 1970."""
-
-    def describe(self, transport: Any) -> Client:
-        """The client at the other end of a new connection."""
-
-    def client_came(self, connection: RedisProtocol) -> None:
-        """The connection stands and has its client."""
-
-    def client_left(self, connection: RedisProtocol) -> None:
-        """The connection is gone."""
+from keyp.net.connection import Connection, Host
 
 
 @implementer(IPullProducer)
-class RedisProtocol(protocol.Protocol):
-    """The server's side of one connection."""
+class RedisProtocol(Protocol):
+    """The protocol of one connection to `host`; `connection` is there from the moment it stands."""
 
     transport: Any  # a TCP or UNIX server transport; Twisted's interface does not name all that it offers
+    connection: Connection
 
-    def __init__(self, server: Host) -> None:
-        self._server = server
-        self._settings = server.state.settings
-        self._parser = RequestParser()
-        self._waiting: list[list[bytes]] = []
-        self._waiting_bytes = 0
-        self._running = False
-        self._congested = False
-        self._paused = False
-        self._gone = False
+    def __init__(self, host: Host) -> None:
+        self._host = host
 
     def connectionMade(self) -> None:
-        """Called by Twisted: the connection stands."""
+        """Called by Twisted: the connection stands. As pull producer we hear when the transport's buffer is empty."""
+        self.connection = Connection(self._host, self.transport)
         self.transport.registerProducer(self, False)
-        self.client = self._server.describe(self.transport)
-        self._server.client_came(self)
-
-    def connectionLost(self, reason: Failure = protocol.connectionDone) -> None:
-        """Called by Twisted: the connection is gone; what waits is dropped, what is under way has no reader."""
-        self._gone = True
-        self._waiting.clear()
-        self._server.client_left(self)
+        self._host.client_came(self.connection)
 
     def dataReceived(self, data: bytes) -> None:
         """Called by Twisted: bytes have come."""
-        client = self.client
-        if client.closing:
-            return
-        self._server.state.metrics.input_bytes += len(data)
-        client.bytes_in += len(data)
-        parser = self._parser
-        parser.max_bulk_bytes = self._settings.proto_max_bulk_len
-        parser.max_buffer_bytes = self._settings.client_query_buffer_limit
-        requests = parser.feed(data)
-        client.input_buffered = parser.buffered_bytes
-        if self._running or self._congested:
-            self._waiting += requests
-            self._waiting_bytes += len(data)
-            self._adjust_reading()
-        elif requests:
-            self._submit(requests)
-        elif parser.error is not None:
-            self._end_in_error()
+        self.connection.received(data)
 
-    def _submit(self, requests: list[list[bytes]]) -> None:
-        self._running = True
-        self.client.last_seen_at = self._server.now()
-        self._server.engine.submit(Batch(self._server.state, self.client, requests, self._answered))
-
-    def _answered(self, batch: Batch) -> None:
-        """The batch is done: its replies leave, and what has come meanwhile is the next batch."""
-        self._running = False
-        if self._gone:
-            return
-        self.send(b"".join(batch.replies))
-        if batch.ends_connection or self.client.closing:
-            self.close()
-        elif not self._congested:
-            self._go_on()
-
-    def _go_on(self) -> None:
-        if self._waiting:
-            requests, self._waiting = self._waiting, []
-            self._waiting_bytes = 0
-            self._adjust_reading()
-            self._submit(requests)
-        elif self._parser.error is not None:
-            self._end_in_error()
-        else:
-            self._adjust_reading()
-
-    def _end_in_error(self) -> None:
-        error = self._parser.error
-        if error is not None and not error.silent:
-            self.refuse(error.text)
-        else:
-            self.close()
-
-    def send(self, data: bytes) -> None:
-        """Sends now what the socket takes; the transport keeps the rest."""
-        if not data or self._gone:
-            return
-        self.client.bytes_out += len(data)
-        self._server.state.metrics.output_bytes += len(data)
-        sent = 0
-        if not self._congested:
-            # What the socket does not take, or an error it has, the transport meets again and knows what to do about.
-            with suppress(OSError):
-                sent = self.transport.getHandle().send(data)
-        if sent < len(data):
-            self._congested = True
-            self.client.output_buffered += len(data) - sent
-            self.transport.write(data[sent:] if sent else data)
-            self._adjust_reading()
-
-    def refuse(self, text: str) -> None:
-        """Ends the connection with an error reply."""
-        self._server.state.metrics.error(text)
-        self.send(encode(ReplyError(text), 2))
-        self.close()
-
-    def finish(self) -> None:
-        """Takes no more requests; ends the connection when the replies to what is under way have left."""
-        self.client.closing = True
-        if not self._running:
-            self.close()
-
-    def close(self) -> None:
-        """Ends the connection once everything sent so far has left."""
-        self.client.closing = True
-        self._waiting.clear()
-        if not self._gone:
-            self.transport.unregisterProducer()
-            self.transport.loseConnection()
-
-    def kill(self) -> None:
-        """Ends the connection now. A peer that has read its replies sees it end, not fail, as with the reference."""
-        if self._congested:
-            self.abort()
-        else:
-            self.close()
-
-    def abort(self) -> None:
-        """Ends the connection now; what has not left is dropped and the peer sees a reset."""
-        self.client.closing = True
-        self._waiting.clear()
-        if not self._gone:
-            self.transport.abortConnection()
+    def connectionLost(self, reason: Failure = connectionDone) -> None:
+        """Called by Twisted: the connection is gone."""
+        self.connection.lost()
 
     def resumeProducing(self) -> None:
         """Called by Twisted: the transport's buffer is empty."""
-        if not self._congested:
-            return
-        self._congested = False
-        self.client.output_buffered = 0
-        if not self._running and not self._gone:
-            self._go_on()
+        self.connection.drained()
 
     def stopProducing(self) -> None:
         """Called by Twisted: the connection is going."""
-
-    def _adjust_reading(self) -> None:
-        """Reads from the client, or leaves its bytes to the kernel while too much is under way."""
-        pause = self._congested or self._waiting_bytes > WAITING_MAX
-        if pause != self._paused and not self._gone:
-            self._paused = pause
-            if pause:
-                self.transport.pauseProducing()
-            else:
-                self.transport.resumeProducing()

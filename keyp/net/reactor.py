@@ -3,6 +3,8 @@
 The stock reactor wraps every event in a logging context and asks a descriptor twice whether it still exists. Nearly
 all events of a server are plain `EPOLLIN`; for those this reactor calls `doRead` and nothing else. Everything else,
 and everything that fails, goes the stock way. `twistd --reactor=keyp-epoll` chooses it; `keyp` does where epoll is.
+
+It offers one thing more, `callAfterEvents`: what `callLater(0, …)` does, without a timed call for each commit group.
 """
 
 from __future__ import annotations
@@ -24,8 +26,18 @@ class KeypEPollReactor(epollreactor.EPollReactor):
     _selectables: dict[int, Any]
     _disconnectSelectable: Callable[..., Any]
 
-    def doPoll(self, timeout: float | None) -> None:  # the name is Twisted's
+    def __init__(self) -> None:
+        self._after_events: list[Callable[[], object]] = []
+        epollreactor.EPollReactor.__init__(self)
+
+    def callAfterEvents(self, function: Callable[[], object]) -> None:  # named like its kin in Twisted
+        """Calls `function` when the events of this iteration, and what they have made ready by then, are done with."""
+        self._after_events.append(function)
+
+    def doIteration(self, timeout: float | None) -> None:  # the name is Twisted's
         """Waits up to `timeout` seconds, None for ever, and lets every descriptor that is ready do its work."""
+        if self._after_events:
+            timeout = 0
         try:
             events = self._poller.poll(-1 if timeout is None else timeout, len(self._selectables))
         except OSError as error:
@@ -47,8 +59,16 @@ class KeypEPollReactor(epollreactor.EPollReactor):
                 log.err()
             if why:
                 self._disconnectSelectable(selectable, why, True)
+        if self._after_events:
+            self._call_after_events()
 
-    doIteration = doPoll
+    def _call_after_events(self) -> None:
+        functions, self._after_events = self._after_events, []
+        for function in functions:
+            try:
+                function()
+            except BaseException:
+                log.err()
 
 
 def install() -> None:

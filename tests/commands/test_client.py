@@ -41,7 +41,7 @@ def answer(client: Connection, line: str) -> Any:
 
 
 def number(client: Connection) -> int:
-    return client.protocol.client.id
+    return client.connection.client.id
 
 
 def lines(client: Connection, line: str = "CLIENT LIST") -> list[dict[str, str]]:
@@ -198,7 +198,7 @@ def test_ids_are_never_used_twice(lab: Lab) -> None:
 
 def test_kill_by_address(lab: Lab, client: Connection) -> None:
     other = lab.connect()
-    other.protocol.client.address = "10.0.0.7:1"
+    other.connection.client.address = "10.0.0.7:1"
     assert answer(client, "CLIENT KILL 10.0.0.7:1") == "OK"
     assert other.transport.disconnecting
     assert [shown["id"] for shown in lines(client)] == [str(number(client))]

@@ -85,7 +85,7 @@ def test_hello_tells_of_the_server(client: Connection) -> None:
         b"server": b"redis",
         b"version": REDIS_VERSION.encode(),
         b"proto": 3,
-        b"id": client.protocol.client.id,
+        b"id": client.connection.client.id,
         b"mode": b"standalone",
         b"role": b"master",
         b"modules": [],
@@ -126,7 +126,7 @@ def test_reset_makes_the_connection_what_it_was(client: Connection) -> None:
     )
     client.call("WATCH k", "MULTI", "SET k v")
     assert client.call("RESET") == b"+RESET\r\n"
-    state = client.protocol.client.state
+    state = client.connection.client.state
     assert (state.database, state.protocol, state.name, state.no_evict, state.no_touch) == (0, 2, b"", False, False)
     assert (state.queue, state.watched) == (None, {})
     assert state.lib_name == b"py"

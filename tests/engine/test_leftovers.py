@@ -5,12 +5,13 @@ from __future__ import annotations
 import gc
 
 from keyp.clients import Client, ClientState
+from keyp.net.connection import Connection
 from keyp.net.protocol import RedisProtocol
 from keyp.resp.parser import RequestParser
 from keyp.session import Batch, Call
 from tests.fakes import Lab
 
-OURS = (Batch, Call, Client, ClientState, RedisProtocol, RequestParser)
+OURS = (Batch, Call, Client, ClientState, Connection, RedisProtocol, RequestParser)
 
 
 def live() -> dict[str, int]:
@@ -30,7 +31,7 @@ def come_and_go(lab: Lab) -> None:
         client.send(b"*3\r\n$3\r\nSET\r\n$1\r\na\r\n$100\r\nhalf")
         client.lose()
     killer, victim = lab.connect(), lab.connect()
-    killer.call(f"CLIENT KILL ID {victim.protocol.client.id}", "CLIENT LIST")
+    killer.call(f"CLIENT KILL ID {victim.connection.client.id}", "CLIENT LIST")
     victim.lose()
     killer.lose()
 

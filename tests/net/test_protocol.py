@@ -93,12 +93,12 @@ def test_a_client_that_does_not_read_stops_only_itself(lab: Lab) -> None:
     slow.send(b"PING\r\n")
     assert slow.transport.value() == b"NG\r\n"
     assert other.call("PING") == b"+PONG\r\n"
-    assert slow.protocol.client.output_buffered == 4
+    assert slow.connection.client.output_buffered == 4
     slow.transport.drain()
     lab.settle()
     assert slow.transport.sent == b"+PONG\r\n+PONG\r\n"
     assert slow.transport.producerState == "producing"
-    assert slow.protocol.client.output_buffered == 0
+    assert slow.connection.client.output_buffered == 0
 
 
 def test_a_flood_behind_a_batch_stops_the_reading(lab: Lab) -> None:
@@ -168,7 +168,7 @@ def test_silent_clients_are_disconnected_when_timeout_says_so(lab: Lab) -> None:
 
 def test_a_client_kills_another(lab: Lab) -> None:
     killer, victim = lab.connect(), lab.connect()
-    assert killer.call(f"CLIENT KILL ID {victim.protocol.client.id}") == b":1\r\n"
+    assert killer.call(f"CLIENT KILL ID {victim.connection.client.id}") == b":1\r\n"
     assert victim.transport.disconnecting
     assert not victim.transport.aborted
     assert not killer.transport.disconnecting
@@ -178,13 +178,13 @@ def test_a_client_that_does_not_read_is_killed_all_the_same(lab: Lab) -> None:
     killer, victim = lab.connect(), lab.connect()
     victim.transport.socket.room = 0
     victim.call("PING")
-    assert killer.call(f"CLIENT KILL ID {victim.protocol.client.id}") == b":1\r\n"
+    assert killer.call(f"CLIENT KILL ID {victim.connection.client.id}") == b":1\r\n"
     assert victim.transport.aborted
 
 
 def test_a_client_that_kills_itself_hears_of_it_first(lab: Lab) -> None:
     client = lab.connect()
-    assert client.call(f"CLIENT KILL ID {client.protocol.client.id} SKIPME no", "PING") == b":1\r\n"
+    assert client.call(f"CLIENT KILL ID {client.connection.client.id} SKIPME no", "PING") == b":1\r\n"
     assert client.transport.disconnecting
 
 

@@ -1,0 +1,195 @@
+"""One connection: bytes in, bytes out, and the pace between them.
+
+A connection has one batch under way at a time; what arrives meanwhile waits and becomes the next batch. Replies are
+sent at once where the socket takes them. The transport's buffer holds only what the socket refused, and until it is
+empty again nothing more is read from this client: one that does not read its replies stops only itself.
+
+Every request passes through here, so this file is compiled; `protocol.py` is the face that Twisted sees.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Final, Protocol
+
+from keyp.clients import Client
+from keyp.commands.server_state import ServerState
+from keyp.engine import Engine
+from keyp.resp.encoder import encode
+from keyp.resp.parser import RequestParser
+from keyp.resp.values import ReplyError
+from keyp.session import Batch
+
+# Bytes of requests that may wait behind a batch before the connection stops reading.
+WAITING_MAX: Final = 1 << 20
+
+
+class Host(Protocol):
+    """What a connection needs of the server it belongs to."""
+
+    state: ServerState
+    engine: Engine
+
+    def describe(self, transport: Any) -> Client:
+        """The client at the other end of a new connection."""
+
+    def client_came(self, connection: Connection) -> None:
+        """The connection stands and has its client."""
+
+    def client_left(self, connection: Connection) -> None:
+        """The connection is gone."""
+
+
+class Connection:
+    """The server's side of a connection that stands on `transport`, a TCP or UNIX server transport of Twisted's."""
+
+    def __init__(self, host: Host, transport: Any) -> None:
+        self.transport = transport
+        self.client = host.describe(transport)
+        self._host = host
+        self._state = host.state
+        self._engine = host.engine
+        self._metrics = host.state.metrics
+        self._settings = host.state.settings
+        self._socket_send: Callable[[bytes], int] = transport.getHandle().send
+        self._parser = RequestParser()
+        self._waiting: list[list[bytes]] = []
+        self._waiting_bytes = 0
+        self._running = False
+        self._congested = False
+        self._paused = False
+        self._gone = False
+
+    def received(self, data: bytes) -> None:
+        """Bytes have come."""
+        client = self.client
+        if client.closing:
+            return
+        size = len(data)
+        self._metrics.input_bytes += size
+        client.bytes_in += size
+        parser = self._parser
+        parser.max_bulk_bytes = self._settings.proto_max_bulk_len
+        parser.max_buffer_bytes = self._settings.client_query_buffer_limit
+        requests = parser.feed(data)
+        client.input_buffered = parser.buffered_bytes
+        if self._running or self._congested:
+            self._waiting += requests
+            self._waiting_bytes += size
+            self._adjust_reading()
+        elif requests:
+            self._submit(requests)
+        elif parser.error is not None:
+            self._end_in_error()
+
+    def _submit(self, requests: list[list[bytes]]) -> None:
+        self._running = True
+        self._engine.submit(Batch(self._state, self.client, requests, self._answered))
+
+    def _answered(self, batch: Batch) -> None:
+        """The batch is done: its replies leave, and what has come meanwhile is the next batch."""
+        self._running = False
+        if self._gone:
+            return
+        replies = batch.replies
+        self.send(replies[0] if len(replies) == 1 else b"".join(replies))
+        if batch.ends_connection or self.client.closing:
+            self.close()
+        elif not self._congested:
+            self._go_on()
+
+    def _go_on(self) -> None:
+        if self._waiting:
+            requests, self._waiting = self._waiting, []
+            self._waiting_bytes = 0
+            self._adjust_reading()
+            self._submit(requests)
+        elif self._parser.error is not None:
+            self._end_in_error()
+        else:
+            self._adjust_reading()
+
+    def _end_in_error(self) -> None:
+        error = self._parser.error
+        if error is not None and not error.silent:
+            self.refuse(error.text)
+        else:
+            self.close()
+
+    def send(self, data: bytes) -> None:
+        """Sends now what the socket takes; the transport keeps the rest."""
+        size = len(data)
+        if size == 0 or self._gone:
+            return
+        self.client.bytes_out += size
+        self._metrics.output_bytes += size
+        sent = 0
+        if not self._congested:
+            try:
+                sent = self._socket_send(data)
+            except OSError:
+                sent = 0  # what the socket does not take, or an error it has, the transport meets again and handles
+        if sent < size:
+            self._congested = True
+            self.client.output_buffered += size - sent
+            self.transport.write(data[sent:] if sent else data)
+            self._adjust_reading()
+
+    def drained(self) -> None:
+        """The transport's buffer is empty: what waited goes on."""
+        if not self._congested:
+            return
+        self._congested = False
+        self.client.output_buffered = 0
+        if not self._running and not self._gone:
+            self._go_on()
+
+    def lost(self) -> None:
+        """The connection is gone; what waits is dropped, what is under way has no reader."""
+        self._gone = True
+        self._waiting.clear()
+        self._host.client_left(self)
+
+    def refuse(self, text: str) -> None:
+        """Ends the connection with an error reply."""
+        self._metrics.error(text)
+        self.send(encode(ReplyError(text), 2))
+        self.close()
+
+    def finish(self) -> None:
+        """Takes no more requests; ends the connection when the replies to what is under way have left."""
+        self.client.closing = True
+        if not self._running:
+            self.close()
+
+    def close(self) -> None:
+        """Ends the connection once everything sent so far has left."""
+        self.client.closing = True
+        self._waiting.clear()
+        if not self._gone:
+            self.transport.unregisterProducer()
+            self.transport.loseConnection()
+
+    def kill(self) -> None:
+        """Ends the connection now. A peer that has read its replies sees it end, not fail, as with the reference."""
+        if self._congested:
+            self.abort()
+        else:
+            self.close()
+
+    def abort(self) -> None:
+        """Ends the connection now; what has not left is dropped and the peer sees a reset."""
+        self.client.closing = True
+        self._waiting.clear()
+        if not self._gone:
+            self.transport.abortConnection()
+
+    def _adjust_reading(self) -> None:
+        """Reads from the client, or leaves its bytes to the kernel while too much is under way."""
+        pause = self._congested or self._waiting_bytes > WAITING_MAX
+        if pause != self._paused and not self._gone:
+            self._paused = pause
+            if pause:
+                self.transport.pauseProducing()
+            else:
+                self.transport.resumeProducing()
