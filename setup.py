@@ -9,8 +9,9 @@ from typing import Any
 
 from setuptools import setup
 
-# Everything a request passes through between the socket and LMDB. What speaks to Twisted stays as it is.
-COMPILED = ("errors", "glob", "clients", "slowlog", "metrics", "session", "engine", "writer", "net/clock", "net/connection", "net/protocol", "net/threads")
+# Everything a request passes through between Twisted's transport and LMDB.
+COMPILED = ("errors", "glob", "clients", "slowlog", "metrics", "session", "engine", "writer")
+COMPILED_IN_NET = ("clock", "connection", "protocol", "threads")
 COMPILED_FOLDERS = ("resp", "storage", "commands")
 # Run by hand, as programs.
 LEFT_OUT = ("commands/table.py", "commands/lcs.py")
@@ -19,7 +20,7 @@ LEFT_OUT = ("commands/table.py", "commands/lcs.py")
 def modules() -> list[str]:
     """The paths of the modules to compile."""
     root = Path("keyp")
-    files = [root / f"{name}.py" for name in COMPILED]
+    files = [root / f"{name}.py" for name in COMPILED] + [root / "net" / f"{name}.py" for name in COMPILED_IN_NET]
     for folder in COMPILED_FOLDERS:
         files += sorted(path for path in (root / folder).glob("*.py") if path.name != "__init__.py")
     return [str(path) for path in files if path.relative_to(root).as_posix() not in LEFT_OUT]

@@ -44,8 +44,9 @@ SWEEP_FACTOR: Final = 3
 # that syncs slowly or beside writers whose groups take turns with the steps.
 SWEEP_REST_S: Final = 0.002
 
-# A group this large does not wait for more.
+# A group of so many batches does not wait for more; a smaller one than the last waits for so many iterations in vain.
 GATHERED_MAX: Final = 64
+PATIENCE: Final = 8
 
 COMPLAIN_EVERY_NS: Final = 60 * 1_000_000_000
 COMPLAINTS_REMEMBERED: Final = 1000
@@ -150,7 +151,9 @@ class Writer:
         self._swept = swept
         self.complaints = Complaints(clock)
         self._waiting: list[Batch] = []
-        self._gathered = 0  # how many waited at the last look
+        self._gathered = 0  # how many waited at the last look, …
+        self._looks_in_vain = 0  # … since when there were so many looks
+        self._last_size = 0  # of the last group
         self._sweep_wanted = False
         self._resting = False
         self._commands_since_step = 0
@@ -215,19 +218,28 @@ class Writer:
                 return
             group, self._waiting = self._waiting, []
             self._gathered = 0
+            self._last_size = len(group)
             self._commands_since_step += sum([len(batch.calls) for batch in group])
             self._start(self._commit_group, group, self._committed)
         else:
             self._tell_idle()
 
     def _is_gathering(self) -> bool:
-        """Whether the line is still growing: then the group leaves one iteration of the reactor later.
+        """Whether the group waits for one more iteration of the reactor, because others are on their way to it.
 
         Clients that were answered together come back one after the other. The first of them alone would make a group
-        of one and let all the others wait for two commits; an iteration costs a few microseconds.
+        of one, and from then on all would wait for two commits each. So a group leaves when an iteration has brought
+        nothing more, and has some patience as long as it is smaller than the last one was. An iteration costs a few
+        microseconds.
         """
-        gathered, self._gathered = self._gathered, len(self._waiting)
-        return gathered < self._gathered < GATHERED_MAX and self._others() > 0
+        waiting = len(self._waiting)
+        if waiting > self._gathered:
+            self._gathered = waiting
+            self._looks_in_vain = 0
+        else:
+            self._looks_in_vain += 1
+        patience = PATIENCE if waiting < self._last_size else 1
+        return self._looks_in_vain < patience and waiting < GATHERED_MAX and self._others() > 0
 
     def _start(self, work: Callable[[Any], T], subject: Any, done: Callable[[T], None]) -> None:
         self._busy = True
