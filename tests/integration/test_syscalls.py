@@ -1,0 +1,76 @@
+"""What a request costs in system calls, counted under strace: so nobody makes the way longer without knowing it.
+
+One client sends its requests one after the other, each after the last one's reply. Between two marks in the trace lie
+the calls of so many requests; a server at rest wakes up ten times a second and once more each second, which is the
+slack allowed.
+"""
+
+from __future__ import annotations
+
+import re
+import shutil
+import socket
+from collections import Counter
+from pathlib import Path
+
+from tests.integration.conftest import StartServer
+from tests.integration.daemon import Daemon
+
+REQUESTS = 500
+SLACK = REQUESTS // 10
+CALL = re.compile(rb"^\d+ +(?:<\.\.\. )?(\w+)")
+
+
+def traced(server: StartServer, path: Path, *options: str) -> Daemon:
+    strace = shutil.which("strace")
+    assert strace, "strace is missing: install Debian's package strace (apt-get install strace)"
+    return server(*options, launcher=[strace, "-D", "-f", "-qq", "-s", "64", "-o", str(path)])
+
+
+def calls_of(daemon: Daemon, path: Path, request: bytes, reply: bytes) -> Counter[str]:
+    """The system calls between two marks, while `request` was sent and `reply` received REQUESTS times."""
+    with socket.create_connection(("127.0.0.1", daemon.port), timeout=30) as client:
+        client.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+
+        def ask(data: bytes, size: int) -> bytes:
+            client.sendall(data)
+            answer = b""
+            while len(answer) < size:
+                answer += client.recv(size)
+            return answer
+
+        assert ask(b"ECHO the-first-mark\r\n", 21) == b"$14\r\nthe-first-mark\r\n"
+        for _ in range(REQUESTS):
+            assert ask(request, len(reply)) == reply
+        assert ask(b"ECHO the-last-mark\r\n", 20) == b"$13\r\nthe-last-mark\r\n"
+    daemon.stop()
+    lines = path.read_bytes().splitlines()
+    first = next(at for at, line in enumerate(lines) if b"sendto" in line and b"the-first-mark" in line)
+    last = next(at for at, line in enumerate(lines) if b"recvfrom" in line and b"the-last-mark" in line)
+    found = [CALL.match(line) for line in lines[first + 1 : last] if b"unfinished" not in line]
+    return Counter(match[1].decode() for match in found if match)
+
+
+def test_a_get_is_one_wait_one_receive_and_one_send(server: StartServer, tmp_path: Path) -> None:
+    daemon = traced(server, tmp_path / "trace", "--fsync=no")
+    counts = calls_of(daemon, tmp_path / "trace", b"*2\r\n$3\r\nGET\r\n$1\r\na\r\n", b"$-1\r\n")
+    assert counts["sendto"] == REQUESTS
+    assert REQUESTS <= counts["recvfrom"] <= REQUESTS + 1
+    assert REQUESTS <= counts["epoll_wait"] <= REQUESTS + SLACK
+    assert counts.total() <= 3 * REQUESTS + SLACK, counts
+
+
+def test_a_set_without_syncs(server: StartServer, tmp_path: Path) -> None:
+    """Besides its own wait, receive and send: one hop to the writer's thread and back, and LMDB's pages.
+
+    The reactor is woken by a byte through a pipe; futexes pass work and Python's lock between the threads.
+    """
+    daemon = traced(server, tmp_path / "trace", "--fsync=no")
+    counts = calls_of(daemon, tmp_path / "trace", b"*3\r\n$3\r\nSET\r\n$1\r\na\r\n$1\r\nb\r\n", b"+OK\r\n")
+    assert counts["sendto"] == REQUESTS
+    assert REQUESTS <= counts["recvfrom"] <= REQUESTS + 1
+    assert counts["epoll_wait"] <= 2 * REQUESTS + SLACK, counts
+    assert counts["write"] <= REQUESTS + SLACK, counts
+    assert counts["pwrite64"] <= REQUESTS + SLACK, counts
+    assert not {"fdatasync", "fsync", "msync"} & set(counts)
+    assert counts.total() <= 18 * REQUESTS, counts
