@@ -24,7 +24,7 @@ from twisted.python.failure import Failure
 from keyp import errors
 from keyp.commands.context import Surroundings, WriteContext
 from keyp.session import Batch
-from keyp.storage.environment import Environment
+from keyp.storage.environment import ALWAYS, Environment
 from keyp.storage.faults import CommitFailed, is_damage, is_from_system, is_out_of_room, refusal
 from keyp.storage.keyspace import WritableKeyspace
 from keyp.storage.sweep import sweep
@@ -134,6 +134,7 @@ class Writer:
         around: Surroundings,
         clock: Clock,
         defer: Defer,
+        before_sync: Callable[[], None],
         call_soon: Callable[[Callable[[], None]], Any],
         call_later: Callable[[float, Callable[[], None]], Any],
         others: Callable[[], int],
@@ -144,6 +145,7 @@ class Writer:
         self._around = around
         self._clock = clock
         self._defer = defer
+        self._before_sync = before_sync
         self._call_soon = call_soon
         self._call_later = call_later
         self._others = others
@@ -329,6 +331,8 @@ class Writer:
             context = WriteContext(transaction, self._around, now_us)
             for batch in group:
                 batch.run(context, self._clock.nanoseconds)
+            if self._environment.fsync == ALWAYS:
+                self._before_sync()
             transaction.commit()
         except lmdb.Error as error:
             transaction.abort()

@@ -42,7 +42,7 @@ from keyp.net.connection import Connection
 from keyp.net.protocol import RedisProtocol
 from keyp.net.recovery import Recovery
 from keyp.net.saving import Saver
-from keyp.net.threads import ThreadLine
+from keyp.net.threads import AttendedThread, ThreadLine
 from keyp.storage.environment import EVERYSEC, Environment
 from keyp.storage.faults import StoreError
 from keyp.storage.hot_copy import CopyFailed
@@ -79,13 +79,14 @@ class Server:
         )
         self.state.compiled = not str(session.__file__).endswith(".py")
         self.state.metrics.follow(settings)
-        self._writer_thread = ThreadLine(reactor, "keyp-writer")
+        self._writer_thread = AttendedThread(reactor, "keyp-writer")
         self._reader_threads = ThreadLine(reactor, "keyp-reader", READER_THREADS)
         self.engine = Engine(
             self.state,
             clock,
             Random(),
             self._writer_thread.defer,
+            self._writer_thread.let_go,
             self._reader_threads.defer,
             _call_soon_of(reactor),
             reactor.callLater,

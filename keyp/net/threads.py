@@ -1,4 +1,4 @@
-"""A pool of threads in the form that `deferToThreadPool` wants, as lean as a queue can be.
+"""Threads in the form that `deferToThreadPool` wants, as lean as a queue can be.
 
 Twisted's own `ThreadPool` passes each piece of work through a coordinating worker and two locks; for the writer, which
 gets one piece at a time and thousands a second, the plain queue of the standard library is a good deal cheaper.
@@ -6,14 +6,18 @@ gets one piece at a time and thousands a second, the plain queue of the standard
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable
 from queue import SimpleQueue
-from threading import Thread
-from typing import Any
+from threading import Lock, Thread
+from typing import Any, Final
 
 from twisted.internet.defer import Deferred
 from twisted.internet.threads import deferToThreadPool
 from twisted.python.failure import Failure
+
+# How long the reactor's thread waits for a piece of work on the attended thread before it goes back to its clients.
+ATTENDANCE_S: Final = 0.001
 
 
 class ThreadLine:
@@ -59,3 +63,53 @@ class ThreadLine:
         while (work := self._line.get()) is not None:
             work()
             del work  # it may hold a request of many megabytes, and the next work may be long in coming
+
+
+class AttendedThread(ThreadLine):
+    """One thread whose work the reactor's thread attends: it waits, for a moment, until the work is done or lets it go.
+
+    Two threads of Python take turns at best. Where both are busy, each call into LMDB or the kernel hands Python's lock
+    over, and every time the other thread has to be woken; that costs more than a small group's commands. So while
+    the commands of a group run, the reactor's thread does nothing; it goes on when the work calls `let_go`, before it
+    waits for the disk, or is done, or after ATTENDANCE_S. A result that is there by then needs no byte through the
+    reactor's pipe either.
+    """
+
+    def __init__(self, reactor: Any, name: str) -> None:
+        super().__init__(reactor, name)
+        self._attended = False
+        self._guard = Lock()  # of `_attended` and `_results`
+        self._results: deque[Callable[[], object]] = deque()
+        self._over = Lock()
+        self._over.acquire()
+
+    def defer(self, function: Callable[[], Any]) -> Deferred[Any]:
+        """Runs `function` on the thread; the Deferred fires on the reactor's thread, perhaps it has fired already."""
+        self._attended = True
+        running: Deferred[Any] = deferToThreadPool(self, self, function)  # type: ignore[arg-type]
+        if not self._over.acquire(timeout=ATTENDANCE_S):
+            with self._guard:
+                if self._attended:
+                    self._attended = False
+                else:  # it was over at the last moment
+                    self._over.acquire()
+        while self._results:
+            self._results.popleft()()
+        return running
+
+    def callFromThread(self, function: Callable[..., object], *args: Any) -> None:  # Twisted's name
+        """Called by Twisted on the thread when the work is done: brings the result to the reactor's thread."""
+        with self._guard:
+            if self._attended:
+                self._attended = False
+                self._results.append(lambda: function(*args))
+                self._over.release()
+                return
+        self._reactor.callFromThread(function, *args)
+
+    def let_go(self) -> None:
+        """Called by the work: what follows takes long and needs no Python, the reactor's thread may go on."""
+        with self._guard:
+            if self._attended:
+                self._attended = False
+                self._over.release()
