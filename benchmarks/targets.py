@@ -10,7 +10,7 @@ from benchmarks.results import Results, Row
 
 LARGEST = "largest"  # in place of a fact: the row in which it is largest
 
-READS, WRITES_GROUP, ON_DISK, SIZE = "reads", "writes, not synced", "writes on the disk", "size"
+READS, WRITES_GROUP, ON_DISK, SIZE = "reads", "writes, not synced", "writes, synced before the reply", "size"
 
 
 @dataclass(frozen=True)
@@ -51,7 +51,7 @@ def _original(name: str, group: str) -> Target:
 
 
 def _durable(clients: int) -> Target:
-    title = f"SET, on the disk before the reply, {clients} client{'s' if clients > 1 else ''}"
+    title = f"SET, durable, {clients} client{'s' if clients > 1 else ''}"
     return Target(title, ON_DISK, "durable", "SET", {"clients": clients, "pipeline": 1})
 
 
