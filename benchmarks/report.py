@@ -49,7 +49,7 @@ def amount(value: float, unit: str) -> str:
 
 def times(ratio: float) -> str:
     """A ratio with two decimals, or fewer where it is large."""
-    return f"{ratio:.2f}" if ratio < 10 else f"{ratio:,.0f}"
+    return f"{ratio:.2f}" if ratio < 10 else f"{ratio:.1f}" if ratio < 100 else f"{ratio:,.0f}"
 
 
 def fact(name: str, value: Any) -> str:
@@ -109,10 +109,11 @@ def section_markdown(section: Section, result: SectionResult, results: Results) 
     """A heading, how it was measured, and the table of all rows."""
     measured = result.measured
     work = "" if measured["scale"] == 1 else f" On a scale of {measured['scale']:g}: less work than in the full form."
+    rounds = "1 round" if measured["rounds"] == 1 else f"{measured['rounds']} rounds"
     unfinished = "" if measured["complete"] else " It was interrupted: the last round is not whole."
     lines = [
         f"## {section.title}\n\n",
-        f"{PROMISES[measured['promise']]}. {measured['rounds']} rounds.{work}{unfinished} {section.note}\n\n",
+        f"{PROMISES[measured['promise']]}. {rounds}.{work}{unfinished} {section.note}\n\n",
     ]
     if section.name in charts.CHARTS:
         lines.append(f"{picture(section.name, '')}\n")

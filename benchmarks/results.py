@@ -45,7 +45,7 @@ class SectionResult:
             self.rows.append(row)
         while len(row.rounds) <= round_number:
             row.rounds.append({})
-        row.rounds[round_number][server] = value
+        row.rounds[round_number][server] = float(f"{value:.6g}")
 
     def find(self, name: str, /, **facts: Any) -> Row | None:
         """The first row of that name that has these facts, perhaps among others."""

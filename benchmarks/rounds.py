@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import sys
 import tempfile
@@ -94,6 +95,7 @@ class Bench:
             for number in range(self.rounds):
                 for server in servers if number % 2 == 0 else reversed(servers):
                     self._turn = (number, server.name)
+                    os.sync()  # what the one before has left to the kernel is not to be written during this turn
                     if bar.disable:
                         print(
                             f"{title}: round {number + 1} of {self.rounds}, {server.name}", file=sys.stderr, flush=True

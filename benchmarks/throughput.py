@@ -16,7 +16,7 @@ KEYS = 100_000
 
 CLIENTS = (1, 10, 50, 200)
 PIPELINES = (16, 100)
-SIZES = {1024: 50_000, 64 * 1024: 1000}  # bytes of a value: how many keys
+SIZES = {1024: (50_000, 60_000), 64 * 1024: (1000, 10_000)}  # bytes of a value: how many keys and requests
 
 
 def original(bench: Bench) -> None:
@@ -51,46 +51,50 @@ def _original(bench: Bench, server: Server, requests: int, operations: int) -> N
 
 
 def commands(bench: Bench) -> None:
-    """GET and SET by clients, by pipelines, by sizes of values; commands on ten keys; counters; a mixture."""
-    loads = _everyday(bench)
+    """GET and SET by clients and by pipelines; commands on ten keys; counters; a mixture; larger values."""
+    small, larger = _small(bench), _larger(bench)
+    gets = Load(("GET", "KEY"), bench.scaled(80_000), 40, KEYS)
+    sets = Load(("SET", "KEY", "xxx"), bench.scaled(80_000) // 4, 10, KEYS)
     with bench.servers() as servers:
         for server in servers:
-            for size, keys in SIZES.items():
+            for size, (keys, _) in SIZES.items():
                 bench.fill(server, range(keys), value_of=lambda _, size=size: bytes(size), prefix=f"v{size}:")
         for server in bench.turns(servers, "commands"):
+
+            def measure(name: str, size: int, *loads: Load, server: Server = server) -> None:
+                clients = sum(load.clients for load in loads)
+                facts = {"clients": clients, "pipeline": loads[0].pipeline, "value": size}
+                bench.record(name, REQUESTS, rate(server.port, *loads), **facts)
+
             bench.fill(server, range(KEYS), value_of=lambda _: b"xxx")
-            for name, load, size in loads:
-                facts = {"clients": load.clients, "pipeline": load.pipeline, "value": size}
-                bench.record(name, REQUESTS, rate(server.port, load), **facts)
-            gets = Load(("GET", "KEY"), bench.scaled(80_000), 40, KEYS)
-            sets = Load(("SET", "KEY", "xxx"), bench.scaled(80_000) // 4, 10, KEYS)
-            both = {"clients": 50, "pipeline": 1, "value": 3}
-            bench.record("80 % GET, 20 % SET", REQUESTS, rate(server.port, gets, sets), **both)
+            for name, load in small:
+                measure(name, 3, load)
+            measure("80 % GET, 20 % SET", 3, gets, sets)
+            measure("INCR", 0, Load(("INCR", "KEY"), bench.scaled(100_000), 50, KEYS, prefix="counter:"))
+            for name, load, size in larger:  # at the end: the kernel writes them out for some time
+                measure(name, size, load)
 
 
-def _everyday(bench: Bench) -> list[tuple[str, Load, int]]:
-    """Names, loads and sizes of values."""
-    loads: list[tuple[str, Load, int]] = []
-
-    def add(command: tuple[str, ...], count: int, clients: int, pipeline: int = 1, size: int = 3) -> None:
-        keys, prefix = (KEYS, "key:") if size == 3 else (SIZES[size], f"v{size}:")
-        load = Load(command, bench.scaled(count), clients, keys, pipeline, prefix)
-        name = command[0] if len(command) <= 3 else f"{command[0]} of 10"
-        loads.append((name, load, size))
-
-    for command in (("GET", "KEY"), ("SET", "KEY", "xxx")):
+def _small(bench: Bench) -> list[tuple[str, Load]]:
+    """Names and loads, values of 3 bytes."""
+    loads = []
+    for name, command in (("GET", ("GET", "KEY")), ("SET", ("SET", "KEY", "xxx"))):
         for clients in CLIENTS:
-            add(command, 30_000 if clients == 1 else 100_000, clients)
+            count = bench.scaled(30_000 if clients == 1 else 100_000)
+            loads.append((name, Load(command, count, clients, KEYS)))
         for pipeline in PIPELINES:
-            for clients in (10, 50):
-                add(command, 500_000, clients, pipeline)
-    for size in SIZES:
-        count = 60_000 if size == 1024 else 10_000
-        add(("GET", "KEY"), count, 50, size=size)
-        add(("SET", "KEY", "x" * size), count, 50, size=size)
-    add(("MGET", *["KEY"] * 10), 50_000, 50)
-    add(("MSET", *["KEY", "xxx"] * 10), 50_000, 50)
-    loads.append(("INCR", Load(("INCR", "KEY"), bench.scaled(100_000), 50, KEYS, prefix="counter:"), 0))
+            loads += [(name, Load(command, bench.scaled(500_000), clients, KEYS, pipeline)) for clients in (10, 50)]
+    tens = {"MGET of 10": ("MGET", *["KEY"] * 10), "MSET of 10": ("MSET", *["KEY", "xxx"] * 10)}
+    loads += [(name, Load(words, bench.scaled(50_000), 50, KEYS)) for name, words in tens.items()]
+    return loads
+
+
+def _larger(bench: Bench) -> list[tuple[str, Load, int]]:
+    """Names, loads and sizes of values."""
+    loads = []
+    for size, (keys, count) in SIZES.items():
+        for command in (("GET", "KEY"), ("SET", "KEY", "x" * size)):
+            loads.append((command[0], Load(command, bench.scaled(count), 50, keys, prefix=f"v{size}:"), size))
     return loads
 
 
