@@ -26,6 +26,7 @@ STYLE: Any = {
     "figure.constrained_layout.w_pad": 0.12,
     "figure.constrained_layout.h_pad": 0.1,
     "font.family": "sans-serif",
+    "font.sans-serif": ["DejaVu Sans", "Verdana", "Arial"],  # alike in width, for the page has what it has
     "font.size": 10,
     "text.color": TEXT,
     "axes.labelcolor": TEXT,
