@@ -97,7 +97,12 @@ def _begin(programs: list[Program], folder: Path, path: Path) -> Results:
     print(f"Keyp compiled: {own['compiled']}, reactor: {own['reactor']}, Python {own['python']}", file=sys.stderr)
     for warning in machine.warnings(facts):
         print(f"Warning: {warning}", file=sys.stderr)
-    return begin(path, facts, [program.name for program in programs])
+    results = begin(path, facts, [program.name for program in programs])
+    if results.sections:
+        print(f"Kept unless measured again: {', '.join(results.sections)}", file=sys.stderr)
+    elif path.exists():
+        print(f"{path} is of another machine or build of Keyp, and is replaced.", file=sys.stderr)
+    return results
 
 
 def _measure(results: Results, programs: list[Program], folder: Path, arguments: argparse.Namespace) -> None:

@@ -4,12 +4,18 @@ from __future__ import annotations
 
 import os
 import platform
+import subprocess
 from pathlib import Path
 from typing import Any
 
 from benchmarks.load import require_program
 from benchmarks.servers import KEYP, Program, Server
 
+DIGEST = """
+import hashlib, pathlib, keyp
+sources = sorted(pathlib.Path(keyp.__file__).parent.rglob("*.py"))
+print(hashlib.sha256(b"".join(source.read_bytes() for source in sources)).hexdigest()[:12])
+"""
 QUIET_LOAD = 0.5  # processes a processor that want to run before the benchmark does
 
 
@@ -26,12 +32,22 @@ def describe(programs: list[Program], keyp: Server, folder: Path) -> dict[str, A
         "keyp": {
             "compiled": info["compiled"],
             "reactor": _reactor(keyp.log),
+            "build": _build(programs[0]),
             "python": info["python_version"],
             "twisted": info["twisted_version"],
             "lmdb": info["lmdb_version"],
         },
         "load_generator": require_program(),
     }
+
+
+def _build(keyp: Program) -> str:
+    """A digest of the sources that are installed with this program: a version lasts for many states of them."""
+    python = Path(keyp.path).parent / "python"
+    if not python.exists():
+        return "unknown"
+    said = subprocess.run([str(python), "-c", DIGEST], capture_output=True, text=True, check=False, cwd="/")
+    return said.stdout.strip() or "unknown"
 
 
 def warnings(facts: dict[str, Any]) -> list[str]:
