@@ -13,12 +13,14 @@ DATA ?= ./data
 TESTS ?=
 ROUNDS ?= 210
 IMAGES ?= 1400
+BENCH ?=
 IMAGE ?= keyp
 
 BIN := $(VENV)/bin
 DEV := $(VENV_DEV)/bin
 INSTALLED := $(VENV)/.installed
 INSTALLED_DEV := $(VENV_DEV)/.installed
+INSTALLED_BENCH := $(VENV)/.installed-bench
 SOURCES := pyproject.toml setup.py $(shell find keyp twisted -name '*.py')
 COMPILED := build/compiled
 PIP_INSTALL := -m pip --disable-pip-version-check install --quiet
@@ -66,8 +68,8 @@ format: $(INSTALLED_DEV) ## format the sources, mend what can be mended
 readme: $(INSTALLED_DEV) ## write the table of commands into README.md
 	$(DEV)/python -m keyp.commands.table README.md
 
-bench: $(INSTALLED) ## compare with redis-server on this machine
-	$(BIN)/python benchmarks/bench.py
+bench: $(INSTALLED_BENCH) ## compare with redis-server on this machine, half an hour (BENCH="--quick", BENCH="durable --rounds 9" …)
+	$(BIN)/python -m benchmarks $(BENCH)
 
 soak: $(INSTALLED_DEV) ## an hour of mixed load with a ledger of every write (KEYP_SOAK_SECONDS= for another time)
 	$(DEV)/python -m tests.soak.soak
@@ -93,6 +95,10 @@ $(VENV)/bin/python $(VENV_DEV)/bin/python:
 $(INSTALLED): $(SOURCES) | $(VENV)/bin/python
 	$(BIN)/python $(PIP_INSTALL) '.[tools]'
 	@touch $@
+
+$(INSTALLED_BENCH): $(SOURCES) | $(VENV)/bin/python
+	$(BIN)/python $(PIP_INSTALL) '.[tools,bench]'
+	@touch $(INSTALLED) $@
 
 $(INSTALLED_DEV): pyproject.toml setup.py | $(VENV_DEV)/bin/python
 	KEYP_COMPILE=0 $(DEV)/python $(PIP_INSTALL) --editable '.[dev]'

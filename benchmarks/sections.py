@@ -1,0 +1,12 @@
+"""All sections, in the order in which they are measured and reported."""
+
+from __future__ import annotations
+
+from benchmarks.growth import GROWTH, LARGE_THINGS
+from benchmarks.latency import LATENCY
+from benchmarks.rounds import Section
+from benchmarks.throughput import COMMANDS, DURABLE, ORIGINAL
+
+SECTIONS: dict[str, Section] = {
+    section.name: section for section in (ORIGINAL, COMMANDS, DURABLE, GROWTH, LATENCY, LARGE_THINGS)
+}
