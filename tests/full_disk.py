@@ -1,4 +1,4 @@
-"""A disk without room, as far as anybody asks how much there is."""
+"""A disk with little room or none, as far as anybody asks how much there is."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import os
 import pytest
 
 
-def fill_disk(patch: pytest.MonkeyPatch) -> None:
-    """From now on every disk says that it is full. Holds for compiled modules too."""
-    patch.setattr(os, "statvfs", lambda path: os.statvfs_result((4096, 4096, *[0] * 8)))
+def fill_disk(patch: pytest.MonkeyPatch, free_bytes: int = 0) -> None:
+    """From now on every disk says that it has only so many bytes left. Holds for compiled modules too."""
+    about = os.statvfs_result((1, 1, 1 << 40, free_bytes, free_bytes, *[0] * 5))
+    patch.setattr(os, "statvfs", lambda path: about)

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from keyp.storage import room
 from keyp.storage.room import RESERVE_BYTES, RESERVE_FILE, Reserve
+from tests.full_disk import fill_disk
 
 
 def failing(code: int) -> object:
@@ -45,8 +45,10 @@ def test_a_disk_that_is_all_but_full_gives_none(tmp_path: Path, monkeypatch: pyt
     assert not reserve.held
     assert os.listdir(tmp_path) == [RESERVE_FILE]
     assert (tmp_path / RESERVE_FILE).stat().st_size == 0
-    monkeypatch.setattr(room, "free_bytes", lambda directory: 2 * RESERVE_BYTES - 1)
+    fill_disk(monkeypatch, 2 * RESERVE_BYTES - 1)
     assert not reserve.may_be_filled()
+    fill_disk(monkeypatch, 2 * RESERVE_BYTES)
+    assert reserve.may_be_filled()
 
 
 @pytest.mark.parametrize("code", [errno.EACCES, errno.EOPNOTSUPP, errno.EISDIR])
@@ -57,7 +59,7 @@ def test_where_none_can_be_made_there_is_none_to_lack(
     reserve = Reserve(str(tmp_path))
     assert reserve.held
     assert not reserve.disk_is_full()
-    monkeypatch.setattr(room, "free_bytes", lambda directory: 0)
+    fill_disk(monkeypatch)
     assert reserve.disk_is_full()
     assert reserve.release()
     assert not reserve.held
