@@ -11,6 +11,8 @@ HOST ?= localhost
 PORT ?= 6377
 DATA ?= ./data
 TESTS ?=
+# How many processes run the tests: one for each core, but none beside the first where some tests were chosen.
+WORKERS ?= $(if $(TESTS),0,auto)
 ROUNDS ?= 210
 IMAGES ?= 1400
 BENCH ?=
@@ -25,6 +27,9 @@ SOURCES := pyproject.toml setup.py $(shell find keyp twisted -name '*.py')
 COMPILED := build/compiled
 PIP_INSTALL := -m pip --disable-pip-version-check install --quiet
 APART := integration properties differential crash
+# A file stays in one process, with the servers and packages its tests share. Files start in their order, and the long
+# ones (crash, integration) stand before the short ones.
+PYTEST = -m pytest --numprocesses=$(WORKERS) --dist=loadfile --no-loadscope-reorder
 
 .PHONY: help run test test-compiled test-unit test-integration test-property test-crash lint format readme bench soak docker-build docker-run clean
 .DEFAULT_GOAL := help
@@ -35,23 +40,24 @@ help: ## list what can be made
 run: $(INSTALLED) ## serve on localhost:6377 from ./data (HOST=, PORT=, DATA= for others)
 	$(BIN)/keyp --host $(HOST) --port $(PORT) --data-dir $(DATA)
 
-test: $(INSTALLED_DEV) ## run every test (TESTS= to choose, or options for pytest)
-	$(DEV)/python -m pytest $(TESTS)
+test: $(INSTALLED_DEV) ## run every test (TESTS= to choose, or options for pytest; WORKERS= for more or fewer processes)
+	$(DEV)/python $(PYTEST) $(TESTS)
 
 test-compiled: $(INSTALLED_DEV) ## every test once more, on compiled modules, in a copy of the checkout
-	rm -rf $(COMPILED) && mkdir -p $(COMPILED)
+	mkdir -p $(COMPILED)
+	find $(COMPILED) -mindepth 1 -maxdepth 1 ! -name build -exec rm -rf {} +
 	tar --exclude=./.git --exclude='./.venv*' --exclude=./build --exclude=./data --exclude='*.so' -cf - . | tar -xf - -C $(COMPILED)
-	cd $(COMPILED) && $(abspath $(DEV))/python setup.py --quiet build_ext --inplace
-	cd $(COMPILED) && KEYP_COMPILED=1 $(abspath $(DEV))/python -m pytest $(TESTS)
+	cd $(COMPILED) && KEYP_COMPILE=1 $(abspath $(DEV))/python setup.py --quiet build_ext --inplace
+	cd $(COMPILED) && KEYP_COMPILED=1 $(abspath $(DEV))/python $(PYTEST) $(TESTS)
 
 test-unit: $(INSTALLED_DEV) ## the tests that need no server, no disk worth mentioning and little time
-	$(DEV)/python -m pytest $(foreach folder,$(APART),--ignore=tests/$(folder)) $(TESTS)
+	$(DEV)/python $(PYTEST) $(foreach folder,$(APART),--ignore=tests/$(folder)) $(TESTS)
 
 test-integration: $(INSTALLED_DEV) ## the tests on real processes and sockets
-	$(DEV)/python -m pytest tests/integration $(TESTS)
+	$(DEV)/python $(PYTEST) tests/integration $(TESTS)
 
 test-property: $(INSTALLED_DEV) ## the tests on random cases
-	$(DEV)/python -m pytest tests/properties $(TESTS)
+	$(DEV)/python $(PYTEST) tests/properties $(TESTS)
 
 test-crash: $(INSTALLED_DEV) ## many kills, power cuts, full and failing disks, for many minutes (ROUNDS=, IMAGES= for others)
 	KEYP_LONG=1 KEYP_ROUNDS=$(ROUNDS) KEYP_IMAGES=$(IMAGES) $(DEV)/python -m pytest -s tests/crash $(TESTS)

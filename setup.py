@@ -1,4 +1,7 @@
-"""Compiles the hot modules with mypyc where that is possible; without a compiler the same files run as they are."""
+"""Compiles the hot modules with mypyc where that is possible; without a compiler the same files run as they are.
+
+KEYP_COMPILE=0 leaves it out, KEYP_COMPILE=1 makes it an error where it is not possible.
+"""
 
 from __future__ import annotations
 
@@ -17,31 +20,39 @@ COMPILED_FOLDERS = ("resp", "storage", "commands")
 LEFT_OUT = ("commands/table.py", "commands/lcs.py")
 
 
-def modules() -> list[str]:
-    """The paths of the modules to compile."""
-    root = Path("keyp")
-    files = [root / f"{name}.py" for name in COMPILED] + [root / "net" / f"{name}.py" for name in COMPILED_IN_NET]
+def modules(root: Path = Path()) -> list[str]:
+    """The paths of the modules to compile, from the root of the checkout on."""
+    package = root / "keyp"
+    files = [package / f"{name}.py" for name in COMPILED]
+    files += [package / "net" / f"{name}.py" for name in COMPILED_IN_NET]
     for folder in COMPILED_FOLDERS:
-        files += sorted(path for path in (root / folder).glob("*.py") if path.name != "__init__.py")
-    return [str(path) for path in files if path.relative_to(root).as_posix() not in LEFT_OUT]
+        files += sorted(path for path in (package / folder).glob("*.py") if path.name != "__init__.py")
+    chosen = [path for path in files if path.relative_to(package).as_posix() not in LEFT_OUT]
+    return [path.relative_to(root).as_posix() for path in chosen]
 
 
 def extensions() -> list[Any]:
     """What setuptools is to build: nothing where mypyc is missing or KEYP_COMPILE=0 says so."""
-    if os.environ.get("KEYP_COMPILE", "1") == "0":
+    wish = os.environ.get("KEYP_COMPILE", "")
+    if wish == "0":
         return []
     try:
         from mypyc.build import mypycify
     except ImportError:
+        if wish == "1":
+            raise
         return []
     try:
         built = mypycify(modules(), opt_level="3", debug_level="0")
     except SystemExit:  # a mypy that is stricter than the one we know
+        if wish == "1":
+            raise
         print("keyp: mypyc does not take the sources; they are installed as plain Python", file=sys.stderr)
         return []
     for extension in built:
-        extension.optional = True  # a compiler that is missing or fails is no reason not to install
+        extension.optional = wish != "1"  # a compiler that is missing or fails is no reason not to install
     return list(built)
 
 
-setup(ext_modules=extensions())
+if __name__ == "__main__":
+    setup(ext_modules=extensions())

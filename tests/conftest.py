@@ -1,7 +1,12 @@
-"""How hard the tests search: `HYPOTHESIS_PROFILE=long` looks at far more examples than the everyday form does."""
+"""How hard the tests search: `HYPOTHESIS_PROFILE=long` looks at far more examples than the everyday form does.
+
+And where they throw dice, the seed: it is chosen once, told at the top, and the same in all processes of a run.
+"""
 
 import os
+import random
 
+import pytest
 from hypothesis import HealthCheck, settings
 
 UNHURRIED = (HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.filter_too_much)
@@ -16,3 +21,11 @@ settings.register_profile(
     print_blob=True,
 )
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "everyday"))
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    os.environ.setdefault("KEYP_SEED", str(random.SystemRandom().randrange(10**9)))
+
+
+def pytest_report_header(config: pytest.Config) -> str:
+    return f"KEYP_SEED={os.environ['KEYP_SEED']}"

@@ -3,24 +3,29 @@
 from __future__ import annotations
 
 import importlib
-import os
+import runpy
 from pathlib import Path
 
 import pytest
 
 from tests.fakes import Lab
+from tests.integration.daemon import COMPILED
 
 ROOT = Path(__file__).parent.parent
-COMPILED = os.environ.get("KEYP_COMPILED") == "1"
-HOT = ("errors", "glob", "session", "resp.parser", "storage.keyspace", "commands.strings", "commands.registry")
+SETUP = runpy.run_path(str(ROOT / "setup.py"))
+LISTED = [path.removesuffix(".py").replace("/", ".") for path in SETUP["modules"](ROOT)]
 
 
-@pytest.mark.parametrize("name", HOT)
-def test_hot_modules_run_compiled_or_not_as_the_run_says(name: str) -> None:
-    module = importlib.import_module(f"keyp.{name}")
+@pytest.mark.parametrize("name", LISTED)
+def test_what_is_listed_runs_compiled_or_not_as_the_run_says(name: str) -> None:
+    module = importlib.import_module(name)
     assert module.__file__ is not None
     assert Path(module.__file__).is_relative_to(ROOT)
     assert module.__file__.endswith(".so" if COMPILED else ".py")
+
+
+def test_what_every_request_passes_through_is_listed() -> None:
+    assert {"keyp.session", "keyp.resp.parser", "keyp.storage.keyspace", "keyp.commands.strings"} <= set(LISTED)
 
 
 def test_info_tells(tmp_path: Path) -> None:

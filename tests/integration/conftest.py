@@ -38,11 +38,12 @@ def server(tmp_path: Path) -> Iterator[StartServer]:
     """A function that starts a daemon with the options given, on a free port and new data; ended after the test."""
     daemons: list[Daemon] = []
 
-    def start(*options: str, launcher: Sequence[str] = ()) -> Daemon:
+    def start(*options: str, launcher: Sequence[str] = (), program: Sequence[str] = ()) -> Daemon:
         directory = tmp_path / f"server{len(daemons)}"
         directory.mkdir()
         daemon = Daemon(directory, *options)
         daemon.launcher = list(launcher)
+        daemon.program = list(program) or daemon.program
         daemons.append(daemon)
         daemon.start()
         return daemon

@@ -6,6 +6,7 @@ exit with status 0. When a test is over, the log must hold no traceback and the 
 
 from __future__ import annotations
 
+import fcntl
 import os
 import random
 import shutil
@@ -13,6 +14,7 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -24,6 +26,7 @@ from keyp.storage.transaction import ReadTransaction
 
 ROOT = Path(__file__).resolve().parents[2]
 LONG = os.environ.get("KEYP_LONG") == "1"
+COMPILED = os.environ.get("KEYP_COMPILED") == "1"  # whether this run is the one on compiled modules
 DEADLINE_S = 30.0
 
 T = TypeVar("T")
@@ -40,16 +43,53 @@ def wait_until(condition: Callable[[], T], what: str, seconds: float = DEADLINE_
         time.sleep(0.01)
 
 
+class Ports:
+    """TCP ports for servers, below those that the kernel gives to outgoing connections.
+
+    A port that has been given belongs to this process for as long as it lives, also while no server listens on it:
+    one is started again on the same port, or not started yet. Tests that run at the same time, in this checkout or in
+    another, agree by locks on the bytes of a file, the byte at a port's number for that port.
+    """
+
+    RANGE = range(20000, 32000)
+
+    def __init__(self) -> None:
+        path = Path(tempfile.gettempdir()) / f"keyp-test-ports-{os.getuid()}"
+        self._file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        self._given: set[int] = set()
+
+    def give(self) -> int:
+        """A port that nobody listens on and nobody else has been given."""
+        while True:
+            port = random.SystemRandom().choice(self.RANGE)
+            if port not in self._given and self._lock(port):
+                self._given.add(port)
+                if _is_free(port):
+                    return port
+
+    def _lock(self, port: int) -> bool:
+        try:
+            fcntl.lockf(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB, 1, port)
+        except OSError:
+            return False
+        return True
+
+
+def _is_free(port: int) -> bool:
+    with socket.socket() as probe:
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError:
+            return False
+    return True
+
+
+PORTS = Ports()
+
+
 def free_port() -> int:
-    """A TCP port nobody listens on, below those that the kernel gives to outgoing connections."""
-    while True:
-        port = random.randrange(20000, 32000)
-        with socket.socket() as probe:
-            try:
-                probe.bind(("127.0.0.1", port))
-            except OSError:
-                continue
-        return port
+    """A TCP port nobody listens on, for this process alone."""
+    return PORTS.give()
 
 
 def program(name: str) -> str:
@@ -69,6 +109,7 @@ class Daemon:
         self.port = free_port()
         self.options = options
         self.environment: dict[str, str] = {}
+        self.program: list[str] = ["-m", "keyp"]  # what Python is to run
         self.launcher: list[str] = []  # a program, with its arguments, that turns into the server's process
         self._process: subprocess.Popen[bytes] | None = None
 
@@ -88,7 +129,7 @@ class Daemon:
     def start(self) -> None:
         """Starts the server; returns when it answers."""
         assert not self.running
-        command = [*self.launcher, sys.executable, "-m", "keyp", "--host=127.0.0.1", f"--port={self.port}"]
+        command = [*self.launcher, sys.executable, *self.program, "--host=127.0.0.1", f"--port={self.port}"]
         command += [f"--data-dir={self.data_dir}", *self.options]
         path = os.pathsep.join(filter(None, (str(ROOT), os.environ.get("PYTHONPATH"))))
         with self.log_path.open("ab") as log:

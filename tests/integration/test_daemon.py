@@ -12,12 +12,14 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import redis
 
 from tests.integration.conftest import StartServer
-from tests.integration.daemon import DEADLINE_S, ROOT, Daemon, free_port, wait_until
+from tests.integration.daemon import COMPILED, DEADLINE_S, ROOT, Daemon, free_port, wait_until
 
 KEYP = ("-m", "keyp")
 TWISTD = ("-c", "from twisted.scripts.twistd import run; run()")
+IN_A_HURRY = ("-c", "from keyp import main; from keyp.net import service; service.FAREWELL_S = 0.3; main.main()")
 
 
 def environment() -> dict[str, str]:
@@ -175,7 +177,8 @@ def test_a_stop_under_load_loses_nothing_acknowledged(server: StartServer, fsync
 
 
 def test_a_client_that_does_not_read_cannot_hold_up_the_stop_for_long(server: StartServer) -> None:
-    daemon = server()
+    """The farewell, with less patience than a server usually has."""
+    daemon = server(program=IN_A_HURRY)
     deaf = socket.create_connection(("127.0.0.1", daemon.port))
     deaf.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
     value = b"x" * 1_000_000
@@ -184,6 +187,11 @@ def test_a_client_that_does_not_read_cannot_hold_up_the_stop_for_long(server: St
     wait_until(lambda: ask(daemon.port, "EXISTS k") == [":1"], "the large value")
     daemon.stop()
     deaf.close()
+
+
+def test_its_modules_are_compiled_where_the_run_says_so(server: StartServer) -> None:
+    with redis.Redis(port=server().port) as client:
+        assert client.info("keyp")["compiled"] == ("yes" if COMPILED else "no")
 
 
 # Refusals.
