@@ -112,10 +112,13 @@ def exists(pid: int) -> bool:
 
 # Stop.
 
+# A shell lets what it runs in the background ignore Ctrl-C, and the tests may run there.
+HEARS_CTRL_C = ("env", "--default-signal=INT")
+
 
 @pytest.mark.parametrize("ending", [signal.SIGTERM, signal.SIGINT])
 def test_a_signal_stops_it_in_order(server: StartServer, ending: signal.Signals) -> None:
-    daemon = server()
+    daemon = server(launcher=HEARS_CTRL_C)
     idle = Connection(daemon.port)
     assert ask(daemon.port, "SET a 1", "SET b 2 EX 1000", "SELECT 3", "SET c 3") == ["+OK"] * 4
     os.kill(daemon.pid, ending)

@@ -18,6 +18,7 @@ from tests.integration.daemon import DEADLINE_S, ROOT, free_port, wait_until
 # What a package is built from; more would only be copied in vain, or hide that something is missing here.
 SOURCES = ("keyp", "twisted", "pyproject.toml", "setup.py", "MANIFEST.in", "README.md", "LICENSE")
 INSTALL_S = 300.0
+PIP = (sys.executable, "-m", "pip", "--disable-pip-version-check")
 
 
 def run(*command: str | Path, seconds: float = DEADLINE_S) -> str:
@@ -41,14 +42,14 @@ def run(*command: str | Path, seconds: float = DEADLINE_S) -> str:
 
 @pytest.fixture(scope="module")
 def venv(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The programs' folder of an environment with nothing but pip in it."""
+    """The programs' folder of an environment with nothing in it."""
     folder = tmp_path_factory.mktemp("venv")
-    run(sys.executable, "-m", "venv", folder)
+    run(sys.executable, "-m", "venv", "--without-pip", folder)
     return folder / "bin"
 
 
 @pytest.fixture(scope="module")
-def wheel(venv: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The wheel, built from a copy of the sources."""
     folder = tmp_path_factory.mktemp("build")
     tree = folder / "tree"
@@ -56,11 +57,11 @@ def wheel(venv: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     for name in SOURCES:
         source = ROOT / name
         if source.is_dir():
-            ignored = shutil.ignore_patterns("__pycache__", "dropin.cache", "*.so")
+            ignored = shutil.ignore_patterns("__pycache__", "*dropin.cache*", "*.so")
             shutil.copytree(source, tree / name, ignore=ignored)
         elif source.exists():
             shutil.copy(source, tree)
-    run(venv / "python", "-m", "pip", "wheel", "--no-deps", "--wheel-dir", folder, tree, seconds=INSTALL_S)
+    run(*PIP, "wheel", "--no-deps", "--wheel-dir", folder, tree, seconds=INSTALL_S)
     (built,) = folder.glob("*.whl")
     return built
 
@@ -68,7 +69,7 @@ def wheel(venv: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def installed(venv: Path, wheel: Path) -> Path:
     """The programs' folder after the wheel and all it needs have been installed."""
-    run(venv / "python", "-m", "pip", "install", wheel, seconds=INSTALL_S)
+    run(*PIP, "--python", venv / "python", "install", wheel, seconds=INSTALL_S)
     return venv
 
 
