@@ -4,8 +4,8 @@ What is stored twice must agree, what points somewhere must find something there
 points to:
 
 - databases: no space serves two; a space that serves none is in the garbage or empty;
-- records: whole by their seal; a kind, a name that belongs under its stored name, a version and a collection id that
-  have been given out;
+- records: whole by their seal, and found when they are asked for by their name; a kind, a name that belongs under its
+  stored name, a version and a collection id that have been given out;
 - deadlines: each record's is in the expiry index, each entry of the index has its record;
 - elements: a value that counts elements has some, the pieces of a long string are all there and of the right size,
   no collection belongs to two keys, and what belongs to none is in the garbage.
@@ -101,6 +101,8 @@ class _Check:
             for stored, record in cursor:
                 self._count()
                 where = f"keys:{space.number} {_shown(stored)}"
+                if self.txn.get(stored, None, space.keys) != record:
+                    yield f"{where}: the record is there and is not found"
                 try:
                     for problem in self._record(space, stored, record, owned):
                         yield f"{where}: {problem}"
@@ -159,6 +161,8 @@ class _Check:
                     return
                 if not layout.is_whole(cursor.key(), cursor.value()):
                     yield f"piece {expected} of string {collection} is not what was written"
+                elif self.txn.get(cursor.key(), None, space.elements) != cursor.value():
+                    yield f"piece {expected} of string {collection} is there and is not found"
                 expected += 1
                 found = cursor.next()
         if expected * strings.PIECE_BYTES < length:

@@ -19,6 +19,7 @@ import lmdb
 from keyp.errors import DISK_FULL, OUT_OF_SPACE
 from keyp.storage import last_run, layout, locks, verification
 from keyp.storage.faults import Damaged, StoreError
+from keyp.storage.head import is_sound_record
 from keyp.storage.hot_copy import CopyFailed, HotCopy, sync_directory
 from keyp.storage.room import RESERVE_BYTES, RESERVE_FILE, Reserve
 
@@ -87,9 +88,13 @@ class Store:
             return list(cursor.iternext(keys=True, values=False))
 
     def refuse_foreign(self, txn: Transaction, names: list[bytes]) -> None:
-        """Raises `StoreError` where the sub-databases called `names` are not a store in the format known here."""
+        """Raises `StoreError` where the sub-databases called `names` are not a store in the format known here.
+
+        Raises `Damaged` where that cannot be found out.
+        """
         found = None
         if b"meta" in names and b"garbage" in names:
+            self._refuse_damaged(b"meta", txn.get(b"meta") or b"")
             found = txn.get(b"format", db=self.lmdb.open_db(b"meta", txn=txn))
         if found is None or len(found) != 8:
             raise StoreError(f"an LMDB file of another program; it was not touched: {self.path}")
@@ -98,6 +103,16 @@ class Store:
             raise StoreError(
                 f"the store is in format {version}, this Keyp reads {layout.FORMAT}; it was not touched: {self.path}"
             )
+
+    def refuse_damaged(self, txn: Transaction) -> None:
+        """Raises `Damaged` where something is written of a sub-database that cannot be, and LMDB would believe."""
+        with txn.cursor() as cursor:
+            for name, record in cursor:
+                self._refuse_damaged(name, record)
+
+    def _refuse_damaged(self, name: bytes, record: bytes) -> None:
+        if not is_sound_record(record, self.lmdb.info()["last_pgno"]):
+            raise Damaged(f"what is written of the sub-database {name.decode(errors='replace')!r} cannot be")
 
     def own(self, txn: Transaction, name: bytes) -> bytes:
         """What `put_own` wrote under a name. Raises `Damaged`."""
@@ -170,12 +185,13 @@ class Environment(Store):
         if is_new:
             self._create()
         self._open()
-        last_run.note_running(self._lock_fd, self.fsync)
+        if not self.notices or self._write_heads_anew():
+            last_run.note_running(self._lock_fd, self.fsync)
 
     def _look_first(self) -> None:
         """Has the data file verified where there is doubt whether LMDB can map it. Raises `StoreError`, OSError."""
         try:
-            reason = verification.doubt(self._data_file) or last_run.doubt(self._lock_fd, self._data_file, ALWAYS)
+            reason = verification.doubt(self._data_file)
         except verification.Unusable as error:
             raise StoreError(f"cannot use the data file, {error}: {self._data_file}") from error
         if not reason:
@@ -187,6 +203,17 @@ class Environment(Store):
             )
         verification.lengthen(self._data_file)
         self.notices.append(f"the store's structure was verified and is sound; the reason was that {reason}")
+
+    def _write_heads_anew(self) -> bool:
+        """After doubt: each commit writes one of the two heads. Whether that succeeded; else the doubt remains."""
+        try:
+            for _ in range(2):
+                self.try_to_write()
+        except lmdb.Error:
+            self.lmdb.close()
+            self._open()
+            return False
+        return True
 
     def _make_room_for_locks(self) -> None:
         """LMDB maps its lock file and writes to it; where a full disk has no page for that, a signal would follow."""
@@ -240,6 +267,7 @@ class Environment(Store):
             with self.lmdb.begin(write=True) as txn:
                 names = self.names(txn)
                 self.refuse_foreign(txn, names)
+                self.refuse_damaged(txn)
                 self.meta = self.lmdb.open_db(b"meta", txn=txn)
                 self.garbage = self.lmdb.open_db(b"garbage", txn=txn)
                 for name in OWN_NUMBERS:

@@ -82,7 +82,7 @@ class StoreReader(Store):
             raise self._cannot(lmdb_reason(error)) from error
         try:
             self._open_handles()
-        except lmdb.Error as error:
+        except (lmdb.Error, Damaged) as error:
             self.close()
             raise self._cannot(lmdb_reason(error)) from error
         except BaseException:
@@ -113,6 +113,7 @@ class StoreReader(Store):
         txn = self.snapshot.txn
         names = self.names(txn)
         self.refuse_foreign(txn, names)
+        self.refuse_damaged(txn)
         self.meta = self.lmdb.open_db(b"meta", txn=txn)
         self.garbage = self.lmdb.open_db(b"garbage", txn=txn)
         for name in names:

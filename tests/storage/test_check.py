@@ -8,6 +8,7 @@ import pytest
 
 from keyp.storage import layout, strings
 from keyp.storage.check import PROBLEMS_LISTED, check
+from keyp.storage.environment import DATA_FILE
 from keyp.storage.keyspace import WritableKeyspace
 from keyp.storage.transaction import ReadTransaction
 
@@ -98,6 +99,22 @@ def test_damage_is_found(store: Any, damage: Any, problem: str) -> None:
     store.write(damage)
     assert store.problems() == [problem]
     store.write(lambda keys: [keys.transaction.empty(keys.space), clear_garbage(keys)])
+
+
+def test_a_record_that_is_there_and_is_not_found(store: Any) -> None:
+    """Where the way to a page is damaged, a walk from page to page does not show it."""
+    store.write(lambda keys: [strings.put(keys, b"k%04d" % number, bytes(200)) for number in range(100)])
+    data_file = store.path / DATA_FILE
+    data = data_file.read_bytes()
+    with store.environment.lmdb.begin() as txn:
+        psize = txn.stat(store.environment.spaces[1].keys)["psize"]
+    pages = [page for page in range(2, len(data) // psize) if data[page * psize + 10 : page * psize + 12] == b"\1\0"]
+    separator = data.index(b"k00", pages[-1] * psize)
+    with data_file.open("r+b") as file:
+        file.seek(separator)
+        file.write(b"k0099")
+    assert any("the record is there and is not found" in problem for problem in store.problems())
+    data_file.write_bytes(data)
 
 
 def clear_garbage(keys: Any) -> None:
