@@ -82,19 +82,22 @@ class Store:
     spaces: dict[int, Space]
     database_list: DatabaseList | None  # as last seen; `transaction.py` looks after it
 
-    def names(self, txn: Transaction) -> list[bytes]:
-        """The names of all sub-databases."""
+    def records(self, txn: Transaction) -> dict[bytes, bytes]:
+        """The names of all sub-databases, and what LMDB has written of each."""
         with txn.cursor() as cursor:
-            return list(cursor.iternext(keys=True, values=False))
+            return dict(cursor.iternext())
 
-    def refuse_foreign(self, txn: Transaction, names: list[bytes]) -> None:
-        """Raises `StoreError` where the sub-databases called `names` are not a store in the format known here.
+    def refuse_foreign(self, txn: Transaction, records: dict[bytes, bytes]) -> None:
+        """Raises `StoreError` where sub-databases with these records are not a store in the format known here.
 
-        Raises `Damaged` where that cannot be found out.
+        Raises `Damaged` where something is written of one that cannot be; LMDB would believe it.
         """
+        last_page = self.lmdb.info()["last_pgno"]
+        damaged = [name for name, record in records.items() if not is_sound_record(record, last_page)]
         found = None
-        if b"meta" in names and b"garbage" in names:
-            self._refuse_damaged(b"meta", txn.get(b"meta") or b"")
+        if b"meta" in records and b"garbage" in records:
+            if b"meta" in damaged:
+                raise Damaged("what is written of the sub-database 'meta' cannot be")
             found = txn.get(b"format", db=self.lmdb.open_db(b"meta", txn=txn))
         if found is None or len(found) != 8:
             raise StoreError(f"an LMDB file of another program; it was not touched: {self.path}")
@@ -103,15 +106,7 @@ class Store:
             raise StoreError(
                 f"the store is in format {version}, this Keyp reads {layout.FORMAT}; it was not touched: {self.path}"
             )
-
-    def refuse_damaged(self, txn: Transaction) -> None:
-        """Raises `Damaged` where something is written of a sub-database that cannot be, and LMDB would believe."""
-        with txn.cursor() as cursor:
-            for name, record in cursor:
-                self._refuse_damaged(name, record)
-
-    def _refuse_damaged(self, name: bytes, record: bytes) -> None:
-        if not is_sound_record(record, self.lmdb.info()["last_pgno"]):
+        for name in damaged:
             raise Damaged(f"what is written of the sub-database {name.decode(errors='replace')!r} cannot be")
 
     def own(self, txn: Transaction, name: bytes) -> bytes:
@@ -265,16 +260,14 @@ class Environment(Store):
         try:
             self.forget_dead_readers()
             with self.lmdb.begin(write=True) as txn:
-                names = self.names(txn)
-                self.refuse_foreign(txn, names)
-                self.refuse_damaged(txn)
+                records = self.records(txn)
+                self.refuse_foreign(txn, records)
                 self.meta = self.lmdb.open_db(b"meta", txn=txn)
                 self.garbage = self.lmdb.open_db(b"garbage", txn=txn)
-                for name in OWN_NUMBERS:
-                    self.own(txn, name)
-                listed = layout.unpack_numbers(self.own(txn, b"databases"))
+                numbers = {name: self.own(txn, name) for name in OWN_NUMBERS}
+                listed = layout.unpack_numbers(numbers[b"databases"])
                 for number in filter(None, listed[: self.databases]):
-                    if not {b"%s:%d" % (part, number) for part in (b"keys", b"elements", b"expiry")} <= set(names):
+                    if not {b"%s:%d" % (part, number) for part in (b"keys", b"elements", b"expiry")} <= set(records):
                         raise Damaged(f"space {number} serves a database and is not there")
                     self.spaces[number] = self.open_space(txn, number)
             self._sync_name()

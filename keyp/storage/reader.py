@@ -111,9 +111,8 @@ class StoreReader(Store):
     def _open_handles(self) -> None:
         """Opens them inside the snapshot, so that they are those of its moment."""
         txn = self.snapshot.txn
-        names = self.names(txn)
+        names = self.records(txn)
         self.refuse_foreign(txn, names)
-        self.refuse_damaged(txn)
         self.meta = self.lmdb.open_db(b"meta", txn=txn)
         self.garbage = self.lmdb.open_db(b"garbage", txn=txn)
         for name in names:
