@@ -173,6 +173,9 @@ class Environment(Store):
         is_new = not os.path.lexists(self._data_file)
         if not is_new:
             self._look_first()
+        elif last_run.was_here(self._data_file):
+            beside = f"without {locks.LOCK_FILE} a new store is made"
+            raise StoreError(f"the data file is gone; a backup may have it, {beside}: {self.path}")
         if note_crashes:
             self._crash_note = last_run.CrashNote(self.path)
         self.reserve = Reserve(self.path)
@@ -297,6 +300,8 @@ class Environment(Store):
 
         Raises `StoreError` where it cannot be opened again; it is closed then.
         """
+        if self._lock_fd < 0:
+            raise StoreError(f"the store is closed: {self.path}")
         if fsync == ALWAYS and self.fsync != ALWAYS:
             self.sync()
         self.fsync = fsync
@@ -404,6 +409,7 @@ class Environment(Store):
             with suppress(OSError):
                 os.unlink(os.path.join(self.path, name))
         os.close(self._lock_fd)
+        self._lock_fd = -1  # another file may get the number
 
 
 def lmdb_reason(error: Exception) -> str:

@@ -39,6 +39,11 @@ def doubt(data_file: str) -> str:
     return ""
 
 
+def was_here(data_file: str) -> bool:
+    """Whether there has been a data file: its name was on the disk before anything was noted."""
+    return _noted(data_file)[:1] in (["running"], ["closed"])
+
+
 def kept_order(data_file: str) -> bool:
     """Whether all that was written to the data file is there, as far as is known: commits stand in their order then."""
     words = _noted(data_file)

@@ -146,6 +146,7 @@ def use(path: Path) -> dict[str, int | str]:
     """Opens a store here, reads, writes, reads again and checks it. Raises `StoreError` where it cannot be opened."""
     tracebacks: list[str] = []
     globalLogBeginner.beginLoggingTo([lambda event: _note_traceback(event, tracebacks)], redirectStandardIO=False)
+    tracebacks.clear()  # what other tests have had logged before
     lab = Lab(path, note_crashes=True)
     client = lab.connect()
     outcome: dict[str, int | str] = dict(read_all(asking(client)))
