@@ -117,6 +117,20 @@ def test_a_record_that_is_there_and_is_not_found(store: Any) -> None:
     data_file.write_bytes(data)
 
 
+def test_records_that_cannot_be_reached(store: Any) -> None:
+    """Where a page says it has fewer children than it has, neither a walk nor a look shows what is behind them."""
+    store.write(lambda keys: [strings.put(keys, b"k%04d" % number, bytes(200)) for number in range(100)])
+    data_file = store.path / DATA_FILE
+    data = data_file.read_bytes()
+    pages = [page for page in range(2, len(data) // 4096) if data[page * 4096 + 10 : page * 4096 + 12] == b"\1\0"]
+    with data_file.open("r+b") as file:
+        file.seek(pages[-1] * 4096 + 12)
+        file.write((int.from_bytes(data[pages[-1] * 4096 + 12 :][:2], "little") - 2).to_bytes(2, "little"))
+    (problem,) = store.problems()
+    assert problem.startswith("keys:1 has 100 entries, of which ")
+    data_file.write_bytes(data)
+
+
 def clear_garbage(keys: Any) -> None:
     keys.txn.drop(keys.transaction.environment.garbage, delete=False)
 
