@@ -31,10 +31,7 @@ class SaveStore(Effect):
 
 
 class ReopenStore(Effect):
-    """The store is to be synced from now on as `fsync` says; the reply leaves when it is."""
-
-    def __init__(self, fsync: str) -> None:
-        self.fsync = fsync
+    """The store is to be synced from now on as the setting says; the reply leaves when it is."""
 
 
 class Delay(Effect):

@@ -337,7 +337,7 @@ def _keyp(context: SessionContext) -> list[str]:
         f"py_lmdb_version:{process.version_of('lmdb')}",
         f"lmdb_version:{measure.engine_version()}",
         f"storage_format:{layout.FORMAT}",
-        f"fsync:{server.settings.appendfsync}",
+        f"fsync:{server.environment.fsync}",
         f"store_path:{server.environment.path}",
         f"store_file_bytes:{size.file}",
         f"store_file_human:{human(size.file)}",

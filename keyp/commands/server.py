@@ -82,8 +82,8 @@ def config_set(context: SessionContext, args: Args) -> Reply:
         raise CommandError(SYNTAX)
     server = context.server
     server.settings.set_many(list(zip(args[2::2], args[3::2], strict=True)))
-    if server.settings.appendfsync != server.environment.fsync:
-        context.after(ReopenStore(server.settings.appendfsync))
+    if b"appendfsync" in [name.lower() for name in args[2::2]]:
+        context.after(ReopenStore())
     return "OK"
 
 

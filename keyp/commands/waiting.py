@@ -58,7 +58,7 @@ def wait_for_sync(context: SessionContext, args: Args) -> Reply:
     if integer(args[2]) < 0:
         raise CommandError(NOT_POSITIVE)
     _check_timeout(args[3])
-    if context.server.settings.appendfsync == ALWAYS:
+    if context.server.environment.fsync == ALWAYS:
         return [1, 0]
     if local:
         context.after(SyncStore())

@@ -39,6 +39,7 @@ class Recovery:
         self._must_rewrite = False
         self._reopening = False
         self._busy = False
+        self._stopped = False
         self._wait_s = 0.0
         self._started_at = 0.0
         self._retry_at = 0.0
@@ -78,9 +79,14 @@ class Recovery:
         steps: Deferred[Any] = succeed(None)
         if self._must_rewrite:
             steps = engine.in_background(environment.rewrite)
-        steps.addCallback(lambda _: engine.exclusively(self._reopen))
+        steps.addCallback(lambda _: engine.exclusively(self._reopen_to_try))
         steps.addCallback(lambda _: engine.in_background(self._try_and_check))
         steps.addCallbacks(self._recovered, self._not_recovered)
+
+    def _reopen_to_try(self) -> None:
+        if self._stopped:
+            raise StoreError("the server stops")
+        self._reopen()
 
     def _try_and_check(self) -> None:
         self._state.environment.try_to_write()
@@ -97,11 +103,17 @@ class Recovery:
         self._engine.trust_disk()
 
     def _not_recovered(self, failure: Failure) -> None:
+        if self._stopped:
+            return
         log.error("the store is still not to be trusted: {reason}", reason=failure.getErrorMessage())
         self._busy = False
         self._wait_s = min(2 * self._wait_s + 1, WAIT_MAX_S)
         self._retry_at = self._now() + max(self._wait_s, WORK_SHARE * (self._now() - self._started_at))
         self.disk_failed()
+
+    def stop(self) -> None:
+        """Tries no more: `last_try` is still to come."""
+        self._stopped = True
 
     def last_try(self) -> None:
         """The server stops: what a failed sync has left uncertain is written once more. Raises where that fails."""

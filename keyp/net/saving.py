@@ -19,6 +19,7 @@ from keyp.engine import Engine
 from keyp.errors import CommandError
 from keyp.storage.environment import Environment
 from keyp.storage.hot_copy import CopyFailed, HotCopy
+from keyp.storage.locks import make_directory
 from keyp.storage.reader import StoreReader
 from keyp.writer import Clock
 
@@ -65,7 +66,7 @@ class Saver:
             raise CopyFailed("the server stops")
         environment = self._state.environment
         target = os.path.join(environment.path, SAVED_FILE)
-        os.makedirs(os.path.dirname(target), mode=0o700, exist_ok=True)
+        make_directory(os.path.dirname(target))
         copy = self._copy = HotCopy(target)
         return self._engine.in_background(lambda: _write(copy, environment))
 

@@ -99,6 +99,7 @@ class Server:
         self._all_gone: Deferred[None] | None = None
         self._seconds = 0
         self._filling = False  # the reserve's turn will come
+        self._modes_awaited = 0  # how many clients wait for the store to be synced in another way
 
     def start(self) -> None:
         """Starts the threads."""
@@ -179,7 +180,7 @@ class Server:
                 return saving
             saving.addErrback(lambda failure: None)  # the saver has told of it
         elif isinstance(effect, ReopenStore):
-            return self._reopen(effect.fsync)
+            return self._take_up_mode()
         elif isinstance(effect, Delay):
             return deferLater(self.reactor, effect.seconds)
         elif isinstance(effect, PauseClients):
@@ -249,10 +250,38 @@ class Server:
             state.last_sync_at = started_at
         return None
 
-    def _reopen(self, fsync: str) -> Deferred[None]:
-        """Syncs from now on as `fsync` says. What is not on the disk yet is brought there first, beside the clients."""
-        environment = self.state.environment
-        return self.sync().addCallback(lambda _: self.engine.exclusively(lambda: environment.reopen(fsync)))
+    def _take_up_mode(self) -> Deferred[None] | None:
+        """Syncs from now on as the setting says. What is not on the disk yet is brought there first, beside clients.
+
+        Of several changes that meet, the last one counts.
+        """
+        if not self._modes_awaited and self.state.settings.appendfsync == self.state.environment.fsync:
+            return None
+        self._modes_awaited += 1
+        taking_up = self.sync().addCallback(lambda _: self.engine.exclusively(self._reopen))
+        return taking_up.addBoth(self._mode_taken_up)
+
+    def _reopen(self) -> None:
+        wanted = self.state.settings.appendfsync
+        if wanted != self.state.environment.fsync:
+            self.state.environment.reopen(wanted)
+
+    def _mode_taken_up(self, result: Failure | None) -> Failure | None:
+        self._modes_awaited -= 1
+        if result is None:
+            return None
+        if not self._modes_awaited:
+            self.state.settings.set_many([(b"appendfsync", self.state.environment.fsync.encode())])
+        if result.check(CommandError):
+            return result
+        log.error("the way of syncing could not be changed: {reason}", reason=result.getErrorMessage())
+        self.recovery.sync_failed()
+        return Failure(CommandError(errors.DISK_FAILED))
+
+    def when_unused(self) -> Deferred[None]:
+        """Fires when nobody uses the store any more, and what the last of them has found out is known."""
+        unused = self.engine.exclusively(lambda: None)
+        return unused.addCallback(lambda _: deferLater(self.reactor, 0))
 
     def close_store(self) -> bool:
         """Syncs and closes the store; whether everything is known to be on the disk."""

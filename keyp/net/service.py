@@ -194,6 +194,8 @@ class KeypService(Service):
         if impatient.active():
             impatient.cancel()
         yield server.engine.when_idle()
+        server.recovery.stop()
+        yield server.when_unused()
         server.stop_threads()
         self.server = None
         if server.close_store():

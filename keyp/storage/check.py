@@ -4,8 +4,9 @@ What is stored twice must agree, what points somewhere must find something there
 points to:
 
 - databases: no space serves two; a space that serves none is in the garbage or empty;
-- records: whole by their seal; a kind, a name that belongs under its stored name, a version and a collection id that
-  have been given out;
+- counts: a walk finds as many records and deadlines as there are said to be;
+- records: whole by their seal, and found when they are asked for by their name; a kind, a name that belongs under its
+  stored name, a version and a collection id that have been given out;
 - deadlines: each record's is in the expiry index, each entry of the index has its record;
 - elements: a value that counts elements has some, the pieces of a long string are all there and of the right size,
   no collection belongs to two keys, and what belongs to none is in the garbage.
@@ -20,7 +21,7 @@ from itertools import islice
 from typing import Final
 
 from keyp.storage import layout, strings
-from keyp.storage.environment import Space
+from keyp.storage.environment import Database, Space
 from keyp.storage.faults import Damaged
 from keyp.storage.layout import HAS_DEADLINE, HAS_ELEMENTS, LONG_NAME, NO_DEADLINE, STREAM, STRING
 from keyp.storage.transaction import NO_SPACE, ReadTransaction
@@ -97,17 +98,27 @@ class _Check:
 
     def _used_space(self, space: Space) -> Iterator[str]:
         owned: set[int] = set()
+        walked = 0
         with self.txn.cursor(space.keys) as cursor:
             for stored, record in cursor:
                 self._count()
+                walked += 1
                 where = f"keys:{space.number} {_shown(stored)}"
+                if self.txn.get(stored, None, space.keys) != record:
+                    yield f"{where}: the record is there and is not found"
                 try:
                     for problem in self._record(space, stored, record, owned):
                         yield f"{where}: {problem}"
                 except (IndexError, ValueError):
                     yield f"{where}: the record cannot be read"
+        yield from self._counted(f"keys:{space.number}", space.keys, walked)
         yield from self._expiry(space)
         yield from self._elements(space, owned)
+
+    def _counted(self, name: str, database: Database, walked: int) -> Iterator[str]:
+        entries = self.txn.stat(database)["entries"]
+        if walked != entries:
+            yield f"{name} has {entries} entries, of which {walked} can be reached"
 
     def _record(self, space: Space, stored: bytes, record: bytes, owned: set[int]) -> Iterator[str]:
         if not layout.is_whole(stored, record):
@@ -159,19 +170,24 @@ class _Check:
                     return
                 if not layout.is_whole(cursor.key(), cursor.value()):
                     yield f"piece {expected} of string {collection} is not what was written"
+                elif self.txn.get(cursor.key(), None, space.elements) != cursor.value():
+                    yield f"piece {expected} of string {collection} is there and is not found"
                 expected += 1
                 found = cursor.next()
         if expected * strings.PIECE_BYTES < length:
             yield f"piece {expected} of string {collection} is missing or of the wrong size"
 
     def _expiry(self, space: Space) -> Iterator[str]:
+        walked = 0
         with self.txn.cursor(space.expiry) as cursor:
             for entry in cursor.iternext(keys=True, values=False):
                 self._count()
+                walked += 1
                 deadline_ms, stored = layout.read_number(entry), entry[8:]
                 record = self.txn.get(stored, None, space.keys) if stored else None
                 if deadline_ms == NO_DEADLINE or record is None or layout.record_deadline_ms(record) != deadline_ms:
                     yield f"expiry:{space.number} {_shown(stored)}: no record has the deadline {deadline_ms}"
+        yield from self._counted(f"expiry:{space.number}", space.expiry, walked)
 
     def _elements(self, space: Space, owned: set[int]) -> Iterator[str]:
         """Collections that belong to no key. One look for each collection, however many elements it has."""

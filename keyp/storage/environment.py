@@ -19,6 +19,7 @@ import lmdb
 from keyp.errors import DISK_FULL, OUT_OF_SPACE
 from keyp.storage import last_run, layout, locks, verification
 from keyp.storage.faults import Damaged, StoreError
+from keyp.storage.head import is_sound_record
 from keyp.storage.hot_copy import CopyFailed, HotCopy, sync_directory
 from keyp.storage.room import RESERVE_BYTES, RESERVE_FILE, Reserve
 
@@ -81,15 +82,22 @@ class Store:
     spaces: dict[int, Space]
     database_list: DatabaseList | None  # as last seen; `transaction.py` looks after it
 
-    def names(self, txn: Transaction) -> list[bytes]:
-        """The names of all sub-databases."""
+    def records(self, txn: Transaction) -> dict[bytes, bytes]:
+        """The names of all sub-databases, and what LMDB has written of each."""
         with txn.cursor() as cursor:
-            return list(cursor.iternext(keys=True, values=False))
+            return dict(cursor.iternext())
 
-    def refuse_foreign(self, txn: Transaction, names: list[bytes]) -> None:
-        """Raises `StoreError` where the sub-databases called `names` are not a store in the format known here."""
+    def refuse_foreign(self, txn: Transaction, records: dict[bytes, bytes]) -> None:
+        """Raises `StoreError` where sub-databases with these records are not a store in the format known here.
+
+        Raises `Damaged` where something is written of one that cannot be; LMDB would believe it.
+        """
+        last_page = self.lmdb.info()["last_pgno"]
+        damaged = [name for name, record in records.items() if not is_sound_record(record, last_page)]
         found = None
-        if b"meta" in names and b"garbage" in names:
+        if b"meta" in records and b"garbage" in records:
+            if b"meta" in damaged:
+                raise Damaged("what is written of the sub-database 'meta' cannot be")
             found = txn.get(b"format", db=self.lmdb.open_db(b"meta", txn=txn))
         if found is None or len(found) != 8:
             raise StoreError(f"an LMDB file of another program; it was not touched: {self.path}")
@@ -98,6 +106,8 @@ class Store:
             raise StoreError(
                 f"the store is in format {version}, this Keyp reads {layout.FORMAT}; it was not touched: {self.path}"
             )
+        for name in damaged:
+            raise Damaged(f"what is written of the sub-database {name.decode(errors='replace')!r} cannot be")
 
     def own(self, txn: Transaction, name: bytes) -> bytes:
         """What `put_own` wrote under a name. Raises `Damaged`."""
@@ -163,6 +173,9 @@ class Environment(Store):
         is_new = not os.path.lexists(self._data_file)
         if not is_new:
             self._look_first()
+        elif last_run.was_here(self._data_file):
+            beside = f"without {locks.LOCK_FILE} a new store is made"
+            raise StoreError(f"the data file is gone; a backup may have it, {beside}: {self.path}")
         if note_crashes:
             self._crash_note = last_run.CrashNote(self.path)
         self.reserve = Reserve(self.path)
@@ -170,12 +183,13 @@ class Environment(Store):
         if is_new:
             self._create()
         self._open()
-        last_run.note_running(self._lock_fd, self.fsync)
+        if not self.notices or self._write_heads_anew():
+            last_run.note_running(self._lock_fd, self.fsync)
 
     def _look_first(self) -> None:
         """Has the data file verified where there is doubt whether LMDB can map it. Raises `StoreError`, OSError."""
         try:
-            reason = verification.doubt(self._data_file) or last_run.doubt(self._lock_fd, self._data_file, ALWAYS)
+            reason = verification.doubt(self._data_file)
         except verification.Unusable as error:
             raise StoreError(f"cannot use the data file, {error}: {self._data_file}") from error
         if not reason:
@@ -187,6 +201,17 @@ class Environment(Store):
             )
         verification.lengthen(self._data_file)
         self.notices.append(f"the store's structure was verified and is sound; the reason was that {reason}")
+
+    def _write_heads_anew(self) -> bool:
+        """After doubt: each commit writes one of the two heads. Whether that succeeded; else the doubt remains."""
+        try:
+            for _ in range(2):
+                self.try_to_write()
+        except lmdb.Error:
+            self.lmdb.close()
+            self._open()
+            return False
+        return True
 
     def _make_room_for_locks(self) -> None:
         """LMDB maps its lock file and writes to it; where a full disk has no page for that, a signal would follow."""
@@ -238,15 +263,14 @@ class Environment(Store):
         try:
             self.forget_dead_readers()
             with self.lmdb.begin(write=True) as txn:
-                names = self.names(txn)
-                self.refuse_foreign(txn, names)
+                records = self.records(txn)
+                self.refuse_foreign(txn, records)
                 self.meta = self.lmdb.open_db(b"meta", txn=txn)
                 self.garbage = self.lmdb.open_db(b"garbage", txn=txn)
-                for name in OWN_NUMBERS:
-                    self.own(txn, name)
-                listed = layout.unpack_numbers(self.own(txn, b"databases"))
+                numbers = {name: self.own(txn, name) for name in OWN_NUMBERS}
+                listed = layout.unpack_numbers(numbers[b"databases"])
                 for number in filter(None, listed[: self.databases]):
-                    if not {b"%s:%d" % (part, number) for part in (b"keys", b"elements", b"expiry")} <= set(names):
+                    if not {b"%s:%d" % (part, number) for part in (b"keys", b"elements", b"expiry")} <= set(records):
                         raise Damaged(f"space {number} serves a database and is not there")
                     self.spaces[number] = self.open_space(txn, number)
             self._sync_name()
@@ -276,6 +300,8 @@ class Environment(Store):
 
         Raises `StoreError` where it cannot be opened again; it is closed then.
         """
+        if self._lock_fd < 0:
+            raise StoreError(f"the store is closed: {self.path}")
         if fsync == ALWAYS and self.fsync != ALWAYS:
             self.sync()
         self.fsync = fsync
@@ -383,6 +409,7 @@ class Environment(Store):
             with suppress(OSError):
                 os.unlink(os.path.join(self.path, name))
         os.close(self._lock_fd)
+        self._lock_fd = -1  # another file may get the number
 
 
 def lmdb_reason(error: Exception) -> str:

@@ -1,6 +1,7 @@
 """How the last run in a data directory ended, and the notes that tell the next one.
 
-    keyp.lock    `running MODE BOOT` while a store is open, `closed CRC INODE TIME` when it was closed in order
+    keyp.lock    `running MODE BOOT` while a store is open,
+                 `closed TRANSACTION CRC INODE TIME` when it was closed in order
     keyp.crash   there while a server runs; if a fatal signal ends it, Python's `faulthandler` writes here which
 
 A process that is killed leaves a store that can be trusted, and so does a power cut with `--fsync always`. Where the
@@ -10,34 +11,62 @@ notes say otherwise there is reason to verify the store before it is opened.
 from __future__ import annotations
 
 import faulthandler
-import mmap
 import os
 from contextlib import suppress
+from struct import error
 from typing import Final
-from zlib import crc32
+
+from keyp.storage.head import DataFile, Head
 
 LOCK_FILE: Final = "keyp.lock"
 CRASH_FILE: Final = "keyp.crash"
 
 CRASH_BYTES: Final = 4096  # kept for the note, so that it can be written on a full disk
 
+# The mode of syncing in which a machine that goes down does no harm.
+SAFE_MODE: Final = "always"
 
-def doubt(lock_fd: int, data_file: str, safe_mode: str) -> str:
-    """Why a store should be verified; empty where its last run gave no reason.
 
-    `lock_fd` is the open `keyp.lock`; a machine that goes down does no harm where the mode of syncing is `safe_mode`.
-    """
+def doubt(data_file: str) -> str:
+    """Why a store should be verified; empty where its last run gave no reason."""
     crash = _read_crash(os.path.join(os.path.dirname(data_file), CRASH_FILE))
     if crash:
         return f"its last run ended with {crash!r}"
-    words = os.pread(lock_fd, 200, 0).decode(errors="replace").split()
-    if words[:1] == ["running"] and words[1:2] != [safe_mode] and words[2:] != [_boot()]:
+    if not kept_order(data_file):
         return "the machine went down while it was open and not synced"
-    with suppress(OSError):
-        closed = _closed(data_file).split()
-        if words[:1] == ["closed"] and words[2:] == closed[2:] and words != closed:
-            return "its head has changed since it was closed"
+    with suppress(OSError, error), DataFile(data_file) as file:
+        return change(data_file, file.newest)
     return ""
+
+
+def was_here(data_file: str) -> bool:
+    """Whether there has been a data file: its name was on the disk before anything was noted."""
+    return _noted(data_file)[:1] in (["running"], ["closed"])
+
+
+def kept_order(data_file: str) -> bool:
+    """Whether all that was written to the data file is there, as far as is known: commits stand in their order then."""
+    words = _noted(data_file)
+    return words[:1] != ["running"] or words[1:2] == [SAFE_MODE] or words[2:] == [_boot()]
+
+
+def change(data_file: str, newest: Head) -> str:
+    """What is wrong with the newest head: that it was another when the store was closed. Empty where nothing is."""
+    words = _noted(data_file)
+    if words[:1] != ["closed"] or len(words) != 5:
+        return ""
+    about = os.stat(data_file)
+    same_file = words[3:] == [str(about.st_ino), str(about.st_mtime_ns)]
+    if same_file and words[1:3] != [str(newest.transaction), f"{newest.digest:08x}"]:
+        return "its head has changed since it was closed"
+    return ""
+
+
+def _noted(data_file: str) -> list[str]:
+    """The words in `keyp.lock` beside a data file; none where there is no such file, or none that can be read."""
+    with suppress(OSError), open(os.path.join(os.path.dirname(data_file), LOCK_FILE), "rb") as file:
+        return file.read(200).decode(errors="replace").split()
+    return []
 
 
 def note_running(lock_fd: int, mode: str) -> None:
@@ -67,9 +96,10 @@ def _boot() -> str:
 
 
 def _closed(data_file: str) -> str:
-    with open(data_file, "rb") as file:
-        about = os.fstat(file.fileno())
-        return f"closed {crc32(file.read(2 * mmap.PAGESIZE)):08x} {about.st_ino} {about.st_mtime_ns}"
+    with DataFile(data_file) as file:
+        about = os.stat(data_file)
+        newest = file.newest
+        return f"closed {newest.transaction} {newest.digest:08x} {about.st_ino} {about.st_mtime_ns}"
 
 
 def _read_crash(path: str) -> str:

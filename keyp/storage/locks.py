@@ -25,7 +25,7 @@ def take_directory(path: str) -> int:
     Raises `StoreError` where the directory cannot be used, or is in use.
     """
     try:
-        _make_directory(path, 0o700)
+        make_directory(path)
         fd = os.open(os.path.join(path, LOCK_FILE), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     except OSError as error:
         reason = "Not a directory" if isinstance(error, FileExistsError) else error.strerror
@@ -35,12 +35,12 @@ def take_directory(path: str) -> int:
     return fd
 
 
-def _make_directory(path: str, mode: int) -> None:
+def make_directory(path: str, mode: int = 0o700) -> None:
     """Makes a directory that is missing, and those above it, each with its name on the disk. Raises OSError."""
     if os.path.isdir(path):
         return
-    parent = os.path.dirname(path)
-    _make_directory(parent, 0o777)
+    parent = os.path.dirname(os.path.abspath(path))
+    make_directory(parent, 0o777)
     os.mkdir(path, mode)
     sync_directory(parent)
 

@@ -82,7 +82,7 @@ class StoreReader(Store):
             raise self._cannot(lmdb_reason(error)) from error
         try:
             self._open_handles()
-        except lmdb.Error as error:
+        except (lmdb.Error, Damaged) as error:
             self.close()
             raise self._cannot(lmdb_reason(error)) from error
         except BaseException:
@@ -111,7 +111,7 @@ class StoreReader(Store):
     def _open_handles(self) -> None:
         """Opens them inside the snapshot, so that they are those of its moment."""
         txn = self.snapshot.txn
-        names = self.names(txn)
+        names = self.records(txn)
         self.refuse_foreign(txn, names)
         self.meta = self.lmdb.open_db(b"meta", txn=txn)
         self.garbage = self.lmdb.open_db(b"garbage", txn=txn)

@@ -20,9 +20,10 @@ def backup(data_dir: str, directory: str, force: bool) -> Copied:
         raise StoreError(f"{directory} is the store itself; a backup belongs into another directory")
     with StoreReader(data_dir, beside_server=True) as store:
         try:
-            os.makedirs(directory, mode=0o700, exist_ok=True)
+            locks.make_directory(directory)
         except OSError as error:
-            raise StoreError(f"cannot use the directory {directory}: {error.strerror}") from error
+            reason = "Not a directory" if isinstance(error, FileExistsError) else error.strerror
+            raise StoreError(f"cannot use the directory {directory}: {reason}") from error
         if locks.is_taken(directory):
             raise StoreError(f"{directory} is in use by a Keyp; a backup belongs into another directory")
         if os.path.lexists(os.path.join(directory, DATA_FILE)) and not force:

@@ -23,7 +23,7 @@ from keyp.errors import CommandError
 from keyp.metrics import Metrics
 from keyp.resp.values import NO_REPLY, Verbatim
 from keyp.storage import layout, measure, strings
-from keyp.storage.environment import NO, Environment
+from keyp.storage.environment import Environment
 from keyp.storage.layout import HAS_ELEMENTS, HASH
 from keyp.storage.transaction import WriteTransaction
 
@@ -66,7 +66,7 @@ def fsync() -> str:
 
 @pytest.fixture
 def desk(tmp_path: Path, fsync: str) -> Iterator[Desk]:
-    environment = Environment(str(tmp_path), fsync=NO)
+    environment = Environment(str(tmp_path), fsync=fsync)
     desk = Desk(environment, fsync)
     yield desk
     desk.transaction.abort()

@@ -20,10 +20,11 @@ from typing import Final
 
 from twisted.logger import LogEvent, globalLogBeginner
 
-from keyp.storage import last_run, verification
+from keyp.storage import last_run
 from keyp.storage.check import check
 from keyp.storage.environment import DATA_FILE
 from keyp.storage.faults import StoreError
+from keyp.storage.head import Head
 from keyp.storage.transaction import ReadTransaction
 from tests.fakes import START_US, Connection, Lab
 from tests.wire import request
@@ -33,6 +34,8 @@ KINDS: Final = {1: "branch", 2: "leaf", 4: "overflow", 8: "head"}
 
 RIGHT, ERROR, MISSING, WRONG = "right", "error", "missing", "wrong"
 REFUSED, DIED, FAILED = "refused at start", "died", "failed"
+
+LAST: Final = b"last"  # written by the last commit: where that is lost, this is missing
 
 LATER_MS: Final = 4_000_000_000_000  # in the year 2096
 
@@ -47,14 +50,14 @@ def value_of(key: bytes) -> bytes:
 def names() -> list[tuple[int, bytes]]:
     """Database and name of every key of the store."""
     plain = [(0, b"key:%05d" % number) for number in range(700)] + [(3, b"other:%d" % number) for number in range(60)]
-    return [*plain, (0, b""), *[(0, b"long%d" % number + b"n" * 700) for number in range(5)]]
+    return [*plain, (0, b""), *[(0, b"long%d" % number + b"n" * 700) for number in range(5)], (0, LAST)]
 
 
 def make_store(path: Path) -> None:
     """Makes the store, with free pages, a forest of deadlines and garbage that waits for the sweeper."""
     lab = Lab(path)
     ask = asking(lab.connect())
-    for database, name in names():
+    for database, name in names()[:-1]:
         ask(request(b"SELECT", b"%d" % database))
         deadline = (b"PXAT", b"%d" % LATER_MS) if name[-1:] in b"13579" else ()
         ask(request(b"SET", name, value_of(name), *deadline))
@@ -65,6 +68,8 @@ def make_store(path: Path) -> None:
         ask(request(b"PERSIST", name))
     ask(request(b"SET", b"gone", b"x" * 300_000))
     ask(request(b"DEL", b"gone"))
+    ask(request(b"SELECT", b"0"))
+    ask(request(b"SET", LAST, value_of(LAST)))
     lab.close()
 
 
@@ -85,7 +90,7 @@ class Flip:
 
     def __init__(self, data: bytes, random: Random) -> None:
         kind = random.choice(("head", "branch", "leaf", "overflow", "free", "names", "any"))
-        head = max((verification.Head(data[start:]) for start in (0, PAGE)), key=lambda head: head.transaction)
+        head = max((Head(data[start:]) for start in (0, PAGE)), key=lambda head: head.transaction)
         pages = range(len(data) // PAGE)
         if kind in KINDS.values():
             pages = [page for page in pages if page_kind(data, page) == kind]
@@ -141,6 +146,7 @@ def use(path: Path) -> dict[str, int | str]:
     """Opens a store here, reads, writes, reads again and checks it. Raises `StoreError` where it cannot be opened."""
     tracebacks: list[str] = []
     globalLogBeginner.beginLoggingTo([lambda event: _note_traceback(event, tracebacks)], redirectStandardIO=False)
+    tracebacks.clear()  # what other tests have had logged before
     lab = Lab(path, note_crashes=True)
     client = lab.connect()
     outcome: dict[str, int | str] = dict(read_all(asking(client)))

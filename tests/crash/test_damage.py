@@ -97,6 +97,15 @@ def test_an_empty_data_file_is_not_taken_for_a_new_store(copy: Path) -> None:
     assert (copy / DATA_FILE).read_bytes() == b""
 
 
+def test_a_data_file_that_is_gone_is_not_taken_for_a_new_directory(copy: Path) -> None:
+    (copy / DATA_FILE).unlink()
+    for _ in range(2):
+        refused(copy, "the data file is gone; a backup may have it, without keyp.lock a new store is made")
+    assert not (copy / DATA_FILE).exists()
+    (copy / "keyp.lock").unlink()
+    Environment(str(copy)).close()
+
+
 @pytest.mark.parametrize("share", [0.0001, 0.0022, 0.0035, 0.3, 0.7, 0.99])
 def test_a_data_file_that_is_cut_off_is_refused(copy: Path, share: float) -> None:
     size = int((copy / DATA_FILE).stat().st_size * share)

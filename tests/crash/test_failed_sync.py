@@ -238,6 +238,33 @@ def test_nothing_is_called_saved_that_may_not_be(tmp_path: Path) -> None:
         assert "everything is on the disk" in daemon.log()
 
 
+@pytest.mark.parametrize("at_the_end", [False, True])
+def test_a_change_of_mode_that_fails_is_no_change(tmp_path: Path, at_the_end: bool) -> None:
+    """The first sync is beside the clients, the second while all of them wait."""
+    data_file = tmp_path / "data" / "data.mdb"
+    with daemon_on(tmp_path / "data", tmp_path, "--fsync=no") as daemon:
+        daemon.start()
+        client = client_of(daemon)
+        client.set("k", "v")
+        inode = data_file.stat().st_ino
+        with Injector(daemon.pid, "fdatasync", "1", tmp_path / "strace", first_thread=at_the_end) as injector:
+            with pytest.raises(redis.ResponseError, match=errors.DISK_FAILED):
+                client.config_set("appendfsync", "always")
+            assert client.config_get("appendfsync") == {"appendfsync": "no"}
+            wait_until(lambda: injector.injected, "fdatasync to fail")
+        wait_until(lambda: takes_writes(daemon), "writes to be accepted again")
+        assert data_file.stat().st_ino != inode
+        assert client.config_set("appendfsync", "always")
+        assert client.info("keyp")["fsync"] == "always"
+        assert client.execute_command("WAITAOF", 1, 0, 0) == [1, 0]
+        assert "Traceback" not in daemon.log()
+        daemon.kill()
+        daemon.check()
+        daemon.start()
+        assert client_of(daemon).get("k") == b"v"
+        daemon.stop()
+
+
 def test_the_end_of_the_server_writes_everything_anew(tmp_path: Path) -> None:
     data_file = tmp_path / "data" / "data.mdb"
     with daemon_on(tmp_path / "data", tmp_path, "--fsync=everysec") as daemon:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -12,8 +13,10 @@ import lmdb
 import pytest
 
 from keyp import errors
-from keyp.storage.environment import DATA_FILE
+from keyp.storage.environment import DATA_FILE, Environment
+from keyp.storage.faults import CommitFailed, StoreError
 from keyp.storage.room import RESERVE_BYTES
+from keyp.storage.transaction import WriteTransaction
 from tests.fakes import Lab
 
 FULL = f"-{errors.DISK_FULL}\r\n".encode()
@@ -222,6 +225,91 @@ def test_the_mode_of_syncing_changes_while_clients_go_on(lab: Lab) -> None:
     assert client.call("SET a 2", "CONFIG GET appendfsync").endswith(b"$6\r\nalways\r\n")
     assert client.call("CONFIG SET appendfsync no", "GET a") == b"+OK\r\n$1\r\n2\r\n"
     assert not lab.environment.lmdb.flags()["sync"]
+
+
+@pytest.mark.parametrize("failing", [1, 2])
+def test_a_mode_that_could_not_be_changed_is_not_told(lab: Lab, monkeypatch: pytest.MonkeyPatch, failing: int) -> None:
+    """Neither by CONFIG GET nor by WAITAOF; the first sync is beside the clients, the second when all of them wait."""
+    client = lab.connect()
+    assert client.call("CONFIG SET appendfsync everysec", "SET a 1") == b"+OK\r\n" * 2
+    with monkeypatch.context() as patch:
+        syncs: list[int] = []
+
+        def fail(environment: Environment) -> None:
+            syncs.append(1)
+            if len(syncs) == failing:
+                raise error_with(errno.EIO)
+
+        patch.setattr(Environment, "sync", fail)
+        assert client.call("CONFIG SET appendfsync always") == FAILED
+        assert len(syncs) == failing
+    assert client.call("CONFIG GET appendfsync").endswith(b"$8\r\neverysec\r\n")
+    assert client.call("WAITAOF 1 0 0", "SET a 2") == FAILED * 2
+    rewritten: list[Environment] = []
+    rewrite = Environment.rewrite
+    monkeypatch.setattr(
+        Environment, "rewrite", lambda environment: [rewritten.append(environment), rewrite(environment)]
+    )
+    lab.server.each_second()
+    lab.settle()
+    assert len(rewritten) == 1
+    assert client.call("CONFIG SET appendfsync always", "GET a") == b"+OK\r\n$1\r\n1\r\n"
+    assert lab.environment.fsync == "always"
+
+
+@pytest.mark.parametrize("modes", [("no", "always"), ("no", "everysec"), ("everysec", "no", "always", "no")])
+@pytest.mark.parametrize("at_once", [False, True])
+def test_the_last_mode_that_was_asked_for_counts(lab: Lab, modes: tuple[str, ...], at_once: bool) -> None:
+    """Also where it is asked for before the one before has been taken up."""
+    client, others = lab.connect(), [lab.connect() for _ in modes]
+    client.call("CONFIG SET appendfsync always")
+    lab.reader_threads.held = True
+    commands = [f"CONFIG SET appendfsync {mode}" for mode in modes]
+    if at_once:
+        others[-1].call(*commands)
+    else:
+        for other, command in zip(others, commands, strict=True):
+            other.call(command)
+    while lab.reader_threads.line:
+        lab.reader_threads.work()
+        lab.settle()
+    assert others[-1].transport.sent == b"+OK\r\n" * (len(modes) if at_once else 1)
+    assert lab.environment.fsync == modes[-1]
+    assert client.call("CONFIG GET appendfsync").endswith(f"{modes[-1]}\r\n".encode())
+
+
+def test_a_sync_that_fails_while_the_server_stops_is_known_before_the_store_is_closed(
+    lab: Lab, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A sync after one that failed proves nothing: everything is written anew."""
+    lab.environment.fsync = "everysec"
+    lab.connect().call("SET a 1")
+    lab.reader_threads.held = True
+    with monkeypatch.context() as patch:
+
+        def fail(environment: Environment) -> None:
+            raise error_with(errno.EIO)
+
+        patch.setattr(Environment, "sync", fail)
+        lab.server.each_second()
+        unused = lab.server.when_unused()
+        lab.settle()
+        assert not unused.called
+        lab.reader_threads.work()
+    lab.settle()
+    assert unused.called
+    before = os.stat(os.path.join(lab.environment.path, "data.mdb")).st_ino
+    lab.server.recovery.stop()
+    lab.server.recovery.last_try()
+    assert os.stat(os.path.join(lab.environment.path, "data.mdb")).st_ino != before
+
+
+def test_a_store_that_is_closed_is_not_opened_again(tmp_path: Path) -> None:
+    """Its lock is gone, and the number of its lock file may be another file's."""
+    environment = Environment(str(tmp_path))
+    environment.close()
+    with pytest.raises(StoreError, match="closed"):
+        environment.reopen("no")
 
 
 class Panicking:

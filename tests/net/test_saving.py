@@ -46,6 +46,13 @@ def test_save_writes_a_copy_and_answers(lab: Lab) -> None:
     assert backup.stat().st_mode & 0o777 == 0o700
 
 
+def test_the_name_of_the_copys_directory_is_on_the_disk(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
+    synced: list[str] = []
+    monkeypatch.setattr("keyp.storage.locks.sync_directory", synced.append)
+    assert lab.connect().call("SAVE") == b"+OK\r\n"
+    assert synced == [lab.environment.path]
+
+
 def test_save_answers_when_the_copy_is_there(lab: Lab) -> None:
     client, other = lab.connect(), lab.connect()
     lab.reader_threads.held = True

@@ -8,6 +8,7 @@ import pytest
 
 from keyp.storage import layout, strings
 from keyp.storage.check import PROBLEMS_LISTED, check
+from keyp.storage.environment import DATA_FILE
 from keyp.storage.keyspace import WritableKeyspace
 from keyp.storage.transaction import ReadTransaction
 
@@ -98,6 +99,36 @@ def test_damage_is_found(store: Any, damage: Any, problem: str) -> None:
     store.write(damage)
     assert store.problems() == [problem]
     store.write(lambda keys: [keys.transaction.empty(keys.space), clear_garbage(keys)])
+
+
+def test_a_record_that_is_there_and_is_not_found(store: Any) -> None:
+    """Where the way to a page is damaged, a walk from page to page does not show it."""
+    store.write(lambda keys: [strings.put(keys, b"k%04d" % number, bytes(200)) for number in range(100)])
+    data_file = store.path / DATA_FILE
+    data = data_file.read_bytes()
+    with store.environment.lmdb.begin() as txn:
+        psize = txn.stat(store.environment.spaces[1].keys)["psize"]
+    pages = [page for page in range(2, len(data) // psize) if data[page * psize + 10 : page * psize + 12] == b"\1\0"]
+    separator = data.index(b"k00", pages[-1] * psize)
+    with data_file.open("r+b") as file:
+        file.seek(separator)
+        file.write(b"k0099")
+    assert any("the record is there and is not found" in problem for problem in store.problems())
+    data_file.write_bytes(data)
+
+
+def test_records_that_cannot_be_reached(store: Any) -> None:
+    """Where a page says it has fewer children than it has, neither a walk nor a look shows what is behind them."""
+    store.write(lambda keys: [strings.put(keys, b"k%04d" % number, bytes(200)) for number in range(100)])
+    data_file = store.path / DATA_FILE
+    data = data_file.read_bytes()
+    pages = [page for page in range(2, len(data) // 4096) if data[page * 4096 + 10 : page * 4096 + 12] == b"\1\0"]
+    with data_file.open("r+b") as file:
+        file.seek(pages[-1] * 4096 + 12)
+        file.write((int.from_bytes(data[pages[-1] * 4096 + 12 :][:2], "little") - 2).to_bytes(2, "little"))
+    (problem,) = store.problems()
+    assert problem.startswith("keys:1 has 100 entries, of which ")
+    data_file.write_bytes(data)
 
 
 def clear_garbage(keys: Any) -> None:

@@ -47,7 +47,7 @@ def entries(path: Path) -> Entries:
     with StoreReader(str(path)) as store:
         txn = store.snapshot.txn
         found: Entries = {}
-        for name in store.names(txn):
+        for name in store.records(txn):
             with txn.cursor(store.lmdb.open_db(name, txn=txn, create=False)) as cursor:
                 found[name] = list(cursor)
         return found

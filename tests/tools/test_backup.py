@@ -29,6 +29,15 @@ def test_the_copy_is_the_store(make_store: MakeStore, tmp_path: Path) -> None:
     assert examine(str(tmp_path / "deep" / "backup")).problems == []
 
 
+def test_the_names_of_new_directories_are_on_the_disk(
+    make_store: MakeStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data, synced = make_store(), []
+    monkeypatch.setattr("keyp.storage.locks.sync_directory", synced.append)
+    backup(str(data), str(tmp_path / "deep" / "backup"), force=False)
+    assert synced == [str(tmp_path), str(tmp_path / "deep")]
+
+
 def test_a_backup_is_one_file_for_its_owner_alone(make_store: MakeStore, tmp_path: Path) -> None:
     backup(str(make_store()), str(tmp_path / "backup"), force=False)
     assert os.listdir(tmp_path / "backup") == ["data.mdb"]
