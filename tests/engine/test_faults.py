@@ -14,9 +14,8 @@ import pytest
 
 from keyp import errors
 from keyp.storage.environment import DATA_FILE, Environment
-from keyp.storage.faults import CommitFailed, StoreError
+from keyp.storage.faults import StoreError
 from keyp.storage.room import RESERVE_BYTES
-from keyp.storage.transaction import WriteTransaction
 from tests.fakes import Lab
 
 FULL = f"-{errors.DISK_FULL}\r\n".encode()
