@@ -77,6 +77,7 @@ class Server:
         self.state = ServerState(
             settings, Metrics(), ClientTable(), Registry(TABLES), environment, secrets.token_hex(20), self.now()
         )
+        self.state.reactor = type(reactor).__name__
         self.state.compiled = not str(session.__file__).endswith(".py")
         self.state.metrics.follow(settings)
         self._writer_thread = AttendedThread(reactor, "keyp-writer")
