@@ -25,6 +25,11 @@ from keyp.session import Batch
 WAITING_MAX: Final = 1 << 20
 
 
+# Bytes that are read at once: as many as the reference reads, and many more from a client that has sent so much. Python
+# allocates them before it knows how many have come, and beyond 64 KiB the C library tidies up each time.
+READ_FEW: Final = 16 * 1024
+READ_MANY: Final = 256 * 1024
+
 # Bytes of replies that may wait for the others' burst.
 BURST_MAX: Final = 64 * 1024
 
@@ -84,9 +89,10 @@ class Connection:
         self._engine = host.engine
         self._outbox = host.outbox
         self._metrics = host.state.metrics
-        self._settings = host.state.settings
         self._socket_send: Callable[[bytes], int] = transport.getHandle().send
         self._parser = RequestParser()
+        self.follow_settings()
+        self._read_up_to(READ_FEW)
         self._waiting: list[list[bytes]] = []
         self._waiting_bytes = 0
         self._replies: list[bytes] = []  # those that wait for the burst …
@@ -96,6 +102,17 @@ class Connection:
         self._paused = False
         self._gone = False
 
+    def follow_settings(self) -> None:
+        """Takes over the limits of requests, which settings may change at any time."""
+        settings = self._state.settings
+        self._parser.max_bulk_bytes = settings.proto_max_bulk_len
+        self._parser.max_buffer_bytes = settings.client_query_buffer_limit
+
+    def _read_up_to(self, size: int) -> None:
+        """Has the transport read so many bytes at once."""
+        self._read_bytes = size
+        self.transport.bufferSize = size
+
     def received(self, data: bytes) -> None:
         """Bytes have come."""
         client = self.client
@@ -104,9 +121,11 @@ class Connection:
         size = len(data)
         self._metrics.input_bytes += size
         client.bytes_in += size
+        if size == self._read_bytes:
+            self._read_up_to(READ_MANY)
+        elif self._read_bytes == READ_MANY and size < READ_FEW:
+            self._read_up_to(READ_FEW)
         parser = self._parser
-        parser.max_bulk_bytes = self._settings.proto_max_bulk_len
-        parser.max_buffer_bytes = self._settings.client_query_buffer_limit
         requests = parser.feed(data)
         client.input_buffered = parser.buffered_bytes
         if self._running or self._congested:

@@ -80,6 +80,7 @@ class Server:
         self.state.reactor = type(reactor).__name__
         self.state.compiled = not str(session.__file__).endswith(".py")
         self.state.metrics.follow(settings)
+        settings.on_change(self._settings_changed)
         # What our own reactor does at the end of an iteration, others do in the next one.
         after_events: Callable[[Callable[[], None]], Any] | None = getattr(reactor, "callAfterEvents", None)
         self.outbox = Outbox(after_events)
@@ -105,6 +106,10 @@ class Server:
         self._seconds = 0
         self._filling = False  # the reserve's turn will come
         self._modes_awaited = 0  # how many clients wait for the store to be synced in another way
+
+    def _settings_changed(self) -> None:
+        for connection in list(self._connections.values()):
+            connection.follow_settings()
 
     def start(self) -> None:
         """Starts the threads."""

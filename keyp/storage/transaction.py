@@ -37,7 +37,7 @@ class ReadTransaction:
         self.hits = 0  # lookups that found a live key …
         self.misses = 0  # … and those that did not
         try:
-            self.txn = environment.lmdb.begin(buffers=False)
+            self.txn = environment.lmdb.begin()
         except lmdb.Error as error:
             raise MustReopen(str(error)) from error
 
