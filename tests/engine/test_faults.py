@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import errno
 import os
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -16,81 +14,12 @@ from keyp import errors
 from keyp.storage.environment import DATA_FILE, Environment
 from keyp.storage.faults import StoreError
 from keyp.storage.room import RESERVE_BYTES
+from tests.failing_disk import error_with, failing
 from tests.fakes import Lab
 
 FULL = f"-{errors.DISK_FULL}\r\n".encode()
 FAILED = f"-{errors.DISK_FAILED}\r\n".encode()
 OOM = f"-{errors.OUT_OF_SPACE}\r\n".encode()
-
-
-def error_with(code: int) -> lmdb.Error:
-    error = lmdb.Error("mdb_txn_commit")
-    error.code = code  # as the library does where it raises one
-    return error
-
-
-class FailingTransaction:
-    """A write transaction of LMDB that asks `disk` before it commits."""
-
-    def __init__(self, real: Any, disk: FailingDisk) -> None:
-        self.real = real
-        self._disk = disk
-
-    def commit(self) -> None:
-        self._disk.fail_if_due()
-        self.real.commit()
-
-    def __enter__(self) -> FailingTransaction:
-        return self
-
-    def __exit__(self, kind: object, *_: object) -> None:
-        if kind is None:
-            self.commit()
-        else:
-            self.real.abort()
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self.real, name)
-
-
-class FailingDisk:
-    """An LMDB environment whose commits and syncs fail with `error`, the next `times` of them."""
-
-    def __init__(self, real: Any, error: lmdb.Error, times: int) -> None:
-        self.real = real
-        self._error = error
-        self._left = times
-
-    def fail_if_due(self) -> None:
-        if self._left > 0:
-            self._left -= 1
-            raise self._error
-
-    def begin(self, *args: Any, **options: Any) -> Any:
-        real = self.real.begin(*args, **options)
-        return FailingTransaction(real, self) if options.get("write") else real
-
-    def open_db(self, name: bytes, txn: Any = None, **options: Any) -> Any:
-        return self.real.open_db(name, txn=getattr(txn, "real", txn), **options)
-
-    def sync(self, force: bool) -> None:
-        self.fail_if_due()
-        self.real.sync(force)
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self.real, name)
-
-
-@contextmanager
-def failing(lab: Lab, error: lmdb.Error, times: int = 1 << 30) -> Iterator[None]:
-    """Commits and syncs fail, the first `times` of them, until the store is opened anew or the block is left."""
-    disk = FailingDisk(lab.environment.lmdb, error, times)
-    lab.environment.lmdb = disk  # type: ignore[assignment]
-    try:
-        yield
-    finally:
-        if lab.environment.lmdb is disk:
-            lab.environment.lmdb = disk.real
 
 
 def test_a_full_disk_refuses_what_adds_and_lets_delete(lab: Lab) -> None:
@@ -226,32 +155,23 @@ def test_the_mode_of_syncing_changes_while_clients_go_on(lab: Lab) -> None:
     assert not lab.environment.lmdb.flags()["sync"]
 
 
-@pytest.mark.parametrize("failing", [1, 2])
-def test_a_mode_that_could_not_be_changed_is_not_told(lab: Lab, monkeypatch: pytest.MonkeyPatch, failing: int) -> None:
+def inode(lab: Lab) -> int:
+    return os.stat(os.path.join(lab.environment.path, DATA_FILE)).st_ino
+
+
+@pytest.mark.parametrize("spared", [0, 1])
+def test_a_mode_that_could_not_be_changed_is_not_told(lab: Lab, spared: int) -> None:
     """Neither by CONFIG GET nor by WAITAOF; the first sync is beside the clients, the second when all of them wait."""
     client = lab.connect()
     assert client.call("CONFIG SET appendfsync everysec", "SET a 1") == b"+OK\r\n" * 2
-    with monkeypatch.context() as patch:
-        syncs: list[int] = []
-
-        def fail(environment: Environment) -> None:
-            syncs.append(1)
-            if len(syncs) == failing:
-                raise error_with(errno.EIO)
-
-        patch.setattr(Environment, "sync", fail)
+    before = inode(lab)
+    with failing(lab, error_with(errno.EIO), 1, spared):
         assert client.call("CONFIG SET appendfsync always") == FAILED
-        assert len(syncs) == failing
     assert client.call("CONFIG GET appendfsync").endswith(b"$8\r\neverysec\r\n")
     assert client.call("WAITAOF 1 0 0", "SET a 2") == FAILED * 2
-    rewritten: list[Environment] = []
-    rewrite = Environment.rewrite
-    monkeypatch.setattr(
-        Environment, "rewrite", lambda environment: [rewritten.append(environment), rewrite(environment)]
-    )
     lab.server.each_second()
     lab.settle()
-    assert len(rewritten) == 1
+    assert inode(lab) != before
     assert client.call("CONFIG SET appendfsync always", "GET a") == b"+OK\r\n$1\r\n1\r\n"
     assert lab.environment.fsync == "always"
 
@@ -277,19 +197,13 @@ def test_the_last_mode_that_was_asked_for_counts(lab: Lab, modes: tuple[str, ...
     assert client.call("CONFIG GET appendfsync").endswith(f"{modes[-1]}\r\n".encode())
 
 
-def test_a_sync_that_fails_while_the_server_stops_is_known_before_the_store_is_closed(
-    lab: Lab, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_sync_that_fails_while_the_server_stops_is_known_before_the_store_is_closed(lab: Lab) -> None:
     """A sync after one that failed proves nothing: everything is written anew."""
     lab.environment.fsync = "everysec"
     lab.connect().call("SET a 1")
+    before = inode(lab)
     lab.reader_threads.held = True
-    with monkeypatch.context() as patch:
-
-        def fail(environment: Environment) -> None:
-            raise error_with(errno.EIO)
-
-        patch.setattr(Environment, "sync", fail)
+    with failing(lab, error_with(errno.EIO)):
         lab.server.each_second()
         unused = lab.server.when_unused()
         lab.settle()
@@ -297,10 +211,9 @@ def test_a_sync_that_fails_while_the_server_stops_is_known_before_the_store_is_c
         lab.reader_threads.work()
     lab.settle()
     assert unused.called
-    before = os.stat(os.path.join(lab.environment.path, "data.mdb")).st_ino
     lab.server.recovery.stop()
     lab.server.recovery.last_try()
-    assert os.stat(os.path.join(lab.environment.path, "data.mdb")).st_ino != before
+    assert inode(lab) != before
 
 
 def test_a_store_that_is_closed_is_not_opened_again(tmp_path: Path) -> None:
