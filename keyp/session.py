@@ -28,6 +28,10 @@ NEVER_QUEUED: Final = frozenset(("MULTI", "EXEC", "DISCARD", "WATCH", "QUIT", "R
 MANY_ARGUMENTS: Final = 1024
 
 
+# Bytes of replies at which a batch ends early, so that a short pipeline of requests cannot ask for all of memory.
+REPLIES_MAX: Final = 1 << 20
+
+
 class NeedsWriter(Exception):
     """A write was met outside the writer's transaction; the batch is to be run again, inside it."""
 
@@ -52,7 +56,7 @@ class Batch:
 
     `writes` and `walks` say where the batch belongs: to the writer, or to a thread of the reader pool. `simple` means
     that no call can change the client's state. After a run, `replies` holds encoded bytes; `done` is called with the
-    batch when they may leave.
+    batch when they may leave. `rest` are the last requests, which have not run because the replies were many by then.
     """
 
     def __init__(
@@ -74,6 +78,7 @@ class Batch:
         self._has_run = False
         self.state = self.client.state
         self.replies: list[bytes] = []
+        self.rest: list[Args] = []
         self.effects: list[Effect] = []
         self._asked_at: list[tuple[int, int]] = []  # for each effect: the place in `replies` of the call that asked
         self.done_calls: list[Call] = []  # in the order in which they ended; those that EXEC has run are among them
@@ -168,17 +173,23 @@ class Run:
         data.select(self.state.database)
 
     def answer_all(self) -> None:
-        """Runs the calls in order until the last, or until one of them ends the connection."""
+        """Runs the calls in order until the last, until the replies are many, or until one ends the connection."""
         batch, state = self.batch, self.state
-        for call in batch.calls:
+        replies = batch.replies
+        size = 0
+        for index, call in enumerate(batch.calls):
             reply = self._answer(call)
+            start = len(replies)
             if batch.simple:
-                encode_into(batch.replies, reply, state.protocol)
-                continue
-            start = len(batch.replies)
-            self._reply(reply)
-            batch.replied(start)
-            if batch.ends_connection:
+                encode_into(replies, reply, state.protocol)
+            else:
+                self._reply(reply)
+                batch.replied(start)
+                if batch.ends_connection:
+                    break
+            size += len(reply) if isinstance(reply, bytes) else sum([len(chunk) for chunk in replies[start:]])
+            if size > REPLIES_MAX:
+                batch.rest = [later.args for later in batch.calls[index + 1 :]]
                 break
 
     def _reply(self, reply: Reply) -> None:

@@ -12,5 +12,6 @@ class SystemClock:
         """Microseconds since 1970."""
         return time.time_ns() // 1000
 
-    # Nanoseconds of a counter that never goes back. It is read around every command: no call in between.
-    nanoseconds = staticmethod(time.perf_counter_ns)
+    def nanoseconds(self) -> int:
+        """Nanoseconds of a counter that never goes back."""
+        return time.perf_counter_ns()

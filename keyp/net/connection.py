@@ -67,6 +67,7 @@ class Host(Protocol):
     state: ServerState
     engine: Engine
     outbox: Outbox
+    call_soon: Callable[[Callable[[], None]], Any]  # runs a function when the reactor has done what is ready
 
     def describe(self, transport: Any) -> Client:
         """The client at the other end of a new connection."""
@@ -88,6 +89,7 @@ class Connection:
         self._state = host.state
         self._engine = host.engine
         self._outbox = host.outbox
+        self._call_soon = host.call_soon
         self._metrics = host.state.metrics
         self._socket_send: Callable[[bytes], int] = transport.getHandle().send
         self._parser = RequestParser()
@@ -147,7 +149,21 @@ class Connection:
         if self._gone:
             return
         self._send(batch.replies)
-        if batch.ends_connection or self.client.closing:
+        if batch.rest:
+            self._waiting = batch.rest + self._waiting
+            self._running = True  # until its next turn: the others' requests come first
+            self._call_soon(self._take_turn)
+        elif batch.ends_connection or self.client.closing:
+            self.close()
+        elif not self._congested:
+            self._go_on()
+
+    def _take_turn(self) -> None:
+        """Goes on with the rest of a batch."""
+        self._running = False
+        if self._gone:
+            return
+        if self.client.closing:
             self.close()
         elif not self._congested:
             self._go_on()

@@ -84,6 +84,7 @@ class Server:
         # What our own reactor does at the end of an iteration, others do in the next one.
         after_events: Callable[[Callable[[], None]], Any] | None = getattr(reactor, "callAfterEvents", None)
         self.outbox = Outbox(after_events)
+        self.call_soon = after_events or (lambda function: reactor.callLater(0, function))
         self._writer_thread = AttendedThread(reactor, "keyp-writer")
         self._reader_threads = ThreadLine(reactor, "keyp-reader", READER_THREADS)
         self.engine = Engine(
@@ -93,7 +94,7 @@ class Server:
             self._writer_thread.defer,
             self._writer_thread.let_go,
             self._reader_threads.defer,
-            after_events or (lambda function: reactor.callLater(0, function)),
+            self.call_soon,
             reactor.callLater,
             self.carry_out,
         )

@@ -16,7 +16,7 @@ from twisted.internet.defer import Deferred
 from twisted.internet.threads import deferToThreadPool
 from twisted.python.failure import Failure
 
-# How long the reactor's thread waits for a piece of work on the attended thread before it goes back to its clients.
+# How long the reactor's thread waits for the work of an attended thread before it goes back to its clients.
 ATTENDANCE_S: Final = 0.001
 
 
@@ -71,12 +71,13 @@ class AttendedThread(ThreadLine):
     Two threads of Python take turns at best. Where both are busy, each call into LMDB or the kernel hands Python's lock
     over, and every time the other thread has to be woken; that costs more than a small group's commands. So while
     the commands of a group run, the reactor's thread does nothing; it goes on when the work calls `let_go`, before it
-    waits for the disk, or is done, or after ATTENDANCE_S. A result that is there by then needs no byte through the
-    reactor's pipe either.
+    waits for the disk, or is done, or after `attendance_s` seconds. A result that is there by then needs no byte
+    through the reactor's pipe either.
     """
 
-    def __init__(self, reactor: Any, name: str) -> None:
+    def __init__(self, reactor: Any, name: str, attendance_s: float = ATTENDANCE_S) -> None:
         super().__init__(reactor, name)
+        self._attendance_s = attendance_s
         self._attended = False
         self._guard = Lock()  # of `_attended` and `_results`
         self._results: deque[Callable[[], object]] = deque()
@@ -87,7 +88,7 @@ class AttendedThread(ThreadLine):
         """Runs `function` on the thread; the Deferred fires on the reactor's thread, perhaps it has fired already."""
         self._attended = True
         running: Deferred[Any] = deferToThreadPool(self, self, function)  # type: ignore[arg-type]
-        if not self._over.acquire(timeout=ATTENDANCE_S):
+        if not self._over.acquire(timeout=self._attendance_s):
             with self._guard:
                 if self._attended:
                     self._attended = False

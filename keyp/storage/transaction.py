@@ -187,9 +187,9 @@ class WriteTransaction:
 
     def swap(self, one: int, other: int) -> None:
         """Exchanges the contents of two databases."""
-        first, second = (self._spaces[at * layout.NUMBER :][: layout.NUMBER] for at in (one, other))
-        self._assign(one, second)
-        self._assign(other, first)
+        spaces, size = self._spaces, layout.NUMBER
+        self._assign(one, spaces[other * size : other * size + size])
+        self._assign(other, spaces[one * size : one * size + size])
 
     def _assign(self, index: int, number: bytes) -> None:
         start = index * layout.NUMBER

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -10,6 +11,7 @@ from keyp.commands.define import CommandTable
 from keyp.commands.registry import Registry
 from keyp.storage import strings as values
 from keyp.storage.transaction import WriteTransaction
+from keyp.writer import GATHERED_MAX, PATIENCE
 from tests.fakes import Lab
 
 FAULTY = CommandTable(group="string")
@@ -153,3 +155,62 @@ def test_a_damaged_key_is_an_error_of_its_own(lab: Lab) -> None:
         assert (command, client.call(command)) == (command, expected)
     assert client.call("GET good", "GETRANGE long 0 3") == b"$1\r\n1\r\n$4\r\nzzzz\r\n"
     assert client.call("DEL bad long", "SET bad 4", "GET bad") == b":2\r\n+OK\r\n$1\r\n4\r\n"
+
+
+class Iterations:
+    """Lets the writer look at its line once in each iteration of a reactor, and not before."""
+
+    def __init__(self, lab: Lab) -> None:
+        self.due: list[Callable[[], None]] = []
+        lab.server.engine.writer._call_soon = self.due.append
+
+    def turn(self, times: int = 1) -> None:
+        for _ in range(times):
+            due, self.due[:] = self.due[:], []
+            for function in due:
+                function()
+
+
+def test_a_group_waits_for_those_that_are_on_their_way(lab: Lab) -> None:
+    """One more client in each iteration: they make one group, which leaves when an iteration brings nobody."""
+    iterations = Iterations(lab)
+    clients = [lab.connect() for _ in range(12)]
+    for client in clients[:10]:
+        client.protocol.dataReceived(b"INCR n\r\n")
+        iterations.turn()
+    assert lab.writer_thread.done == 0
+    iterations.turn()
+    assert lab.writer_thread.done == 1
+    assert [client.transport.sent for client in clients[:10]] == [b":%d\r\n" % n for n in range(1, 11)]
+
+
+def test_a_group_smaller_than_the_last_one_has_patience_and_not_for_ever(lab: Lab) -> None:
+    iterations = Iterations(lab)
+    clients = [lab.connect() for _ in range(12)]
+    for client in clients[:10]:
+        client.protocol.dataReceived(b"INCR n\r\n")
+    iterations.turn(2)
+    assert lab.writer_thread.done == 1
+    clients[0].protocol.dataReceived(b"INCR n\r\n")
+    iterations.turn(PATIENCE)
+    assert lab.writer_thread.done == 1
+    clients[1].protocol.dataReceived(b"INCR n\r\n")
+    iterations.turn(PATIENCE)
+    assert lab.writer_thread.done == 1
+    iterations.turn()
+    assert lab.writer_thread.done == 2
+    assert clients[1].transport.sent.endswith(b":12\r\n")
+
+
+def test_a_group_that_nobody_can_join_or_that_is_large_leaves_at_once(lab: Lab) -> None:
+    iterations = Iterations(lab)
+    clients = [lab.connect() for _ in range(3)]
+    for client in clients:
+        client.protocol.dataReceived(b"INCR n\r\n")
+    iterations.turn()
+    assert lab.writer_thread.done == 1
+    clients += [lab.connect() for _ in range(GATHERED_MAX + 10)]
+    for client in clients[:GATHERED_MAX]:
+        client.protocol.dataReceived(b"INCR n\r\n")
+    iterations.turn()
+    assert lab.writer_thread.done == 2

@@ -103,3 +103,81 @@ def test_an_interrupted_wait_is_no_error_and_others_are(reactor: KeypEPollReacto
     reactor._poller = Poller(9)
     with pytest.raises(OSError, match="9"):
         reactor.doIteration(0)
+
+
+def test_it_goes_round_by_itself_until_something_else_is_due(
+    reactor: KeypEPollReactor, pipe: tuple[int, int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each event writes the next; the third one brings a call from a thread, which is the main loop's business."""
+    reactor.running = True
+    rounds: list[str] = []
+
+    class Relay(Descriptor):
+        def doRead(self) -> Any:
+            rounds.append(os.read(self.fd, 1).decode())
+            if len(rounds) == 3:
+                reactor.callFromThread(rounds.append, "call")
+            else:
+                os.write(pipe[1], b"x")
+
+    reactor.addReader(Relay(pipe[0]))
+    os.write(pipe[1], b"x")
+    reactor.doIteration(30)
+    assert rounds == ["x"] * 3
+    reactor.runUntilCurrent()
+    assert rounds == ["x", "x", "x", "call"]
+
+
+def test_a_timed_call_that_is_new_or_due_ends_the_round(reactor: KeypEPollReactor, pipe: tuple[int, int]) -> None:
+    reactor.running = True
+    done: list[str] = []
+
+    class Caller(Descriptor):
+        def doRead(self) -> Any:
+            super().doRead()
+            reactor.callLater(0, done.append, "due")
+
+    reactor.addReader(Caller(pipe[0]))
+    os.write(pipe[1], b"x")
+    reactor.doIteration(30)
+    reactor.runUntilCurrent()
+    assert done == ["due"]
+
+
+def test_what_is_to_come_after_the_events_comes_after_all_of_them(reactor: KeypEPollReactor) -> None:
+    order: list[str] = []
+    pipes = [os.pipe() for _ in range(3)]
+
+    class Asker(Descriptor):
+        def doRead(self) -> Any:
+            order.append("event")
+            reactor.callAfterEvents(lambda: order.append("after"))
+            return super().doRead()
+
+    for read_end, write_end in pipes:
+        reactor.addReader(Asker(read_end))
+        os.write(write_end, b"x")
+    reactor.doIteration(30)
+    assert order == ["event"] * 3 + ["after"] * 3
+    for fd in (end for ends in pipes for end in ends):
+        os.close(fd)
+
+
+def test_a_call_after_events_that_fails_is_logged_and_stops_no_other(
+    reactor: KeypEPollReactor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    logged: list[None] = []
+    monkeypatch.setattr("twisted.python.log.err", lambda: logged.append(None))
+    done: list[str] = []
+
+    def fail() -> None:
+        reactor.callAfterEvents(lambda: done.append("later"))
+        raise ZeroDivisionError
+
+    reactor.callAfterEvents(fail)
+    reactor.callAfterEvents(lambda: done.append("at once"))
+    reactor.doIteration(30)  # does not wait while something is to be called
+    assert done == ["at once"]
+    assert logged == [None]
+    reactor.doIteration(30)
+    assert done == ["at once", "later"]

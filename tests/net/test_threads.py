@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from threading import current_thread
+from threading import Event, current_thread
 from typing import Any
 from weakref import ref
 
+import pytest
 from twisted.python.failure import Failure
 
-from keyp.net.threads import ThreadLine
+from keyp.net.threads import AttendedThread, ThreadLine
 
 
 class ImmediateReactor:
@@ -74,3 +75,69 @@ def test_a_thread_that_waits_does_not_hold_on_to_its_last_work() -> None:
     thread_line._line = line
     thread_line._work()
     assert line.gone
+
+
+class QueueingReactor:
+    """Keeps what threads hand to the reactor."""
+
+    def __init__(self) -> None:
+        self.calls: list[Any] = []
+        self.called = Event()
+
+    def callFromThread(self, function: Any, *args: Any) -> None:
+        self.calls.append((function, args))
+        self.called.set()
+
+
+class Attendance:
+    """An attended thread and its reactor, for a test to start and stop."""
+
+    def __init__(self, attendance_s: float) -> None:
+        self.reactor = QueueingReactor()
+        self.thread = AttendedThread(self.reactor, "attended", attendance_s)
+
+    def __enter__(self) -> Attendance:
+        self.thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.thread.stop()
+
+    def arrive(self) -> None:
+        """Waits for the one result that comes through the reactor, and delivers it."""
+        self.reactor.called.wait()
+        [(function, args)] = self.reactor.calls
+        function(*args)
+
+
+def test_attended_work_that_is_soon_done_has_its_result_at_once() -> None:
+    outcomes: list[Any] = []
+    with Attendance(30) as there:
+        for _ in range(100):
+            there.thread.defer(lambda: current_thread().name).addBoth(outcomes.append)
+        there.thread.defer(lambda: 1 / 0).addErrback(lambda failure: outcomes.append(failure.check(ZeroDivisionError)))
+    assert outcomes == ["attended-0"] * 100 + [ZeroDivisionError]
+    assert there.reactor.calls == []
+
+
+@pytest.mark.parametrize("attendance_s", [30, 0.001])
+def test_work_that_lets_go_or_takes_long_brings_its_result_through_the_reactor(attendance_s: float) -> None:
+    goes_on = Event()
+    outcomes: list[Any] = []
+
+    def work() -> int:
+        if attendance_s > 1:
+            there.thread.let_go()
+        goes_on.wait()
+        there.thread.let_go()  # once more, or too late: that does no harm
+        return 7
+
+    with Attendance(attendance_s) as there:
+        there.thread.defer(work).addBoth(outcomes.append)
+        assert outcomes == there.reactor.calls == []
+        goes_on.set()
+        there.arrive()
+        assert outcomes == [7]
+        if attendance_s > 1:
+            there.thread.defer(lambda: 8).addBoth(outcomes.append)
+            assert outcomes == [7, 8]

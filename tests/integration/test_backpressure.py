@@ -1,0 +1,124 @@
+"""Clients that ask for more than they take: the server's memory stays bounded, and the others are served.
+
+Memory is what belongs to the process alone (RssAnon), so neither the store's pages nor libraries count.
+"""
+
+from __future__ import annotations
+
+import socket
+import threading
+from pathlib import Path
+
+import pytest
+
+from tests.integration.conftest import StartServer
+from tests.integration.daemon import Daemon, wait_until
+
+MB = 1 << 20
+GET = b"*2\r\n$3\r\nGET\r\n$1\r\na\r\n"
+
+
+def memory(daemon: Daemon) -> int:
+    """Bytes that belong to the process alone."""
+    lines = Path(f"/proc/{daemon.pid}/status").read_text().splitlines()
+    return next(int(line.split()[1]) << 10 for line in lines if line.startswith("RssAnon:"))
+
+
+def connect(daemon: Daemon) -> socket.socket:
+    return socket.create_connection(("127.0.0.1", daemon.port), timeout=60)
+
+
+def ask(client: socket.socket, request: bytes, size: int) -> bytes:
+    client.sendall(request)
+    return take(client, size)
+
+
+def take(client: socket.socket, size: int) -> bytes:
+    reply = bytearray()
+    while len(reply) < size:
+        part = client.recv(min(size - len(reply), MB))
+        assert part, "the server has closed the connection"
+        reply += part
+    return bytes(reply)
+
+
+def put(daemon: Daemon, value: bytes) -> bytes:
+    """Makes the value that of the key `a`; the reply to a GET of it."""
+    with connect(daemon) as client:
+        assert ask(client, b"*3\r\n$3\r\nSET\r\n$1\r\na\r\n$%d\r\n%b\r\n" % (len(value), value), 5) == b"+OK\r\n"
+    return b"$%d\r\n%b\r\n" % (len(value), value)
+
+
+@pytest.fixture
+def daemon(server: StartServer) -> Daemon:
+    return server("--fsync=no")
+
+
+def test_a_client_that_sends_and_does_not_read(daemon: Daemon) -> None:
+    reply = put(daemon, b"v" * 100_000)
+    before = memory(daemon)
+    greedy = [connect(daemon) for _ in range(5)]
+    sent = []
+    for client in greedy:
+        client.settimeout(0.5)
+        count = 0
+        try:
+            while True:
+                client.sendall(GET * 1000)
+                count += 1000
+        except TimeoutError:
+            sent.append(count)  # both directions are full; some of the last thousand may have left
+    assert min(sent) > 0
+    assert memory(daemon) < before + 5 * 8 * MB
+    with connect(daemon) as other:
+        for _ in range(100):
+            assert ask(other, GET, len(reply)) == reply
+    greedy[0].settimeout(60)
+    for _ in range(100):
+        assert take(greedy[0], len(reply)) == reply
+    for client in greedy:
+        client.close()
+    wait_until(lambda: memory(daemon) < before + 8 * MB, "what was kept for them is gone")
+
+
+def test_a_pipeline_of_a_million_requests(daemon: Daemon) -> None:
+    total = 1_000_000
+    before = memory(daemon)
+    with connect(daemon) as client, connect(daemon) as other:
+        client.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+
+        def send() -> None:
+            for _ in range(total // 1000):
+                client.sendall(b"INCR n\r\n" * 500 + GET * 500)
+
+        sender = threading.Thread(target=send, daemon=True)
+        sender.start()
+        most = 0
+        size = sum(len(b":%d\r\n" % number) for number in range(1, total // 2 + 1)) + total // 2 * len(b"$-1\r\n")
+        tail = b""
+        while size:
+            part = client.recv(min(size, MB))
+            assert part
+            size -= len(part)
+            tail = (tail + part)[-20:]
+            if size % 7 == 0:
+                assert ask(other, b"PING\r\n", 7) == b"+PONG\r\n"
+                most = max(most, memory(daemon))
+        sender.join()
+        assert tail.endswith(b"$-1\r\n$-1\r\n")
+        assert ask(other, b"GET n\r\n", 12) == b"$6\r\n500000\r\n"
+        assert most < before + 64 * MB
+
+
+def test_values_of_a_hundred_megabytes(daemon: Daemon) -> None:
+    value = b"0123456789" * (10 * MB)
+    before = memory(daemon)
+    reply = put(daemon, value)
+    with connect(daemon) as slow, connect(daemon) as other, connect(daemon) as reader:
+        slow.sendall(GET * 50)
+        assert ask(slow, b"", 10) == reply[:10]
+        assert ask(other, b"PING\r\n", 7) == b"+PONG\r\n"
+        assert memory(daemon) < before + 4 * len(value)
+        assert ask(reader, GET, len(reply)) == reply
+        assert ask(other, b"STRLEN a\r\n", 12) == b":104857600\r\n"
+    wait_until(lambda: memory(daemon) < before + len(value) // 2, "what was kept for them is gone")
