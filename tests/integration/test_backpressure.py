@@ -1,12 +1,14 @@
 """Clients that ask for more than they take: the server's memory stays bounded, and the others are served.
 
-Memory is what belongs to the process alone (RssAnon), so neither the store's pages nor libraries count.
+Memory is what belongs to the process alone (RssAnon), so neither the store's pages nor libraries count. The C library
+may keep what was given back to it; so what is left behind is judged by doing everything more than once.
 """
 
 from __future__ import annotations
 
 import socket
 import threading
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -54,22 +56,18 @@ def daemon(server: StartServer) -> Daemon:
     return server("--fsync=no")
 
 
-def test_a_client_that_sends_and_does_not_read(daemon: Daemon) -> None:
-    reply = put(daemon, b"v" * 100_000)
-    before = memory(daemon)
+def flood(daemon: Daemon, reply: bytes) -> int:
+    """Five clients send GETs until nothing more leaves, then go; the server's memory before they do."""
     greedy = [connect(daemon) for _ in range(5)]
-    sent = []
     for client in greedy:
         client.settimeout(0.5)
-        count = 0
-        try:
+        sent = 0
+        with suppress(TimeoutError):  # both directions are full
             while True:
                 client.sendall(GET * 1000)
-                count += 1000
-        except TimeoutError:
-            sent.append(count)  # both directions are full; some of the last thousand may have left
-    assert min(sent) > 0
-    assert memory(daemon) < before + 5 * 8 * MB
+                sent += 1000
+        assert sent > 0
+    most = memory(daemon)
     with connect(daemon) as other:
         for _ in range(100):
             assert ask(other, GET, len(reply)) == reply
@@ -78,7 +76,15 @@ def test_a_client_that_sends_and_does_not_read(daemon: Daemon) -> None:
         assert take(greedy[0], len(reply)) == reply
     for client in greedy:
         client.close()
-    wait_until(lambda: memory(daemon) < before + 8 * MB, "what was kept for them is gone")
+    return most
+
+
+def test_clients_that_send_and_do_not_read(daemon: Daemon) -> None:
+    reply = put(daemon, b"v" * 100_000)
+    before = memory(daemon)
+    first, second = flood(daemon, reply), flood(daemon, reply)
+    assert first < before + 5 * 8 * MB
+    assert second < first + 16 * MB
 
 
 def test_a_pipeline_of_a_million_requests(daemon: Daemon) -> None:
@@ -107,18 +113,31 @@ def test_a_pipeline_of_a_million_requests(daemon: Daemon) -> None:
         sender.join()
         assert tail.endswith(b"$-1\r\n$-1\r\n")
         assert ask(other, b"GET n\r\n", 12) == b"$6\r\n500000\r\n"
-        assert most < before + 64 * MB
+        assert most < before + 128 * MB  # half a gigabyte, if all of them waited at once
 
 
 def test_values_of_a_hundred_megabytes(daemon: Daemon) -> None:
     value = b"0123456789" * (10 * MB)
     before = memory(daemon)
-    reply = put(daemon, value)
-    with connect(daemon) as slow, connect(daemon) as other, connect(daemon) as reader:
-        slow.sendall(GET * 50)
-        assert ask(slow, b"", 10) == reply[:10]
-        assert ask(other, b"PING\r\n", 7) == b"+PONG\r\n"
-        assert memory(daemon) < before + 4 * len(value)
-        assert ask(reader, GET, len(reply)) == reply
-        assert ask(other, b"STRLEN a\r\n", 12) == b":104857600\r\n"
-    wait_until(lambda: memory(daemon) < before + len(value) // 2, "what was kept for them is gone")
+    left: list[int] = []
+    for _ in range(4):
+        reply = put(daemon, value)
+        with connect(daemon) as slow, connect(daemon) as other, connect(daemon) as reader:
+            slow.sendall(GET * 50)
+            assert take(slow, 10) == reply[:10]
+            assert ask(other, b"PING\r\n", 7) == b"+PONG\r\n"
+            assert memory(daemon) < before + 4 * len(value)
+            assert ask(reader, GET, len(reply)) == reply
+            assert ask(other, b"STRLEN a\r\n", 12) == b":104857600\r\n"
+        with connect(daemon) as other:
+            wait_until(lambda: clients_left(other) == 1, "the others are gone")
+        left.append(memory(daemon))
+    assert left[3] < left[2] + 32 * MB
+
+
+def clients_left(client: socket.socket) -> int:
+    client.sendall(b"INFO clients\r\n")
+    text = b""
+    while b"connected_clients:" not in text:
+        text += client.recv(MB)
+    return int(text.partition(b"connected_clients:")[2].split()[0])
