@@ -31,7 +31,7 @@ def describe(programs: list[Program], keyp: Server, folder: Path) -> dict[str, A
         "versions": {program.name: program.version for program in programs},
         "keyp": {
             "compiled": info["compiled"],
-            "reactor": _reactor(keyp.log),
+            "reactor": info["reactor"],
             "build": _build(programs[0]),
             "python": info["python_version"],
             "twisted": info["twisted_version"],
@@ -84,9 +84,3 @@ def _processor() -> str:
         return platform.processor()
     names = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
     return names[0] if names else platform.processor()
-
-
-def _reactor(log: Path) -> str:
-    """The class that Keyp's log names at its start."""
-    said = [line for line in log.read_text(errors="replace").splitlines() if "reactor class: " in line]
-    return said[0].rpartition("reactor class: ")[2].rstrip(".") if said else "unknown"

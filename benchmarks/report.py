@@ -65,7 +65,7 @@ def conditions(results: Results) -> str:
     keyp = facts["keyp"]
     how = "compiled" if keyp["compiled"] == "yes" else "uncompiled"
     versions = [f"{name} {facts['versions'][name]}" for name in results.servers]
-    versions[0] += f" ({how}, Python {keyp['python']}, {keyp['reactor'].rpartition('.')[2]})"
+    versions[0] += f" ({how}, Python {keyp['python']}, {keyp['reactor']})"
     machine = f"{facts['processor']}, {facts['processors']} processors, {facts['memory_gigabytes']:.0f} GB"
     dates = sorted({str(section.measured["date"]) for section in results.sections.values()})
     when = dates[0] if dates[0] == dates[-1] else f"{dates[0]} to {dates[-1]}"

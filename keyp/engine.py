@@ -69,6 +69,7 @@ class Engine:
             self._swept,
         )
         self.on_disk_failure: Callable[[], None] = lambda: None
+        self.group_done: Callable[[], None] = lambda: None  # called when all batches of a group have been answered
         self.complaints = self.writer.complaints
         self._under_way = 0  # batches whose replies have not left yet
         self._active = 0  # those of them that use the environment now
@@ -172,6 +173,7 @@ class Engine:
             self.disk_failed()
         for batch in report.group:
             self._finish(batch)
+        self.group_done()
 
     def disk_failed(self) -> None:
         """From now on every write is refused, those in line too, until `trust_disk`; reads go on.

@@ -332,6 +332,7 @@ def _keyp(context: SessionContext) -> list[str]:
     return [
         f"keyp_version:{keyp.__version__}",
         f"compiled:{_ANSWERS[server.compiled]}",
+        f"reactor:{server.reactor}",
         f"python_version:{sys.version.split()[0]}",
         f"twisted_version:{process.version_of('twisted')}",
         f"py_lmdb_version:{process.version_of('lmdb')}",

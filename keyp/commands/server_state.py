@@ -47,3 +47,4 @@ class ServerState:
         self.paused_until_ms = 0
         self.paused_writes_only = False
         self.compiled = False  # whether the hot modules run compiled
+        self.reactor = ""  # which of Twisted's reactors runs

@@ -1,8 +1,9 @@
 """One connection: bytes in, bytes out, and the pace between them.
 
-A connection has one batch under way at a time; what arrives meanwhile waits and becomes the next batch. Replies are
-sent at once where the socket takes them. The transport's buffer holds only what the socket refused, and until it is
-empty again nothing more is read from this client: one that does not read its replies stops only itself.
+A connection has one batch under way at a time; what arrives meanwhile waits and becomes the next batch. Replies go
+straight to the socket, those of all connections in one burst when the reactor has done what was ready (`Outbox`). The
+transport's buffer holds only what the socket refused, and until it is empty again nothing more is read from this
+client: one that does not read its replies stops only itself.
 
 Every request passes through here, so this file is compiled; `protocol.py` is the face that Twisted sees.
 """
@@ -24,11 +25,48 @@ from keyp.session import Batch
 WAITING_MAX: Final = 1 << 20
 
 
+# Bytes that are read at once: as many as the reference reads, and many more from a client that has sent so much. Python
+# allocates them before it knows how many have come, and beyond 64 KiB the C library tidies up each time.
+READ_FEW: Final = 16 * 1024
+READ_MANY: Final = 256 * 1024
+
+# Bytes of replies that may wait for the others' burst.
+BURST_MAX: Final = 64 * 1024
+
+
+class Outbox:
+    """The connections with replies that have not left yet. `call_soon` is None where each is to be sent at once.
+
+    A client that waits has to be woken, by the first bytes that come; a kernel takes longer for that than for a small
+    reply. Sent in a burst, the replies of many connections find a client that serves them all awake already.
+    """
+
+    def __init__(self, call_soon: Callable[[Callable[[], None]], Any] | None) -> None:
+        self._call_soon = call_soon
+        self._connections: list[Connection] = []
+
+    def add(self, connection: Connection) -> None:
+        """A connection has something to send."""
+        if self._call_soon is None:
+            connection.flush()
+            return
+        if not self._connections:
+            self._call_soon(self.flush)
+        self._connections.append(connection)
+
+    def flush(self) -> None:
+        """Sends what waits."""
+        connections, self._connections = self._connections, []
+        for connection in connections:
+            connection.flush()
+
+
 class Host(Protocol):
     """What a connection needs of the server it belongs to."""
 
     state: ServerState
     engine: Engine
+    outbox: Outbox
 
     def describe(self, transport: Any) -> Client:
         """The client at the other end of a new connection."""
@@ -49,16 +87,31 @@ class Connection:
         self._host = host
         self._state = host.state
         self._engine = host.engine
+        self._outbox = host.outbox
         self._metrics = host.state.metrics
-        self._settings = host.state.settings
         self._socket_send: Callable[[bytes], int] = transport.getHandle().send
         self._parser = RequestParser()
+        self.follow_settings()
+        self._read_up_to(READ_FEW)
         self._waiting: list[list[bytes]] = []
         self._waiting_bytes = 0
+        self._replies: list[bytes] = []  # those that wait for the burst …
+        self._reply_bytes = 0  # … and how much that is
         self._running = False
         self._congested = False
         self._paused = False
         self._gone = False
+
+    def follow_settings(self) -> None:
+        """Takes over the limits of requests, which settings may change at any time."""
+        settings = self._state.settings
+        self._parser.max_bulk_bytes = settings.proto_max_bulk_len
+        self._parser.max_buffer_bytes = settings.client_query_buffer_limit
+
+    def _read_up_to(self, size: int) -> None:
+        """Has the transport read so many bytes at once."""
+        self._read_bytes = size
+        self.transport.bufferSize = size
 
     def received(self, data: bytes) -> None:
         """Bytes have come."""
@@ -68,9 +121,11 @@ class Connection:
         size = len(data)
         self._metrics.input_bytes += size
         client.bytes_in += size
+        if size == self._read_bytes:
+            self._read_up_to(READ_MANY)
+        elif self._read_bytes == READ_MANY and size < READ_FEW:
+            self._read_up_to(READ_FEW)
         parser = self._parser
-        parser.max_bulk_bytes = self._settings.proto_max_bulk_len
-        parser.max_buffer_bytes = self._settings.client_query_buffer_limit
         requests = parser.feed(data)
         client.input_buffered = parser.buffered_bytes
         if self._running or self._congested:
@@ -91,8 +146,7 @@ class Connection:
         self._running = False
         if self._gone:
             return
-        replies = batch.replies
-        self.send(replies[0] if len(replies) == 1 else b"".join(replies))
+        self._send(batch.replies)
         if batch.ends_connection or self.client.closing:
             self.close()
         elif not self._congested:
@@ -116,13 +170,29 @@ class Connection:
         else:
             self.close()
 
-    def send(self, data: bytes) -> None:
-        """Sends now what the socket takes; the transport keeps the rest."""
-        size = len(data)
+    def _send(self, chunks: list[bytes]) -> None:
+        """Sends chunks of bytes with the next burst, or now where they are many."""
+        size = sum([len(chunk) for chunk in chunks])
         if size == 0 or self._gone:
             return
         self.client.bytes_out += size
         self._metrics.output_bytes += size
+        waited = self._reply_bytes
+        self._replies += chunks
+        self._reply_bytes += size
+        if self._reply_bytes > BURST_MAX:
+            self.flush()
+        elif waited == 0:
+            self._outbox.add(self)
+
+    def flush(self) -> None:
+        """Sends what the socket takes; the transport keeps the rest."""
+        size = self._reply_bytes
+        if size == 0:
+            return
+        replies, self._replies = self._replies, []
+        self._reply_bytes = 0
+        data = replies[0] if len(replies) == 1 else b"".join(replies)
         sent = 0
         if not self._congested:
             try:
@@ -148,12 +218,13 @@ class Connection:
         """The connection is gone; what waits is dropped, what is under way has no reader."""
         self._gone = True
         self._waiting.clear()
+        self._forget_replies()
         self._host.client_left(self)
 
     def refuse(self, text: str) -> None:
         """Ends the connection with an error reply."""
         self._metrics.error(text)
-        self.send(encode(ReplyError(text), 2))
+        self._send([encode(ReplyError(text), 2)])
         self.close()
 
     def finish(self) -> None:
@@ -167,6 +238,7 @@ class Connection:
         self.client.closing = True
         self._waiting.clear()
         if not self._gone:
+            self.flush()
             self.transport.unregisterProducer()
             self.transport.loseConnection()
 
@@ -181,8 +253,13 @@ class Connection:
         """Ends the connection now; what has not left is dropped and the peer sees a reset."""
         self.client.closing = True
         self._waiting.clear()
+        self._forget_replies()
         if not self._gone:
             self.transport.abortConnection()
+
+    def _forget_replies(self) -> None:
+        self._replies = []
+        self._reply_bytes = 0
 
     def _adjust_reading(self) -> None:
         """Reads from the client, or leaves its bytes to the kernel while too much is under way."""

@@ -22,9 +22,12 @@ from twisted.python import log
 class KeypEPollReactor(epollreactor.EPollReactor):
     """An `EPollReactor` in all but the way of plain readable events."""
 
-    # The stock reactor's own, without a public name and without annotations.
+    # The stock reactor's own, without public names or without annotations.
     _selectables: dict[int, Any]
     _disconnectSelectable: Callable[..., Any]
+    _newTimedCalls: list[Any]
+    _pendingTimedCalls: list[Any]
+    _justStopped: bool
 
     def __init__(self) -> None:
         self._after_events: list[Callable[[], object]] = []
@@ -35,7 +38,21 @@ class KeypEPollReactor(epollreactor.EPollReactor):
         self._after_events.append(function)
 
     def doIteration(self, timeout: float | None) -> None:  # the name is Twisted's
-        """Waits up to `timeout` seconds, None for ever, and lets every descriptor that is ready do its work."""
+        """Waits up to `timeout` seconds, None for ever, and lets every descriptor that is ready do its work.
+
+        Does so again as long as the stock reactor would have nothing else to do between two iterations: no call from
+        another thread, no timed call that is new or due, no end.
+        """
+        while True:
+            self._serve_once(timeout)
+            if self.threadCallQueue or self._newTimedCalls or self._justStopped or not self.running:
+                return
+            timed = self._pendingTimedCalls
+            timeout = timed[0].time - self.seconds() if timed else None
+            if timeout is not None and timeout <= 0:
+                return
+
+    def _serve_once(self, timeout: float | None) -> None:
         if self._after_events:
             timeout = 0
         try:

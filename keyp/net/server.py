@@ -38,7 +38,7 @@ from keyp.config import Settings
 from keyp.engine import Engine
 from keyp.errors import CommandError
 from keyp.metrics import Metrics
-from keyp.net.connection import Connection
+from keyp.net.connection import Connection, Outbox
 from keyp.net.protocol import RedisProtocol
 from keyp.net.recovery import Recovery
 from keyp.net.saving import Saver
@@ -77,8 +77,13 @@ class Server:
         self.state = ServerState(
             settings, Metrics(), ClientTable(), Registry(TABLES), environment, secrets.token_hex(20), self.now()
         )
+        self.state.reactor = type(reactor).__name__
         self.state.compiled = not str(session.__file__).endswith(".py")
         self.state.metrics.follow(settings)
+        settings.on_change(self._settings_changed)
+        # What our own reactor does at the end of an iteration, others do in the next one.
+        after_events: Callable[[Callable[[], None]], Any] | None = getattr(reactor, "callAfterEvents", None)
+        self.outbox = Outbox(after_events)
         self._writer_thread = AttendedThread(reactor, "keyp-writer")
         self._reader_threads = ThreadLine(reactor, "keyp-reader", READER_THREADS)
         self.engine = Engine(
@@ -88,10 +93,11 @@ class Server:
             self._writer_thread.defer,
             self._writer_thread.let_go,
             self._reader_threads.defer,
-            _call_soon_of(reactor),
+            after_events or (lambda function: reactor.callLater(0, function)),
             reactor.callLater,
             self.carry_out,
         )
+        self.engine.group_done = self.outbox.flush
         self.saver = Saver(self.state, self.engine, clock)
         self.recovery = Recovery(self.engine, self.state, clock, self.saver.interrupt)
         self.engine.on_disk_failure = self.recovery.disk_failed
@@ -100,6 +106,10 @@ class Server:
         self._seconds = 0
         self._filling = False  # the reserve's turn will come
         self._modes_awaited = 0  # how many clients wait for the store to be synced in another way
+
+    def _settings_changed(self) -> None:
+        for connection in list(self._connections.values()):
+            connection.follow_settings()
 
     def start(self) -> None:
         """Starts the threads."""
@@ -295,12 +305,6 @@ class Server:
             log.error("what was written last may not be on the disk: {reason}", reason=str(error))
             return False
         return True
-
-
-def _call_soon_of(reactor: Any) -> Callable[[Callable[[], None]], Any]:
-    """How a reactor calls a function when what is ready now is done: our own has a short way."""
-    own: Callable[[Callable[[], None]], Any] | None = getattr(reactor, "callAfterEvents", None)
-    return own or (lambda function: reactor.callLater(0, function))
 
 
 def _describe(transport: Any, client_id: int, now: float) -> Client:

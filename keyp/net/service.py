@@ -8,6 +8,7 @@ the store. Twisted's `MultiService` would stop all of these at once, which is wh
 from __future__ import annotations
 
 import errno
+import gc
 import socket
 from collections.abc import Callable
 from typing import Any, Final
@@ -93,6 +94,7 @@ class KeypService(Service):
         self._factory.server = self.server
         for notice in environment.notices:
             log.warn("{notice}", notice=notice)
+        gc.freeze()  # what is there now stays: a look for garbage need not stop everybody to go through it again
         self._repeat(SWEEP_INTERVAL_S, self.server.engine.sweep_if_due)
         self._repeat(1.0, self.server.each_second)
         for port in self._ports:

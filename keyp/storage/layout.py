@@ -33,9 +33,9 @@ All other numbers are big-endian, so that the order of bytes is the order of num
 
 from __future__ import annotations
 
+import zlib
 from hashlib import blake2b
 from typing import Final
-from zlib import crc32
 
 FORMAT: Final = 1
 
@@ -64,6 +64,10 @@ LONG_NAME_PREFIX: Final = 448  # of a long name, the bytes before the digest
 HEADER: Final = 9
 
 NO_DEADLINE: Final = 0
+
+NUMBER: Final = 8  # bytes of one number
+
+crc32: Final = zlib.crc32  # compiled, a constant is found at once, an imported name by its text
 
 SEAL: Final = 4
 _SEALED: Final = 0x2144DF1C  # what CRC-32 makes of anything followed by its own CRC-32

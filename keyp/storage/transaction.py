@@ -37,7 +37,7 @@ class ReadTransaction:
         self.hits = 0  # lookups that found a live key …
         self.misses = 0  # … and those that did not
         try:
-            self.txn = environment.lmdb.begin(buffers=False)
+            self.txn = environment.lmdb.begin()
         except lmdb.Error as error:
             raise MustReopen(str(error)) from error
 
@@ -100,13 +100,14 @@ class WriteTransaction:
             raise CommitFailed(error) from error
         try:
             self.version = self._load(b"version")
-            self._saved_databases = environment.own(self.txn, b"databases")
+            saved_databases = environment.own(self.txn, b"databases")
         except BaseException:
             self.txn.abort()
             raise
         self._saved_version = self.version
-        numbers = layout.unpack_numbers(self._saved_databases)
-        self._numbers = numbers + [NO_SPACE] * (environment.databases - len(numbers))
+        # The space of each database, packed as it is stored: few groups change it or look at more than one.
+        self._saved_spaces = saved_databases.ljust(environment.databases * layout.NUMBER, b"\0")
+        self._spaces = self._saved_spaces
         self._opened: list[Space] = []
 
     def _load(self, name: bytes) -> int:
@@ -128,7 +129,7 @@ class WriteTransaction:
 
     def space(self, index: int) -> Space | None:
         """The space that database `index` uses, None while it is empty."""
-        number = self._numbers[index]
+        number = layout.read_number(self._spaces, index * layout.NUMBER)
         return None if number == NO_SPACE else self._space_numbered(number)
 
     def _space_numbered(self, number: int) -> Space:
@@ -139,12 +140,12 @@ class WriteTransaction:
 
     def make_space(self, index: int) -> Space:
         """The space for database `index`, which has none yet."""
-        taken = set(self._numbers)
+        taken = set(layout.unpack_numbers(self._spaces))
         numbers = chain(range(index + 1, self.environment.max_spaces + 1), range(1, index + 1))
         number = next(number for number in numbers if number not in taken and not self._waits_for_sweeper(number))
         if number not in self.environment.spaces and all(number != opened.number for opened in self._opened):
             self._opened.append(self.environment.open_space(self.txn, number))
-        self._numbers[index] = number
+        self._assign(index, layout.number(number))
         return self._space_numbered(number)
 
     def flush(self, index: int) -> None:
@@ -155,7 +156,7 @@ class WriteTransaction:
         if self.is_small(space) or self._spaces_run_out():
             self.empty(space)
         else:
-            self._numbers[index] = NO_SPACE
+            self._assign(index, layout.number(NO_SPACE))
             self.discard(layout.space_garbage(space.number))
 
     def discard(self, entry: bytes) -> None:
@@ -169,7 +170,7 @@ class WriteTransaction:
         """Whether one more space in the garbage would leave a database without one to write into."""
         most = self.environment.max_spaces
         waiting = sum([self._waits_for_sweeper(number) for number in range(1, most + 1)])
-        return waiting + len(self._numbers) >= most
+        return waiting + len(self._spaces) // layout.NUMBER >= most
 
     def is_small(self, space: Space) -> bool:
         """Whether emptying the space at once is cheap."""
@@ -186,17 +187,21 @@ class WriteTransaction:
 
     def swap(self, one: int, other: int) -> None:
         """Exchanges the contents of two databases."""
-        numbers = self._numbers
-        numbers[one], numbers[other] = numbers[other], numbers[one]
+        first, second = (self._spaces[at * layout.NUMBER :][: layout.NUMBER] for at in (one, other))
+        self._assign(one, second)
+        self._assign(other, first)
+
+    def _assign(self, index: int, number: bytes) -> None:
+        start = index * layout.NUMBER
+        self._spaces = self._spaces[:start] + number + self._spaces[start + layout.NUMBER :]
 
     def commit(self) -> None:
         """Writes the store's numbers and commits. Raises `CommitFailed`; nothing of the group is applied then."""
         txn, environment = self.txn, self.environment
         if self.version != self._saved_version:
             environment.put_own(txn, b"version", layout.number(self.version))
-        databases = layout.pack_numbers(self._numbers)
-        if databases != self._saved_databases and (any(self._numbers) or any(self._saved_databases)):
-            environment.put_own(txn, b"databases", databases)
+        if self._spaces != self._saved_spaces:
+            environment.put_own(txn, b"databases", self._spaces)
         try:
             txn.commit()
         except lmdb.Error as error:

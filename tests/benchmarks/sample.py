@@ -12,7 +12,7 @@ ENVIRONMENT: Facts = {
     "memory_gigabytes": 8.2,
     "file_system": "ext4",
     "versions": {OWN: "0.1.0", OTHER: "7.0.15"},
-    "keyp": {"compiled": "yes", "reactor": "a.module.AReactor", "python": "3.11.7", "twisted": "26.10", "lmdb": "0.9"},
+    "keyp": {"compiled": "yes", "reactor": "AReactor", "python": "3.11.7", "twisted": "26.10", "lmdb": "0.9"},
     "load_generator": "redis-benchmark 7.0.15",
 }
 
