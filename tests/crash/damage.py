@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import resource
 import shutil
 import signal
 import struct
@@ -36,6 +37,11 @@ RIGHT, ERROR, MISSING, WRONG = "right", "error", "missing", "wrong"
 REFUSED, DIED, FAILED = "refused at start", "died", "failed"
 
 LAST: Final = b"last"  # written by the last commit: where that is lost, this is missing
+
+# A process that goes round for ever dies of the first, one that waits for ever of the second; a machine that stands
+# still for a while is neither.
+CPU_S: Final = 60
+STUCK_S: Final = 900
 
 LATER_MS: Final = 4_000_000_000_000  # in the year 2096
 
@@ -201,7 +207,8 @@ def in_a_process(path: Path) -> dict[str, int | str]:
             os.close(read_end)
             for number in (signal.SIGALRM, signal.SIGTERM):
                 signal.signal(number, signal.SIG_DFL)
-            signal.alarm(60)
+            resource.setrlimit(resource.RLIMIT_CPU, (CPU_S, CPU_S))
+            signal.alarm(STUCK_S)
             os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
             try:
                 outcome = use(path)
