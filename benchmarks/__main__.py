@@ -16,7 +16,17 @@ from benchmarks.load import require_program
 from benchmarks.results import Results, SectionResult, begin
 from benchmarks.rounds import Bench
 from benchmarks.sections import SECTIONS
-from benchmarks.servers import NONE, PROMISES, REFERENCES, Missing, Program, Server, find_keyp, find_references
+from benchmarks.servers import (
+    NONE,
+    PROMISES,
+    REFERENCES,
+    Missing,
+    Program,
+    Server,
+    find_keyp,
+    find_references,
+    set_apart,
+)
 
 ROOT = Path(__file__).resolve().parent.parent
 BUILD = ROOT / "build" / "benchmarks"
@@ -46,6 +56,9 @@ def arguments_of(words: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument(
         "--promise", choices=list(PROMISES), help="what all servers promise, in place of each section's own"
     )
+    parser.add_argument(
+        "--apart", action="store_true", help="servers have one processor for themselves, the load has the others"
+    )
     parser.add_argument("--keyp", help="Keyp's program (default: the one installed beside this Python)")
     parser.add_argument(
         "--folder", type=Path, help="where the servers keep their data (default: a temporary directory)"
@@ -70,6 +83,8 @@ def main() -> None:
     try:
         programs = [find_keyp(arguments.keyp), *find_references(arguments.beside)]
         require_program()
+        if arguments.apart and not set_apart():
+            raise Missing("--apart needs two processors, and a system that can tie a process to one.")
         with tempfile.TemporaryDirectory(prefix="keyp-benchmarks-", dir=arguments.folder) as folder:
             results = _begin(programs, Path(folder), arguments.out / "results.json")
             _measure(results, programs, Path(folder), arguments)

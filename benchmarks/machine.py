@@ -25,9 +25,10 @@ def describe(programs: list[Program], keyp: Server, folder: Path) -> dict[str, A
     return {
         "system": f"{platform.system()} {platform.release()} {platform.machine()}",
         "processor": _processor(),
-        "processors": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
+        "processors": os.cpu_count(),
         "memory_gigabytes": round(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 1e9, 1),
         "file_system": file_system(folder),
+        "apart": bool(Server.processors),
         "versions": {program.name: program.version for program in programs},
         "keyp": {
             "compiled": info["compiled"],

@@ -69,6 +69,8 @@ def conditions(results: Results) -> str:
     machine = f"{facts['processor']}, {facts['processors']} processors, {facts['memory_gigabytes']:.0f} GB"
     dates = sorted({str(section.measured["date"]) for section in results.sections.values()})
     when = dates[0] if dates[0] == dates[-1] else f"{dates[0]} to {dates[-1]}"
+    if facts.get("apart"):
+        machine += ", the servers on one of them and the load on the rest"
     system = f"{facts['system']}, {facts['file_system']}"
     return f"{' beside '.join(versions)}; {machine}; {system}; {facts['load_generator']}; {when}."
 

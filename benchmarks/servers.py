@@ -16,6 +16,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import ClassVar
 
 from benchmarks.wire import Connection, Refused
 
@@ -102,8 +103,25 @@ def find_references(names: list[str]) -> list[Program]:
     raise Missing("There is no server to compare with. " + " ".join(missing))
 
 
+def set_apart() -> bool:
+    """Gives the servers that start from now on the first processor, this process and its load the others.
+
+    Whether there are two processors and a way to do so.
+    """
+    if not hasattr(os, "sched_setaffinity"):
+        return False
+    first, *others = sorted(os.sched_getaffinity(0))
+    if not others:
+        return False
+    os.sched_setaffinity(0, others)
+    Server.processors = {first}
+    return True
+
+
 class Server:
     """One server with its data in `directory`. `start` and `stop` may follow each other; `with` does both."""
+
+    processors: ClassVar[set[int]] = set()  # where it runs; empty for everywhere
 
     def __init__(self, program: Program, persistence: str, directory: Path) -> None:
         self.name = program.name
@@ -134,6 +152,8 @@ class Server:
             self._process = subprocess.Popen(
                 self._command, stdout=log, stderr=log, cwd=self.directory, env=environment, start_new_session=True
             )
+        if self.processors:  # before it has threads or is measured
+            os.sched_setaffinity(self._process.pid, self.processors)
         while True:
             try:
                 if ready():
