@@ -331,9 +331,7 @@ class Writer:
             context = WriteContext(transaction, self._around, now_us)
             for batch in group:
                 batch.run(context, self._clock.nanoseconds)
-            if self._environment.fsync == ALWAYS:
-                self._before_sync()
-            transaction.commit()
+            self._commit_transaction(transaction)
         except lmdb.Error as error:
             transaction.abort()
             if is_from_system(error):
@@ -344,6 +342,11 @@ class Writer:
             raise
         return transaction.expired
 
+    def _commit_transaction(self, transaction: WriteTransaction) -> None:
+        if self._environment.fsync == ALWAYS:
+            self._before_sync()
+        transaction.commit()
+
     def _sweep_step(self, budget: int) -> SweepReport:
         """One bounded step in a transaction of its own; where it fails nothing is removed."""
         started = self._clock.nanoseconds()
@@ -353,7 +356,7 @@ class Writer:
             try:
                 databases = [WritableKeyspace(transaction, index) for index in range(self._environment.databases)]
                 report.removed = sweep(transaction, databases, budget)
-                transaction.commit()
+                self._commit_transaction(transaction)
                 report.expired = transaction.expired
             except BaseException:
                 transaction.abort()

@@ -13,6 +13,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Final, Protocol
 
+from twisted.logger import Logger
+
 from keyp.clients import Client
 from keyp.commands.server_state import ServerState
 from keyp.engine import Engine
@@ -20,6 +22,8 @@ from keyp.resp.encoder import encode
 from keyp.resp.parser import RequestParser
 from keyp.resp.values import ReplyError
 from keyp.session import Batch
+
+log = Logger()
 
 # Bytes of requests that may wait behind a batch before the connection stops reading.
 WAITING_MAX: Final = 1 << 20
@@ -58,7 +62,10 @@ class Outbox:
         """Sends what waits."""
         connections, self._connections = self._connections, []
         for connection in connections:
-            connection.flush()
+            try:
+                connection.flush()
+            except Exception:  # the others' replies must leave
+                log.failure("replies could not be sent")
 
 
 class Host(Protocol):

@@ -117,3 +117,14 @@ def test_the_amount_read_at_once_follows_what_comes(lab: Lab) -> None:
     assert client.transport.bufferSize == READ_MANY
     client.send(b"x" * 3628 + b"\r\n")
     assert client.transport.bufferSize == READ_FEW
+
+
+def test_a_connection_that_cannot_send_holds_up_no_other(lab: Lab) -> None:
+    soon = collect(lab)
+    broken, sound = lab.connect(), lab.connect()
+    broken.transport.socket.room = 0
+    broken.transport.write = None  # type: ignore[assignment,method-assign]
+    for client in (broken, sound):
+        client.send(b"PING\r\n")
+    soon.pop()()
+    assert sound.transport.sent == b"+PONG\r\n"
