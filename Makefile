@@ -99,6 +99,7 @@ $(VENV)/bin/python $(VENV_DEV)/bin/python:
 	$(PYTHON) -m venv --clear $(@D)/..
 
 $(INSTALLED): $(SOURCES) | $(VENV)/bin/python
+	@echo "Installing Keyp; where there is a C compiler it is compiled, which takes a minute or two." >&2
 	$(BIN)/python $(PIP_INSTALL) '.[tools]'
 	@touch $@
 
