@@ -19,6 +19,7 @@ import lmdb
 from keyp.errors import DISK_FULL, OUT_OF_SPACE
 from keyp.storage import last_run, layout, locks, verification
 from keyp.storage.faults import Damaged, StoreError
+from keyp.storage.growth import Growth
 from keyp.storage.head import is_sound_record
 from keyp.storage.hot_copy import CopyFailed, HotCopy, sync_directory
 from keyp.storage.room import RESERVE_BYTES, RESERVE_FILE, Reserve
@@ -157,6 +158,7 @@ class Environment(Store):
         self.notices: list[str] = []
         self._data_file = os.path.join(self.path, DATA_FILE)
         self._crash_note: last_run.CrashNote | None = None
+        self._growth: Growth | None = None
         self._alone_fd = -1  # keeps readers from outside away while the data file is exchanged
         made = [name for name in MADE_BESIDE if not os.path.exists(os.path.join(self.path, name))]
         self._lock_fd = locks.take_directory(self.path)
@@ -274,6 +276,7 @@ class Environment(Store):
                         raise Damaged(f"space {number} serves a database and is not there")
                     self.spaces[number] = self.open_space(txn, number)
             self._sync_name()
+            self._growth = Growth(self._data_file, self._file_bytes())
         except BaseException:
             self.lmdb.close()
             raise
@@ -305,7 +308,7 @@ class Environment(Store):
         if fsync == ALWAYS and self.fsync != ALWAYS:
             self.sync()
         self.fsync = fsync
-        self.lmdb.close()
+        self._close_file()
         try:
             os.stat(self._data_file)  # LMDB would make a new one
             self._open()
@@ -354,7 +357,13 @@ class Environment(Store):
             return ""
         return DISK_FULL
 
+    def grow(self) -> None:
+        """Readies the end of the data file for what the next commit may add. No transaction may write meanwhile."""
+        if self._growth is not None and self.reserve.held:
+            self._growth.follow(self._file_bytes())
+
     def _file_bytes(self) -> int:
+        """Up to the end of the last page that is, or has been, in use."""
         return (self.lmdb.info()["last_pgno"] + 1) * self.lmdb.stat()["psize"]
 
     def forget_dead_readers(self) -> int:
@@ -387,11 +396,17 @@ class Environment(Store):
             self.put_own(txn, b"version", self.own(txn, b"version"))
         self.sync()
 
+    def _close_file(self) -> None:
+        self.lmdb.close()
+        if self._growth is not None:
+            self._growth.close()
+            self._growth = None
+
     def close(self) -> None:
         """Syncs, closes and unlocks. No transaction may be open. Raises `StoreError` where the sync fails."""
         try:
             self.lmdb.sync(True)
-            self.lmdb.close()
+            self._close_file()
             last_run.note_closed(self._lock_fd, self._data_file)
         except (lmdb.Error, OSError) as error:
             raise StoreError(f"cannot sync the store: {lmdb_reason(error)}: {self.path}") from error
@@ -400,9 +415,8 @@ class Environment(Store):
 
     def _leave(self, made: list[str]) -> None:
         """Closes what is open, and removes those of the files beside the data file that are named in `made`."""
-        environment: Engine | None = getattr(self, "lmdb", None)
-        if environment is not None:
-            environment.close()
+        if hasattr(self, "lmdb"):
+            self._close_file()
         if self._crash_note is not None:
             self._crash_note.remove()
         for name in made:

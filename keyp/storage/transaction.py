@@ -95,6 +95,7 @@ class WriteTransaction:
         self.expired = 0  # keys removed because their deadline had passed
         try:
             self.growth_refusal = environment.growth_refusal()
+            environment.grow()
             self.txn = environment.lmdb.begin(write=True)
         except lmdb.Error as error:
             raise CommitFailed(error) from error

@@ -19,6 +19,7 @@ import pytest
 from keyp.storage import layout, verification
 from keyp.storage.environment import DATA_FILE, Environment
 from keyp.storage.faults import StoreError
+from keyp.storage.head import DataFile
 from tests.crash.damage import (
     DIED,
     ERROR,
@@ -108,8 +109,9 @@ def test_a_data_file_that_is_gone_is_not_taken_for_a_new_directory(copy: Path) -
 
 @pytest.mark.parametrize("share", [0.0001, 0.0022, 0.0035, 0.3, 0.7, 0.99])
 def test_a_data_file_that_is_cut_off_is_refused(copy: Path, share: float) -> None:
-    size = int((copy / DATA_FILE).stat().st_size * share)
-    os.truncate(copy / DATA_FILE, size)
+    with DataFile(str(copy / DATA_FILE)) as file:
+        used = (file.newest.last_page + 1) * PAGE
+    os.truncate(copy / DATA_FILE, int(used * share))
     outcome = in_a_process(copy)
     assert REFUSED in outcome, outcome
 

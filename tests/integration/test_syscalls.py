@@ -39,6 +39,7 @@ def calls_of(daemon: Daemon, path: Path, request: bytes, reply: bytes) -> Counte
                 answer += client.recv(size)
             return answer
 
+        assert ask(request, len(reply)) == reply  # the first write also readies the end of the data file
         assert ask(b"ECHO the-first-mark\r\n", 21) == b"$14\r\nthe-first-mark\r\n"
         for _ in range(REQUESTS):
             assert ask(request, len(reply)) == reply
