@@ -15,7 +15,7 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from keyp import errors
-from keyp.commands.context import ReadContext, Surroundings
+from keyp.commands.context import ReadContext, Surroundings, TooLong
 from keyp.commands.effects import Effect
 from keyp.commands.server_state import ServerState
 from keyp.commands.spec import SKIP_SLOWLOG
@@ -128,15 +128,20 @@ class Engine:
         if batch.writes and not self.server.write_refusal:
             self.writer.add(batch)
         elif batch.walks:
-            self._defer_read(lambda: self._read(batch, self.clock.now_us())).addCallback(self._read_done, batch)
+            self._read_at_leisure(batch)
         else:
-            self._read_done(self._read(batch, now_us), batch)
+            self._read_done(self._read(batch, now_us, hurried=True), batch)
 
-    def _read(self, batch: Batch, now_us: int) -> Callable[[Batch], None]:
+    def _read_at_leisure(self, batch: Batch) -> None:
+        self._defer_read(lambda: self._read(batch, self.clock.now_us())).addCallback(self._read_done, batch)
+
+    def _read(self, batch: Batch, now_us: int, hurried: bool = False) -> Callable[[Batch], None]:
         """Runs a batch on a snapshot of this moment; what is to be done with it then, on the reactor's thread."""
         try:
             with ReadTransaction(self.server.environment, now_us // 1000) as transaction:
-                batch.run(ReadContext(transaction, self.around, now_us), self.clock.nanoseconds)
+                batch.run(ReadContext(transaction, self.around, now_us, hurried), self.clock.nanoseconds)
+        except TooLong:
+            return self._read_at_leisure
         except (NeedsWriter, NotYetOpen):
             return self.writer.add
         except MustReopen:

@@ -17,7 +17,7 @@ ROOT = Path(__file__).parent.parent
 # that package; not from its neighbours, not from above. What only the type checker reads is not counted.
 FLOORS: tuple[tuple[str, ...], ...] = (
     ("keyp",),
-    ("keyp.errors", "keyp.glob", "keyp.process", "keyp.slowlog"),
+    ("keyp.errors", "keyp.events", "keyp.glob", "keyp.process", "keyp.slowlog"),
     ("keyp.config", "keyp.clients", "keyp.resp"),
     ("keyp.metrics",),
     ("keyp.storage",),

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from random import Random
-from typing import Any
+from typing import Any, Final
 
 from keyp.clients import Client, ClientState
 from keyp.commands.cursors import CursorTable
@@ -25,25 +25,46 @@ from keyp.resp.values import Reply
 from keyp.storage.keyspace import Keyspace, WritableKeyspace
 from keyp.storage.transaction import ReadTransaction, WriteTransaction
 
+# What a read on the reactor's thread may look at; the rest of the clients wait meanwhile, some 0.3 us for each.
+AT_ONCE_MAX: Final = 2048
+
+
+class TooLong(Exception):
+    """A read on the reactor's thread would look at many elements; the batch is to be run again, on a reader's."""
+
 
 class Surroundings:
-    """What all contexts of one server share: chance, scan positions and limits that settings may change."""
+    """What all contexts of one server share: chance, scan positions, and what settings may change.
+
+    `wanted_events` are the classes of events (`keyp.events`) that somebody may listen to.
+    """
 
     def __init__(self, random: Random, databases: int, max_string_bytes: int) -> None:
         self.random = random
         self.databases = databases
         self.max_string_bytes = max_string_bytes
         self.cursors = CursorTable()
+        self.wanted_events = 0
 
 
 class ReadContext:
-    """The data as one snapshot shows it, with one database selected. `now_us` is the same for the whole batch."""
+    """The data as one snapshot shows it, with one database selected. `now_us` is the same for the whole batch.
 
-    def __init__(self, transaction: ReadTransaction | WriteTransaction, around: Surroundings, now_us: int) -> None:
+    `hurried` says that the reactor's thread waits for it.
+    """
+
+    def __init__(
+        self,
+        transaction: ReadTransaction | WriteTransaction,
+        around: Surroundings,
+        now_us: int,
+        hurried: bool = False,
+    ) -> None:
         self.transaction = transaction
         self.around = around
         self.now_us = now_us
         self.now_ms = now_us // 1000
+        self.hurried = hurried
         self.selected = 0
         self._keyspace: Keyspace | None = None
 
@@ -59,6 +80,11 @@ class ReadContext:
     def random(self) -> Random:
         """The only source of chance."""
         return self.around.random
+
+    def expect(self, count: int) -> None:
+        """Says how many elements the command is going to look at, before it does. Raises `TooLong`."""
+        if self.hurried and count > AT_ONCE_MAX:
+            raise TooLong
 
     def select(self, index: int) -> None:
         """Makes `index` the selected database; it is within range."""
@@ -83,6 +109,7 @@ class WriteContext(ReadContext):
     def __init__(self, transaction: WriteTransaction, around: Surroundings, now_us: int) -> None:
         super().__init__(transaction, around, now_us)
         self.writing = transaction
+        transaction.wanted_events = around.wanted_events
         self._keyspaces: dict[int, WritableKeyspace] = {}
 
     @property

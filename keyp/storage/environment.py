@@ -276,6 +276,7 @@ class Environment(Store):
                         raise Damaged(f"space {number} serves a database and is not there")
                     self.spaces[number] = self.open_space(txn, number)
             self._sync_name()
+            self._page_bytes = int(self.lmdb.stat()["psize"])
             self._growth = Growth(self._data_file, self._file_bytes())
         except BaseException:
             self.lmdb.close()
@@ -364,7 +365,7 @@ class Environment(Store):
 
     def _file_bytes(self) -> int:
         """Up to the end of the last page that is, or has been, in use."""
-        return (self.lmdb.info()["last_pgno"] + 1) * self.lmdb.stat()["psize"]
+        return (int(self.lmdb.info()["last_pgno"]) + 1) * self._page_bytes
 
     def forget_dead_readers(self) -> int:
         """Gives free the pages that snapshots of other processes hold which died with them; how many snapshots.

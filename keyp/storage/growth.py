@@ -20,8 +20,9 @@ PAGE_BYTES: Final = 4096
 # Written ahead of the last page in use. Half of it takes about 0.2 ms, as long as a group of a hundred small writes.
 AHEAD_BYTES: Final = 1 << 20
 
-# Of a commit that used more, the next is expected to use as much; ahead of a still larger one nothing is won.
-AHEAD_MAX_BYTES: Final = 16 << 20
+# After a commit that used more, the next is expected to do so too. This takes some 2 ms, which is as much as the next
+# group should have to wait for it.
+AHEAD_MAX_BYTES: Final = 4 << 20
 
 _ZEROS: Final = bytes(PAGE_BYTES)
 
@@ -39,7 +40,7 @@ class Growth:
 
     def follow(self, used_bytes: int) -> None:
         """Called between transactions with the end of the last page in use: keeps the end of the file ahead of it."""
-        ahead = min(max(AHEAD_BYTES, 2 * (used_bytes - self._used)), AHEAD_MAX_BYTES)
+        ahead = min(AHEAD_BYTES + used_bytes - self._used, AHEAD_MAX_BYTES)
         self._used = used_bytes
         if self._size - used_bytes < ahead // 2:
             # LMDB itself may have gone beyond, and a commit that failed may have.

@@ -14,9 +14,10 @@ from itertools import islice, takewhile
 from typing import Final
 
 from keyp.errors import DAMAGED, WRONG_TYPE, CommandError
+from keyp.events import Event
 from keyp.storage import layout
 from keyp.storage.environment import Space
-from keyp.storage.layout import HAS_DEADLINE, HAS_ELEMENTS, KIND_MASK, NO_DEADLINE, NOTHING
+from keyp.storage.layout import HAS_DEADLINE, HAS_ELEMENTS, KIND_MASK, LIST, NO_DEADLINE, NOTHING, ZSET
 from keyp.storage.transaction import ReadTransaction, WriteTransaction
 
 KEEP_DEADLINE: Final = -1  # instead of a deadline: the one the key has
@@ -196,8 +197,15 @@ class WritableKeyspace(Keyspace):
             # LMDB would reuse pages that this transaction has written, all of them, however few are needed now.
             self.txn.delete(stored, b"", space.keys)
         self.txn.put(stored, record, db=space.keys)
+        if (kind == LIST or kind == ZSET) and (old is None or old[0] & KIND_MASK != kind):
+            self.transaction.ready.append((self.index, key))
         if deadline_ms not in (NO_DEADLINE, had_ms):
             self.txn.put(layout.expiry_entry(deadline_ms, stored), b"", db=space.expiry)
+
+    def notify(self, kind: int, event: str, key: bytes) -> None:
+        """Tells those who listen what has happened to a key, once it is committed. `kind` is one of `keyp.events`."""
+        if self.transaction.wanted_events & kind:
+            self.transaction.events.append(Event(kind, event, self.index, key))
 
     def touch(self, key: bytes, record: bytes, deadline_ms: int = KEEP_DEADLINE) -> None:
         """Gives a key a new version, and a deadline or none; its value stays as it is."""

@@ -14,6 +14,7 @@ from typing import Final
 
 import lmdb
 
+from keyp.events import Event
 from keyp.storage import layout
 from keyp.storage.environment import DatabaseList, Environment, Space, Store
 from keyp.storage.faults import CommitFailed, MustReopen
@@ -84,7 +85,10 @@ class WriteTransaction:
 
     `version` is the version of the write command that runs now; `next_version` before each. `commit` makes all of it
     durable as the environment's mode says, `abort` leaves no trace of it. `growth_refusal` is the error for commands
-    that add data, empty while there is room. Raises `CommitFailed` where LMDB cannot begin.
+    that add data, empty while there is room. `events` are what happened to keys, of the classes in `wanted_events`;
+    `ready` are the keys that were made with something in them that clients may wait for, as (database, key).
+
+    Raises `CommitFailed` where LMDB cannot begin.
     """
 
     def __init__(self, environment: Environment, now_ms: int) -> None:
@@ -93,6 +97,9 @@ class WriteTransaction:
         self.hits = 0
         self.misses = 0
         self.expired = 0  # keys removed because their deadline had passed
+        self.wanted_events = 0
+        self.events: list[Event] = []
+        self.ready: list[tuple[int, bytes]] = []
         try:
             self.growth_refusal = environment.growth_refusal()
             environment.grow()

@@ -68,6 +68,7 @@ def judge(
         lab = Lab(tmp_path / str(large))
         try:
             prepare(lab, large)
+            lab.connect().call("SET last 1")  # the end of the file is ahead again of what the large thing took
             results.append(work(lab, command))
         finally:
             lab.close()
@@ -135,7 +136,7 @@ def test_opening(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         looked_at.append(mapped_bytes(environment))
         environment.close()
     assert opened[0].counts == opened[1].counts
-    assert opened[0].counts.total() < 20
+    assert opened[0].counts.total() <= 21
     assert looked_at[1] <= looked_at[0] + (1 << 19)  # the kernel maps sixteen pages around each
 
 

@@ -1,0 +1,34 @@
+"""What happens to keys, as keyspace notifications tell it: the classes of events and one event.
+
+The letters are those of the setting `notify-keyspace-events`
+(https://redis.io/docs/latest/develop/use/keyspace-notifications/).
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+KEYSPACE: Final = 1 << 0  # tell on __keyspace@N__:key what happened …
+KEYEVENT: Final = 1 << 1  # … and on __keyevent@N__:event to which key
+GENERIC: Final = 1 << 2
+STRING: Final = 1 << 3
+LIST: Final = 1 << 4
+SET: Final = 1 << 5
+HASH: Final = 1 << 6
+ZSET: Final = 1 << 7
+EXPIRED: Final = 1 << 8
+EVICTED: Final = 1 << 9
+STREAM: Final = 1 << 10
+KEY_MISS: Final = 1 << 11
+MODULE: Final = 1 << 12
+NEW: Final = 1 << 13
+
+
+class Event:
+    """`name` happened to `key` of a database; `kind` is one of the classes above."""
+
+    def __init__(self, kind: int, name: str, database: int, key: bytes) -> None:
+        self.kind = kind
+        self.name = name
+        self.database = database
+        self.key = key
