@@ -197,7 +197,7 @@ class WritableKeyspace(Keyspace):
             # LMDB would reuse pages that this transaction has written, all of them, however few are needed now.
             self.txn.delete(stored, b"", space.keys)
         self.txn.put(stored, record, db=space.keys)
-        if (kind == LIST or kind == ZSET) and (old is None or old[0] & KIND_MASK != kind):
+        if kind in (LIST, ZSET) and (old is None or old[0] & KIND_MASK != kind):
             self.transaction.ready.append((self.index, key))
         if deadline_ms not in (NO_DEADLINE, had_ms):
             self.txn.put(layout.expiry_entry(deadline_ms, stored), b"", db=space.expiry)
