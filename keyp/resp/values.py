@@ -69,7 +69,22 @@ class NoReply:
 
 NO_REPLY: Final = NoReply()
 
+
+class Wait:
+    """No reply yet: there is nothing in any of the `keys` of the selected database.
+
+    The command is to be run again when one of them holds a value of `kind`. Where that has not come about in
+    `timeout_ms` milliseconds, or inside a transaction, the reply is `otherwise`. A timeout of 0 never ends.
+    """
+
+    def __init__(self, kind: int, keys: Sequence[bytes], timeout_ms: int, otherwise: Reply) -> None:
+        self.kind = kind
+        self.keys = keys
+        self.timeout_ms = timeout_ms
+        self.otherwise = otherwise
+
+
 Reply: TypeAlias = (
     "bool | int | float | bytes | str | Sequence[Reply] | Mapping[Any, Reply] | Set | Verbatim | Push"
-    " | ReplyError | NullArray | NoReply | None"
+    " | ReplyError | NullArray | NoReply | Wait | None"
 )

@@ -8,7 +8,8 @@ points to:
 - records: whole by their seal, and found when they are asked for by their name; a kind, a name that belongs under its
   stored name, a version and a collection id that have been given out;
 - deadlines: each record's is in the expiry index, each entry of the index has its record;
-- elements: a value that counts elements has some, the pieces of a long string are all there and of the right size,
+- elements: a value has as many as it says, whole by their seals, and the counts of its runs are right; the pieces of a
+  long string are all there and of the right size,
   no collection belongs to two keys, and what belongs to none is in the garbage.
 
 Everything is read as a stream; only the ids of collections are remembered, a few dozen bytes for each.
@@ -21,6 +22,7 @@ from itertools import islice
 from typing import Final
 
 from keyp.storage import layout, strings
+from keyp.storage.check_elements import CollectionCheck
 from keyp.storage.environment import Database, Space
 from keyp.storage.faults import Damaged
 from keyp.storage.layout import HAS_DEADLINE, HAS_ELEMENTS, LONG_NAME, NO_DEADLINE, STREAM, STRING
@@ -152,10 +154,8 @@ class _Check:
         if layout.record_kind(record) == STRING:
             yield from self._pieces(space, collection, count)
             return
-        with self.txn.cursor(space.elements) as cursor:
-            prefix = layout.number(collection)
-            if count and not (cursor.set_range(prefix) and cursor.key().startswith(prefix)):
-                yield f"collection {collection} has none of its {count} elements"
+        kind = layout.record_kind(record)
+        yield from CollectionCheck(self.txn, space.elements, collection, kind, count).problems()
 
     def _pieces(self, space: Space, collection: int, length: int) -> Iterator[str]:
         """The pieces of a string of `length` bytes: full ones and a last one, numbered from zero."""

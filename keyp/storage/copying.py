@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+from itertools import islice
+
 from keyp.storage import layout, strings
+from keyp.storage.collection import Collection
 from keyp.storage.keyspace import Keyspace, WritableKeyspace
+
+COPIED_AT_ONCE = 1024
 
 
 def copy_value(keys: Keyspace, key_record: bytes, target: WritableKeyspace, new_key: bytes) -> None:
@@ -11,5 +16,22 @@ def copy_value(keys: Keyspace, key_record: bytes, target: WritableKeyspace, new_
     kind = layout.record_kind(key_record)
     if kind == layout.STRING:
         strings.copy(keys, key_record, target, new_key)
-    else:
-        raise AssertionError(f"values of kind {kind} cannot be copied")
+        return
+    source = Collection(keys, b"", kind, key_record)
+    copy = Collection(target, new_key, kind, None, source.own)
+    copy.count = source.count
+    last = b""
+    while entries := _entries(source, last):
+        for name, data in entries:
+            copy.put(name, data)
+        last = entries[-1][0]
+    copy.save(layout.record_deadline_ms(key_record))
+
+
+def _entries(source: Collection, after: bytes) -> list[tuple[bytes, bytes]]:
+    """The next entries of a collection behind a place, whatever their section."""
+    with source.txn.cursor(source.database) as cursor:
+        if not cursor.set_range(source.id + after + b"\0" if after else source.id):
+            return []
+        found = list(islice(cursor.iternext(True, True), COPIED_AT_ONCE))
+    return source.opened(found, source.id)

@@ -42,7 +42,7 @@ class MustReopen(Exception):
 
 
 class Damaged(Exception):
-    """One of the store's own numbers is not what was written."""
+    """One of the store's own numbers, or an element of a collection, is not what was written."""
 
 
 def is_out_of_room(error: lmdb.Error, reserve: Reserve) -> bool:

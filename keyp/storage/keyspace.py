@@ -229,12 +229,17 @@ class WritableKeyspace(Keyspace):
         self._forget(self.space, stored, record)
         return True
 
-    def _forget(self, space: Space, stored: bytes, record: bytes) -> None:
+    def _forget(self, space: Space, stored: bytes, record: bytes, with_elements: bool = True) -> None:
         self.txn.delete(stored, b"", space.keys)
         if record[0] & HAS_DEADLINE:
             self.txn.delete(layout.expiry_entry(layout.record_deadline_ms(record), stored), b"", space.expiry)
-        if record[0] & HAS_ELEMENTS:
+        if record[0] & HAS_ELEMENTS and with_elements:
             self.discard_elements(layout.record_elements(record)[0])
+
+    def remove_emptied(self, key: bytes, record: bytes, with_rest: bool) -> None:
+        """Removes a key whose elements have all been removed; without a rest of entries there is nothing to clear."""
+        assert self.space is not None
+        self._forget(self.space, layout.stored_name(key), record, with_rest)
 
     def discard_elements(self, collection: int) -> None:
         """Leaves a collection's elements to the sweeper."""

@@ -68,7 +68,7 @@ DAMAGE = [
     (lambda keys: put_record(keys, b"k", collection_record(99, 0)),
      "keys:1 'k': collection 99 has not been given out"),
     (lambda keys: put_record(keys, b"k", collection_record(keys.transaction.new_collection(), 3)),
-     "keys:1 'k': collection 3 has none of its 3 elements"),
+     "keys:1 'k': collection 3 has 0 entries in section m, not 3"),
     (lambda keys: put_record(keys, b"other", collection_record(1, PIECE + 5, layout.STRING)),
      "keys:1 'other': collection 1 belongs to another key too"),
     (lambda keys: garbage(keys, layout.elements_garbage(1, 1)),

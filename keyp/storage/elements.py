@@ -1,0 +1,152 @@
+"""The elements of one collection: entries of LMDB that begin with the collection's id.
+
+Behind the id stands a byte for the *section*, then the *place* within it; the order of the bytes is the order of the
+elements. A section is all there is of structure here: what it means, and what the data of an entry are, is the
+business of the kinds of value (`lists.py`, `hashes.py` …).
+
+    b"m"  what the collection is made of: a member, a field, a position
+    b"o"  the order of a sorted set
+    b"c"  counts of runs of elements (`ranked.py`)
+
+A member is as long as it likes, an LMDB key is not: one of up to 479 bytes is its own place, a longer one has its
+first bytes and a digest for a place and stands in full before the entry's data (`place_of`, `with_member`).
+
+An object lives inside its transaction, on its thread. Where bytes are not what was written it raises `Damaged`, which
+is no reply to a command: a write may have begun by then, and has to be undone.
+"""
+
+from __future__ import annotations
+
+from hashlib import blake2b
+from itertools import islice
+from typing import Final, TypeAlias
+
+from keyp.storage import layout
+from keyp.storage.faults import Damaged
+from keyp.storage.keyspace import Keyspace
+from keyp.storage.layout import LONG_NAME_PREFIX, RAW_NAME_MAX, SEAL, STORED_NAME_MAX
+
+Entry: TypeAlias = tuple[bytes, bytes]  # place and data
+
+MEMBERS: Final = b"m"
+ORDER: Final = b"o"
+COUNTS: Final = b"c"
+
+_LENGTH: Final = 4  # bytes of a long member's length
+
+
+def place_of(member: bytes) -> bytes:
+    """Where a member stands: 0 to 480 bytes, different for different members, in the members' order.
+
+    Members of 480 bytes and more that begin with the same 448 bytes stand in the order of their digests.
+    """
+    if len(member) <= RAW_NAME_MAX:
+        return member
+    return member[:LONG_NAME_PREFIX] + blake2b(member, digest_size=32).digest()
+
+
+def with_member(member: bytes, data: bytes) -> bytes:
+    """The data of a member's entry, with the member before them where its place does not hold all of it."""
+    return data if len(member) <= RAW_NAME_MAX else len(member).to_bytes(_LENGTH, "big") + member + data
+
+
+def split_member(place: bytes, data: bytes) -> Entry:
+    """Member and data, from what `place_of` and `with_member` made of them."""
+    if len(place) < STORED_NAME_MAX:
+        return place, data
+    stop = _LENGTH + int.from_bytes(data[:_LENGTH], "big")
+    return data[_LENGTH:stop], data[stop:]
+
+
+class Elements:
+    """The elements of collection `number`. Places are given and taken with their section in front."""
+
+    def __init__(self, keys: Keyspace, number: int) -> None:
+        assert keys.space is not None
+        self.keys = keys
+        self.number = number
+        self.txn = keys.txn
+        self.database = keys.space.elements
+        self.id = layout.number(number)
+
+    def where(self) -> str:
+        """Names the collection, for the log."""
+        return f"collection {self.number} is not what was written"
+
+    def get(self, place: bytes) -> bytes | None:
+        """The data at a place, None where there is no such element."""
+        name = self.id + place
+        sealed: bytes | None = self.txn.get(name, None, self.database)
+        if sealed is None:
+            return None
+        if not layout.is_whole(name, sealed):
+            raise Damaged(self.where())
+        return sealed[:-SEAL]
+
+    def must_get(self, place: bytes) -> bytes:
+        """The data of an element that has to be there. Raises `Damaged` where it is not."""
+        data = self.get(place)
+        if data is None:
+            raise Damaged(self.where())
+        return data
+
+    def put(self, place: bytes, data: bytes) -> None:
+        """Writes an element."""
+        name = self.id + place
+        self.txn.put(name, layout.seal(name, data), db=self.database)
+
+    def delete(self, place: bytes) -> bool:
+        """Removes an element; whether it was there."""
+        return bool(self.txn.delete(self.id + place, b"", self.database))
+
+    def forward(self, section: bytes, place: bytes, count: int) -> list[Entry]:
+        """Up to `count` elements of a section in order, the first at `place` or behind it; places without section."""
+        start = self.id + section
+        if count <= 0:
+            return []
+        with self.txn.cursor(self.database) as cursor:
+            if not cursor.set_range(start + place):
+                return []
+            return self.opened(list(islice(cursor.iternext(True, True), count)), start)
+
+    def backward(self, section: bytes, place: bytes | None, count: int) -> list[Entry]:
+        """The same against the order: the first at `place` or before it; None stands for the end."""
+        start = self.id + section
+        if count <= 0:
+            return []
+        with self.txn.cursor(self.database) as cursor:
+            target = _behind(start) if place is None else start + place
+            if not cursor.set_range(target):
+                cursor.last()
+            elif cursor.key() != target and not cursor.prev():
+                return []
+            return self.opened(list(islice(cursor.iterprev(True, True), count)), start)
+
+    def places(self, section: bytes, place: bytes, count: int) -> list[bytes]:
+        """Only the places of up to `count` elements, as for `forward`; no data are read."""
+        start = self.id + section
+        with self.txn.cursor(self.database) as cursor:
+            if not cursor.set_range(start + place):
+                return []
+            names = list(islice(cursor.iternext(True, False), count))
+        while names and not names[-1].startswith(start):
+            names.pop()
+        cut = len(start)
+        return [name[cut:] for name in names]
+
+    def opened(self, found: list[Entry], start: bytes) -> list[Entry]:
+        """Those of some entries as LMDB has them whose names begin with `start`, without it and without seals."""
+        while found and not found[-1][0].startswith(start):
+            found.pop()
+        cut = len(start)
+        entries: list[Entry] = []
+        for name, sealed in found:
+            if not layout.is_whole(name, sealed):
+                raise Damaged(self.where())
+            entries.append((name[cut:], sealed[:-SEAL]))
+        return entries
+
+
+def _behind(start: bytes) -> bytes:
+    """The first name that is behind all those that begin with `start`, whose last byte is not 255."""
+    return start[:-1] + bytes([start[-1] + 1])

@@ -1,0 +1,215 @@
+"""A collection whose elements are found by their rank as well: the n-th in order, and how many come before a place.
+
+Elements in order are cut into *runs* of at most RUN_MAX, and for each run an entry of its own keeps how many elements
+it has. These entries are cut into runs again, and so on until one run holds all: a tree whose nodes are entries of
+LMDB. So a rank costs a walk over one run at each level, and an insertion changes one count at each level, below the
+top. A collection that fits into one run keeps no counts at all.
+
+    b"c" + level + place of the run's first element   ->   elements (8), parts (4)
+
+Level 1 counts elements of the section, level n runs of level n - 1; `parts` is how many of them a run has. The first
+run of each level begins at the empty place, so that every place is in some run. The top run's number of elements is
+the collection's and is not kept there. The header's own byte says how many levels there are.
+
+A run is split in two when it is too long, and goes when it is empty, but for the first one of its parent. Runs are
+never joined: a walk is bounded by RUN_MAX all the same.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from typing import Final
+
+from keyp.storage import layout
+from keyp.storage.collection import Collection
+from keyp.storage.elements import COUNTS, Entry
+from keyp.storage.faults import Damaged
+from keyp.storage.keyspace import Keyspace
+
+RUN_MAX: Final = 256
+
+_PARTS: Final = 4  # bytes of a number of parts
+
+
+class Run:
+    """A node of the tree: `start` is the first place it may hold."""
+
+    def __init__(self, start: bytes, data: bytes) -> None:
+        self.start = start
+        self.count = layout.read_number(data)
+        self.parts = int.from_bytes(data[8 : 8 + _PARTS], "big")
+
+    def packed(self) -> bytes:
+        """As it is stored."""
+        return layout.number(self.count) + self.parts.to_bytes(_PARTS, "big")
+
+
+class Ranked(Collection):
+    """A collection whose count is that of one `section`, which is in order. Places here are without section."""
+
+    def __init__(self, keys: Keyspace, key: bytes, kind: int, record: bytes | None, section: bytes) -> None:
+        super().__init__(keys, key, kind, record, b"\0")
+        self.section = section
+
+    @property
+    def levels(self) -> int:
+        """How many levels of runs there are."""
+        return self.own[0]
+
+    def has_rest(self) -> bool:
+        """Whether there are counts left."""
+        return self.levels > 0
+
+    def insert(self, place: bytes, data: bytes) -> None:
+        """Adds an element at a place where there is none."""
+        self.put(self.section + place, data)
+        self.count += 1
+        if self.levels:
+            self._added(place)
+        elif self.count > RUN_MAX:
+            self._begin_counting()
+
+    def remove(self, place: bytes) -> None:
+        """Removes the element at a place where there is one."""
+        self.delete(self.section + place)
+        self.count -= 1
+        if self.levels:
+            self._removed(place)
+
+    def rank(self, place: bytes) -> int:
+        """How many elements stand before a place."""
+        start, before = b"", 0
+        for level in range(self.levels - 1, 0, -1):
+            start, before = self._walk_to_place(level, start, place, before)
+        return before + bisect_left(self.places(self.section, start, RUN_MAX + 1), place)
+
+    def at(self, rank: int) -> bytes:
+        """The place of the element that `rank` others stand before; 0 <= rank < count."""
+        start, before = b"", 0
+        for level in range(self.levels - 1, 0, -1):
+            start, before = self._walk_to_rank(level, start, rank, before)
+        places = self.places(self.section, start, rank - before + 1)
+        if len(places) != rank - before + 1:
+            raise Damaged(self.where())
+        return places[-1]
+
+    def slice(self, rank: int, count: int) -> list[Entry]:
+        """Up to `count` elements in order, from the one of that rank on."""
+        if not 0 <= rank < self.count:
+            return []
+        return self.forward(self.section, self.at(rank) if rank else b"", count)
+
+    def slice_back(self, rank: int, count: int) -> list[Entry]:
+        """Up to `count` elements against the order, from the one of that rank on."""
+        if not 0 <= rank < self.count:
+            return []
+        last = rank == self.count - 1
+        return self.backward(self.section, None if last else self.at(rank), count)
+
+    # The tree.
+
+    def _walk_to_place(self, level: int, start: bytes, place: bytes, before: int) -> tuple[bytes, int]:
+        """From the run that begins at `start` to the one that holds `place`: where it begins, and what is before it."""
+        found = Run(start, bytes(8 + _PARTS))
+        for run in self._runs(level, start):
+            if run.start > place:
+                break
+            before += found.count
+            found = run
+        return found.start, before
+
+    def _walk_to_rank(self, level: int, start: bytes, rank: int, before: int) -> tuple[bytes, int]:
+        """The same for the element of a rank."""
+        for run in self._runs(level, start):
+            if before + run.count > rank:
+                return run.start, before
+            before += run.count
+        raise Damaged(self.where())
+
+    def _runs(self, level: int, start: bytes) -> list[Run]:
+        """The runs of a level from `start` on; those of one parent are among them."""
+        found = self.forward(_at_level(level), start, RUN_MAX + 1)
+        if not found or found[0][0] != start:
+            raise Damaged(self.where())
+        return [Run(place, data) for place, data in found]
+
+    def _run_of(self, level: int, place: bytes) -> Run:
+        """The run of a level that holds `place`."""
+        found = self.backward(_at_level(level), place, 1)
+        if not found:
+            raise Damaged(self.where())
+        return Run(found[0][0], found[0][1])
+
+    def _put_run(self, level: int, run: Run) -> None:
+        self.put(_at_level(level) + run.start, run.packed())
+
+    def _begin_counting(self) -> None:
+        self.own = b"\1"
+        self._split(1, Run(b"", layout.number(self.count) + self.count.to_bytes(_PARTS, "big")))
+
+    def _added(self, place: bytes) -> None:
+        """Counts the element that has come to `place`."""
+        for level in range(self.levels - 1, 0, -1):
+            run = self._run_of(level, place)
+            run.count += 1
+            if level == 1:
+                run.parts += 1
+            self._put_run(level, run)
+        if run.parts > RUN_MAX:
+            self._split(1, run)
+
+    def _split(self, level: int, run: Run) -> None:
+        """Makes two runs of one, and counts the new one in their parent."""
+        half = run.parts // 2
+        if level == 1:
+            left, starts = half, self.places(self.section, run.start, half + 1)
+        else:
+            parts = self._runs(level - 1, run.start)[: half + 1]
+            left, starts = sum([part.count for part in parts[:half]]), [part.start for part in parts]
+        if len(starts) <= half:
+            raise Damaged(self.where())
+        middle = starts[half]
+        right = Run(middle, layout.number(run.count - left) + (run.parts - half).to_bytes(_PARTS, "big"))
+        run.count, run.parts = left, half
+        self._put_run(level, run)
+        self._put_run(level, right)
+        self._count_part(level + 1, middle)
+
+    def _count_part(self, level: int, place: bytes) -> None:
+        """A run at `place`, one level below, has been split."""
+        if level > self.levels:
+            self.own = bytes([level])
+            self._put_run(level, Run(b"", layout.number(0) + (2).to_bytes(_PARTS, "big")))
+            return
+        run = self._run_of(level, place)
+        run.parts += 1
+        if run.parts > RUN_MAX:
+            if level == self.levels:
+                run.count = self.count
+            self._split(level, run)
+        else:
+            self._put_run(level, run)
+
+    def _removed(self, place: bytes) -> None:
+        """Counts the element that has gone from `place`; runs that are empty now go too."""
+        path = [self._run_of(level, place) for level in range(1, self.levels + 1)]
+        path[0].parts -= 1
+        for level in range(self.levels - 1, 0, -1):
+            run, parent = path[level - 1], path[level]
+            run.count -= 1
+            if run.count == 0 and run.start != parent.start:
+                parent.parts -= 1
+                self._put_run(level + 1, parent)
+                self._delete_empty(level, path)
+                return
+            self._put_run(level, run)
+
+    def _delete_empty(self, level: int, path: list[Run]) -> None:
+        """Deletes the run of a level on a path from it down, and what is left below it: empty first parts."""
+        for upper in range(level, 0, -1):
+            for lower in range(upper, 0, -1):
+                self.delete(_at_level(lower) + path[upper - 1].start)
+
+
+def _at_level(level: int) -> bytes:
+    return COUNTS + bytes([level])
