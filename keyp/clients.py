@@ -83,6 +83,7 @@ class Client:
         self.input_buffered = 0  # bytes of a request that is not complete yet
         self.output_buffered = 0  # bytes of replies that the socket has not taken yet
         self.closing = False
+        self.waiting = False  # in a command that waits for a key
         self.is_unix = False
 
 

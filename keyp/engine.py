@@ -19,6 +19,8 @@ from keyp.commands.context import ReadContext, Surroundings, TooLong
 from keyp.commands.effects import Effect
 from keyp.commands.server_state import ServerState
 from keyp.commands.spec import SKIP_SLOWLOG
+from keyp.commands.waiters import Waiter
+from keyp.resp.values import Reply, ReplyError
 from keyp.session import Batch, NeedsWriter
 from keyp.storage.faults import MustReopen, refusal
 from keyp.storage.sweep import is_due
@@ -52,6 +54,7 @@ class Engine:
         self.server = server
         self.clock = clock
         self._defer_read = defer_read
+        self._call_later = call_later
         self._carry_out = carry_out
         settings = server.settings
         self.around = Surroundings(random, server.environment.databases, settings.proto_max_bulk_len)
@@ -65,6 +68,7 @@ class Engine:
             call_soon,
             call_later,
             self._clients_at_rest,
+            server.waiting,
             self._committed,
             self._swept,
         )
@@ -85,8 +89,8 @@ class Engine:
         self.server.environment.max_bytes = settings.maxmemory
 
     def _clients_at_rest(self) -> int:
-        """How many clients have nothing under way."""
-        return len(self.server.clients) - self._under_way
+        """How many clients have nothing under way and may send something."""
+        return len(self.server.clients) - self._under_way - self.server.metrics.blocked_clients
 
     def submit(self, batch: Batch) -> None:
         """Runs a batch; its `done` is called when its replies may leave, perhaps before this returns."""
@@ -178,6 +182,8 @@ class Engine:
             self.disk_failed()
         for batch in report.group:
             self._finish(batch)
+        for waiter in report.served:
+            self._end_wait(waiter)
         self.group_done()
 
     def disk_failed(self) -> None:
@@ -260,8 +266,68 @@ class Engine:
             batch.done(batch)
         except Exception:
             log.failure("a batch's replies could not leave")
+        if batch.waiter is not None:
+            self._begin_wait(batch.waiter)
         if self._under_way == 0 and self._idle_waiters:
             self._tell_idle()
+
+    def _begin_wait(self, waiter: Waiter) -> None:
+        """What came before it in its batch is answered: from now on the client waits, if it has not been served yet."""
+        waiter.has_begun = True
+        waiter.client.waiting = True
+        waiter.client.last_command = waiter.spec.full_name
+        self.server.metrics.blocked_clients += 1
+        if waiter.is_over:
+            self._end_wait(waiter)
+        elif waiter.wait.timeout_ms:
+            waiter.timer = self._call_later(
+                waiter.wait.timeout_ms / 1000, lambda: self._call_off(waiter, waiter.wait.otherwise)
+            )
+
+    def _call_off(self, waiter: Waiter, reply: Reply) -> None:
+        """Ends the waiting with a reply, unless what the client waits for is here first."""
+        self.writer.between_groups(lambda: self._called_off(waiter, reply))
+
+    def _called_off(self, waiter: Waiter, reply: Reply) -> None:
+        if not waiter.is_over:
+            self.server.waiting.leave(waiter)
+            waiter.reply = reply
+            self._end_wait(waiter)
+
+    def _end_wait(self, waiter: Waiter) -> None:
+        """The client has its reply, and goes on with what it has sent meanwhile."""
+        waiter.is_over = True
+        if waiter.has_ended or not waiter.has_begun:
+            return
+        waiter.has_ended = True
+        if waiter.timer is not None and waiter.timer.active():
+            waiter.timer.cancel()
+        client, batch = waiter.client, waiter.batch
+        client.waiting = False
+        metrics = self.server.metrics
+        metrics.blocked_clients -= 1
+        error = waiter.reply.text if isinstance(waiter.reply, ReplyError) else ""
+        metrics.record(waiter.spec.full_name, waiter.nanoseconds, bool(error))
+        if error:
+            metrics.error(error)
+        batch.end_wait()
+        try:
+            batch.done(batch)
+        except Exception:
+            log.failure("a reply that was waited for could not leave")
+
+    def end_wait(self, batch: Batch, error: str) -> None:
+        """Ends the waiting that a batch has ended in, with an error or, without one, as if its time had come."""
+        waiter = batch.waiter
+        if waiter is not None:
+            self._call_off(waiter, ReplyError(error) if error else waiter.wait.otherwise)
+
+    def forget(self, batch: Batch) -> None:
+        """The client of a batch that has ended in waiting is gone."""
+        waiter = batch.waiter
+        if waiter is not None:
+            waiter.has_left = True
+            self.end_wait(batch, "")
 
     def _count(self, batch: Batch) -> None:
         metrics, client = self.server.metrics, batch.client

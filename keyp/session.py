@@ -16,10 +16,12 @@ from keyp.clients import REPLY_OFF, REPLY_ON, REPLY_SKIP_NEXT, REPLY_SKIP_NOW, C
 from keyp.commands.context import ReadContext, SessionContext, WriteContext
 from keyp.commands.effects import CloseClient, Effect, StopServer
 from keyp.commands.server_state import ServerState
+from keyp.commands.serving import serve_waiters
 from keyp.commands.spec import DENYOOM, NO_MULTI, READ, SESSION, Args, CommandSpec
+from keyp.commands.waiters import Waiter
 from keyp.errors import CommandError
 from keyp.resp.encoder import encode_into
-from keyp.resp.values import NO_REPLY, Reply, ReplyError
+from keyp.resp.values import NO_REPLY, Reply, ReplyError, Wait
 
 # Commands that are carried out at once even while a MULTI is collecting.
 NEVER_QUEUED: Final = frozenset(("MULTI", "EXEC", "DISCARD", "WATCH", "QUIT", "RESET"))
@@ -56,7 +58,9 @@ class Batch:
 
     `writes` and `walks` say where the batch belongs: to the writer, or to a thread of the reader pool. `simple` means
     that no call can change the client's state. After a run, `replies` holds encoded bytes; `done` is called with the
-    batch when they may leave. `rest` are the last requests, which have not run because the replies were many by then.
+    batch when they may leave. `rest` are the last requests, which have not run because the replies were many by then,
+    or because the client waits for a key. `waiter` is its place in the line then; when the waiting is over the batch is
+    done once more, with the reply to the command that waited.
     """
 
     def __init__(
@@ -85,6 +89,7 @@ class Batch:
         self.hits = 0
         self.misses = 0
         self.ends_connection = False
+        self.waiter: Waiter | None = None
 
     def _resolve(self, requests: list[Args]) -> None:
         resolve = self.server.registry.resolve
@@ -147,6 +152,17 @@ class Batch:
             encode_into(error, ReplyError(text), self.state.protocol)
             self.replies[start:end] = [b"".join(error)] + [b""] * (end - start - 1)
 
+    def end_wait(self) -> None:
+        """What the client has waited for is here: the reply to the command that waited takes the place of `replies`."""
+        waiter = self.waiter
+        assert waiter is not None
+        self.waiter = None
+        self.replies = []
+        if self.state.reply_mode == REPLY_ON:
+            encode_into(self.replies, waiter.reply, self.state.protocol)
+        elif self.state.reply_mode == REPLY_SKIP_NOW:
+            self.state.reply_mode = REPLY_ON
+
     def refuse(self, text: str) -> None:
         """Gives every call the same error: the batch could not be run or not be committed, nothing of it applies."""
         self._begin()
@@ -179,6 +195,11 @@ class Run:
         size = 0
         for index, call in enumerate(batch.calls):
             reply = self._answer(call)
+            if isinstance(reply, Wait):
+                self._wait(call, reply, index)
+                break
+            if self.writing is not None and (self.writing.ready or self.writing.swapped):
+                self._serve_waiters()
             start = len(replies)
             if batch.simple:
                 encode_into(replies, reply, state.protocol)
@@ -191,6 +212,24 @@ class Run:
             if size > REPLIES_MAX:
                 batch.rest = [later.args for later in batch.calls[index + 1 :]]
                 break
+
+    def _wait(self, call: Call, wait: Wait, index: int) -> None:
+        """The batch ends here for now: its client waits for a key."""
+        batch = self.batch
+        assert call.spec is not None
+        waiter = Waiter(batch.client, batch, call.spec, call.args, self.data.selected, wait)
+        waiter.nanoseconds = call.nanoseconds
+        batch.waiter = waiter
+        batch.rest = [later.args for later in batch.calls[index + 1 :]]
+        batch.server.waiting.join(waiter)
+
+    def _serve_waiters(self) -> None:
+        assert isinstance(self.data, WriteContext)
+        lookups = self.data.transaction
+        hits, misses = lookups.hits, lookups.misses
+        serve_waiters(self.data, self.batch.server.waiting)
+        lookups.hits, lookups.misses = hits, misses
+        self.read_at = self.nanoseconds()
 
     def _reply(self, reply: Reply) -> None:
         """Adds a reply, unless CLIENT REPLY says that none is wanted."""
@@ -237,7 +276,12 @@ class Run:
 
     def invoke(self, spec: CommandSpec, args: Args) -> Reply:
         """Runs one command inside another one's call (EXEC). Errors as in a call of its own."""
-        return self._invoke(Call(args, spec, ""), spec)
+        call = Call(args, spec, "")
+        reply = self._invoke(call, spec)
+        if isinstance(reply, Wait):  # a transaction does not wait
+            self.batch.done_calls.append(call)
+            reply = reply.otherwise
+        return reply
 
     def _invoke(self, call: Call, spec: CommandSpec) -> Reply:
         """Runs one command now. Its `CommandError` becomes an error reply; other exceptions are left to rise."""
@@ -252,7 +296,8 @@ class Run:
             reply = ReplyError(refusal.text)
         self.read_at = self.nanoseconds()
         call.nanoseconds = self.read_at - started
-        self.batch.done_calls.append(call)
+        if not isinstance(reply, Wait):  # which is counted when it is over
+            self.batch.done_calls.append(call)
         if spec.kind == SESSION:
             self._collect_effects()
         return reply

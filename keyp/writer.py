@@ -23,6 +23,7 @@ from twisted.python.failure import Failure
 
 from keyp import errors
 from keyp.commands.context import Surroundings, WriteContext
+from keyp.commands.waiters import Waiter, WaitingTable
 from keyp.session import Batch
 from keyp.storage.environment import ALWAYS, Environment
 from keyp.storage.faults import CommitFailed, is_damage, is_from_system, is_out_of_room, refusal
@@ -92,6 +93,7 @@ class GroupReport:
         self.expired = 0
         self.nanoseconds = 0
         self.disk_failed = False
+        self.served: list[Waiter] = []  # who has got what it waited for
 
 
 class Complaints:
@@ -125,7 +127,7 @@ class Writer:
     `committed` is called on the reactor's thread with each group, after it is as durable as the environment's mode
     promises, and `swept` with the report of each of the sweeper's steps. `call_soon` runs a function when the reactor
     has done what is ready now, `call_later` in so many seconds. `others` tells how many clients could still send
-    something that joins a group.
+    something that joins a group; `waiting` are those who wait for keys.
     """
 
     def __init__(
@@ -138,6 +140,7 @@ class Writer:
         call_soon: Callable[[Callable[[], None]], Any],
         call_later: Callable[[float, Callable[[], None]], Any],
         others: Callable[[], int],
+        waiting: WaitingTable,
         committed: Callable[[GroupReport], None],
         swept: Callable[[SweepReport], None],
     ) -> None:
@@ -149,6 +152,7 @@ class Writer:
         self._call_soon = call_soon
         self._call_later = call_later
         self._others = others
+        self._waiting_clients = waiting
         self._committed = committed
         self._swept = swept
         self.complaints = Complaints(clock)
@@ -162,6 +166,7 @@ class Writer:
         self._busy = False
         self._scheduled = False
         self._idle_waiters: list[Deferred[None]] = []
+        self._between: list[Callable[[], None]] = []
 
     def add(self, batch: Batch) -> None:
         """Puts a batch in line. Its group leaves when those that are on their way have joined it (`_is_gathering`)."""
@@ -185,6 +190,13 @@ class Writer:
     def idle(self) -> bool:
         """Whether no transaction is open and nobody waits for one."""
         return not self._busy and not self._waiting
+
+    def between_groups(self, function: Callable[[], None]) -> None:
+        """Calls a function when no group runs, before the next one: now, or when this one is done."""
+        if self._busy:
+            self._between.append(function)
+        else:
+            function()
 
     def when_idle(self) -> Deferred[None]:
         """Fires when nothing waits or runs; the sweeper's remaining work is not waited for."""
@@ -257,6 +269,9 @@ class Writer:
         try:
             done(result)
         finally:
+            between, self._between = self._between, []
+            for function in between:
+                function()
             if not self._scheduled:
                 self._tell_idle()
 
@@ -283,7 +298,7 @@ class Writer:
         started = self._clock.nanoseconds()
         report = GroupReport(group)
         try:
-            report.expired = self._commit(group)
+            self._commit(group, report)
         except CommitFailed as failure:
             self._commit_failed(failure, report)
         except Exception as error:
@@ -315,7 +330,7 @@ class Writer:
                 batch.refuse(errors.DISK_FAILED)
                 continue
             try:
-                report.expired += self._commit([batch])
+                self._commit([batch], report)
             except CommitFailed as failure:
                 report.disk_failed = not is_out_of_room(failure.error, self._environment.reserve)
                 batch.refuse(errors.DISK_FAILED if report.disk_failed else errors.DISK_FULL)
@@ -323,8 +338,9 @@ class Writer:
                 self.complaints.failure("a batch was undone and refused", error)
                 batch.refuse(refusal(error))
 
-    def _commit(self, group: list[Batch]) -> int:
-        """Runs and commits; how many keys had expired. Raises `CommitFailed`, or what a defective command raises."""
+    def _commit(self, group: list[Batch], report: GroupReport) -> None:
+        """Runs and commits. Raises `CommitFailed`, or what a defective command raises."""
+        self._waiting_clients.begin()
         now_us = self._clock.now_us()
         transaction = WriteTransaction(self._environment, now_us // 1000)
         try:
@@ -333,14 +349,19 @@ class Writer:
                 batch.run(context, self._clock.nanoseconds)
             self._commit_transaction(transaction)
         except lmdb.Error as error:
-            transaction.abort()
+            self._undo(transaction)
             if is_from_system(error):
                 raise CommitFailed(error) from error
             raise
         except BaseException:
-            transaction.abort()
+            self._undo(transaction)
             raise
-        return transaction.expired
+        report.expired += transaction.expired
+        report.served += self._waiting_clients.finish()
+
+    def _undo(self, transaction: WriteTransaction) -> None:
+        transaction.abort()
+        self._waiting_clients.undo()
 
     def _commit_transaction(self, transaction: WriteTransaction) -> None:
         if self._environment.fsync == ALWAYS:

@@ -12,7 +12,7 @@ from keyp.clients import REPLY_OFF, REPLY_ON, REPLY_SKIP_NEXT, Client, ClientSta
 from keyp.commands.arguments import INT64_MAX, integer, to_int64
 from keyp.commands.context import SessionContext
 from keyp.commands.define import CommandTable
-from keyp.commands.effects import CloseClient, PauseClients, ResumeClients
+from keyp.commands.effects import CloseClient, EndWait, PauseClients, ResumeClients
 from keyp.commands.spec import ADMIN, LOADING, NOSCRIPT, STALE, Args
 from keyp.errors import SYNTAX, CommandError, printable
 from keyp.resp.values import NO_REPLY, Reply, Verbatim
@@ -32,6 +32,7 @@ BAD_TIMEOUT: Final = "ERR timeout is not an integer or out of range"
 NEGATIVE_TIMEOUT: Final = "ERR timeout is negative"
 TIMEOUT_TOO_LONG: Final = "ERR timeout is out of range"
 BAD_PAUSE_MODE: Final = "ERR CLIENT PAUSE mode must be WRITE or ALL"
+UNBLOCKED: Final = "UNBLOCKED client unblocked via CLIENT UNBLOCK"
 BAD_UNBLOCK_REASON: Final = "ERR CLIENT UNBLOCK reason should be TIMEOUT or ERROR"
 
 CLIENT.container(
@@ -210,6 +211,7 @@ def describe(context: SessionContext, client: Client, running: str) -> bytes:
 
 def _flags(client: Client, state: ClientState) -> str:
     flags = "x" if state.queue is not None else ""
+    flags += "b" if client.waiting else ""
     flags += "U" if client.is_unix else ""
     flags += "e" if state.no_evict else ""
     flags += "T" if state.no_touch else ""
@@ -407,13 +409,17 @@ def client_unpause(context: SessionContext, args: Args) -> Reply:
     summary="Wakes a client that waits in a blocking command.",
 )
 def client_unblock(context: SessionContext, args: Args) -> Reply:
-    """Replies 0: no command of this server blocks."""
+    """Replies 1, or 0 where there is no such client or it does not wait."""
     if len(args) > 4:
         raise _too_many(args)
     if len(args) == 4 and args[3].lower() not in (b"timeout", b"error"):
         raise CommandError(BAD_UNBLOCK_REASON)
-    integer(args[2])
-    return 0
+    client = context.server.clients.get(integer(args[2]))
+    if client is None or not client.waiting:
+        return 0
+    with_error = len(args) == 4 and args[3].lower() == b"error"
+    context.after(EndWait(client.id, UNBLOCKED if with_error else ""))
+    return 1
 
 
 @CLIENT.session(

@@ -34,6 +34,17 @@ class ReopenStore(Effect):
     """The store is to be synced from now on as the setting says; the reply leaves when it is."""
 
 
+class EndWait(Effect):
+    """The client `client_id` is to wait no longer, if it waits for a key; `error` is what it is told.
+
+    Without an error it is answered as if its time had come.
+    """
+
+    def __init__(self, client_id: int, error: str) -> None:
+        self.client_id = client_id
+        self.error = error
+
+
 class Delay(Effect):
     """The replies of this batch leave `seconds` later; nobody else waits."""
 

@@ -109,7 +109,7 @@ def _clients(context: SessionContext) -> list[str]:
         f"blocked_clients:{server.metrics.blocked_clients}",
         "tracking_clients:0",
         "clients_in_timeout_table:0",
-        "total_blocking_keys:0",
+        f"total_blocking_keys:{len(server.waiting.places())}",
         "total_blocking_keys_on_nokey:0",
     ]
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from keyp.clients import ClientTable
 from keyp.commands.registry import Registry
+from keyp.commands.waiters import WaitingTable
 from keyp.config import Settings
 from keyp.metrics import Metrics
 from keyp.storage.environment import Environment
@@ -31,6 +32,7 @@ class ServerState:
         self.clients = clients
         self.registry = registry
         self.environment = environment
+        self.waiting = WaitingTable()
         self.run_id = run_id  # forty hexadecimal digits, new at each start
         self.started_at = started_at
         self.last_sync_at = started_at  # when all commits were last known to be on the disk

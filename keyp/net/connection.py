@@ -107,6 +107,7 @@ class Connection:
         self._replies: list[bytes] = []  # those that wait for the burst …
         self._reply_bytes = 0  # … and how much that is
         self._running = False
+        self._waits: Batch | None = None  # the batch that has ended in waiting for a key
         self._congested = False
         self._paused = False
         self._gone = False
@@ -152,10 +153,14 @@ class Connection:
 
     def _answered(self, batch: Batch) -> None:
         """The batch is done: its replies leave, and what has come meanwhile is the next batch."""
-        self._running = False
+        self._waits = batch if batch.waiter is not None else None
         if self._gone:
+            self.end_wait("")
             return
         self._send(batch.replies)
+        if self._waits is not None:
+            return  # the next reply comes when the waiting is over
+        self._running = False
         if batch.rest:
             self._waiting = batch.rest + self._waiting
             self._running = True  # until its next turn: the others' requests come first
@@ -242,6 +247,8 @@ class Connection:
         self._gone = True
         self._waiting.clear()
         self._forget_replies()
+        if self._waits is not None:
+            self._engine.forget(self._waits)
         self._host.client_left(self)
 
     def refuse(self, text: str) -> None:
@@ -253,8 +260,13 @@ class Connection:
     def finish(self) -> None:
         """Takes no more requests; ends the connection when the replies to what is under way have left."""
         self.client.closing = True
-        if not self._running:
+        if not self._running or self._waits is not None:
             self.close()
+
+    def end_wait(self, error: str) -> None:
+        """Ends the client's waiting for a key, if it waits."""
+        if self._waits is not None:
+            self._engine.end_wait(self._waits, error)
 
     def close(self) -> None:
         """Ends the connection once everything sent so far has left."""

@@ -25,6 +25,7 @@ from keyp.commands.effects import (
     CloseClient,
     Delay,
     Effect,
+    EndWait,
     PauseClients,
     ReopenStore,
     ResumeClients,
@@ -158,6 +159,8 @@ class Server:
             return
         now_us = self.clock.now_us()
         for connection in list(self._connections.values()):
+            if connection.client.waiting:
+                continue  # it is the server that is silent
             if now_us - connection.client.last_seen_us > timeout * 1_000_000:
                 connection.finish()
 
@@ -183,6 +186,10 @@ class Server:
             connection = self._connections.get(effect.client_id)
             if connection is not None:
                 connection.kill()
+        elif isinstance(effect, EndWait):
+            connection = self._connections.get(effect.client_id)
+            if connection is not None:
+                connection.end_wait(effect.error)
         elif isinstance(effect, SyncStore):
             return self.sync()
         elif isinstance(effect, SaveStore):

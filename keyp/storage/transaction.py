@@ -86,7 +86,8 @@ class WriteTransaction:
     `version` is the version of the write command that runs now; `next_version` before each. `commit` makes all of it
     durable as the environment's mode says, `abort` leaves no trace of it. `growth_refusal` is the error for commands
     that add data, empty while there is room. `events` are what happened to keys, of the classes in `wanted_events`;
-    `ready` are the keys that were made with something in them that clients may wait for, as (database, key).
+    `ready` are the keys that were made with something in them that clients may wait for, as (database, key), and
+    `swapped` the databases that have got other contents as a whole.
 
     Raises `CommitFailed` where LMDB cannot begin.
     """
@@ -100,6 +101,7 @@ class WriteTransaction:
         self.wanted_events = 0
         self.events: list[Event] = []
         self.ready: list[tuple[int, bytes]] = []
+        self.swapped: list[int] = []
         try:
             self.growth_refusal = environment.growth_refusal()
             environment.grow()
@@ -198,6 +200,7 @@ class WriteTransaction:
         spaces, size = self._spaces, layout.NUMBER
         self._assign(one, spaces[other * size : other * size + size])
         self._assign(other, spaces[one * size : one * size + size])
+        self.swapped += [one, other]
 
     def _assign(self, index: int, number: bytes) -> None:
         start = index * layout.NUMBER
