@@ -20,7 +20,7 @@ from keyp.commands.effects import Effect
 from keyp.commands.server_state import ServerState
 from keyp.commands.spec import SKIP_SLOWLOG
 from keyp.commands.waiters import Waiter
-from keyp.resp.values import Reply, ReplyError
+from keyp.resp.values import NULL_ARRAY, Reply, ReplyError
 from keyp.session import Batch, NeedsWriter
 from keyp.storage.faults import MustReopen, refusal
 from keyp.storage.sweep import is_due
@@ -281,7 +281,7 @@ class Engine:
             self._end_wait(waiter)
         elif waiter.wait.timeout_ms:
             waiter.timer = self._call_later(
-                waiter.wait.timeout_ms / 1000, lambda: self._call_off(waiter, waiter.wait.otherwise)
+                waiter.wait.timeout_ms / 1000, lambda: self._call_off(waiter, NULL_ARRAY)
             )
 
     def _call_off(self, waiter: Waiter, reply: Reply) -> None:
@@ -320,7 +320,7 @@ class Engine:
         """Ends the waiting that a batch has ended in, with an error or, without one, as if its time had come."""
         waiter = batch.waiter
         if waiter is not None:
-            self._call_off(waiter, ReplyError(error) if error else waiter.wait.otherwise)
+            self._call_off(waiter, ReplyError(error) if error else NULL_ARRAY)
 
     def forget(self, batch: Batch) -> None:
         """The client of a batch that has ended in waiting is gone."""

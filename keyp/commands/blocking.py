@@ -6,6 +6,7 @@ from math import ceil
 from typing import Final
 
 from keyp.commands.arguments import INT64_MAX, real
+from keyp.commands.context import WriteContext
 from keyp.errors import CommandError
 
 NOT_A_TIMEOUT: Final = "ERR timeout is not a float or out of range"
@@ -13,11 +14,11 @@ NEGATIVE: Final = "ERR timeout is negative"
 OUT_OF_RANGE: Final = "ERR timeout is out of range"
 
 
-def timeout_ms(data: bytes) -> int:
+def timeout_ms(context: WriteContext, data: bytes) -> int:
     """A timeout, given in seconds, in milliseconds rounded up; 0 stands for no end. Raises the reference's errors."""
     seconds = real(data, NOT_A_TIMEOUT)
     if seconds < 0:
         raise CommandError(NEGATIVE)
-    if seconds * 1000 > INT64_MAX:
+    if seconds * 1000 > INT64_MAX - context.now_ms:
         raise CommandError(OUT_OF_RANGE)
     return ceil(seconds * 1000)

@@ -74,10 +74,11 @@ class Wait:
     """No reply yet: there is nothing in any of the `keys` of the selected database.
 
     The command is to be run again when one of them holds a value of `kind`. Where that has not come about in
-    `timeout_ms` milliseconds, or inside a transaction, the reply is `otherwise`. A timeout of 0 never ends.
+    `timeout_ms` milliseconds the reply is the null array; a timeout of 0 never ends. A transaction does not wait and
+    gets `otherwise` at once.
     """
 
-    def __init__(self, kind: int, keys: Sequence[bytes], timeout_ms: int, otherwise: Reply) -> None:
+    def __init__(self, kind: int, keys: Sequence[bytes], timeout_ms: int, otherwise: Reply = NULL_ARRAY) -> None:
         self.kind = kind
         self.keys = keys
         self.timeout_ms = timeout_ms

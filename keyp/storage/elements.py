@@ -64,9 +64,13 @@ class Elements:
     def __init__(self, keys: Keyspace, number: int) -> None:
         assert keys.space is not None
         self.keys = keys
-        self.number = number
         self.txn = keys.txn
         self.database = keys.space.elements
+        self.become(number)
+
+    def become(self, number: int) -> None:
+        """Stands for another collection from now on."""
+        self.number = number
         self.id = layout.number(number)
 
     def where(self) -> str:
