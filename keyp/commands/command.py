@@ -159,13 +159,16 @@ def _keys(context: SessionContext, call: Args) -> list[tuple[bytes, KeySpec]]:
         raise CommandError("ERR The command has no key arguments")
     if not spec.accepts(len(call)):
         raise CommandError("ERR Invalid number of arguments specified for command")
-    return [(call[at], key_spec) for key_spec in spec.keys for at in key_spec.positions(len(call))]
+    try:
+        return [(call[at], key_spec) for key_spec in spec.keys for at in key_spec.positions(call)]
+    except ValueError:
+        raise CommandError("ERR Invalid arguments specified for command") from None
 
 
 def _key_flags(key_spec: KeySpec, call: Args) -> str:
     """What is done with a key in this very call: SET only looks at the old value where it is told to GET it."""
     if "variable_flags" not in key_spec.flags:
         return key_spec.flags
-    if b"GET" in [word.upper() for word in call[3:]]:
+    if call[0].upper() == b"SET" and b"GET" in [word.upper() for word in call[3:]]:
         return "RW access update"
     return "OW update"

@@ -48,9 +48,10 @@ def categories(spec: CommandSpec) -> list[str]:
 
 def legacy_range(spec: CommandSpec) -> tuple[int, int, int]:
     """First key, last key and step, as clients older than key specifications read them."""
-    if not spec.keys:
+    plain = [key_spec for key_spec in spec.keys if key_spec.is_plain()]
+    if not plain:
         return 0, 0, 0
-    first, last = spec.keys[0], spec.keys[-1]
+    first, last = plain[0], plain[-1]
     return first.begin, last.last if last.last < 0 else last.begin + last.last, last.step
 
 
@@ -71,11 +72,8 @@ def info(spec: CommandSpec) -> Reply:
 def _key_spec(key_spec: KeySpec) -> Reply:
     return {
         b"flags": Set(key_spec.flags.split()),
-        b"begin_search": {b"type": b"index", b"spec": {b"index": key_spec.begin}},
-        b"find_keys": {
-            b"type": b"range",
-            b"spec": {b"lastkey": key_spec.last, b"keystep": key_spec.step, b"limit": 0},
-        },
+        b"begin_search": key_spec.search(),
+        b"find_keys": key_spec.find(),
     }
 
 

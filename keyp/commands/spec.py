@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from typing import Any, Final, TypeAlias
 
@@ -68,10 +69,81 @@ class KeySpec:
         self.step = step
         self.flags = flags
 
-    def positions(self, count: int) -> range:
-        """The indexes of the keys in a call of `count` arguments."""
+    def positions(self, call: Args) -> list[int]:
+        """The indexes of the keys in a call. Raises `ValueError` where the call does not make sense."""
+        count = len(call)
         last = self.begin + self.last if self.last >= 0 else count + self.last
-        return range(self.begin, min(last, count - 1) + 1, self.step)
+        return list(range(self.begin, min(last, count - 1) + 1, self.step))
+
+    def is_plain(self) -> bool:
+        """Whether the keys stand in the same places in every call of the same length."""
+        return True
+
+    def search(self) -> dict[bytes, Reply]:
+        """How the first key is found, as COMMAND INFO tells it."""
+        return _described(b"index", {b"index": self.begin})
+
+    def find(self) -> dict[bytes, Reply]:
+        """How the keys are found from there, as COMMAND INFO tells it."""
+        return _described(b"range", {b"lastkey": self.last, b"keystep": self.step, b"limit": 0})
+
+
+class CountedKeys(KeySpec):
+    """As many keys as the argument at `begin` says, right behind it."""
+
+    def __init__(self, begin: int, flags: str) -> None:
+        super().__init__(begin, 0, 1, flags)
+
+    def positions(self, call: Args) -> list[int]:
+        """As many as there are said to be, of those there are: a number of none, or of too many, makes no sense."""
+        digits = _LEADING_NUMBER.match(call[self.begin])
+        count = 0 if digits is None else int(digits[0])
+        if not 0 < count < len(call) - self.begin:
+            raise ValueError
+        return list(range(self.begin + 1, self.begin + 1 + count))
+
+    def is_plain(self) -> bool:
+        """They do not."""
+        return False
+
+    def find(self) -> dict[bytes, Reply]:
+        """A number and what is counted by it."""
+        return _described(b"keynum", {b"keynumidx": 0, b"firstkey": 1, b"keystep": 1})
+
+
+class KeyBehindWord(KeySpec):
+    """A key behind the option `word`, from argument `begin` on. Of several `rivals` the last one in a call counts."""
+
+    def __init__(self, word: bytes, begin: int, flags: str, rivals: tuple[bytes, ...]) -> None:
+        super().__init__(begin, 0, 1, flags)
+        self.word = word
+        self.rivals = rivals
+
+    def positions(self, call: Args) -> list[int]:
+        """The argument behind the word, if it has one and is the one that counts."""
+        found, word = 0, b""
+        at = self.begin
+        while at + 1 < len(call):
+            if call[at].upper() in self.rivals:
+                found, word = at + 1, call[at].upper()
+                at += 1
+            at += 1
+        return [found] if word == self.word else []
+
+    def is_plain(self) -> bool:
+        """It does not."""
+        return False
+
+    def search(self) -> dict[bytes, Reply]:
+        """A word, and where it may begin."""
+        return _described(b"keyword", {b"keyword": self.word, b"startfrom": self.begin})
+
+
+_LEADING_NUMBER: Final = re.compile(rb"[0-9]{1,18}")
+
+
+def _described(kind: bytes, spec: dict[bytes, Reply]) -> dict[bytes, Reply]:
+    return {b"type": kind, b"spec": spec}
 
 
 def key_at(position: int, flags: str) -> tuple[KeySpec, ...]:
@@ -82,6 +154,11 @@ def key_at(position: int, flags: str) -> tuple[KeySpec, ...]:
 def keys_from(position: int, flags: str, step: int = 1) -> tuple[KeySpec, ...]:
     """Every `step`-th argument from `position` on."""
     return (KeySpec(position, -1, step, flags),)
+
+
+def counted_keys(position: int, flags: str) -> tuple[KeySpec, ...]:
+    """As many keys as the argument at `position` says, right behind it."""
+    return (CountedKeys(position, flags),)
 
 
 class CommandSpec:

@@ -14,6 +14,7 @@ from keyp.storage.elements import COUNTS, MEMBERS, ORDER
 from keyp.storage.environment import Database, Transaction
 from keyp.storage.layout import HASH, LIST, SET, ZSET
 from keyp.storage.ranked import Run
+from keyp.storage.sortedsets import SCORE, same_score
 
 # The section whose elements are counted in runs, where there are many.
 RANKED_SECTIONS: Final = {HASH: MEMBERS, SET: MEMBERS, ZSET: ORDER}
@@ -59,8 +60,15 @@ class CollectionCheck:
             self.levels.setdefault(place[0], []).append(Run(place[1:], sealed))
         elif section == RANKED_SECTIONS.get(self.kind):
             self._count(place)
+            if section == ORDER and not self._is_score(place):
+                yield f"collection {self.number} has an element in its order that has not this score"
         elif section != MEMBERS or self.kind not in (LIST, ZSET):
             yield f"collection {self.number} has an entry in section {section!r}, which its kind does not have"
+
+    def _is_score(self, place: bytes) -> bool:
+        """Whether the member that stands in the order is there, with the score by which it stands there."""
+        sealed = self.txn.get(self.id + MEMBERS + place[SCORE:], None, self.database)
+        return sealed is not None and same_score(place, sealed[: -layout.SEAL])
 
     def _count(self, place: bytes) -> None:
         """An element is in the run that it must be in."""

@@ -9,7 +9,8 @@ top. A collection that fits into one run keeps no counts at all.
 
 Level 1 counts elements of the section, level n runs of level n - 1; `parts` is how many of them a run has. The first
 run of each level begins at the empty place, so that every place is in some run. The top run's number of elements is
-the collection's and is not kept there. The header's own byte says how many levels there are.
+the collection's and is not kept there. The first of the header's own bytes says how many levels there are; others
+behind it are the kind's.
 
 A run is split in two when it is too long, and goes when it is empty, but for the first one of its parent. Runs are
 never joined: a walk is bounded by RUN_MAX all the same.
@@ -45,10 +46,15 @@ class Run:
 
 
 class Ranked(Collection):
-    """A collection whose count is that of one `section`, which is in order. Places here are without section."""
+    """A collection whose count is that of one `section`, which is in order. Places here are without section.
 
-    def __init__(self, keys: Keyspace, key: bytes, kind: int, record: bytes | None, section: bytes) -> None:
-        super().__init__(keys, key, kind, record, b"\0")
+    `own` are the kind's bytes of a new one's header.
+    """
+
+    def __init__(
+        self, keys: Keyspace, key: bytes, kind: int, record: bytes | None, section: bytes, own: bytes = b""
+    ) -> None:
+        super().__init__(keys, key, kind, record, b"\0" + own)
         self.section = section
 
     @property
@@ -75,6 +81,15 @@ class Ranked(Collection):
         self.count -= 1
         if self.levels:
             self._removed(place)
+
+    def move(self, place: bytes, new_place: bytes, data: bytes) -> None:
+        """Gives the element at a place another place, where there is none, and data. It may be the place it has."""
+        if place != new_place:
+            self.delete(self.section + place)
+        self.put(self.section + new_place, data)
+        if self.levels and self._run_of(1, max(place, new_place)).start > min(place, new_place):
+            self._removed(place)
+            self._added(new_place)
 
     def rank(self, place: bytes) -> int:
         """How many elements stand before a place."""
@@ -143,8 +158,11 @@ class Ranked(Collection):
     def _put_run(self, level: int, run: Run) -> None:
         self.put(_at_level(level) + run.start, run.packed())
 
+    def _set_levels(self, levels: int) -> None:
+        self.own = bytes([levels]) + self.own[1:]
+
     def _begin_counting(self) -> None:
-        self.own = b"\1"
+        self._set_levels(1)
         self._split(1, Run(b"", layout.number(self.count) + self.count.to_bytes(_PARTS, "big")))
 
     def _added(self, place: bytes) -> None:
@@ -178,7 +196,7 @@ class Ranked(Collection):
     def _count_part(self, level: int, place: bytes) -> None:
         """A run at `place`, one level below, has been split."""
         if level > self.levels:
-            self.own = bytes([level])
+            self._set_levels(level)
             self._put_run(level, Run(b"", layout.number(0) + (2).to_bytes(_PARTS, "big")))
             return
         run = self._run_of(level, place)

@@ -1,0 +1,305 @@
+"""Sorted sets: members, each with a score, in the order of the scores and of the members where scores are the same.
+
+Every element is stored twice, so that a member tells its score and a score its members:
+
+    b"m" + place of the member                  ->  score: the 8 bytes of its IEEE number
+    b"o" + ordered score + place of the member  ->  nothing, or a mark where the score is -0.0
+
+In front of the data stands the member where its place does not hold all of it (`elements.py`). The second section is
+the one that is counted in runs. An ordered score is 8 bytes whose order is the order of numbers; 0.0 and -0.0 are the
+same number. A *place* is here what stands behind the `o`, and a range of elements is a pair of places: from the one
+up to, not including, the other.
+
+The header's second own byte is the form in which the reference would keep the set. It is compact up to a number of
+elements and a length of members, and never again once it was not. What shows of it: OBJECT ENCODING, the way ZSCAN
+goes about, and that a compact set holds 0 where it was given -0.
+"""
+
+from __future__ import annotations
+
+from struct import Struct
+from typing import Final, TypeAlias
+
+from keyp.storage import layout
+from keyp.storage.elements import MEMBERS, ORDER, Entry, place_of, split_member, with_member
+from keyp.storage.faults import Damaged
+from keyp.storage.keyspace import Keyspace, WritableKeyspace
+from keyp.storage.layout import SEAL, ZSET
+from keyp.storage.ranked import Ranked
+
+Scored: TypeAlias = tuple[bytes, float]  # a member and its score
+
+START: Final = b""  # the range from START to END holds every element
+END: Final = b"\xff" * 8
+
+COMPACT: Final = 0
+LARGE: Final = 1
+COMPACT_COUNT_MAX: Final = 128
+COMPACT_MEMBER_MAX: Final = 64
+
+SCORE: Final = 8  # bytes of a score
+
+_NUMBER: Final = Struct(">d")
+_INVERTED: Final = bytes(range(255, -1, -1))
+_MINUS_ZERO: Final = _NUMBER.pack(-0.0)
+_MARK: Final = b"-"  # the data of an element whose score is -0.0
+
+_AT_ONCE: Final = 1024  # elements that are read in one go where many are
+_REBUILT_MIN: Final = 64  # so many elements are removed one by one, however few are left
+
+
+def ordered(score: float) -> bytes:
+    """The 8 bytes of a score whose order is the order of scores; `score` is a number."""
+    if score < 0:
+        return _NUMBER.pack(score).translate(_INVERTED)
+    return _NUMBER.pack(-abs(score))
+
+
+def score_of(place: bytes) -> float:
+    """The score that a place begins with."""
+    score: float
+    if place[0] & 0x80:
+        (score,) = _NUMBER.unpack(place[:SCORE])
+        return -score
+    (score,) = _NUMBER.unpack(place[:SCORE].translate(_INVERTED))
+    return score
+
+
+def score_range(low: float, above_low: bool, high: float, below_high: bool) -> tuple[bytes, bytes]:
+    """The places of the elements with scores from `low` to `high`, without these themselves where it is said so."""
+    start, stop = ordered(low), ordered(high)
+    return _behind(start) if above_low else start, stop if below_high else _behind(stop)
+
+
+def _behind(score: bytes) -> bytes:
+    """The first place behind all elements of a score."""
+    return layout.number(layout.read_number(score) + 1)
+
+
+def same_score(place: bytes, data: bytes) -> bool:
+    """Whether a member's data hold the score that a place begins with."""
+    if len(data) < SCORE:
+        return False
+    score: float
+    (score,) = _NUMBER.unpack(data[-SCORE:])
+    return ordered(score) == place[:SCORE]
+
+
+class SortedSet(Ranked):
+    """The sorted set that `record` of `key` tells of, or a new one where there is no record."""
+
+    def __init__(self, keys: Keyspace, key: bytes, record: bytes | None) -> None:
+        super().__init__(keys, key, ZSET, record, ORDER, bytes([COMPACT]))
+        self.has_been_cleared = False
+
+    @property
+    def is_compact(self) -> bool:
+        """Whether the reference would keep it in its compact form."""
+        return self.own[1] == COMPACT
+
+    def enlarge(self) -> None:
+        """The set is kept in the large form from now on."""
+        self.own = self.own[:1] + bytes([LARGE])
+
+    def has_rest(self) -> bool:
+        """Whether entries are left when the set is empty."""
+        return self.has_been_cleared or super().has_rest()
+
+    # One element.
+
+    def score(self, member: bytes) -> float | None:
+        """A member's score, None where it is none."""
+        data = self.get(MEMBERS + place_of(member))
+        return None if data is None else self._number(data)
+
+    def _number(self, data: bytes) -> float:
+        """The score in the data of a member's entry."""
+        if len(data) < SCORE:
+            raise Damaged(self.where())
+        score: float
+        (score,) = _NUMBER.unpack(data[-SCORE:])
+        return score
+
+    def add(self, member: bytes, score: float) -> None:
+        """Adds a member that is not there."""
+        if self.count >= COMPACT_COUNT_MAX or len(member) > COMPACT_MEMBER_MAX:
+            self.enlarge()
+        place = place_of(member)
+        number = self._put_score(member, place, score)
+        self.insert(ordered(score) + place, _order_data(member, number))
+
+    def change(self, member: bytes, old: float, score: float) -> None:
+        """Gives a member that is there another score."""
+        place = place_of(member)
+        number = self._put_score(member, place, score)
+        self.move(ordered(old) + place, ordered(score) + place, _order_data(member, number))
+
+    def discard(self, member: bytes, score: float) -> None:
+        """Removes a member that is there with this score."""
+        place = place_of(member)
+        self.delete(MEMBERS + place)
+        self.remove(ordered(score) + place)
+
+    def _put_score(self, member: bytes, place: bytes, score: float) -> bytes:
+        number: bytes = _NUMBER.pack(score + 0.0 if self.is_compact else score)
+        self.put(MEMBERS + place, with_member(member, number))
+        return number
+
+    def place(self, member: bytes, score: float) -> bytes:
+        """Where an element stands."""
+        return ordered(score) + place_of(member)
+
+    # Several.
+
+    def between(self, low: bytes, high: bytes, count: int) -> list[Scored]:
+        """The first `count` elements of a range of places, in order."""
+        found: list[Entry] = []
+        if count <= 0:
+            return []
+        start = self.id + ORDER
+        stop = start + high
+        with self.txn.cursor(self.database) as cursor:
+            if not cursor.set_range(start + low):
+                return []
+            name: bytes
+            sealed: bytes
+            for name, sealed in cursor.iternext(True, True):
+                if name >= stop:
+                    break
+                found.append((name, sealed))
+                if len(found) == count:
+                    break
+        return self._scored(found)
+
+    def between_back(self, low: bytes, high: bytes, count: int) -> list[Scored]:
+        """The last `count` elements of a range of places, against the order."""
+        found: list[Entry] = []
+        if count <= 0:
+            return []
+        start = self.id + ORDER
+        first = start + low
+        with self.txn.cursor(self.database) as cursor:
+            if not (cursor.prev() if cursor.set_range(start + high) else cursor.last()):
+                return []
+            name: bytes
+            sealed: bytes
+            for name, sealed in cursor.iterprev(True, True):
+                if name < first:
+                    break
+                found.append((name, sealed))
+                if len(found) == count:
+                    break
+        return self._scored(found)
+
+    def _scored(self, found: list[Entry]) -> list[Scored]:
+        """Entries of the order, as LMDB has them, as members and scores."""
+        elements: list[Scored] = []
+        last, score = b"", 0.0
+        for name, sealed in found:
+            if not layout.is_whole(name, sealed):
+                raise Damaged(self.where())
+            ahead = name[9:17]
+            if ahead != last:
+                last, score = ahead, score_of(ahead)
+            if len(sealed) == SEAL:
+                elements.append((name[17:], score))
+            else:
+                member, mark = split_member(name[17:], sealed[:-SEAL])
+                elements.append((member, -0.0 if mark else score))
+        return elements
+
+    def by_rank(self, rank: int, count: int) -> list[Scored]:
+        """Up to `count` elements in order, the first of which has `rank` others before it."""
+        if not 0 <= rank < self.count:
+            return []
+        return self.between(self.at(rank) if rank else START, END, count)
+
+    def by_rank_back(self, rank: int, count: int) -> list[Scored]:
+        """Up to `count` elements against the order, the first of which has `rank` others behind it."""
+        if not 0 <= rank < self.count:
+            return []
+        return self.between_back(START, self.at(self.count - rank) if rank else END, count)
+
+    def count_between(self, low: bytes, high: bytes) -> int:
+        """How many elements a range of places holds."""
+        before = self.rank(low) if low != START else 0
+        return max(0, (self.rank(high) if high != END else self.count) - before)
+
+    def members(self, place: bytes, count: int) -> list[Scored]:
+        """Up to `count` elements in the order of the members' places, the first of them at `place` or behind it."""
+        found = self.forward(MEMBERS, place, count)
+        return [(split_member(place, data)[0], self._number(data)) for place, data in found]
+
+    def remove_between(self, low: bytes, high: bytes) -> int:
+        """Removes the elements of a range of places; how many.
+
+        Where fewer are left than go, those are stored anew, and what was there before is left to the sweeper. So the
+        cost is that of the smaller part.
+        """
+        going = self.count_between(low, high)
+        left = self.count - going
+        if left == 0:
+            self.count = 0
+            self.has_been_cleared = True
+        elif going > max(left, _REBUILT_MIN):
+            self._keep_outside(low, high)
+        else:
+            missing = going
+            while missing:
+                found = self.between(low, high, min(missing, _AT_ONCE))
+                if not found:
+                    raise Damaged(self.where())
+                for member, score in found:
+                    self.discard(member, score)
+                missing -= len(found)
+        return going
+
+    def _keep_outside(self, low: bytes, high: bytes) -> None:
+        """Moves all elements but those of a range into a new collection, which takes the place of this one."""
+        keys = self.keys
+        assert isinstance(keys, WritableKeyspace)
+        form = self.own[1]
+        old = SortedSet(keys, self.key, self.record)
+        self.number = keys.transaction.new_collection()
+        self.id = layout.number(self.number)
+        self.count = 0
+        self.own = bytes([0, form])
+        for first, stop in ((START, low), (high, END)):
+            place = first
+            while found := old.between(place, stop, _AT_ONCE):
+                for member, score in found:
+                    self.add(member, score)
+                place = self.place(*found[-1]) + b"\0"
+        keys.discard_elements(old.number)
+
+
+def _order_data(member: bytes, number: bytes) -> bytes:
+    """The data of an element in the section that is in order."""
+    return with_member(member, _MARK if number == _MINUS_ZERO else b"")
+
+
+def find(keys: Keyspace, key: bytes) -> SortedSet | None:
+    """The sorted set a key holds, None where there is no such key. Raises WRONGTYPE."""
+    record = keys.find_kind(key, ZSET)
+    return None if record is None else SortedSet(keys, key, record)
+
+
+def find_or_make(keys: WritableKeyspace, key: bytes) -> SortedSet:
+    """The sorted set a key holds, or a new one that is there once an element has been added. Raises WRONGTYPE."""
+    return SortedSet(keys, key, keys.find_kind(key, ZSET))
+
+
+def replace(keys: WritableKeyspace, key: bytes, elements: list[Scored]) -> None:
+    """Makes a sorted set of different members the value of a key, whatever it held; without members the key goes.
+
+    The deadline goes too. `elements` may be in any order.
+    """
+    keys.remove(key)
+    if not elements:
+        return
+    made = SortedSet(keys, key, None)
+    if len(elements) > COMPACT_COUNT_MAX or max([len(member) for member, _ in elements]) > COMPACT_MEMBER_MAX:
+        made.enlarge()
+    for member, score in elements:
+        made.add(member, score)
+    made.save()
