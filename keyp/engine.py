@@ -280,9 +280,7 @@ class Engine:
         if waiter.is_over:
             self._end_wait(waiter)
         elif waiter.wait.timeout_ms:
-            waiter.timer = self._call_later(
-                waiter.wait.timeout_ms / 1000, lambda: self._call_off(waiter, NULL_ARRAY)
-            )
+            waiter.timer = self._call_later(waiter.wait.timeout_ms / 1000, lambda: self._call_off(waiter, NULL_ARRAY))
 
     def _call_off(self, waiter: Waiter, reply: Reply) -> None:
         """Ends the waiting with a reply, unless what the client waits for is here first."""

@@ -14,6 +14,8 @@ from keyp.commands.expiry import EXPIRY
 from keyp.commands.info import INFO
 from keyp.commands.keys import KEYS
 from keyp.commands.lcs import LCS
+from keyp.commands.list_moves import LIST_MOVES
+from keyp.commands.lists import LISTS
 from keyp.commands.object import OBJECT
 from keyp.commands.scan import SCAN
 from keyp.commands.server import SERVER
@@ -28,6 +30,8 @@ TABLES: Final[tuple[CommandTable, ...]] = (
     STRINGS,
     COUNTERS,
     LCS,
+    LISTS,
+    LIST_MOVES,
     KEYS,
     SCAN,
     OBJECT,

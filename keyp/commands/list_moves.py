@@ -10,8 +10,7 @@ from keyp.commands.blocking import timeout_ms
 from keyp.commands.context import WriteContext
 from keyp.commands.define import CommandTable
 from keyp.commands.lists import end_of, pop_elements, tell_popped, tell_pushed
-from keyp.commands.spec import BLOCKING, DENYOOM, MOVABLEKEYS, NOSCRIPT, Args, key_at, keys_from
-from keyp.commands.spec import KeySpec, numbered_keys
+from keyp.commands.spec import BLOCKING, DENYOOM, MOVABLEKEYS, NOSCRIPT, Args, KeySpec, counted_keys, key_at
 from keyp.errors import SYNTAX, CommandError
 from keyp.resp.values import NULL_ARRAY, Reply, Wait
 from keyp.storage import lists
@@ -75,9 +74,7 @@ def move_last_to_first(context: WriteContext, args: Args) -> Reply:
     return _move(context, args[1], args[2], from_left=False, to_left=True)
 
 
-def _move_or_wait(
-    context: WriteContext, args: Args, from_left: bool, to_left: bool, timeout: bytes
-) -> Reply:
+def _move_or_wait(context: WriteContext, args: Args, from_left: bool, to_left: bool, timeout: bytes) -> Reply:
     limit_ms = timeout_ms(context, timeout)
     element = _move(context, args[1], args[2], from_left, to_left)
     return Wait(LIST, [args[1]], limit_ms, otherwise=None) if element is None else element
@@ -180,7 +177,7 @@ class _Choice:
 @LIST_MOVES.write(
     "LMPOP",
     arity=-4,
-    keys=numbered_keys(1, "RW access delete"),
+    keys=counted_keys(1, "RW access delete"),
     flags=MOVABLEKEYS,
     since="7.0.0",
     complexity="O(N+M) with N the number of keys and M the number of elements popped",
@@ -196,7 +193,7 @@ def pop_several(context: WriteContext, args: Args) -> Reply:
 @LIST_MOVES.write(
     "BLMPOP",
     arity=-5,
-    keys=numbered_keys(2, "RW access delete"),
+    keys=counted_keys(2, "RW access delete"),
     flags=BLOCKING | MOVABLEKEYS,
     since="7.0.0",
     complexity="O(N+M) with N the number of keys and M the number of elements popped",

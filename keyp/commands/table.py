@@ -19,6 +19,7 @@ END: Final = "<!-- /commands -->"
 # A group's title, in the order in which groups are shown; groups that are not here follow under their own name.
 TITLES: Final = {
     "string": "Strings",
+    "list": "Lists",
     "generic": "Keys of any type",
     "transactions": "Transactions",
     "connection": "Connection",
