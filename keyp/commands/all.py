@@ -15,6 +15,7 @@ from keyp.commands.info import INFO
 from keyp.commands.keys import KEYS
 from keyp.commands.lcs import LCS
 from keyp.commands.object import OBJECT
+from keyp.commands.pubsub import PUBSUB
 from keyp.commands.scan import SCAN
 from keyp.commands.server import SERVER
 from keyp.commands.strings import STRINGS
@@ -34,6 +35,7 @@ TABLES: Final[tuple[CommandTable, ...]] = (
     EXPIRY,
     DATABASES,
     TRANSACTIONS,
+    PUBSUB,
     SERVER,
     INFO,
     TIMINGS,

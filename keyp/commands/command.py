@@ -155,11 +155,12 @@ def _keys(context: SessionContext, call: Args) -> list[tuple[bytes, KeySpec]]:
     spec = registry.find(call)
     if spec is None:
         raise CommandError("ERR Invalid command specified")
-    if not spec.keys:
+    keys = [key_spec for key_spec in spec.keys if key_spec.flags != "not_key"]
+    if not keys:
         raise CommandError("ERR The command has no key arguments")
     if not spec.accepts(len(call)):
         raise CommandError("ERR Invalid number of arguments specified for command")
-    return [(call[at], key_spec) for key_spec in spec.keys for at in key_spec.positions(len(call))]
+    return [(call[at], key_spec) for key_spec in keys for at in key_spec.positions(len(call))]
 
 
 def _key_flags(key_spec: KeySpec, call: Args) -> str:

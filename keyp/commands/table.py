@@ -21,6 +21,7 @@ TITLES: Final = {
     "string": "Strings",
     "generic": "Keys of any type",
     "transactions": "Transactions",
+    "pubsub": "Publish/subscribe",
     "connection": "Connection",
     "server": "Server",
 }
