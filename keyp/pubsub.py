@@ -24,6 +24,11 @@ SHARD: Final = 2
 MESSAGE: Final = (b"message", b"pmessage", b"smessage")  # by kind
 
 
+def fits(glob: Glob, channel: bytes) -> bool:
+    """Whether a channel's name matches. The empty name is no match for a star here, although KEYS takes it for one."""
+    return glob.matches(channel) if channel else not glob.pattern
+
+
 class PubSub:
     """The subscriptions of all clients."""
 
@@ -85,7 +90,7 @@ class PubSub:
         total = self.count(kind, channel)
         if kind == CHANNEL:
             for pattern, glob in list(self._globs.items()):
-                if glob.matches(channel):
+                if fits(glob, channel):
                     total += self.count(PATTERN, pattern)
         return total
 
@@ -97,7 +102,7 @@ class PubSub:
             _address_all(found, listeners, [MESSAGE[kind], channel, message])
         if kind == CHANNEL:
             for pattern, glob in self._globs.items():
-                if glob.matches(channel):
+                if fits(glob, channel):
                     listeners = self._listeners[PATTERN][pattern]
                     _address_all(found, listeners, [MESSAGE[PATTERN], pattern, channel, message])
         return found
@@ -188,7 +193,7 @@ class Subscriptions:
             if of_kind == kind:
                 concerned = name == channel
             else:
-                concerned = of_kind == PATTERN and kind == CHANNEL and Glob(name).matches(channel)
+                concerned = of_kind == PATTERN and kind == CHANNEL and fits(Glob(name), channel)
             if concerned:
                 found += self._difference(of_kind, name, listens)
         return found

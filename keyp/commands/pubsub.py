@@ -19,7 +19,7 @@ from keyp.commands.spec import FAST, LOADING, NOSCRIPT, STALE, Args, key_at, key
 from keyp.commands.spec import PUBSUB as ABOUT_PUBSUB
 from keyp.errors import CommandError, printable
 from keyp.glob import Glob
-from keyp.pubsub import CHANNEL, PATTERN, SHARD, Subscriptions
+from keyp.pubsub import CHANNEL, PATTERN, SHARD, Subscriptions, fits
 from keyp.resp.values import Push, Reply, Several
 
 PUBSUB = CommandTable(group="pubsub")
@@ -213,7 +213,7 @@ def _names(context: SessionContext, kind: int, args: Args) -> Reply:
     if len(args) == 2:
         return names
     glob = Glob(args[2])
-    return [name for name in names if glob.matches(name)]
+    return [name for name in names if fits(glob, name)]
 
 
 def _counts(context: SessionContext, kind: int, args: Args) -> Reply:

@@ -362,7 +362,7 @@ class Connection:
 
     def close(self) -> None:
         """Ends the connection once everything sent so far has left."""
-        self.client.closing = True
+        self._stop_listening()
         self._waiting.clear()
         if not self._gone:
             self.flush()
@@ -379,11 +379,16 @@ class Connection:
 
     def abort(self) -> None:
         """Ends the connection now; what has not left is dropped and the peer sees a reset."""
-        self.client.closing = True
+        self._stop_listening()
         self._waiting.clear()
         self._forget_replies()
         if not self._gone:
             self.transport.abortConnection()
+
+    def _stop_listening(self) -> None:
+        """The connection is about to end: neither requests nor messages are taken any more."""
+        self.client.closing = True
+        self._state.pubsub.forget(self.client)
 
     def _give_up_late(self) -> None:
         """Hands the transport all that waits here: the connection ends, and nothing follows."""

@@ -203,7 +203,6 @@ class Server:
         if isinstance(effect, CloseClient):
             connection = self._connections.get(effect.client_id)
             if connection is not None:
-                self.state.pubsub.forget(connection.client)
                 connection.kill()
         elif isinstance(effect, EndWait):
             connection = self._connections.get(effect.client_id)
