@@ -247,6 +247,7 @@ class Run:
         """The batch ends here for now: its client waits for a key."""
         batch = self.batch
         assert call.spec is not None
+        batch.replied(len(batch.replies))
         waiter = Waiter(batch.client, batch, call.spec, call.args, self.data.selected, wait)
         waiter.nanoseconds = call.nanoseconds
         batch.waiter = waiter
