@@ -13,7 +13,19 @@ from typing import Any
 from setuptools import setup
 
 # Everything a request passes through between Twisted's transport and LMDB.
-COMPILED = ("errors", "events", "glob", "clients", "slowlog", "metrics", "session", "engine", "writer")
+COMPILED = (
+    "errors",
+    "events",
+    "glob",
+    "clients",
+    "slowlog",
+    "metrics",
+    "pubsub",
+    "delivery",
+    "session",
+    "engine",
+    "writer",
+)
 COMPILED_IN_NET = ("clock", "connection", "protocol", "threads")
 COMPILED_FOLDERS = ("resp", "storage", "commands")
 # Run by hand, as programs.

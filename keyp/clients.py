@@ -34,6 +34,11 @@ class ClientState:
         self.queue_bytes = 0
         self.queue_broken = False  # a call was refused while queueing: EXEC will refuse them all
         self.watched: dict[tuple[int, bytes], int] = {}  # (database, key) -> version, 0 if there was no such key
+        # Publish/subscribe: how many channels, patterns and shard channels the client listens to, whether to any, and
+        # which of them the running batch has taken up or given up (`keyp.pubsub`; a copy begins without).
+        self.subscriptions = (0, 0, 0)
+        self.is_subscriber = False
+        self.subscription_changes: dict[tuple[int, bytes], bool] | None = None
 
     def end_transaction(self) -> None:
         """Forgets the queued calls and the watched keys."""
@@ -59,6 +64,8 @@ class ClientState:
         copy.queue_bytes = self.queue_bytes
         copy.queue_broken = self.queue_broken
         copy.watched = self.watched
+        copy.subscriptions = self.subscriptions
+        copy.is_subscriber = self.is_subscriber
         return copy
 
 
@@ -82,6 +89,9 @@ class Client:
         self.commands = 0
         self.input_buffered = 0  # bytes of a request that is not complete yet
         self.output_buffered = 0  # bytes of replies that the socket has not taken yet
+        self.replies_held = False  # a batch is done and its replies wait for an effect: pushes wait behind them
+        # The names of the channels, patterns and shard channels it listens to; `keyp.pubsub` changes them.
+        self.subscribed: tuple[dict[bytes, None], dict[bytes, None], dict[bytes, None]] = ({}, {}, {})
         self.closing = False
         self.waiting = False  # in a command that waits for a key
         self.is_unix = False

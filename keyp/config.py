@@ -15,9 +15,11 @@ from collections.abc import Callable
 from typing import Final, TypeAlias
 
 from keyp.errors import CommandError, printable
+from keyp.events import parse_classes, show_classes
 from keyp.glob import Glob
 
-Value: TypeAlias = int | str
+Limits: TypeAlias = tuple[int, int, int]  # of the bytes that may wait for a client: hard, soft, seconds above soft
+Value: TypeAlias = int | str | tuple[Limits, ...]
 
 INT32_MAX: Final = (1 << 31) - 1
 UINT32_MAX: Final = (1 << 32) - 1
@@ -44,6 +46,14 @@ class Kind:
         """The value that `text` stands for. Raises `Invalid`."""
         return text.decode("utf-8", "surrogateescape")
 
+    def change(self, value: Value, text: bytes) -> Value:
+        """What becomes of a value when CONFIG SET is given `text`. Raises `Invalid`."""
+        return self.parse(text)
+
+    def show(self, value: Value) -> str:
+        """A value as CONFIG GET shows it."""
+        return str(value)
+
 
 class Number(Kind):
     """An integer from `low` to `high`."""
@@ -52,7 +62,7 @@ class Number(Kind):
         self.low = low
         self.high = high
 
-    def parse(self, text: bytes) -> Value:
+    def parse(self, text: bytes) -> int:
         """See `Kind`."""
         if not _INTEGER.fullmatch(text) or not -INT64_MAX <= int(text) <= INT64_MAX:
             raise Invalid("argument couldn't be parsed into an integer")
@@ -68,7 +78,7 @@ class Number(Kind):
 class Memory(Number):
     """A size in bytes, which may be given with a unit: `k` is a thousand, `kb` is 1024."""
 
-    def parse(self, text: bytes) -> Value:
+    def parse(self, text: bytes) -> int:
         """See `Kind`."""
         found = _MEMORY.fullmatch(text.lower())
         if found is None or found[2] not in _UNITS:
@@ -92,6 +102,67 @@ class Choice(Kind):
         raise Invalid("argument(s) must be one of the following: " + ", ".join(self.words))
 
 
+class EventClasses(Kind):
+    """Classes of keyspace events, by their letters."""
+
+    def parse(self, text: bytes) -> int:
+        """See `Kind`."""
+        classes = parse_classes(printable(text))
+        if classes is None:
+            raise Invalid("Invalid event class character. Use 'Ag$lshzxeKEtmdn'.")
+        return classes
+
+    def show(self, value: Value) -> str:
+        """See `Kind`."""
+        assert isinstance(value, int)
+        return show_classes(value)
+
+
+class OutputLimits(Kind):
+    """How many bytes may wait for a client that does not read, for each class of clients (`OUTPUT_CLASSES`)."""
+
+    def change(self, value: Value, text: bytes) -> Value:
+        """See `Kind`. Classes that are not named keep their limits."""
+        assert isinstance(value, tuple)
+        limits = list(value)
+        words = text.split(b" ") if text else []
+        if len(words) % 4:
+            raise Invalid("Wrong number of arguments in buffer limit configuration.")
+        for place in range(0, len(words), 4):
+            name = printable(words[place]).lower()
+            if name not in _OUTPUT_CLASSES_BY_NAME:
+                raise Invalid("Invalid client class specified in buffer limit configuration.")
+            limits[_OUTPUT_CLASSES_BY_NAME[name]] = _limits(words[place + 1 : place + 4])
+        return tuple(limits)
+
+    def show(self, value: Value) -> str:
+        """See `Kind`."""
+        assert isinstance(value, tuple)
+        return " ".join(
+            [f"{name} {hard} {soft} {s}" for name, (hard, soft, s) in zip(OUTPUT_CLASSES, value, strict=True)]
+        )
+
+
+# The classes of clients, in the order in which their limits are kept and shown.
+OUTPUT_CLASSES: Final = ("normal", "slave", "pubsub")
+NORMAL: Final = 0
+PUBSUB: Final = 2
+_OUTPUT_CLASSES_BY_NAME: Final = {"normal": NORMAL, "slave": 1, "replica": 1, "pubsub": PUBSUB}
+_SECONDS: Final = re.compile(rb"[+-]?[0-9]{1,18}|")
+
+
+def _limits(words: list[bytes]) -> Limits:
+    sizes = Memory(0, INT64_MAX)
+    try:
+        hard, soft = sizes.parse(words[0]), sizes.parse(words[1])
+    except Invalid:
+        hard = soft = -1
+    seconds = int(words[2] or b"0") if _SECONDS.fullmatch(words[2]) else -1
+    if hard < 0 or not 0 <= seconds <= INT32_MAX:
+        raise Invalid("Error in hard, soft or soft_seconds setting in buffer limit configuration.")
+    return hard, soft, seconds
+
+
 class Setting:
     """One row of the table. `live`: CONFIG SET may change it (a fact: may be told what it is anyway)."""
 
@@ -104,6 +175,7 @@ class Setting:
 
 
 _TEXT: Final = Kind()
+_OUTPUT_LIMITS: Final = ((0, 0, 0), (256 * MEGABYTE, 64 * MEGABYTE, 60), (32 * MEGABYTE, 8 * MEGABYTE, 60))
 
 TABLE: Final = (
     # Given on the command line.
@@ -121,6 +193,8 @@ TABLE: Final = (
     Setting("tcp-keepalive", Number(0, INT32_MAX), 300, True, "seconds between TCP keep-alive probes; 0 is none"),
     Setting("proto-max-bulk-len", Memory(MEGABYTE, INT64_MAX), 512 * MEGABYTE, True, "longest argument and string"),
     Setting("client-query-buffer-limit", Memory(MEGABYTE, INT64_MAX), 1024 * MEGABYTE, True, "longest request"),
+    Setting("client-output-buffer-limit", OutputLimits(), _OUTPUT_LIMITS, True, "bytes that may wait for a client"),
+    Setting("notify-keyspace-events", EventClasses(), 0, True, "which keyspace notifications are published"),
     Setting("slowlog-log-slower-than", Number(-1, INT64_MAX), 10000, True, "a slow command's microseconds; -1: off"),
     Setting("slowlog-max-len", Number(0, INT64_MAX), 128, True, "how many slow commands are remembered"),
     # Facts.
@@ -130,7 +204,6 @@ TABLE: Final = (
     Setting("save", Choice(""), "", True, "no snapshots by the clock: the store is always complete"),
     Setting("maxmemory-policy", Choice("noeviction"), "noeviction", True, "no key is removed to make room"),
     Setting("requirepass", Choice(""), "", True, "no password"),
-    Setting("notify-keyspace-events", Choice(""), "", True, "no keyspace notifications"),
     Setting("loglevel", Choice("notice"), "notice", True, "how much the log tells"),
     Setting("logfile", _TEXT, "", False, "the log goes where the process that runs the server sends it"),
     Setting("daemonize", Choice("no"), "no", False, "what starts the server decides"),
@@ -190,12 +263,17 @@ class Settings:
         self.tcp_keepalive = self._number("tcp-keepalive")
         self.proto_max_bulk_len = self._number("proto-max-bulk-len")
         self.client_query_buffer_limit = self._number("client-query-buffer-limit")
+        limits = self._values["client-output-buffer-limit"]
+        assert isinstance(limits, tuple)
+        self.normal_output_limits = limits[NORMAL]
+        self.pubsub_output_limits = limits[PUBSUB]
+        self.notify_keyspace_events = self._number("notify-keyspace-events")
         self.slowlog_log_slower_than = self._number("slowlog-log-slower-than")
         self.slowlog_max_len = self._number("slowlog-max-len")
 
     def get(self, name: str) -> str:
         """A setting's value as CONFIG GET shows it; memory in bytes. Raises `KeyError` for a name not in the table."""
-        return str(self._values[name])
+        return self._table[name].kind.show(self._values[name])
 
     def matching(self, patterns: list[bytes]) -> dict[bytes, bytes]:
         """Names and values of the settings that match any of the patterns, in any case.
@@ -221,7 +299,7 @@ class Settings:
         values: dict[str, Value] = {}
         for setting, (name, text) in zip(settings, pairs, strict=True):
             try:
-                values[setting.name] = setting.kind.parse(text)
+                values[setting.name] = setting.kind.change(self._values[setting.name], text)
             except Invalid as error:
                 raise _failed(name, str(error)) from None
         self._values.update(values)

@@ -16,10 +16,12 @@ from twisted.python.failure import Failure
 
 from keyp import errors
 from keyp.commands.context import ReadContext, Surroundings, TooLong
-from keyp.commands.effects import Effect
+from keyp.commands.effects import Effect, PubSubEffect
 from keyp.commands.server_state import ServerState
 from keyp.commands.spec import SKIP_SLOWLOG
 from keyp.commands.waiters import Waiter
+from keyp.delivery import Delivery
+from keyp.events import KEYEVENT, KEYSPACE
 from keyp.resp.values import NULL_ARRAY, Reply, ReplyError
 from keyp.session import Batch, NeedsWriter
 from keyp.storage.faults import MustReopen, refusal
@@ -75,6 +77,7 @@ class Engine:
         self.on_disk_failure: Callable[[], None] = lambda: None
         self.group_done: Callable[[], None] = lambda: None  # called when all batches of a group have been answered
         self.complaints = self.writer.complaints
+        self.delivery = Delivery(server.pubsub, server.clients)
         self._under_way = 0  # batches whose replies have not left yet
         self._active = 0  # those of them that use the environment now
         self._background = 0  # other work that uses it
@@ -87,6 +90,8 @@ class Engine:
         settings = self.server.settings
         self.around.max_string_bytes = settings.proto_max_bulk_len
         self.server.environment.max_bytes = settings.maxmemory
+        wanted = settings.notify_keyspace_events
+        self.around.wanted_events = wanted if wanted & (KEYSPACE | KEYEVENT) else 0
 
     def _clients_at_rest(self) -> int:
         """How many clients have nothing under way and may send something."""
@@ -208,10 +213,14 @@ class Engine:
         self._count(batch)
         waits = []
         for index, effect in enumerate(batch.effects):
+            if isinstance(effect, PubSubEffect):
+                self.delivery.carry_out(effect, batch, index)
+                continue
             waiting = self._carry_out(effect)
             if waiting is not None:
                 waits.append(waiting.addErrback(self._effect_failed, batch, index))
         if waits:
+            batch.client.replies_held = True
             DeferredList(waits).addCallback(lambda _: self._leave(batch))
         else:
             self._leave(batch)
@@ -262,6 +271,7 @@ class Engine:
 
     def _leave(self, batch: Batch) -> None:
         self._under_way -= 1
+        batch.place_pushes()
         try:
             batch.done(batch)
         except Exception:
@@ -372,6 +382,7 @@ class Engine:
             self.server.metrics.sweep_failed()
             return
         self.server.metrics.swept(report.expired, report.removed - report.expired, report.nanoseconds)
+        self.delivery.announce(report.events, self.around.wanted_events)
 
     def when_idle(self) -> Deferred[None]:
         """Fires when no batch is under way any more. A pause of clients ends here."""

@@ -23,6 +23,32 @@ KEY_MISS: Final = 1 << 11
 MODULE: Final = 1 << 12
 NEW: Final = 1 << 13
 
+# The classes by their letters, in the order in which the setting is shown. `A` stands for all of ALL.
+LETTERS: Final = (
+    (GENERIC, "g"), (STRING, "$"), (LIST, "l"), (SET, "s"), (HASH, "h"), (ZSET, "z"), (EXPIRED, "x"), (EVICTED, "e"),
+    (STREAM, "t"), (MODULE, "d"), (NEW, "n"),
+)  # fmt: skip
+ALL: Final = GENERIC | STRING | LIST | SET | HASH | ZSET | EXPIRED | EVICTED | STREAM | MODULE
+TARGETS: Final = ((KEYSPACE, "K"), (KEYEVENT, "E"), (KEY_MISS, "m"))
+
+
+def parse_classes(text: str) -> int | None:
+    """The classes that letters stand for; None where one stands for nothing."""
+    flags = {letter: flag for flag, letter in LETTERS + TARGETS}
+    flags["A"] = ALL
+    classes = 0
+    for letter in text:
+        if letter not in flags:
+            return None
+        classes |= flags[letter]
+    return classes
+
+
+def show_classes(classes: int) -> str:
+    """The letters of classes, as the reference shows them: behind an `A` it leaves out the `n`, even where it is on."""
+    shown = "A" if classes & ALL == ALL else "".join([letter for flag, letter in LETTERS if classes & flag])
+    return shown + "".join([letter for flag, letter in TARGETS if classes & flag])
+
 
 class Event:
     """`name` happened to `key` of a database; `kind` is one of the classes above."""

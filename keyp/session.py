@@ -14,17 +14,26 @@ from typing import Final
 
 from keyp.clients import REPLY_OFF, REPLY_ON, REPLY_SKIP_NEXT, REPLY_SKIP_NOW, Client, ClientState
 from keyp.commands.context import ReadContext, SessionContext, WriteContext
-from keyp.commands.effects import CloseClient, Effect, StopServer
+from keyp.commands.effects import Announce, CloseClient, Effect, StopServer
 from keyp.commands.server_state import ServerState
 from keyp.commands.serving import serve_waiters
 from keyp.commands.spec import DENYOOM, NO_MULTI, READ, SESSION, Args, CommandSpec
 from keyp.commands.waiters import Waiter
 from keyp.errors import CommandError
+from keyp.events import KEYEVENT, KEYSPACE, Event
 from keyp.resp.encoder import encode_into
-from keyp.resp.values import NO_REPLY, Reply, ReplyError, Wait
+from keyp.resp.values import NO_REPLY, Reply, ReplyError, Several, Wait
 
 # Commands that are carried out at once even while a MULTI is collecting.
 NEVER_QUEUED: Final = frozenset(("MULTI", "EXEC", "DISCARD", "WATCH", "QUIT", "RESET"))
+
+# What a client that listens to channels may call in RESP2, where nothing tells a reply from a message.
+FOR_SUBSCRIBERS: Final = frozenset(
+    ("SUBSCRIBE", "UNSUBSCRIBE", "PSUBSCRIBE", "PUNSUBSCRIBE", "SSUBSCRIBE", "SUNSUBSCRIBE", "PING", "QUIT", "RESET")
+)
+NOT_FOR_SUBSCRIBERS: Final = (
+    "ERR Can't execute '{}': only (P|S)SUBSCRIBE / (P|S)UNSUBSCRIBE / PING / QUIT / RESET are allowed in this context"
+)
 
 # A read with more arguments than this does not run on the reactor's thread.
 MANY_ARGUMENTS: Final = 1024
@@ -85,6 +94,7 @@ class Batch:
         self.rest: list[Args] = []
         self.effects: list[Effect] = []
         self._asked_at: list[tuple[int, int]] = []  # for each effect: the place in `replies` of the call that asked
+        self._pushes: list[tuple[int, bytes]] = []  # what the client gets besides, and the place in `replies` for it
         self.done_calls: list[Call] = []  # in the order in which they ended; those that EXEC has run are among them
         self.hits = 0
         self.misses = 0
@@ -144,6 +154,23 @@ class Batch:
         """The reply of one call stands in `replies` from `start` on: the effects it asked for are known by that."""
         self._asked_at += [(start, len(self.replies))] * (len(self.effects) - len(self._asked_at))
 
+    def push(self, index: int, data: bytes) -> None:
+        """The client itself gets a message, behind the reply of the call that asked for an effect."""
+        self._pushes.append((self._asked_at[index][1], data))
+
+    def place_pushes(self) -> None:
+        """Puts the messages among the replies. They are about to leave."""
+        if not self._pushes:
+            return
+        placed: list[bytes] = []
+        at = 0
+        for place, data in self._pushes:
+            placed += self.replies[at:place]
+            placed.append(data)
+            at = place
+        self.replies = placed + self.replies[at:]
+        self._pushes = []
+
     def effect_failed(self, index: int, text: str) -> None:
         """The call that asked for an effect gets an error in place of its reply; the others keep theirs."""
         start, end = self._asked_at[index]
@@ -186,6 +213,7 @@ class Run:
         self.read_at = nanoseconds()  # where one call ends the next begins: one look at the counter for each
         self.state: ClientState = batch.state
         self._session: SessionContext | None = None
+        self._events: list[Event] = data.transaction.events  # what the call that runs does to keys
         data.select(self.state.database)
 
     def answer_all(self) -> None:
@@ -203,6 +231,8 @@ class Run:
             start = len(replies)
             if batch.simple:
                 encode_into(replies, reply, state.protocol)
+                if batch.effects:
+                    batch.replied(start)
             else:
                 self._reply(reply)
                 batch.replied(start)
@@ -217,6 +247,7 @@ class Run:
         """The batch ends here for now: its client waits for a key."""
         batch = self.batch
         assert call.spec is not None
+        batch.replied(len(batch.replies))
         waiter = Waiter(batch.client, batch, call.spec, call.args, self.data.selected, wait)
         waiter.nanoseconds = call.nanoseconds
         batch.waiter = waiter
@@ -225,18 +256,17 @@ class Run:
 
     def _serve_waiters(self) -> None:
         assert isinstance(self.data, WriteContext)
-        lookups = self.data.transaction
-        hits, misses = lookups.hits, lookups.misses
         serve_waiters(self.data, self.batch.server.waiting)
-        lookups.hits, lookups.misses = hits, misses
+        if self._events:
+            self._take_events()
         self.read_at = self.nanoseconds()
 
     def _reply(self, reply: Reply) -> None:
         """Adds a reply, unless CLIENT REPLY says that none is wanted."""
         mode = self.state.reply_mode
-        if mode == REPLY_ON:
+        if mode == REPLY_ON or isinstance(reply, Several):
             encode_into(self.batch.replies, reply, self.state.protocol)
-        elif mode == REPLY_SKIP_NEXT:
+        if mode == REPLY_SKIP_NEXT:
             self.state.reply_mode = REPLY_SKIP_NOW
         elif mode == REPLY_SKIP_NOW:
             self.state.reply_mode = REPLY_ON
@@ -245,6 +275,8 @@ class Run:
         spec = call.spec
         if spec is None or call.refusal:
             return self._reject(call, call.refusal)
+        if self.state.is_subscriber and self.state.protocol == 2 and spec.name not in FOR_SUBSCRIBERS:
+            return self._reject(call, NOT_FOR_SUBSCRIBERS.format(spec.full_name))
         if self.state.queue is not None and spec.name not in NEVER_QUEUED:
             return self._queue(call, spec)
         return self._invoke(call, spec)
@@ -298,6 +330,8 @@ class Run:
         call.nanoseconds = self.read_at - started
         if not isinstance(reply, Wait):  # which is counted when it is over
             self.batch.done_calls.append(call)
+        if self._events:
+            self._take_events()
         if spec.kind == SESSION:
             self._collect_effects()
         return reply
@@ -317,11 +351,10 @@ class Run:
         if writing.growth_refusal and spec.flags & DENYOOM:
             raise CommandError(writing.growth_refusal)
         writing.next_version()
-        hits, misses = writing.hits, writing.misses
         try:
             return function(self.data, args)
-        finally:  # what a write looks up is no hit and no miss, as in the reference
-            writing.hits, writing.misses = hits, misses
+        finally:
+            writing.in_write = False
 
     def _session_context(self) -> SessionContext:
         context = self._session
@@ -330,6 +363,12 @@ class Run:
             context = self._session = SessionContext(batch.client, self.state, batch.server, self.data)
             context.invoke = self.invoke
         return context
+
+    def _take_events(self) -> None:
+        """What a call has done to keys is announced in its place among the effects."""
+        targets = self.data.transaction.wanted_events & (KEYSPACE | KEYEVENT)
+        self.batch.effects.append(Announce(self._events.copy(), targets))
+        self._events.clear()
 
     def _collect_effects(self) -> None:
         context = self._session_context()

@@ -24,6 +24,7 @@ from twisted.python.failure import Failure
 from keyp import errors
 from keyp.commands.context import Surroundings, WriteContext
 from keyp.commands.waiters import Waiter, WaitingTable
+from keyp.events import Event
 from keyp.session import Batch
 from keyp.storage.environment import ALWAYS, Environment
 from keyp.storage.faults import CommitFailed, is_damage, is_from_system, is_out_of_room, refusal
@@ -73,13 +74,14 @@ class Clock(Protocol):
 class SweepReport:
     """What one step of the sweeper did: `removed` keys and elements, of which `expired` keys past their deadline.
 
-    Fewer than `budget` means that nothing is left.
+    Fewer than `budget` means that nothing is left. `events` tell of the keys, if somebody may listen.
     """
 
     def __init__(self, budget: int) -> None:
         self.budget = budget
         self.removed = 0
         self.expired = 0
+        self.events: list[Event] = []
         self.nanoseconds = 0
         self.failed = False
         self.disk_failed = False
@@ -374,11 +376,13 @@ class Writer:
         report = SweepReport(budget)
         try:
             transaction = WriteTransaction(self._environment, self._clock.now_us() // 1000)
+            transaction.wanted_events = self._around.wanted_events
             try:
                 databases = [WritableKeyspace(transaction, index) for index in range(self._environment.databases)]
                 report.removed = sweep(transaction, databases, budget)
                 self._commit_transaction(transaction)
                 report.expired = transaction.expired
+                report.events = transaction.events
             except BaseException:
                 transaction.abort()
                 raise

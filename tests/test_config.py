@@ -30,7 +30,8 @@ def test_names_are_given_once_and_in_lower_case():
 
 def test_every_default_is_a_value_of_its_kind():
     for setting in TABLE:
-        assert setting.kind.parse(str(setting.default).encode()) == setting.default
+        shown = setting.kind.show(setting.default).encode()
+        assert setting.kind.change(setting.default, shown) == setting.default
 
 
 def test_the_command_line_decides_what_only_it_can():

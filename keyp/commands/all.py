@@ -17,6 +17,7 @@ from keyp.commands.lcs import LCS
 from keyp.commands.list_moves import LIST_MOVES
 from keyp.commands.lists import LISTS
 from keyp.commands.object import OBJECT
+from keyp.commands.pubsub import PUBSUB
 from keyp.commands.scan import SCAN
 from keyp.commands.server import SERVER
 from keyp.commands.strings import STRINGS
@@ -38,6 +39,7 @@ TABLES: Final[tuple[CommandTable, ...]] = (
     EXPIRY,
     DATABASES,
     TRANSACTIONS,
+    PUBSUB,
     SERVER,
     INFO,
     TIMINGS,

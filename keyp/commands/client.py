@@ -15,6 +15,7 @@ from keyp.commands.define import CommandTable
 from keyp.commands.effects import CloseClient, EndWait, PauseClients, ResumeClients
 from keyp.commands.spec import ADMIN, LOADING, NOSCRIPT, STALE, Args
 from keyp.errors import SYNTAX, CommandError, printable
+from keyp.pubsub import CHANNEL, PATTERN, SHARD
 from keyp.resp.values import NO_REPLY, Reply, Verbatim
 
 CLIENT = CommandTable(group="connection", categories="connection")
@@ -147,7 +148,7 @@ def client_list(context: SessionContext, args: Args) -> Reply:
     clients = context.server.clients.all()
     if len(args) == 4 and args[2].upper() == b"TYPE":
         kind = _client_type(args[3])
-        clients = [client for client in clients if kind == b"normal"]
+        clients = [client for client in clients if _is_of_type(client, kind)]
     elif len(args) > 3 and args[2].upper() == b"ID":
         wanted = [integer(text, BAD_ID) for text in args[3:]]
         clients = [client for client in map(context.server.clients.get, wanted) if client is not None]
@@ -162,6 +163,11 @@ def _client_type(word: bytes) -> bytes:
     if kind not in TYPES:
         raise CommandError(f"ERR Unknown client type '{printable(word)}'")
     return kind
+
+
+def _is_of_type(client: Client, kind: bytes) -> bool:
+    """There are no replicas and no master, and whoever listens to anything is no longer normal."""
+    return kind == (b"pubsub" if client.state.is_subscriber else b"normal")
 
 
 def describe(context: SessionContext, client: Client, running: str) -> bytes:
@@ -183,9 +189,9 @@ def describe(context: SessionContext, client: Client, running: str) -> bytes:
         ("idle", 0 if client is context.client else max(0, (now_us - client.last_seen_us) // 1_000_000)),
         ("flags", _flags(client, state)),
         ("db", state.database),
-        ("sub", 0),
-        ("psub", 0),
-        ("ssub", 0),
+        ("sub", state.subscriptions[CHANNEL]),
+        ("psub", state.subscriptions[PATTERN]),
+        ("ssub", state.subscriptions[SHARD]),
         ("multi", multi),
         ("watch", len(state.watched)),
         ("qbuf", client.input_buffered),
@@ -210,7 +216,8 @@ def describe(context: SessionContext, client: Client, running: str) -> bytes:
 
 
 def _flags(client: Client, state: ClientState) -> str:
-    flags = "x" if state.queue is not None else ""
+    flags = "P" if state.is_subscriber else ""
+    flags += "x" if state.queue is not None else ""
     flags += "b" if client.waiting else ""
     flags += "U" if client.is_unix else ""
     flags += "e" if state.no_evict else ""
@@ -225,7 +232,7 @@ class KillFilter:
         self.client_id = 0
         self.address: str | None = None
         self.local_address: str | None = None
-        self.kind = b"normal"
+        self.kind = b""  # any
         self.skip_me = True
 
     def matches(self, client: Client) -> bool:
@@ -234,7 +241,7 @@ class KillFilter:
             self.client_id in (0, client.id)
             and self.address in (None, client.address)
             and self.local_address in (None, client.local_address)
-            and self.kind == b"normal"
+            and (not self.kind or _is_of_type(client, self.kind))
             and not client.closing
         )
 

@@ -155,12 +155,13 @@ def _keys(context: SessionContext, call: Args) -> list[tuple[bytes, KeySpec]]:
     spec = registry.find(call)
     if spec is None:
         raise CommandError("ERR Invalid command specified")
-    if not spec.keys:
+    keys = [key_spec for key_spec in spec.keys if key_spec.flags != "not_key"]
+    if not keys:
         raise CommandError("ERR The command has no key arguments")
     if not spec.accepts(len(call)):
         raise CommandError("ERR Invalid number of arguments specified for command")
     try:
-        return [(call[at], key_spec) for key_spec in spec.keys for at in key_spec.positions(call)]
+        return [(call[at], key_spec) for key_spec in keys for at in key_spec.positions(call)]
     except ValueError:
         raise CommandError("ERR Invalid arguments specified for command") from None
 

@@ -15,6 +15,7 @@ from keyp.commands.client import check_name
 from keyp.commands.context import SessionContext
 from keyp.commands.define import CommandTable
 from keyp.commands.effects import CloseClient
+from keyp.commands.pubsub import unsubscribe_from_all
 from keyp.commands.spec import ALLOW_BUSY, FAST, LOADING, NO_AUTH, NOSCRIPT, STALE, Args
 from keyp.commands.transactions import discard_queue
 from keyp.errors import SYNTAX, CommandError, printable, wrong_arity
@@ -46,9 +47,11 @@ WRONG_PASSWORD: Final = "WRONGPASS invalid username-password pair or user is dis
     summary="Answers, which shows that the server is there.",
 )
 def ping(context: SessionContext, args: Args) -> Reply:
-    """Replies PONG, or with the message."""
+    """Replies PONG, or with the message; to a subscriber in RESP2 with an array, as messages are."""
     if len(args) > 2:
         raise wrong_arity("ping")
+    if context.state.is_subscriber and context.state.protocol == 2:
+        return [b"pong", args[1] if len(args) == 2 else b""]
     return args[1] if len(args) == 2 else "PONG"
 
 
@@ -178,8 +181,9 @@ def _hello_options(args: Args, name: bytes) -> tuple[bytes, bytes]:
     summary="Makes the connection what it was when it began.",
 )
 def reset(context: SessionContext, args: Args) -> Reply:
-    """Replies RESET: no transaction, nothing watched, database 0, RESP2, no name, replies on."""
+    """Replies RESET: no transaction, nothing watched, no channels, database 0, RESP2, no name, replies on."""
     discard_queue(context)
+    unsubscribe_from_all(context)
     context.select(0)
     state = context.state
     state.protocol = 2

@@ -67,6 +67,7 @@ class ReadContext:
         self.hurried = hurried
         self.selected = 0
         self._keyspace: Keyspace | None = None
+        transaction.wanted_events = around.wanted_events
 
     @property
     def keys(self) -> Keyspace:
@@ -109,7 +110,6 @@ class WriteContext(ReadContext):
     def __init__(self, transaction: WriteTransaction, around: Surroundings, now_us: int) -> None:
         super().__init__(transaction, around, now_us)
         self.writing = transaction
-        transaction.wanted_events = around.wanted_events
         self._keyspaces: dict[int, WritableKeyspace] = {}
 
     @property
@@ -145,6 +145,7 @@ class SessionContext:
         self.state = state
         self.server = server
         self.data = data
+        self.in_exec = False  # whether an EXEC runs the command, so that it must not wait for anything
         self.effects: list[Effect] = []
         self.invoke: Callable[[CommandSpec, list[bytes]], Reply] = _not_running
 

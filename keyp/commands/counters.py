@@ -6,6 +6,7 @@ bits, others are what `long_double.py` describes.
 
 from __future__ import annotations
 
+from keyp import events
 from keyp.commands import long_double
 from keyp.commands.arguments import INT64_MAX, INT64_MIN, integer
 from keyp.commands.context import WriteContext
@@ -35,6 +36,7 @@ def _add(context: WriteContext, key: bytes, increment: int) -> Reply:
     if not INT64_MIN <= total <= INT64_MAX:
         raise CommandError(OVERFLOW)
     strings.put(keys, key, b"%d" % total, KEEP_DEADLINE)
+    keys.notify(events.STRING, "incrby", key)
     return total
 
 
@@ -118,4 +120,5 @@ def incrbyfloat(context: WriteContext, args: Args) -> Reply:
         raise CommandError(NOT_FINITE)
     result = long_double.text(total)
     strings.put(keys, key, result, KEEP_DEADLINE)
+    keys.notify(events.STRING, "incrbyfloat", key)
     return result

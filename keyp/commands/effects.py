@@ -7,6 +7,8 @@ an effect fails, the call that asked for it is answered with an error.
 
 from __future__ import annotations
 
+from keyp.events import Event
+
 
 class Effect:
     """Something to be done after the commit."""
@@ -62,6 +64,43 @@ class PauseClients(Effect):
     def __init__(self, until_ms: int, writes_only: bool) -> None:
         self.until_ms = until_ms
         self.writes_only = writes_only
+
+
+class PubSubEffect(Effect):
+    """Something to be done to the table of subscriptions or with it (`keyp.delivery`), in the order of the calls."""
+
+
+class Subscribe(PubSubEffect):
+    """The client listens to some names of a kind from now on."""
+
+    def __init__(self, kind: int, names: list[bytes]) -> None:
+        self.kind = kind
+        self.names = names
+
+
+class Unsubscribe(PubSubEffect):
+    """The client listens to some names of a kind no more."""
+
+    def __init__(self, kind: int, names: list[bytes]) -> None:
+        self.kind = kind
+        self.names = names
+
+
+class Publish(PubSubEffect):
+    """A message goes to all who listen to a channel or, by `kind`, a shard channel."""
+
+    def __init__(self, kind: int, channel: bytes, message: bytes) -> None:
+        self.kind = kind
+        self.channel = channel
+        self.message = message
+
+
+class Announce(PubSubEffect):
+    """What has happened to keys is told. `targets` says on which channels: `keyp.events.KEYSPACE`, `KEYEVENT`."""
+
+    def __init__(self, events: list[Event], targets: int) -> None:
+        self.events = events
+        self.targets = targets
 
 
 class ResumeClients(Effect):

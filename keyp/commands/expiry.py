@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import Final
 
+from keyp import events
 from keyp.commands.context import ReadContext, WriteContext
 from keyp.commands.deadline_arguments import MILLISECONDS, SECONDS, deadline_ms
 from keyp.commands.define import CommandTable
@@ -97,8 +98,10 @@ def _expire(context: WriteContext, args: Args, unit_ms: int, absolute: bool, com
         return 0
     if deadline <= context.now_ms:
         keys.remove(key)
+        keys.notify(events.GENERIC, "del", key)
     else:
         keys.touch(key, record, deadline)
+        keys.notify(events.GENERIC, "expire", key)
     return 1
 
 
@@ -220,4 +223,5 @@ def persist(context: WriteContext, args: Args) -> Reply:
     if record is None or layout.record_deadline_ms(record) == NO_DEADLINE:
         return 0
     context.keys.touch(args[1], record, NO_DEADLINE)
+    context.keys.notify(events.GENERIC, "persist", args[1])
     return 1

@@ -17,6 +17,7 @@ from keyp.commands.context import SessionContext
 from keyp.commands.define import CommandTable
 from keyp.commands.spec import LOADING, STALE, Args
 from keyp.metrics import Rate
+from keyp.pubsub import CHANNEL, PATTERN, SHARD
 from keyp.resp.values import Reply, Verbatim
 from keyp.storage import layout, measure
 
@@ -203,7 +204,7 @@ def _kilobytes(rate: Rate) -> str:
 
 
 def _stats(context: SessionContext) -> list[str]:
-    metrics = context.server.metrics
+    metrics, pubsub = context.server.metrics, context.server.pubsub
     return [
         f"total_connections_received:{metrics.connections_received}",
         f"total_commands_processed:{metrics.commands_processed}",
@@ -230,9 +231,9 @@ def _stats(context: SessionContext) -> list[str]:
         "current_eviction_exceeded_time:0",
         f"keyspace_hits:{metrics.keyspace_hits}",
         f"keyspace_misses:{metrics.keyspace_misses}",
-        "pubsub_channels:0",
-        "pubsub_patterns:0",
-        "pubsubshard_channels:0",
+        f"pubsub_channels:{pubsub.size(CHANNEL)}",
+        f"pubsub_patterns:{pubsub.size(PATTERN)}",
+        f"pubsubshard_channels:{pubsub.size(SHARD)}",
         "latest_fork_usec:0",
         "total_forks:0",
         "migrate_cached_sockets:0",

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import Final
 
+from keyp import events
 from keyp.commands.arguments import integer
 from keyp.commands.context import ReadContext, WriteContext
 from keyp.commands.databases import INT_MAX, INT_MIN
@@ -37,7 +38,12 @@ SUMMED: Final = ("request_policy:multi_shard", "response_policy:agg_sum")
 def delete(context: WriteContext, args: Args) -> Reply:
     """Replies with the number of keys that were there."""
     keys = context.keys
-    return sum([keys.remove(key) for key in args[1:]])
+    removed = 0
+    for key in args[1:]:
+        if keys.remove(key):
+            keys.notify(events.GENERIC, "del", key)
+            removed += 1
+    return removed
 
 
 @KEYS.write(
@@ -115,8 +121,15 @@ def rename(context: WriteContext, args: Args) -> Reply:
     """Replies OK."""
     record = _existing(context, args[1])
     if args[1] != args[2]:
-        context.keys.rename(args[1], record, args[2])
+        _rename(context, args[1], record, args[2])
     return "OK"
+
+
+def _rename(context: WriteContext, key: bytes, record: bytes, new_key: bytes) -> None:
+    keys = context.keys
+    keys.rename(key, record, new_key)
+    keys.notify(events.GENERIC, "rename_from", key)
+    keys.notify(events.GENERIC, "rename_to", new_key)
 
 
 @KEYS.write(
@@ -133,7 +146,7 @@ def rename_if_free(context: WriteContext, args: Args) -> Reply:
     record = _existing(context, args[1])
     if context.keys.exists(args[2]):
         return 0
-    context.keys.rename(args[1], record, args[2])
+    _rename(context, args[1], record, args[2])
     return 1
 
 
@@ -162,10 +175,12 @@ def copy(context: WriteContext, args: Args) -> Reply:
         raise CommandError(SAME_OBJECT)
     target = context.database(index)
     record = context.keys.find(key)
+    context.keys.note_read(key, record is not None)
     if record is None or (target.exists(new_key) and not replace):
         return 0
     target.remove(new_key)
     copy_value(context.keys, record, target, new_key)
+    target.notify(events.GENERIC, "copy_to", new_key)
     return 1
 
 
@@ -206,6 +221,8 @@ def move(context: WriteContext, args: Args) -> Reply:
         return 0
     copy_value(context.keys, record, target, key)
     context.keys.remove(key)
+    context.keys.notify(events.GENERIC, "move_from", key)
+    target.notify(events.GENERIC, "move_to", key)
     return 1
 
 

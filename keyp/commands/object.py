@@ -50,7 +50,7 @@ OBJECT.container(
 )
 def encoding(context: ReadContext, args: Args) -> Reply:
     """Replies with `int`, `embstr` or `raw` for strings; null without such a key."""
-    record = context.keys.find(args[2])
+    record = _record(context, args[2])
     return None if record is None else _encoding(context.keys, record)
 
 
@@ -65,7 +65,7 @@ def encoding(context: ReadContext, args: Args) -> Reply:
 )
 def reference_count(context: ReadContext, args: Args) -> Reply:
     """Replies with 1, or the mark of shared integers; null without such a key."""
-    record = context.keys.find(args[2])
+    record = _record(context, args[2])
     if record is None:
         return None
     if _encoding(context.keys, record) == b"int" and 0 <= int(strings.value(context.keys, record)) < SHARED_INTEGERS:
@@ -84,7 +84,7 @@ def reference_count(context: ReadContext, args: Args) -> Reply:
 )
 def idle_time(context: ReadContext, args: Args) -> Reply:
     """Replies 0, null without such a key."""
-    return 0 if context.keys.exists(args[2]) else None
+    return None if _record(context, args[2]) is None else 0
 
 
 @OBJECT.read(
@@ -98,9 +98,16 @@ def idle_time(context: ReadContext, args: Args) -> Reply:
 )
 def frequency(context: ReadContext, args: Args) -> Reply:
     """Replies null without such a key. Raises the error for servers that do not track it."""
-    if context.keys.exists(args[2]):
+    if _record(context, args[2]) is not None:
         raise CommandError(NO_FREQUENCY)
     return None
+
+
+def _record(context: ReadContext, key: bytes) -> bytes | None:
+    """A key's record. The look is counted, but nobody who listens for misses is told, as in the reference."""
+    record = context.keys.look(key)
+    context.keys.count(record is not None)
+    return record
 
 
 def _encoding(keys: Keyspace, record: bytes) -> bytes:

@@ -82,6 +82,8 @@ def config_set(context: SessionContext, args: Args) -> Reply:
         raise CommandError(SYNTAX)
     server = context.server
     server.settings.set_many(list(zip(args[2::2], args[3::2], strict=True)))
+    data = context.data
+    data.transaction.wanted_events = data.around.wanted_events  # for what follows in the same batch
     if b"appendfsync" in [name.lower() for name in args[2::2]]:
         context.after(ReopenStore())
     return "OK"

@@ -11,6 +11,7 @@ from keyp.commands.registry import Registry
 from keyp.commands.waiters import WaitingTable
 from keyp.config import Settings
 from keyp.metrics import Metrics
+from keyp.pubsub import PubSub
 from keyp.storage.environment import Environment
 
 
@@ -30,6 +31,7 @@ class ServerState:
         self.settings = settings
         self.metrics = metrics
         self.clients = clients
+        self.pubsub = PubSub()
         self.registry = registry
         self.environment = environment
         self.waiting = WaitingTable()

@@ -20,6 +20,7 @@ def serve_waiters(context: WriteContext, table: WaitingTable) -> None:
     """Serves those who wait for keys that the last command has made, and those that this in turn makes."""
     writing = context.writing
     selected = context.selected
+    writing.in_write = True  # looking for what they wait for is no read
     while writing.ready or writing.swapped:
         ready = dict.fromkeys(writing.ready)
         if writing.swapped:
@@ -30,6 +31,7 @@ def serve_waiters(context: WriteContext, table: WaitingTable) -> None:
                 for waiter in table.at(place):
                     if not waiter.has_left and not _serve(context, table, waiter, place):
                         break
+    writing.in_write = False
     context.select(selected)
 
 

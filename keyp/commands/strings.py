@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from typing import Final
 
+from keyp import events
 from keyp.commands.arguments import integer
 from keyp.commands.context import ReadContext, WriteContext
 from keyp.commands.deadline_arguments import MILLISECONDS, SECONDS, positive_deadline_ms
@@ -115,17 +116,32 @@ def set_(context: WriteContext, args: Args) -> Reply:
     """OK, or null where a condition did not hold; with GET, the old value or null."""
     keys, key = context.keys, args[1]
     if len(args) == 3:
-        strings.put(keys, key, args[2])
+        _put(context, key, args[2])
         return "OK"
     options = _set_options(args)
     deadline_ms = options.deadline_ms(context.now_ms, "set")
-    old = strings.get(keys, key) if options.get else None
+    old = _old_value(context, key) if options.get else None
     if options.if_absent or options.if_present:
         exists = keys.exists(key)
         if exists if options.if_absent else not exists:
             return old
-    strings.put(keys, key, args[2], KEEP_DEADLINE if options.keep_deadline else deadline_ms)
+    _put(context, key, args[2], KEEP_DEADLINE if options.keep_deadline else deadline_ms)
     return old if options.get else "OK"
+
+
+def _put(context: WriteContext, key: bytes, value: bytes, deadline_ms: int = NO_DEADLINE) -> None:
+    keys = context.keys
+    strings.put(keys, key, value, deadline_ms)
+    keys.notify(events.STRING, "set", key)
+    if deadline_ms not in (NO_DEADLINE, KEEP_DEADLINE):
+        keys.notify(events.GENERIC, "expire", key)
+
+
+def _old_value(context: WriteContext, key: bytes) -> bytes | None:
+    """What a key holds, for a reply: a read, although the command writes."""
+    found = strings.get(context.keys, key)
+    context.keys.note_read(key, found is not None)
+    return found
 
 
 @STRINGS.write(
@@ -142,13 +158,13 @@ def setnx(context: WriteContext, args: Args) -> Reply:
     keys, key = context.keys, args[1]
     if keys.exists(key):
         return 0
-    strings.put(keys, key, args[2])
+    _put(context, key, args[2])
     return 1
 
 
 def _set_with_time(context: WriteContext, args: Args, unit_ms: int, command: str) -> Reply:
     deadline_ms = positive_deadline_ms(context.now_ms, args[2], unit_ms, False, command)
-    strings.put(context.keys, args[1], args[3], deadline_ms)
+    _put(context, args[1], args[3], deadline_ms)
     return "OK"
 
 
@@ -208,14 +224,20 @@ def getex(context: WriteContext, args: Args) -> Reply:
     keys, key = context.keys, args[1]
     options = _getex_options(args)
     record = keys.find_kind(key, STRING)
+    keys.note_read(key, record is not None)
     if record is None:
         return None
     deadline_ms = options.deadline_ms(context.now_ms, "getex")
     found = strings.value(keys, record)
     if options.time_word and deadline_ms <= context.now_ms:
         keys.remove(key)
-    elif options.time_word or (options.persist and record_deadline_ms(record) != NO_DEADLINE):
+        keys.notify(events.GENERIC, "del", key)
+    elif options.time_word:
         keys.touch(key, record, deadline_ms)
+        keys.notify(events.GENERIC, "expire", key)
+    elif options.persist and record_deadline_ms(record) != NO_DEADLINE:
+        keys.touch(key, record, NO_DEADLINE)
+        keys.notify(events.GENERIC, "persist", key)
     return found
 
 
@@ -231,9 +253,10 @@ def getex(context: WriteContext, args: Args) -> Reply:
 def getdel(context: WriteContext, args: Args) -> Reply:
     """The value, or null."""
     keys, key = context.keys, args[1]
-    found = strings.get(keys, key)
+    found = _old_value(context, key)
     if found is not None:
         keys.remove(key)
+        keys.notify(events.GENERIC, "del", key)
     return found
 
 
@@ -248,9 +271,8 @@ def getdel(context: WriteContext, args: Args) -> Reply:
 )
 def getset(context: WriteContext, args: Args) -> Reply:
     """The old value, or null."""
-    keys, key = context.keys, args[1]
-    old = strings.get(keys, key)
-    strings.put(keys, key, args[2])
+    old = _old_value(context, args[1])
+    _put(context, args[1], args[2])
     return old
 
 
@@ -320,9 +342,8 @@ def msetnx(context: WriteContext, args: Args) -> Reply:
 def _put_pairs(context: WriteContext, args: Args, command: str) -> None:
     if len(args) % 2 == 0:
         raise wrong_arity(command)
-    keys = context.keys
     for position in range(1, len(args), 2):
-        strings.put(keys, args[position], args[position + 1])
+        _put(context, args[position], args[position + 1])
 
 
 @STRINGS.write(
@@ -340,7 +361,9 @@ def append(context: WriteContext, args: Args) -> Reply:
     old_length = strings.length(keys, key)
     if old_length + len(tail) > context.around.max_string_bytes and keys.exists(key):
         raise CommandError(STRING_TOO_LONG)
-    return strings.append(keys, key, tail)
+    new_length = strings.append(keys, key, tail)
+    keys.notify(events.STRING, "append", key)
+    return new_length
 
 
 @STRINGS.read(
@@ -359,14 +382,14 @@ def strlen(context: ReadContext, args: Args) -> Reply:
 
 def _part(context: ReadContext, args: Args) -> Reply:
     start, last = integer(args[2]), integer(args[3])
-    keys, key = context.keys, args[1]
-    length = strings.length(keys, key)
-    if start < 0 and last < 0 and start > last:
+    record = context.keys.find_kind(args[1], STRING)
+    if record is None or (start < 0 and last < 0 and start > last):
         return b""
+    length = strings.length_of(record)
     # The reference takes an end before the string for its first byte, not for nothing.
     start = max(start + length, 0) if start < 0 else start
     last = max(last + length, 0) if last < 0 else last
-    return strings.get_range(keys, key, min(start, length), min(last + 1, length))
+    return strings.part(context.keys, record, min(start, length), min(last + 1, length))
 
 
 @STRINGS.read(
@@ -418,4 +441,6 @@ def setrange(context: WriteContext, args: Args) -> Reply:
         return length
     if offset + len(patch) > context.around.max_string_bytes:
         raise CommandError(STRING_TOO_LONG)
-    return strings.set_range(keys, key, offset, patch)
+    new_length = strings.set_range(keys, key, offset, patch)
+    keys.notify(events.STRING, "setrange", key)
+    return new_length

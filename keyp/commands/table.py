@@ -22,6 +22,7 @@ TITLES: Final = {
     "list": "Lists",
     "generic": "Keys of any type",
     "transactions": "Transactions",
+    "pubsub": "Publish/subscribe",
     "connection": "Connection",
     "server": "Server",
 }

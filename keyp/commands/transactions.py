@@ -63,7 +63,10 @@ def execute(context: SessionContext, args: Args) -> Reply:
         raise CommandError(f"EXECABORT Transaction discarded because of: {refusal}")
     if changed:
         return NULL_ARRAY
-    return [context.invoke(spec, call) for spec, call in calls]
+    context.in_exec = True
+    replies = [context.invoke(spec, call) for spec, call in calls]
+    context.in_exec = False
+    return replies
 
 
 @TRANSACTIONS.session(

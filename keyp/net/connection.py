@@ -5,6 +5,9 @@ straight to the socket, those of all connections in one burst when the reactor h
 transport's buffer holds only what the socket refused, and until it is empty again nothing more is read from this
 client: one that does not read its replies stops only itself.
 
+Messages to a client that listens to channels come unasked. They wait behind what the transport still has to send, and
+behind replies that wait for an effect, but not without end: a client for which too much waits is cut off.
+
 Every request passes through here, so this file is compiled; `protocol.py` is the face that Twisted sees.
 """
 
@@ -36,6 +39,10 @@ READ_MANY: Final = 256 * 1024
 
 # Bytes of replies that may wait for the others' burst.
 BURST_MAX: Final = 64 * 1024
+
+# Bytes of messages that wait here, and of which the transport takes so many at once: what it holds counts as waiting
+# until all of it has left.
+LATE_AT_ONCE: Final = 1 << 20
 
 
 class Outbox:
@@ -106,6 +113,9 @@ class Connection:
         self._waiting_bytes = 0
         self._replies: list[bytes] = []  # those that wait for the burst …
         self._reply_bytes = 0  # … and how much that is
+        self._late: list[bytes] = []  # messages that wait, and replies behind them
+        self._late_bytes = 0
+        self.over_limit_since = 0.0  # seconds since 1970; 0 while no more is waiting than the soft limit
         self._running = False
         self._waits: Batch | None = None  # the batch that has ended in waiting for a key
         self._congested = False
@@ -157,7 +167,10 @@ class Connection:
         if self._gone:
             self.end_wait("")
             return
-        self._send(batch.replies)
+        if self.client.replies_held:
+            self._send_held(batch.replies)
+        else:
+            self._send(batch.replies)
         if self._waits is not None:
             return  # the next reply comes when the waiting is over
         self._running = False
@@ -203,6 +216,12 @@ class Connection:
         size = sum([len(chunk) for chunk in chunks])
         if size == 0 or self._gone:
             return
+        if self._late:
+            self._postpone(chunks, size)
+        else:
+            self._put(chunks, size)
+
+    def _put(self, chunks: list[bytes], size: int) -> None:
         self.client.bytes_out += size
         self._metrics.output_bytes += size
         waited = self._reply_bytes
@@ -212,6 +231,76 @@ class Connection:
             self.flush()
         elif waited == 0:
             self._outbox.add(self)
+
+    def push(self, data: bytes) -> None:
+        """Sends a message that the client has not asked for just now."""
+        if self._gone or self.client.closing:
+            return
+        if self._congested or self.client.replies_held or self._late:
+            self._postpone([data], len(data))
+        else:
+            self._put([data], len(data))
+
+    def _postpone(self, chunks: list[bytes], size: int) -> None:
+        self._late += chunks
+        self._late_bytes += size
+        self.client.output_buffered += size
+        self._check_hard_limit()
+
+    def _send_held(self, replies: list[bytes]) -> None:
+        """Sends replies that had to wait for an effect, and behind them the messages that have come meanwhile."""
+        self.client.replies_held = False
+        size = sum([len(chunk) for chunk in replies])
+        self._late = replies + self._late
+        self._late_bytes += size
+        self.client.output_buffered += size
+        self._send_late()
+
+    def _send_late(self) -> None:
+        """Sends what has waited here, until the socket takes no more."""
+        while self._late and not self._congested and not self._gone and not self.client.replies_held:
+            count = size = 0
+            for chunk in self._late:
+                count += 1
+                size += len(chunk)
+                if size >= LATE_AT_ONCE:
+                    break
+            chunks = self._late[:count]
+            del self._late[:count]
+            self._late_bytes -= size
+            self.client.output_buffered -= size
+            if size:
+                self._put(chunks, size)
+
+    def _limits(self) -> tuple[int, int, int]:
+        settings = self._state.settings
+        return settings.pubsub_output_limits if self.client.state.is_subscriber else settings.normal_output_limits
+
+    def _check_hard_limit(self) -> None:
+        hard = self._limits()[0]
+        if 0 < hard < self.client.output_buffered:
+            self._cut_off()
+
+    def check_soft_limit(self, now: float) -> None:
+        """Cuts the client off if too much has been waiting for it for too long. Called once a second, at `now`."""
+        _, soft, seconds = self._limits()
+        if soft == 0 or self.client.output_buffered <= soft:
+            self.over_limit_since = 0.0
+        elif not self.over_limit_since:
+            self.over_limit_since = now
+        elif now - self.over_limit_since > seconds:
+            self._cut_off()
+        self._check_hard_limit()
+
+    def _cut_off(self) -> None:
+        if not self.client.closing:
+            waiting = self.client.output_buffered
+            log.warn(
+                "{address} does not read: closed with {waiting} bytes waiting",
+                address=self.client.address,
+                waiting=waiting,
+            )
+            self.abort()
 
     def flush(self) -> None:
         """Sends what the socket takes; the transport keeps the rest."""
@@ -232,14 +321,17 @@ class Connection:
             self.client.output_buffered += size - sent
             self.transport.write(data[sent:] if sent else data)
             self._adjust_reading()
+            self._check_hard_limit()
 
     def drained(self) -> None:
         """The transport's buffer is empty: what waited goes on."""
         if not self._congested:
             return
         self._congested = False
-        self.client.output_buffered = 0
-        if not self._running and not self._gone:
+        self.client.output_buffered = self._late_bytes
+        if self._late:
+            self._send_late()
+        if not self._congested and not self._running and not self._gone:
             self._go_on()
 
     def lost(self) -> None:
@@ -270,10 +362,11 @@ class Connection:
 
     def close(self) -> None:
         """Ends the connection once everything sent so far has left."""
-        self.client.closing = True
+        self._stop_listening()
         self._waiting.clear()
         if not self._gone:
             self.flush()
+            self._give_up_late()
             self.transport.unregisterProducer()
             self.transport.loseConnection()
 
@@ -286,15 +379,29 @@ class Connection:
 
     def abort(self) -> None:
         """Ends the connection now; what has not left is dropped and the peer sees a reset."""
-        self.client.closing = True
+        self._stop_listening()
         self._waiting.clear()
         self._forget_replies()
         if not self._gone:
             self.transport.abortConnection()
 
+    def _stop_listening(self) -> None:
+        """The connection is about to end: neither requests nor messages are taken any more."""
+        self.client.closing = True
+        self._state.pubsub.forget(self.client)
+
+    def _give_up_late(self) -> None:
+        """Hands the transport all that waits here: the connection ends, and nothing follows."""
+        late, self._late = self._late, []
+        self._late_bytes = 0
+        if late:
+            self.transport.write(b"".join(late))
+
     def _forget_replies(self) -> None:
         self._replies = []
         self._reply_bytes = 0
+        self._late = []
+        self._late_bytes = 0
 
     def _adjust_reading(self) -> None:
         """Reads from the client, or leaves its bytes to the kernel while too much is under way."""

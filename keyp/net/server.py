@@ -100,6 +100,7 @@ class Server:
             self.carry_out,
         )
         self.engine.group_done = self.outbox.flush
+        self.engine.delivery.push = self._push
         self.saver = Saver(self.state, self.engine, clock)
         self.recovery = Recovery(self.engine, self.state, clock, self.saver.interrupt)
         self.engine.on_disk_failure = self.recovery.disk_failed
@@ -144,25 +145,42 @@ class Server:
             state.metrics.connections_rejected += 1
             connection.refuse("ERR max number of clients reached")
 
+    def _push(self, client: Client, data: bytes) -> None:
+        connection = self._connections.get(client.id)
+        if connection is not None:
+            connection.push(data)
+
     def client_left(self, connection: Connection) -> None:
         """A connection is gone."""
         self.state.clients.remove(connection.client)
+        self.state.pubsub.forget(connection.client)
         self._connections.pop(connection.client.id, None)
         if not self._connections and self._all_gone is not None:
             self._all_gone.callback(None)
             self._all_gone = None
 
     def close_idle_clients(self) -> None:
-        """Disconnects the clients that have been silent for longer than the setting `timeout` allows."""
+        """Disconnects the clients that have been silent for longer than the setting `timeout` allows.
+
+        Whoever listens to channels may be silent for ever.
+        """
         timeout = self.state.settings.timeout
         if timeout == 0:
             return
         now_us = self.clock.now_us()
         for connection in list(self._connections.values()):
-            if connection.client.waiting:
+            client = connection.client
+            if client.waiting or client.state.is_subscriber:
                 continue  # it is the server that is silent
-            if now_us - connection.client.last_seen_us > timeout * 1_000_000:
+            if now_us - client.last_seen_us > timeout * 1_000_000:
                 connection.finish()
+
+    def close_slow_clients(self) -> None:
+        """Disconnects the clients for which more has been waiting than `client-output-buffer-limit` allows."""
+        now = self.now()
+        for connection in list(self._connections.values()):
+            if connection.client.output_buffered or connection.over_limit_since:
+                connection.check_soft_limit(now)
 
     def finish_clients(self) -> Deferred[None]:
         """Takes no more requests, answers what is under way and disconnects everybody; fires when all are gone."""
@@ -225,6 +243,7 @@ class Server:
         state = self.state
         state.metrics.tick(self.now())
         self.close_idle_clients()
+        self.close_slow_clients()
         if state.write_refusal:
             self.recovery.try_again()
             return

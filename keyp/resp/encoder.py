@@ -10,7 +10,7 @@ The encoder trusts its caller: a `str` or an error text with a line break in it 
 from collections.abc import Mapping, Sequence
 from typing import Final
 
-from keyp.resp.values import NoReply, NullArray, Push, Reply, ReplyError, Set, Verbatim
+from keyp.resp.values import NoReply, NullArray, Push, Reply, ReplyError, Set, Several, Verbatim
 
 # Beyond this many bytes, three chunks cost less than copying the bulk string into one.
 _SMALL_BULK_BYTES: Final = 1024
@@ -108,6 +108,9 @@ def _append_rare(out: list[bytes], reply: Reply, protocol: int) -> None:
             _append_bulk(out, reply.text)
     elif isinstance(reply, NullArray):
         out.append(b"_\r\n" if resp3 else b"*-1\r\n")
+    elif isinstance(reply, Several):
+        for each in reply.replies:
+            encode_into(out, each, protocol)
     elif isinstance(reply, Sequence):
         _append_items(out, b"*", reply, protocol)
     elif not isinstance(reply, NoReply):

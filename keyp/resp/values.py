@@ -15,6 +15,7 @@
 | Verbatim               | bulk string                  | verbatim string  |
 | Push                   | array                        | push             |
 | ReplyError             | error                        | error            |
+| Several                | its replies, one by one      | likewise         |
 
 A `str` never holds a line break. Commands return these; none of them knows which protocol the client speaks.
 """
@@ -63,6 +64,17 @@ class Push:
         self.items = items
 
 
+class Several:
+    """Any number of replies to one command, one after the other (SUBSCRIBE to many channels).
+
+    Clients read them like pushes, so they are sent even where CLIENT REPLY wants none. Inside an EXEC's array all of
+    them stand where one is announced, as in the reference.
+    """
+
+    def __init__(self, replies: Sequence[Reply]) -> None:
+        self.replies = replies
+
+
 class NoReply:
     """Nothing at all is sent."""
 
@@ -87,5 +99,5 @@ class Wait:
 
 Reply: TypeAlias = (
     "bool | int | float | bytes | str | Sequence[Reply] | Mapping[Any, Reply] | Set | Verbatim | Push"
-    " | ReplyError | NullArray | NoReply | Wait | None"
+    " | Several | ReplyError | NullArray | NoReply | Wait | None"
 )

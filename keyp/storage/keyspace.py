@@ -14,7 +14,7 @@ from itertools import islice, takewhile
 from typing import Final
 
 from keyp.errors import DAMAGED, WRONG_TYPE, CommandError
-from keyp.events import Event
+from keyp.events import EXPIRED, KEY_MISS, NEW, Event
 from keyp.storage import layout
 from keyp.storage.environment import Space
 from keyp.storage.layout import HAS_DEADLINE, HAS_ELEMENTS, KIND_MASK, LIST, NO_DEADLINE, NOTHING, ZSET
@@ -38,15 +38,40 @@ class Keyspace:
         self.space: Space | None = transaction.space(index)
 
     def find(self, key: bytes) -> bytes | None:
-        """The record of a key that exists and is within its deadline; None otherwise. Raises DAMAGED."""
-        record: bytes | None = None
+        """The record of a key that exists and is within its deadline; None otherwise. Raises DAMAGED.
+
+        In a read the look counts as a hit or a miss, and a miss is told to those who listen.
+        """
+        record = self.look(key)
+        if not self.lookups.in_write:
+            self.note_read(key, record is not None)
+        return record
+
+    def look(self, key: bytes) -> bytes | None:
+        """As `find`, uncounted and untold: for those who do not ask for the value's sake."""
         if self.space is not None:
             record = self._read(layout.stored_name(key), self.space)
-        if record is None or (record[0] & HAS_DEADLINE and self.now_ms > layout.record_deadline_ms(record)):
+            if record is not None and not (
+                record[0] & HAS_DEADLINE and self.now_ms > layout.record_deadline_ms(record)
+            ):
+                return record
+        return None
+
+    def count(self, found: bool) -> None:
+        """Counts a look at a key as a hit or a miss."""
+        if found:
+            self.lookups.hits += 1
+        else:
             self.lookups.misses += 1
-            return None
-        self.lookups.hits += 1
-        return record
+
+    def note_read(self, key: bytes, found: bool) -> None:
+        """Counts a look at a key and tells of a miss. `find` does it in reads; a write that gives a value calls this.
+
+        In the reference that is what looks a key up by `lookupKeyRead`: GETDEL and COPY do, LPOP and APPEND do not.
+        """
+        self.count(found)
+        if not found and self.lookups.wanted_events & KEY_MISS:
+            self.lookups.events.append(Event(KEY_MISS, "keymiss", self.index, key))
 
     def _read(self, stored: bytes, space: Space) -> bytes | None:
         record: bytes | None = self.txn.get(stored, None, space.keys)
@@ -72,7 +97,7 @@ class Keyspace:
 
     def version(self, key: bytes) -> int:
         """The version of the last write command that touched the key; 0 where there is none."""
-        record = self.find(key)
+        record = self.look(key)
         return 0 if record is None else layout.record_version(record)
 
     def size(self) -> int:
@@ -161,26 +186,26 @@ class WritableKeyspace(Keyspace):
         super().__init__(transaction, index)
         self.transaction = transaction
 
-    def find(self, key: bytes) -> bytes | None:
+    def look(self, key: bytes) -> bytes | None:
         """As for reading; a key past its deadline is removed."""
-        record: bytes | None = None
-        if self.space is not None:
-            stored = layout.stored_name(key)
-            record = self._read(stored, self.space)
-            if record is not None and record[0] & HAS_DEADLINE and self.now_ms > layout.record_deadline_ms(record):
-                self._forget(self.space, stored, record)
-                self.transaction.expired += 1
-                record = None
-        if record is None:
-            self.lookups.misses += 1
-        else:
-            self.lookups.hits += 1
+        if self.space is None:
+            return None
+        stored = layout.stored_name(key)
+        record = self._read(stored, self.space)
+        if record is not None and record[0] & HAS_DEADLINE and self.now_ms > layout.record_deadline_ms(record):
+            self._expire(self.space, stored, record, key)
+            return None
         return record
+
+    def _expire(self, space: Space, stored: bytes, record: bytes, key: bytes) -> None:
+        self._forget(space, stored, record)
+        self.transaction.expired += 1
+        self.notify(EXPIRED, "expired", key)
 
     def put(
         self, key: bytes, old: bytes | None, kind: int, flags: int, body: bytes, deadline_ms: int = KEEP_DEADLINE
     ) -> None:
-        """Writes a key's record.
+        """Writes a key's record, and tells of a key that is new.
 
         `old` is what `find` gave for the key in this command. `deadline_ms` may be KEEP_DEADLINE. Elements of the old
         value stay where they are: they belong to the new body, or the caller has thrown them away.
@@ -201,6 +226,8 @@ class WritableKeyspace(Keyspace):
             self.transaction.ready.append((self.index, key))
         if deadline_ms not in (NO_DEADLINE, had_ms):
             self.txn.put(layout.expiry_entry(deadline_ms, stored), b"", db=space.expiry)
+        if old is None:
+            self.notify(NEW, "new", key)
 
     def notify(self, kind: int, event: str, key: bytes) -> None:
         """Tells those who listen what has happened to a key, once it is committed. `kind` is one of `keyp.events`."""
@@ -219,7 +246,7 @@ class WritableKeyspace(Keyspace):
         """
         stored = layout.stored_name(key)
         try:
-            record = self.find(key)
+            record = self.look(key)
         except CommandError:
             assert self.space is not None
             return bool(self.txn.delete(stored, b"", self.space.keys))
@@ -286,8 +313,8 @@ class WritableKeyspace(Keyspace):
                 and layout.is_whole(entry[8:], record)
                 and layout.record_deadline_ms(record) == layout.read_number(entry)
             ):
-                self._forget(self.space, entry[8:], record)
-                self.transaction.expired += 1
+                stored = entry[8:]
+                self._expire(self.space, stored, record, layout.record_name(stored, record))
             else:  # an entry without its record, or with a damaged one, is no reason to remove a key
                 self.txn.delete(entry, b"", self.space.expiry)
         return len(entries)

@@ -21,7 +21,7 @@ def key_bytes(keys: Keyspace, key: bytes, samples: int) -> int | None:
 
     Of a collection `samples` elements are looked at and stand for the others.
     """
-    record = keys.find(key)
+    record = keys.look(key)
     if record is None:
         return None
     name = len(layout.stored_name(key))

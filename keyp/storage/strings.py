@@ -13,10 +13,10 @@ from __future__ import annotations
 
 from typing import Final
 
-from keyp.errors import DAMAGED, CommandError
+from keyp.errors import DAMAGED, WRONG_TYPE, CommandError
 from keyp.storage import layout
 from keyp.storage.keyspace import KEEP_DEADLINE, Keyspace, WritableKeyspace
-from keyp.storage.layout import EDITED, HAS_ELEMENTS, NO_DEADLINE, STRING
+from keyp.storage.layout import EDITED, HAS_ELEMENTS, KIND_MASK, NO_DEADLINE, STRING
 
 # Sixteen pages less LMDB's own page header and the seal: a piece fills its pages to the end.
 PIECE_BYTES: Final = 16 * 4096 - 16 - layout.SEAL
@@ -29,7 +29,9 @@ def get(keys: Keyspace, key: bytes) -> bytes | None:
         return None
     if record[0] == STRING:  # the short way: no deadline, short name, one piece
         return record[layout.HEADER : -layout.SEAL]
-    return value(keys, keys.find_kind(key, STRING) or b"")
+    if record[0] & KIND_MASK != STRING:
+        raise CommandError(WRONG_TYPE)
+    return value(keys, record)
 
 
 def value(keys: Keyspace, record: bytes) -> bytes:
@@ -43,10 +45,11 @@ def value(keys: Keyspace, record: bytes) -> bytes:
 def length(keys: Keyspace, key: bytes) -> int:
     """The string's length in bytes, 0 where there is none."""
     record = keys.find_kind(key, STRING)
-    return 0 if record is None else _length(record)
+    return 0 if record is None else length_of(record)
 
 
-def _length(record: bytes) -> int:
+def length_of(record: bytes) -> int:
+    """The length of a STRING record's value, in bytes."""
     if record[0] & HAS_ELEMENTS:
         return layout.record_elements(record)[1]
     return len(record) - layout.SEAL - layout.body_offset(record)
@@ -55,7 +58,12 @@ def _length(record: bytes) -> int:
 def get_range(keys: Keyspace, key: bytes, start: int, stop: int) -> bytes:
     """The bytes from `start` up to, not including, `stop`; both within 0 and the length."""
     record = keys.find_kind(key, STRING)
-    if record is None or start >= stop:
+    return b"" if record is None else part(keys, record, start, stop)
+
+
+def part(keys: Keyspace, record: bytes, start: int, stop: int) -> bytes:
+    """The same of a STRING record."""
+    if start >= stop:
         return b""
     if record[0] & HAS_ELEMENTS:
         return _read_pieces(keys, layout.record_elements(record)[0], start, stop)
@@ -88,7 +96,7 @@ def append(keys: WritableKeyspace, key: bytes, tail: bytes) -> int:
     if record is None:
         put(keys, key, tail)
         return len(tail)
-    return _overwrite(keys, key, record, _length(record), tail)
+    return _overwrite(keys, key, record, length_of(record), tail)
 
 
 def set_range(keys: WritableKeyspace, key: bytes, offset: int, patch: bytes) -> int:
@@ -107,7 +115,7 @@ def copy(keys: Keyspace, record: bytes, target: WritableKeyspace, new_key: bytes
 
 
 def _overwrite(keys: WritableKeyspace, key: bytes, record: bytes, offset: int, patch: bytes) -> int:
-    old_length = _length(record)
+    old_length = length_of(record)
     if offset > old_length:
         patch = bytes(offset - old_length) + patch
         offset = old_length

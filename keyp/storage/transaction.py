@@ -37,6 +37,9 @@ class ReadTransaction:
         self.now_ms = now_ms
         self.hits = 0  # lookups that found a live key …
         self.misses = 0  # … and those that did not
+        self.in_write = False  # as in a WriteTransaction; nothing here writes
+        self.wanted_events = 0
+        self.events: list[Event] = []
         try:
             self.txn = environment.lmdb.begin()
         except lmdb.Error as error:
@@ -85,9 +88,10 @@ class WriteTransaction:
 
     `version` is the version of the write command that runs now; `next_version` before each. `commit` makes all of it
     durable as the environment's mode says, `abort` leaves no trace of it. `growth_refusal` is the error for commands
-    that add data, empty while there is room. `events` are what happened to keys, of the classes in `wanted_events`;
-    `ready` are the keys that were made with something in them that clients may wait for, as (database, key), and
-    `swapped` the databases that have got other contents as a whole.
+    that add data, empty while there is room. `in_write` says that a write command runs: what it looks up is no hit and
+    no miss, as in the reference. `events` are what happened to keys, of the classes in `wanted_events`; `ready` are the
+    keys that were made with something in them that clients may wait for, as (database, key), and `swapped` the
+    databases that have got other contents as a whole.
 
     Raises `CommitFailed` where LMDB cannot begin.
     """
@@ -97,6 +101,7 @@ class WriteTransaction:
         self.now_ms = now_ms
         self.hits = 0
         self.misses = 0
+        self.in_write = False
         self.expired = 0  # keys removed because their deadline had passed
         self.wanted_events = 0
         self.events: list[Event] = []
@@ -128,8 +133,9 @@ class WriteTransaction:
         return self.version
 
     def next_version(self) -> None:
-        """Begins a write command: all it writes carries a new version."""
+        """Begins a write command: all it writes carries a new version. Who runs it clears `in_write` after it."""
         self.version += 1
+        self.in_write = True
 
     def new_collection(self) -> int:
         """An id that no collection has had before."""

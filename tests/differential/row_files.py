@@ -8,6 +8,7 @@ r"""The rows: conversations that both servers are to lead alike. Each family has
                             ~ nearly, * in any order, % as scans, ? in kind, = in their fields
     MULTI | INCR k | EXEC   one chunk of bytes
     ! *1\r\n$4\r\nPI        bytes as they are, escapes resolved; a lone ! waits for what comes
+    + SUBSCRIBE a b         a command with any number of replies, messages among them; a lone + only listens
 
 An empty line ends a row. Words are quoted as for redis-cli: "\x00\r\n" or 'plain'; `x{600}` is an x six hundred times.
 """
@@ -36,7 +37,10 @@ REPEATED = re.compile(r"(.+)\{(\d+)\}")
 
 
 class Step:
-    """One chunk: who sends it, its bytes, its calls (none for raw bytes) and how the replies are compared."""
+    """One chunk: who sends it, its bytes, its calls (none for raw bytes) and how the replies are compared.
+
+    `replies` is None where all that comes is wanted, however much it is.
+    """
 
     def __init__(self, line: str) -> None:
         self.line = line
@@ -47,13 +51,17 @@ class Step:
         if line[:2] in [f"{mark} " for mark in MARKS]:
             self.how, line = MARKS[line[0]], line[2:]
         self.calls: list[list[bytes]] = []
+        self.replies: int | None
+        is_open = line == "+" or line.startswith("+ ")
+        if is_open:
+            line = line[2:]
         if line.startswith("!"):
             self.data = unescape(line[1:].strip().encode("latin-1"))
             self.replies = 1
         else:
-            self.calls = [words(part) for part in line.split(" | ")]
+            self.calls = [words(part) for part in line.split(" | ") if part]
             self.data = b"".join([wire.request(*call) for call in self.calls])
-            self.replies = len(self.calls)
+            self.replies = None if is_open else len(self.calls)
 
 
 class Row:
@@ -86,9 +94,9 @@ def unescape(text: bytes) -> bytes:
     )
 
 
-def rows() -> Iterator[Row]:
+def rows(directory: Path = DIRECTORY) -> Iterator[Row]:
     """All rows of all families."""
-    for path in sorted(DIRECTORY.glob("*.txt")):
+    for path in sorted(directory.glob("*.txt")):
         for paragraph in re.split(r"\n\s*\n", path.read_text(encoding="latin-1").strip("\n")):
             lines = [line for line in paragraph.splitlines() if line.strip()]
             if any(not line.startswith("#") for line in lines):

@@ -34,6 +34,9 @@ class Conversation:
 
     def say(self, step: Step) -> tuple[list[bytes], list[bytes]]:
         """Both servers' replies to one chunk."""
+        if step.replies is None:
+            self.theirs[step.client].send(step.data, 0)
+            return self.theirs[step.client].hear(), self.ours[step.client].send(step.data, 0)
         theirs = self.theirs[step.client].send(step.data, step.replies)
         return theirs, self.ours[step.client].send(step.data, step.replies)
 
@@ -55,7 +58,7 @@ def assert_agreement(conversation: Conversation, steps: list[Step]) -> None:
     found: list[str] = []
     for step in steps:
         theirs, ours = conversation.say(step)
-        calls = step.calls or [[b""]] * max(len(theirs), len(ours))
+        calls = step.calls if step.replies is not None and step.calls else [[b""]] * max(len(theirs), len(ours))
         pairs = zip_longest(calls, theirs, ours, fillvalue=b"(nothing)")
         if len(theirs) != len(ours) or any(not agree(step.how, call, one, other) for call, one, other in pairs):
             found.append(f"{step.line}: they say {b''.join(theirs)[:400]!r}, we say {b''.join(ours)[:400]!r}")

@@ -1,0 +1,293 @@
+"""Publish/subscribe: messages to whoever listens just now, kept nowhere.
+
+A subscription is the client's own business until the batch has been committed: it stands in the batch's copy of the
+client's state, and an effect brings it into the table (`keyp.pubsub`). A message is an effect too. So what is undone
+is never heard, and a message that a batch publishes reaches the subscriptions that the same batch has made before.
+
+Subscribing is answered by a push for each name, in RESP2 by an array of the same form. In RESP2 a client that
+listens may call nothing else (`keyp.session`).
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from keyp.commands.context import SessionContext
+from keyp.commands.define import CommandTable
+from keyp.commands.effects import Publish, Subscribe, Unsubscribe
+from keyp.commands.spec import FAST, LOADING, NOSCRIPT, STALE, Args, key_at, keys_from
+from keyp.commands.spec import PUBSUB as ABOUT_PUBSUB
+from keyp.errors import CommandError, printable
+from keyp.glob import Glob
+from keyp.pubsub import CHANNEL, PATTERN, SHARD, Subscriptions, fits
+from keyp.resp.values import Push, Reply, Several
+
+PUBSUB = CommandTable(group="pubsub")
+
+LISTEN: Final = ABOUT_PUBSUB | NOSCRIPT | LOADING | STALE
+TELL: Final = ABOUT_PUBSUB | LOADING | STALE | FAST
+ASK: Final = ABOUT_PUBSUB | LOADING | STALE
+
+# How the reply to each (un)subscription begins, by kind.
+SUBSCRIBED: Final = (b"subscribe", b"psubscribe", b"ssubscribe")
+UNSUBSCRIBED: Final = (b"unsubscribe", b"punsubscribe", b"sunsubscribe")
+
+NOT_IN_EXEC: Final = "ERR SSUBSCRIBE isn't allowed for a DENY BLOCKING client"
+
+
+def _subscriptions(context: SessionContext) -> Subscriptions:
+    return Subscriptions(context.server.pubsub, context.client, context.state)
+
+
+def _subscribe(context: SessionContext, kind: int, names: list[bytes]) -> Reply:
+    seen = _subscriptions(context)
+    fresh: list[bytes] = []
+    replies: list[Reply] = []
+    for name in names:
+        if seen.take_up(kind, name):
+            fresh.append(name)
+        replies.append(Push([SUBSCRIBED[kind], name, seen.own_count(kind)]))
+    context.after(Subscribe(kind, fresh))
+    return Several(replies)
+
+
+def _unsubscribe(context: SessionContext, kind: int, names: list[bytes]) -> Reply:
+    """Without names, from all of the kind; where there is none, the one reply names nothing."""
+    seen = _subscriptions(context)
+    given_up: list[bytes] = []
+    replies: list[Reply] = []
+    for name in names or seen.own(kind):
+        if seen.give_up(kind, name):
+            given_up.append(name)
+        replies.append(Push([UNSUBSCRIBED[kind], name, seen.own_count(kind)]))
+    if not replies:
+        replies.append(Push([UNSUBSCRIBED[kind], None, seen.own_count(kind)]))
+    context.after(Unsubscribe(kind, given_up))
+    return Several(replies)
+
+
+def unsubscribe_from_all(context: SessionContext) -> None:
+    """Ends all subscriptions of the client, without a word about it."""
+    for kind in (CHANNEL, PATTERN, SHARD):
+        if context.state.subscriptions[kind]:
+            _unsubscribe(context, kind, [])
+
+
+@PUBSUB.session(
+    "SUBSCRIBE",
+    arity=-2,
+    flags=LISTEN,
+    since="2.0.0",
+    complexity="O(N) with N the number of channels",
+    syntax="channel [channel ...]",
+    summary="Listens to channels.",
+)
+def subscribe(context: SessionContext, args: Args) -> Reply:
+    """A reply for each channel: the word, the channel, how many channels and patterns the client listens to."""
+    return _subscribe(context, CHANNEL, args[1:])
+
+
+@PUBSUB.session(
+    "UNSUBSCRIBE",
+    arity=-1,
+    flags=LISTEN,
+    since="2.0.0",
+    complexity="O(N) with N the number of channels",
+    syntax="[channel [channel ...]]",
+    summary="Ceases to listen to channels, to all of them where none is named.",
+)
+def unsubscribe(context: SessionContext, args: Args) -> Reply:
+    """A reply for each channel, as for SUBSCRIBE; one that names nothing where there was no channel to give up."""
+    return _unsubscribe(context, CHANNEL, args[1:])
+
+
+@PUBSUB.session(
+    "PSUBSCRIBE",
+    arity=-2,
+    flags=LISTEN,
+    since="2.0.0",
+    complexity="O(N) with N the number of patterns",
+    syntax="pattern [pattern ...]",
+    summary="Listens to all channels whose names match patterns.",
+)
+def subscribe_to_patterns(context: SessionContext, args: Args) -> Reply:
+    """A reply for each pattern, as for SUBSCRIBE."""
+    return _subscribe(context, PATTERN, args[1:])
+
+
+@PUBSUB.session(
+    "PUNSUBSCRIBE",
+    arity=-1,
+    flags=LISTEN,
+    since="2.0.0",
+    complexity="O(N) with N the number of patterns",
+    syntax="[pattern [pattern ...]]",
+    summary="Ceases to listen to patterns, to all of them where none is named.",
+)
+def unsubscribe_from_patterns(context: SessionContext, args: Args) -> Reply:
+    """A reply for each pattern, as for UNSUBSCRIBE."""
+    return _unsubscribe(context, PATTERN, args[1:])
+
+
+@PUBSUB.session(
+    "SSUBSCRIBE",
+    arity=-2,
+    keys=keys_from(1, "not_key"),
+    flags=LISTEN,
+    since="7.0.0",
+    complexity="O(N) with N the number of shard channels",
+    syntax="shardchannel [shardchannel ...]",
+    summary="Listens to shard channels, which know nothing of the other channels.",
+)
+def subscribe_to_shard_channels(context: SessionContext, args: Args) -> Reply:
+    """A reply for each shard channel: the word, the channel, how many of them the client listens to."""
+    if context.in_exec:
+        raise CommandError(NOT_IN_EXEC)
+    return _subscribe(context, SHARD, args[1:])
+
+
+@PUBSUB.session(
+    "SUNSUBSCRIBE",
+    arity=-1,
+    keys=keys_from(1, "not_key"),
+    flags=LISTEN,
+    since="7.0.0",
+    complexity="O(N) with N the number of shard channels",
+    syntax="[shardchannel [shardchannel ...]]",
+    summary="Ceases to listen to shard channels, to all of them where none is named.",
+)
+def unsubscribe_from_shard_channels(context: SessionContext, args: Args) -> Reply:
+    """A reply for each shard channel, as for UNSUBSCRIBE."""
+    return _unsubscribe(context, SHARD, args[1:])
+
+
+def _publish(context: SessionContext, kind: int, args: Args) -> Reply:
+    context.after(Publish(kind, args[1], args[2]))
+    return _subscriptions(context).receivers(kind, args[1])
+
+
+@PUBSUB.session(
+    "PUBLISH",
+    arity=3,
+    flags=TELL,
+    since="2.0.0",
+    complexity="O(N+M) with N the number of clients that listen to the channel and M the number of all patterns",
+    syntax="channel message",
+    summary="Sends a message to those who listen to a channel.",
+)
+def publish(context: SessionContext, args: Args) -> Reply:
+    """How often the message is sent: to each client once for the channel and once for each pattern that matches."""
+    return _publish(context, CHANNEL, args)
+
+
+@PUBSUB.session(
+    "SPUBLISH",
+    arity=3,
+    keys=key_at(1, "not_key"),
+    flags=TELL,
+    since="7.0.0",
+    complexity="O(N) with N the number of clients that listen to the shard channel",
+    syntax="shardchannel message",
+    summary="Sends a message to those who listen to a shard channel.",
+)
+def publish_to_shard_channel(context: SessionContext, args: Args) -> Reply:
+    """How many clients the message is sent to."""
+    return _publish(context, SHARD, args)
+
+
+PUBSUB.container(
+    "PUBSUB",
+    arity=-2,
+    since="2.8.0",
+    complexity="Depends on the subcommand.",
+    summary="Introduces the subcommands about who listens to what.",
+)
+
+
+def _names(context: SessionContext, kind: int, args: Args) -> Reply:
+    """The names that anybody listens to, or those of them that match a pattern."""
+    if len(args) > 3:
+        word = printable(args[1][:128])
+        raise CommandError(f"ERR unknown subcommand or wrong number of arguments for '{word}'. Try PUBSUB HELP.")
+    names = _subscriptions(context).names(kind)
+    if len(args) == 2:
+        return names
+    glob = Glob(args[2])
+    return [name for name in names if fits(glob, name)]
+
+
+def _counts(context: SessionContext, kind: int, args: Args) -> Reply:
+    """Each name that was asked for and how many clients listen to it."""
+    seen = _subscriptions(context)
+    found: list[Reply] = []
+    for name in args[2:]:
+        found += [name, seen.count(kind, name)]
+    return found
+
+
+@PUBSUB.session(
+    "PUBSUB|CHANNELS",
+    arity=-2,
+    flags=ASK,
+    since="2.8.0",
+    complexity="O(N) with N the number of channels that anybody listens to",
+    syntax="[pattern]",
+    summary="Lists the channels that somebody listens to by name.",
+)
+def pubsub_channels(context: SessionContext, args: Args) -> Reply:
+    """Replies with names, all or those that match the pattern."""
+    return _names(context, CHANNEL, args)
+
+
+@PUBSUB.session(
+    "PUBSUB|NUMSUB",
+    arity=-2,
+    flags=ASK,
+    since="2.8.0",
+    complexity="O(N) with N the number of channels asked for",
+    syntax="[channel [channel ...]]",
+    summary="Counts those who listen to channels by name.",
+)
+def pubsub_numsub(context: SessionContext, args: Args) -> Reply:
+    """Replies with each channel and its count."""
+    return _counts(context, CHANNEL, args)
+
+
+@PUBSUB.session(
+    "PUBSUB|NUMPAT",
+    arity=2,
+    flags=ASK,
+    since="2.8.0",
+    summary="Counts the patterns that anybody listens to, each once.",
+)
+def pubsub_numpat(context: SessionContext, args: Args) -> Reply:
+    """Replies with the count."""
+    return len(_subscriptions(context).names(PATTERN))
+
+
+@PUBSUB.session(
+    "PUBSUB|SHARDCHANNELS",
+    arity=-2,
+    flags=ASK,
+    since="7.0.0",
+    complexity="O(N) with N the number of shard channels that anybody listens to",
+    syntax="[pattern]",
+    summary="Lists the shard channels that somebody listens to.",
+)
+def pubsub_shardchannels(context: SessionContext, args: Args) -> Reply:
+    """Replies with names, all or those that match the pattern."""
+    return _names(context, SHARD, args)
+
+
+@PUBSUB.session(
+    "PUBSUB|SHARDNUMSUB",
+    arity=-2,
+    flags=ASK,
+    since="7.0.0",
+    complexity="O(N) with N the number of shard channels asked for",
+    syntax="[shardchannel [shardchannel ...]]",
+    summary="Counts those who listen to shard channels.",
+)
+def pubsub_shardnumsub(context: SessionContext, args: Args) -> Reply:
+    """Replies with each shard channel and its count."""
+    return _counts(context, SHARD, args)
