@@ -10,7 +10,7 @@ from keyp.commands.blocking import timeout_ms
 from keyp.commands.context import WriteContext
 from keyp.commands.define import CommandTable
 from keyp.commands.lists import end_of, pop_elements, tell_popped, tell_pushed
-from keyp.commands.spec import BLOCKING, DENYOOM, MOVABLEKEYS, NOSCRIPT, Args, KeySpec, counted_keys, key_at
+from keyp.commands.spec import BLOCKING, DENYOOM, MOVABLEKEYS, Args, KeySpec, counted_keys, key_at
 from keyp.errors import SYNTAX, CommandError
 from keyp.resp.values import NULL_ARRAY, Reply, Wait
 from keyp.storage import lists
@@ -84,7 +84,7 @@ def _move_or_wait(context: WriteContext, args: Args, from_left: bool, to_left: b
     "BLMOVE",
     arity=6,
     keys=key_at(1, "RW access delete") + key_at(2, "RW insert"),
-    flags=DENYOOM | NOSCRIPT | BLOCKING,
+    flags=DENYOOM | BLOCKING,
     since="6.2.0",
     syntax="source destination <LEFT | RIGHT> <LEFT | RIGHT> timeout",
     summary="Moves an element from list to list, and waits for one where there is none.",
@@ -99,7 +99,7 @@ def move_or_wait(context: WriteContext, args: Args) -> Reply:
     "BRPOPLPUSH",
     arity=4,
     keys=key_at(1, "RW access delete") + key_at(2, "RW insert"),
-    flags=DENYOOM | NOSCRIPT | BLOCKING,
+    flags=DENYOOM | BLOCKING,
     since="2.2.0",
     syntax="source destination timeout",
     summary="Moves the last element of a list to the beginning of another one, and waits where there is none.",
@@ -123,7 +123,7 @@ def _pop_first_or_wait(context: WriteContext, args: Args, left: bool) -> Reply:
     "BLPOP",
     arity=-3,
     keys=(KeySpec(1, -2, 1, "RW access delete"),),
-    flags=NOSCRIPT | BLOCKING,
+    flags=BLOCKING,
     since="2.0.0",
     complexity="O(N) with N the number of keys",
     syntax="key [key ...] timeout",
@@ -138,7 +138,7 @@ def pop_left_or_wait(context: WriteContext, args: Args) -> Reply:
     "BRPOP",
     arity=-3,
     keys=(KeySpec(1, -2, 1, "RW access delete"),),
-    flags=NOSCRIPT | BLOCKING,
+    flags=BLOCKING,
     since="2.0.0",
     complexity="O(N) with N the number of keys",
     syntax="key [key ...] timeout",
@@ -202,7 +202,7 @@ def pop_several(context: WriteContext, args: Args) -> Reply:
 )
 def pop_several_or_wait(context: WriteContext, args: Args) -> Reply:
     """Replies with key and elements; the null array when the time is over."""
-    limit_ms = timeout_ms(context, args[1])
     choice = _Choice(args, 2)
+    limit_ms = timeout_ms(context, args[1])
     popped = choice.pop(context)
     return Wait(LIST, choice.keys, limit_ms) if popped is None else popped

@@ -11,11 +11,13 @@ from typing import Final
 from keyp.commands.arguments import to_int64
 from keyp.commands.context import ReadContext
 from keyp.commands.define import CommandTable
+from keyp.commands.encodings import list_encoding
 from keyp.commands.spec import Args, key_at
 from keyp.errors import CommandError
 from keyp.resp.values import Reply
 from keyp.storage import layout, strings
 from keyp.storage.keyspace import Keyspace
+from keyp.storage.lists import List
 
 OBJECT = CommandTable(group="generic", categories="keyspace")
 
@@ -51,7 +53,7 @@ OBJECT.container(
 def encoding(context: ReadContext, args: Args) -> Reply:
     """Replies with `int`, `embstr` or `raw` for strings; null without such a key."""
     record = _record(context, args[2])
-    return None if record is None else _encoding(context.keys, record)
+    return None if record is None else _encoding(context.keys, args[2], record)
 
 
 @OBJECT.read(
@@ -68,7 +70,10 @@ def reference_count(context: ReadContext, args: Args) -> Reply:
     record = _record(context, args[2])
     if record is None:
         return None
-    if _encoding(context.keys, record) == b"int" and 0 <= int(strings.value(context.keys, record)) < SHARED_INTEGERS:
+    if (
+        _encoding(context.keys, args[2], record) == b"int"
+        and 0 <= int(strings.value(context.keys, record)) < SHARED_INTEGERS
+    ):
         return SHARED_REFCOUNT
     return 1
 
@@ -110,10 +115,12 @@ def _record(context: ReadContext, key: bytes) -> bytes | None:
     return record
 
 
-def _encoding(keys: Keyspace, record: bytes) -> bytes:
+def _encoding(keys: Keyspace, key: bytes, record: bytes) -> bytes:
     kind = layout.record_kind(record)
     if kind == layout.STRING:
         return _string_encoding(keys, record)
+    if kind == layout.LIST:
+        return list_encoding(List(keys, key, record))
     raise AssertionError(f"values of kind {kind} have no encoding")
 
 

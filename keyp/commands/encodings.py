@@ -1,0 +1,41 @@
+"""The names that the reference has for the forms in which it keeps lists, hashes, sets and sorted sets.
+
+Keyp keeps every collection in one way; tools and tests ask for these names all the same. A form is found by looking at
+no more elements than the compact form may have. The reference does not always go back to a compact form when a
+collection has become smaller; here the name follows the elements.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from keyp.commands.arguments import to_int64
+from keyp.storage.lists import List
+
+LIST_BYTES_MAX: Final = 8192  # list-max-listpack-size -2
+LIST_HEAD: Final = 7
+LIST_SLICE: Final = 128
+
+
+def list_encoding(found: List) -> bytes:
+    """`listpack` for a list that fits into 8 KiB, as the reference packs it, else `quicklist`."""
+    size, done = LIST_HEAD, 0
+    while done < found.count and size <= LIST_BYTES_MAX:
+        part = found.range(done, min(LIST_SLICE, found.count - done))
+        size += sum([_packed_size(element) for element in part])
+        done += len(part)
+    return b"listpack" if size <= LIST_BYTES_MAX else b"quicklist"
+
+
+def _packed_size(element: bytes) -> int:
+    """Bytes of an element in the reference's listpack: an integer by its size, or a text with its length."""
+    number = to_int64(element)
+    if number is None:
+        length = len(element)
+        size = length + (1 if length < 64 else 2 if length < 4096 else 5)
+    elif 0 <= number <= 127:
+        size = 1
+    else:
+        bits = (number if number >= 0 else ~number).bit_length() + 1
+        size = next((size for most, size in ((13, 2), (16, 3), (24, 4), (32, 5)) if bits <= most), 9)
+    return size + (1 if size < 128 else 2 if size < 16384 else 3)
