@@ -25,7 +25,7 @@ RANK_ZERO: Final = (
     "ERR RANK can't be zero: use 1 to start from the first match, 2 from the second ... or use negative to start"
     " from the end of the list"
 )
-RANK_TOO_LOW: Final = f"ERR value is out of range, value must between {-INT64_MAX} and {INT64_MAX}"
+TOO_LOW: Final = f"ERR value is out of range, value must between {-INT64_MAX} and {INT64_MAX}"
 NEGATIVE_COUNT: Final = "ERR COUNT can't be negative"
 NEGATIVE_LENGTH: Final = "ERR MAXLEN can't be negative"
 
@@ -348,7 +348,7 @@ def find_matches(
 )
 def remove(context: WriteContext, args: Args) -> Reply:
     """Replies with the number of elements removed. `count` is negative for those nearest the end, 0 for all."""
-    count = integer(args[2])
+    count = _any_but_the_lowest(args[2])
     found = lists.find(context.keys, args[1])
     if found is None:
         return 0
@@ -382,6 +382,14 @@ def position(context: ReadContext, args: Args) -> Reply:
     return indexes
 
 
+def _any_but_the_lowest(data: bytes) -> int:
+    """An integer whose negative is one as well."""
+    number = integer(data)
+    if number < -INT64_MAX:
+        raise CommandError(TOO_LOW)
+    return number
+
+
 def _position_options(args: Args) -> tuple[int, int, int]:
     """Rank, count (-1 where none is given) and most elements to look at."""
     rank, count, most = 1, -1, 0
@@ -391,9 +399,7 @@ def _position_options(args: Args) -> tuple[int, int, int]:
             raise CommandError(SYNTAX)
         value = args[at + 1]
         if word == b"RANK":
-            rank = integer(value)
-            if rank < -INT64_MAX:
-                raise CommandError(RANK_TOO_LOW)
+            rank = _any_but_the_lowest(value)
             if rank == 0:
                 raise CommandError(RANK_ZERO)
         elif word == b"COUNT":

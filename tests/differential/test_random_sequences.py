@@ -14,8 +14,9 @@ from hypothesis import strategies as st
 
 from tests import wire
 from tests.differential.agreement import ANY_ORDER, ENCODED, EXACT, KIND, NEARLY, SCANNED, agree
-from tests.differential.calls import CALLS, KEYS, Span
+from tests.differential.calls import CALLS
 from tests.differential.servers import Keyp, Reference
+from tests.differential.words import KEYS, Span
 
 PROTOCOLS = (2, 3)
 EXAMPLES = 4 * settings().max_examples  # an example takes ten milliseconds
