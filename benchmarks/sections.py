@@ -6,7 +6,8 @@ from benchmarks.growth import GROWTH, LARGE_THINGS
 from benchmarks.latency import LATENCY
 from benchmarks.rounds import Section
 from benchmarks.throughput import COMMANDS, DURABLE, ORIGINAL
+from benchmarks.types import TYPES
 
 SECTIONS: dict[str, Section] = {
-    section.name: section for section in (ORIGINAL, COMMANDS, DURABLE, GROWTH, LATENCY, LARGE_THINGS)
+    section.name: section for section in (ORIGINAL, COMMANDS, DURABLE, TYPES, GROWTH, LATENCY, LARGE_THINGS)
 }
