@@ -26,6 +26,9 @@ RANK_ZERO: Final = (
     " from the end of the list"
 )
 TOO_LOW: Final = f"ERR value is out of range, value must between {-INT64_MAX} and {INT64_MAX}"
+# Elements that a search looks at first; then twice as many, and so on: what is sought is often near an end.
+FIRST_LOOK: Final = 32
+
 NEGATIVE_COUNT: Final = "ERR COUNT can't be negative"
 NEGATIVE_LENGTH: Final = "ERR MAXLEN can't be negative"
 
@@ -317,9 +320,10 @@ def find_matches(
     """
     looked_at = min(most or found.count, found.count)
     indexes: list[int] = []
-    done = 0
+    done, size = 0, FIRST_LOOK
     while done < looked_at:
-        count = min(AT_ONCE, looked_at - done)
+        count = min(size, looked_at - done)
+        size = min(2 * size, AT_ONCE)
         start = found.count - done - count if backwards else done
         part = found.range(start, count)
         places = range(count - 1, -1, -1) if backwards else range(count)
