@@ -148,7 +148,8 @@ class Engine:
         """Runs a batch on a snapshot of this moment; what is to be done with it then, on the reactor's thread."""
         try:
             with ReadTransaction(self.server.environment, now_us // 1000) as transaction:
-                batch.run(ReadContext(transaction, self.around, now_us, hurried), self.clock.nanoseconds)
+                context = ReadContext(transaction, self.around, now_us, hurried)
+                batch.run(context, self.clock.nanoseconds, None if hurried else self.clock.breathe)
         except TooLong:
             return self._read_at_leisure
         except (NeedsWriter, NotYetOpen):

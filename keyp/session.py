@@ -21,7 +21,7 @@ from keyp.commands.spec import DENYOOM, NO_MULTI, READ, SESSION, Args, CommandSp
 from keyp.commands.waiters import Waiter
 from keyp.errors import CommandError
 from keyp.events import KEYEVENT, KEYSPACE, Event
-from keyp.resp.encoder import encode_into
+from keyp.resp.encoder import encode_in_slices, encode_into
 from keyp.resp.values import NO_REPLY, Reply, ReplyError, Several, Wait
 
 # Commands that are carried out at once even while a MULTI is collecting.
@@ -134,8 +134,8 @@ class Batch:
         queued = [spec for spec, _ in (state.queue or [])[: state.queued]]
         return any(spec.is_write for spec in queued + [call.spec for call in self.calls if call.spec is not None])
 
-    def run(self, data: ReadContext, nanoseconds: Callable[[], int]) -> None:
-        """Answers every call on `data`.
+    def run(self, data: ReadContext, nanoseconds: Callable[[], int], breathe: Callable[[], None] | None = None) -> None:
+        """Answers every call on `data`. `breathe` is called now and then while long replies are encoded.
 
         Raises `NeedsWriter` where a write meets a snapshot, and whatever a defective command raises; the batch has
         then changed nothing outside itself and may be run again.
@@ -147,7 +147,7 @@ class Batch:
             self.state = self.client.state.copy()
         lookups = data.transaction
         hits, misses = lookups.hits, lookups.misses
-        Run(self, data, nanoseconds).answer_all()
+        Run(self, data, nanoseconds, breathe).answer_all()
         self.hits, self.misses = lookups.hits - hits, lookups.misses - misses
 
     def replied(self, start: int) -> None:
@@ -205,7 +205,10 @@ class Batch:
 class Run:
     """One run of a batch on one data context."""
 
-    def __init__(self, batch: Batch, data: ReadContext, nanoseconds: Callable[[], int]) -> None:
+    def __init__(
+        self, batch: Batch, data: ReadContext, nanoseconds: Callable[[], int], breathe: Callable[[], None] | None
+    ) -> None:
+        self.breathe = breathe
         self.batch = batch
         self.data = data
         self.writing = data.writing if isinstance(data, WriteContext) else None
@@ -218,7 +221,7 @@ class Run:
 
     def answer_all(self) -> None:
         """Runs the calls in order until the last, until the replies are many, or until one ends the connection."""
-        batch, state = self.batch, self.state
+        batch = self.batch
         replies = batch.replies
         size = 0
         for index, call in enumerate(batch.calls):
@@ -230,7 +233,7 @@ class Run:
                 self._serve_waiters()
             start = len(replies)
             if batch.simple:
-                encode_into(replies, reply, state.protocol)
+                self._encode(reply)
                 if batch.effects:
                     batch.replied(start)
             else:
@@ -242,6 +245,12 @@ class Run:
             if size > REPLIES_MAX:
                 batch.rest = [later.args for later in batch.calls[index + 1 :]]
                 break
+
+    def _encode(self, reply: Reply) -> None:
+        if self.breathe is None:
+            encode_into(self.batch.replies, reply, self.state.protocol)
+        else:
+            encode_in_slices(self.batch.replies, reply, self.state.protocol, self.breathe)
 
     def _wait(self, call: Call, wait: Wait, index: int) -> None:
         """The batch ends here for now: its client waits for a key."""
@@ -265,7 +274,7 @@ class Run:
         """Adds a reply, unless CLIENT REPLY says that none is wanted."""
         mode = self.state.reply_mode
         if mode == REPLY_ON or isinstance(reply, Several):
-            encode_into(self.batch.replies, reply, self.state.protocol)
+            self._encode(reply)
         if mode == REPLY_SKIP_NEXT:
             self.state.reply_mode = REPLY_SKIP_NOW
         elif mode == REPLY_SKIP_NOW:

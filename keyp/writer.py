@@ -70,6 +70,9 @@ class Clock(Protocol):
     def nanoseconds(self) -> int:
         """Nanoseconds of a counter that never goes back, to measure with."""
 
+    def breathe(self) -> None:
+        """Lets other threads run that wait for Python's lock."""
+
 
 class SweepReport:
     """What one step of the sweeper did: `removed` keys and elements, of which `expired` keys past their deadline.

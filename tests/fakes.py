@@ -31,6 +31,7 @@ class FakeClock:
     def __init__(self) -> None:
         self.us = START_US
         self.ns = 0
+        self.breaths = 0
 
     def now_us(self) -> int:
         return self.us
@@ -38,6 +39,9 @@ class FakeClock:
     def nanoseconds(self) -> int:
         self.ns += 1000
         return self.ns
+
+    def breathe(self) -> None:
+        self.breaths += 1
 
     def advance_ms(self, ms: int) -> None:
         self.us += ms * 1000

@@ -7,7 +7,7 @@ built once, when this module is loaded.
 The encoder trusts its caller: a `str` or an error text with a line break in it would break the stream.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Final
 
 from keyp.resp.values import NoReply, NullArray, Push, Reply, ReplyError, Set, Several, Verbatim
@@ -15,6 +15,9 @@ from keyp.resp.values import NoReply, NullArray, Push, Reply, ReplyError, Set, S
 # Beyond this many bytes, three chunks cost less than copying the bulk string into one.
 _SMALL_BULK_BYTES: Final = 1024
 _PREPARED_INTEGERS: Final = 1024
+
+# Items of a long reply that are encoded in one go: about a millisecond's work.
+SLICE_ITEMS: Final = 4096
 
 _INFINITY: Final = float("inf")
 _WHOLE_LIMIT: Final = float(2**62)
@@ -70,6 +73,31 @@ def encode_into(out: list[bytes], reply: Reply, protocol: int) -> None:
                 encode_into(out, item, protocol)
     else:
         _append_rare(out, reply, protocol)
+
+
+def encode_in_slices(out: list[bytes], reply: Reply, protocol: int, breathe: Callable[[], None]) -> None:
+    """As `encode_into`, for a reply that may be long: in chunks of many items, and a call of `breathe` behind each.
+
+    A compiled loop lets no other thread run, and a long list of chunks would have to be joined by who sends them.
+    """
+    if isinstance(reply, Set):
+        _encode_items(out, b"~" if protocol >= 3 else b"*", list(reply.members), protocol, breathe)
+    elif isinstance(reply, (list, tuple)):
+        _encode_items(out, b"*", list(reply), protocol, breathe)
+    else:
+        encode_into(out, reply, protocol)
+
+
+def _encode_items(
+    out: list[bytes], sign: bytes, items: list[Reply], protocol: int, breathe: Callable[[], None]
+) -> None:
+    out.append(b"%b%d\r\n" % (sign, len(items)))
+    for start in range(0, len(items), SLICE_ITEMS):
+        chunks: list[bytes] = []
+        for item in items[start : start + SLICE_ITEMS]:
+            encode_into(chunks, item, protocol)
+        out.append(b"".join(chunks))
+        breathe()
 
 
 def _append_bulk(out: list[bytes], data: bytes) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from keyp.resp.encoder import encode, encode_into, format_double
+from keyp.resp.encoder import SLICE_ITEMS, encode, encode_in_slices, encode_into, format_double
 from keyp.resp.values import NO_REPLY, NULL_ARRAY, Push, ReplyError, Set, Verbatim
 
 BIG = b"x" * 100_000
@@ -130,3 +130,17 @@ def test_replies_of_a_batch_share_one_list_and_a_big_bulk_is_not_copied() -> Non
 def test_what_is_no_reply_is_refused(value: Any) -> None:
     with pytest.raises(TypeError):
         encode(value, 2)
+
+
+@pytest.mark.parametrize("protocol", [2, 3])
+@pytest.mark.parametrize("count", [0, 1, SLICE_ITEMS, SLICE_ITEMS + 1, 3 * SLICE_ITEMS - 1])
+def test_long_replies_in_slices(protocol: int, count: int) -> None:
+    items = [b"%d" % number for number in range(count)]
+    for reply in (items, tuple(items), Set(items), [items, 5], {b"a": items}, b"text", None):
+        out: list[bytes] = []
+        breaths: list[None] = []
+        encode_in_slices(out, reply, protocol, lambda breaths=breaths: breaths.append(None))
+        assert b"".join(out) == encode(reply, protocol)
+        if reply is items:
+            assert len(breaths) == -(-count // SLICE_ITEMS)
+            assert len(out) == 1 + len(breaths)
