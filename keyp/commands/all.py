@@ -20,6 +20,8 @@ from keyp.commands.object import OBJECT
 from keyp.commands.pubsub import PUBSUB
 from keyp.commands.scan import SCAN
 from keyp.commands.server import SERVER
+from keyp.commands.sortedset_ranges import SORTED_SET_RANGES
+from keyp.commands.sortedsets import SORTED_SETS
 from keyp.commands.strings import STRINGS
 from keyp.commands.timings import TIMINGS
 from keyp.commands.transactions import TRANSACTIONS
@@ -33,6 +35,8 @@ TABLES: Final[tuple[CommandTable, ...]] = (
     LCS,
     LISTS,
     LIST_MOVES,
+    SORTED_SETS,
+    SORTED_SET_RANGES,
     KEYS,
     SCAN,
     OBJECT,
