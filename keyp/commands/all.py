@@ -20,6 +20,10 @@ from keyp.commands.object import OBJECT
 from keyp.commands.pubsub import PUBSUB
 from keyp.commands.scan import SCAN
 from keyp.commands.server import SERVER
+from keyp.commands.sortedset_algebra import SORTED_SET_ALGEBRA
+from keyp.commands.sortedset_pops import SORTED_SET_POPS
+from keyp.commands.sortedset_ranges import SORTED_SET_RANGES
+from keyp.commands.sortedsets import SORTED_SETS
 from keyp.commands.strings import STRINGS
 from keyp.commands.timings import TIMINGS
 from keyp.commands.transactions import TRANSACTIONS
@@ -33,6 +37,10 @@ TABLES: Final[tuple[CommandTable, ...]] = (
     LCS,
     LISTS,
     LIST_MOVES,
+    SORTED_SETS,
+    SORTED_SET_RANGES,
+    SORTED_SET_POPS,
+    SORTED_SET_ALGEBRA,
     KEYS,
     SCAN,
     OBJECT,
