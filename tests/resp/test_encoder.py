@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from keyp.resp.encoder import SLICE_ITEMS, encode, encode_in_slices, encode_into, format_double
-from keyp.resp.values import NO_REPLY, NULL_ARRAY, DoubleText, Pairs, Push, ReplyError, Set, Verbatim
+from keyp.resp.values import NO_REPLY, NULL_ARRAY, DoubleText, Pairs, Push, ReplyError, Set, Several, Verbatim
 
 BIG = b"x" * 100_000
 
@@ -60,6 +60,8 @@ ROWS: list[tuple[Any, bytes, bytes]] = [
     (Pairs([]), b"*0\r\n", b"*0\r\n"),
     (DoubleText(b"0.50000"), b"$7\r\n0.50000\r\n", b",0.50000\r\n"),
     (Push([b"message", 1]), b"*2\r\n$7\r\nmessage\r\n:1\r\n", b">2\r\n$7\r\nmessage\r\n:1\r\n"),
+    (Several([]), b"", b""),
+    (Several([Push([b"a", None]), 1]), b"*2\r\n$1\r\na\r\n$-1\r\n:1\r\n", b">2\r\n$1\r\na\r\n_\r\n:1\r\n"),
     (Verbatim(b"a\r\nb"), b"$4\r\na\r\nb\r\n", b"=8\r\ntxt:a\r\nb\r\n"),
     (Verbatim(BIG), b"$100000\r\n" + BIG + b"\r\n", b"=100004\r\ntxt:" + BIG + b"\r\n"),
     (ReplyError("ERR no such key"), b"-ERR no such key\r\n", b"-ERR no such key\r\n"),
