@@ -11,6 +11,7 @@ from keyp.commands.counters import COUNTERS
 from keyp.commands.databases import DATABASES
 from keyp.commands.define import CommandTable
 from keyp.commands.expiry import EXPIRY
+from keyp.commands.hashes import HASHES
 from keyp.commands.info import INFO
 from keyp.commands.keys import KEYS
 from keyp.commands.lcs import LCS
@@ -20,6 +21,8 @@ from keyp.commands.object import OBJECT
 from keyp.commands.pubsub import PUBSUB
 from keyp.commands.scan import SCAN
 from keyp.commands.server import SERVER
+from keyp.commands.set_algebra import SET_ALGEBRA
+from keyp.commands.sets import SETS
 from keyp.commands.strings import STRINGS
 from keyp.commands.timings import TIMINGS
 from keyp.commands.transactions import TRANSACTIONS
@@ -33,6 +36,9 @@ TABLES: Final[tuple[CommandTable, ...]] = (
     LCS,
     LISTS,
     LIST_MOVES,
+    HASHES,
+    SETS,
+    SET_ALGEBRA,
     KEYS,
     SCAN,
     OBJECT,
