@@ -11,6 +11,7 @@ from keyp.commands.counters import COUNTERS
 from keyp.commands.databases import DATABASES
 from keyp.commands.define import CommandTable
 from keyp.commands.expiry import EXPIRY
+from keyp.commands.hashes import HASHES
 from keyp.commands.info import INFO
 from keyp.commands.keys import KEYS
 from keyp.commands.lcs import LCS
@@ -20,6 +21,8 @@ from keyp.commands.object import OBJECT
 from keyp.commands.pubsub import PUBSUB
 from keyp.commands.scan import SCAN
 from keyp.commands.server import SERVER
+from keyp.commands.set_algebra import SET_ALGEBRA
+from keyp.commands.sets import SETS
 from keyp.commands.sortedset_algebra import SORTED_SET_ALGEBRA
 from keyp.commands.sortedset_pops import SORTED_SET_POPS
 from keyp.commands.sortedset_ranges import SORTED_SET_RANGES
@@ -41,6 +44,9 @@ TABLES: Final[tuple[CommandTable, ...]] = (
     SORTED_SET_RANGES,
     SORTED_SET_POPS,
     SORTED_SET_ALGEBRA,
+    HASHES,
+    SETS,
+    SET_ALGEBRA,
     KEYS,
     SCAN,
     OBJECT,
