@@ -10,10 +10,16 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from tests.differential import calls_lists, calls_pubsub, calls_strings
+from tests.differential import calls_lists, calls_pubsub, calls_sortedsets, calls_strings
+from tests.differential.calls_sortedsets import is_read_otherwise
 from tests.differential.words import NONSENSE, Strategy
 
-TEMPLATES: dict[str, Strategy] = calls_strings.TEMPLATES | calls_lists.TEMPLATES | calls_pubsub.TEMPLATES
+TEMPLATES: dict[str, Strategy] = {
+    **calls_strings.TEMPLATES,
+    **calls_lists.TEMPLATES,
+    **calls_sortedsets.TEMPLATES,
+    **calls_pubsub.TEMPLATES,
+}
 
 
 def named(name: str) -> Strategy:
@@ -43,4 +49,4 @@ def spoilt(draw: st.DrawFn, calls: Strategy) -> list[Any]:
 PLAIN = st.sampled_from(sorted(TEMPLATES)).flatmap(named)
 # Valkey differs from Redis 7.2 in where GETEX and SCAN look at their arguments first, and in nested transactions.
 SPOILABLE = st.sampled_from(sorted(TEMPLATES.keys() - {"GETEX", "SCAN"})).flatmap(named)
-CALLS = st.one_of(PLAIN, PLAIN, PLAIN, spoilt(SPOILABLE))
+CALLS = st.one_of(PLAIN, PLAIN, PLAIN, spoilt(SPOILABLE).filter(lambda call: not is_read_otherwise(call)))
