@@ -9,9 +9,9 @@ from tests.differential.words import FLOATS, INTEGERS, KEYS, PATTERNS, VALUES, S
 FIELDS = st.sampled_from(["a", "a", "b", "c", "1", "", "x*64", "x*65", "x*480", "x*600"]).map(lengthened)
 MANY_FIELDS = st.lists(FIELDS, min_size=1, max_size=4)
 SHORT_VALUES = st.one_of(st.sampled_from([b"", b"abc", b"5", b"-7", b"1.5", b"x" * 64]), INTEGERS, FLOATS)
-PAIRS = st.lists(st.tuples(FIELDS, st.one_of(SHORT_VALUES, SHORT_VALUES, VALUES)).map(list), min_size=1, max_size=3).map(
-    lambda found: [word for pair in found for word in pair]
-)
+PAIRS = st.lists(
+    st.tuples(FIELDS, st.one_of(SHORT_VALUES, SHORT_VALUES, VALUES)).map(list), min_size=1, max_size=3
+).map(lambda found: [word for pair in found for word in pair])
 COUNTS = st.sampled_from([b"0", b"1", b"5", b"-2", b"1000"])
 SCAN_OPTIONS = some(words("MATCH", PATTERNS), words("COUNT", st.sampled_from([b"1000", b"5000", b"0", b"x"])))
 
