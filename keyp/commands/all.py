@@ -20,6 +20,7 @@ from keyp.commands.object import OBJECT
 from keyp.commands.pubsub import PUBSUB
 from keyp.commands.scan import SCAN
 from keyp.commands.server import SERVER
+from keyp.commands.sort import SORT
 from keyp.commands.strings import STRINGS
 from keyp.commands.timings import TIMINGS
 from keyp.commands.transactions import TRANSACTIONS
@@ -35,6 +36,7 @@ TABLES: Final[tuple[CommandTable, ...]] = (
     LIST_MOVES,
     KEYS,
     SCAN,
+    SORT,
     OBJECT,
     EXPIRY,
     DATABASES,

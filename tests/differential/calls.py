@@ -10,10 +10,10 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from tests.differential import calls_lists, calls_strings
+from tests.differential import calls_lists, calls_sort, calls_strings
 from tests.differential.words import NONSENSE, Strategy
 
-TEMPLATES: dict[str, Strategy] = calls_strings.TEMPLATES | calls_lists.TEMPLATES
+TEMPLATES: dict[str, Strategy] = calls_strings.TEMPLATES | calls_lists.TEMPLATES | calls_sort.TEMPLATES
 
 
 def named(name: str) -> Strategy:
@@ -41,6 +41,7 @@ def spoilt(draw: st.DrawFn, calls: Strategy) -> list[Any]:
 
 
 PLAIN = st.sampled_from(sorted(TEMPLATES)).flatmap(named)
-# Valkey differs from Redis 7.2 in where GETEX and SCAN look at their arguments first, and in nested transactions.
-SPOILABLE = st.sampled_from(sorted(TEMPLATES.keys() - {"GETEX", "SCAN"})).flatmap(named)
+# Valkey differs from Redis 7.2 in where GETEX and SCAN look at their arguments first, in nested transactions, and in
+# the numbers that it sorts.
+SPOILABLE = st.sampled_from(sorted(TEMPLATES.keys() - {"GETEX", "SCAN", "SORT", "SORT_RO"})).flatmap(named)
 CALLS = st.one_of(PLAIN, PLAIN, PLAIN, spoilt(SPOILABLE))
