@@ -25,13 +25,14 @@ INSTALLED_DEV := $(VENV_DEV)/.installed
 INSTALLED_BENCH := $(VENV)/.installed-bench
 SOURCES := pyproject.toml setup.py $(shell find keyp twisted -name '*.py')
 COMPILED := build/compiled
+INSTALL := build/install
 PIP_INSTALL := -m pip --disable-pip-version-check install --quiet
 APART := integration properties differential crash
 # A file stays in one process, with the servers and packages its tests share. Files start in their order, and the long
 # ones (crash, integration) stand before the short ones.
 PYTEST = -m pytest --numprocesses=$(WORKERS) --dist=loadfile --no-loadscope-reorder
 
-.PHONY: help run test test-compiled test-unit test-integration test-property test-crash lint format readme bench soak docker-build docker-run clean
+.PHONY: help run test test-compiled test-install test-unit test-integration test-property test-crash lint format readme bench soak docker-build docker-run clean
 .DEFAULT_GOAL := help
 
 help: ## list what can be made
@@ -49,6 +50,14 @@ test-compiled: $(INSTALLED_DEV) ## every test once more, on compiled modules, in
 	tar --exclude=./.git --exclude='./.venv*' --exclude=./build --exclude=./data --exclude='*.so' -cf - . | tar -xf - -C $(COMPILED)
 	cd $(COMPILED) && KEYP_COMPILE=1 $(abspath $(DEV))/python setup.py --quiet build_ext --inplace
 	cd $(COMPILED) && KEYP_COMPILED=1 $(abspath $(DEV))/python $(PYTEST) $(TESTS)
+
+test-install: ## install as a user would, into a new environment, and see that it is compiled and runs
+	rm -rf $(INSTALL) && mkdir -p $(INSTALL)
+	$(PYTHON) -m venv $(INSTALL)/venv
+	tar --exclude=./.git --exclude='./.venv*' --exclude=./build --exclude=./data --exclude='*.so' --exclude='*.egg-info' -cf - . | (mkdir $(INSTALL)/sources && tar -xf - -C $(INSTALL)/sources)
+	KEYP_COMPILE=1 $(INSTALL)/venv/bin/python $(PIP_INSTALL) $(INSTALL)/sources
+	cd $(INSTALL) && venv/bin/python -c 'import keyp.session as one; assert one.__file__.endswith(".so"), one.__file__'
+	cd $(INSTALL) && venv/bin/keyp --version && venv/bin/twistd keyp --help > /dev/null
 
 test-unit: $(INSTALLED_DEV) ## the tests that need no server, no disk worth mentioning and little time
 	$(DEV)/python $(PYTEST) $(foreach folder,$(APART),--ignore=tests/$(folder)) $(TESTS)

@@ -23,9 +23,9 @@ from benchmarks.sections import SECTIONS
 from benchmarks.servers import PROMISES, Missing
 from benchmarks.summary import compare
 from benchmarks.targets import TARGETS
+from keyp.commands.table import put_between_markers
 
-BEGIN = "<!-- benchmarks -->"
-END = "<!-- /benchmarks -->"
+MARKERS = ("<!-- benchmarks -->", "<!-- /benchmarks -->")
 IN_README = ("ratios", "growth", "latency")
 HOW_TO_READ = (
     "The ratio says how many times better Keyp did, above 1 Keyp is ahead: of rates it is Keyp's by the other's, "
@@ -163,15 +163,6 @@ def summary_markdown(results: Results, folder: str) -> str:
     return "".join(lines)
 
 
-def put_between_markers(document: str, text: str) -> str:
-    """`document` with `text` in place of what stands between the markers. Raises `ValueError` where one is missing."""
-    head, begin, rest = document.partition(BEGIN)
-    _, end, tail = rest.partition(END)
-    if not begin or not end:
-        raise ValueError(f"there is no {BEGIN} … {END} in the document")
-    return f"{head}{BEGIN}\n{text}{END}{tail}"
-
-
 def publish(results: Results, folder: Path, readme: Path | None) -> list[Path]:
     """Writes table and charts into `folder`, and into the README if there is one. Returns the files.
 
@@ -182,7 +173,7 @@ def publish(results: Results, folder: Path, readme: Path | None) -> list[Path]:
     written = [table]
     if readme is not None:
         beside = f"{Path(os.path.relpath(folder, readme.parent)).as_posix()}/"
-        text = put_between_markers(readme.read_text(encoding="utf-8"), summary_markdown(results, beside))
+        text = put_between_markers(readme.read_text(encoding="utf-8"), summary_markdown(results, beside), MARKERS)
         readme.write_text(text, encoding="utf-8")
         written.append(readme)
     return written + charts.draw(results, folder)

@@ -35,10 +35,10 @@ class Delivery:
         elif isinstance(effect, Unsubscribe):
             self._table.unsubscribe(client, effect.kind, effect.names)
         elif isinstance(effect, Publish):
-            self._publish(effect.kind, effect.channel, effect.message, batch, index)
+            self._publish(effect, effect.kind, effect.channel, effect.message, batch, index)
         elif isinstance(effect, Announce) and self._table.has_listeners:
             for channel, message in messages(effect.events, effect.targets):
-                self._publish(CHANNEL, channel, message, batch, index)
+                self._publish(effect, CHANNEL, channel, message, batch, index)
 
     def announce(self, events: list[Event], targets: int) -> None:
         """Tells of events that no client has caused."""
@@ -47,9 +47,12 @@ class Delivery:
                 for client, data in self._table.address(CHANNEL, channel, message):
                     self.push(client, data)
 
-    def _publish(self, kind: int, channel: bytes, message: bytes, batch: Batch, index: int) -> None:
-        for client, data in self._table.address(kind, channel, message):
-            if client is batch.client:
+    def _publish(
+        self, effect: PubSubEffect, kind: int, channel: bytes, message: bytes, batch: Batch, index: int
+    ) -> None:
+        asker = batch.client
+        for client, data in self._table.address(kind, channel, message, asker, effect.protocol):
+            if client is asker:
                 batch.push(index, data)
             else:
                 self.push(client, data)

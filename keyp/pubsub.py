@@ -94,28 +94,42 @@ class PubSub:
                     total += self.count(PATTERN, pattern)
         return total
 
-    def address(self, kind: int, channel: bytes, message: bytes) -> list[tuple[Client, bytes]]:
-        """The clients that get a message, each with the bytes to send to it, in order."""
-        found: list[tuple[Client, bytes]] = []
+    def address(
+        self, kind: int, channel: bytes, message: bytes, asker: Client | None = None, protocol: int = 0
+    ) -> list[tuple[Client, bytes]]:
+        """The clients that get a message, each with the bytes to send to it, in order.
+
+        For the client that has sent it they are of `protocol`, for the others of what they speak now.
+        """
+        found = Addressed(asker, protocol)
         listeners = self._listeners[kind].get(channel)
         if listeners is not None:
-            _address_all(found, listeners, [MESSAGE[kind], channel, message])
+            found.add(listeners, [MESSAGE[kind], channel, message])
         if kind == CHANNEL:
             for pattern, glob in self._globs.items():
                 if fits(glob, channel):
                     listeners = self._listeners[PATTERN][pattern]
-                    _address_all(found, listeners, [MESSAGE[PATTERN], pattern, channel, message])
-        return found
+                    found.add(listeners, [MESSAGE[PATTERN], pattern, channel, message])
+        return found.all
 
 
-def _address_all(found: list[tuple[Client, bytes]], listeners: dict[int, Client], items: list[Reply]) -> None:
-    encoded: dict[int, bytes] = {}
-    for client in listeners.values():
-        protocol = client.state.protocol
-        data = encoded.get(protocol)
-        if data is None:
-            data = encoded[protocol] = encode(Push(items), protocol)
-        found.append((client, data))
+class Addressed:
+    """A message on its way: `all` of those who get it, each with its bytes."""
+
+    def __init__(self, asker: Client | None, protocol: int) -> None:
+        self._asker = asker
+        self._protocol = protocol
+        self.all: list[tuple[Client, bytes]] = []
+
+    def add(self, listeners: dict[int, Client], items: list[Reply]) -> None:
+        """These clients get a push of these items."""
+        encoded: dict[int, bytes] = {}
+        for client in listeners.values():
+            protocol = self._protocol if client is self._asker else client.state.protocol
+            data = encoded.get(protocol)
+            if data is None:
+                data = encoded[protocol] = encode(Push(items), protocol)
+            self.all.append((client, data))
 
 
 class Subscriptions:

@@ -271,10 +271,14 @@ class Run:
         self.read_at = self.nanoseconds()
 
     def _reply(self, reply: Reply) -> None:
-        """Adds a reply, unless CLIENT REPLY says that none is wanted."""
+        """Adds a reply, unless CLIENT REPLY says that none is wanted: then only what counts as pushes."""
         mode = self.state.reply_mode
-        if mode == REPLY_ON or isinstance(reply, Several):
+        if mode == REPLY_ON:
             self._encode(reply)
+            return
+        for part in reply if isinstance(reply, list) else [reply]:
+            if isinstance(part, Several):
+                encode_into(self.batch.replies, part, self.state.protocol)
         if mode == REPLY_SKIP_NEXT:
             self.state.reply_mode = REPLY_SKIP_NOW
         elif mode == REPLY_SKIP_NOW:
@@ -376,7 +380,7 @@ class Run:
     def _take_events(self) -> None:
         """What a call has done to keys is announced in its place among the effects."""
         targets = self.data.transaction.wanted_events & (KEYSPACE | KEYEVENT)
-        self.batch.effects.append(Announce(self._events.copy(), targets))
+        self.batch.effects.append(Announce(self.state.protocol, self._events.copy(), targets))
         self._events.clear()
 
     def _collect_effects(self) -> None:

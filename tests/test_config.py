@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from keyp import events
 from keyp.config import TABLE, Settings
 from keyp.errors import CommandError
 
@@ -70,6 +71,10 @@ def test_sizes(text: str, size: int):
     assert settings.client_query_buffer_limit == size
 
 
+BAD_EVENT = "Invalid event class character. Use 'Ag$lshzxeKEtmdn'."
+BAD_LIMIT_COUNT = "Wrong number of arguments in buffer limit configuration."
+BAD_LIMIT_CLASS = "Invalid client class specified in buffer limit configuration."
+BAD_LIMIT = "Error in hard, soft or soft_seconds setting in buffer limit configuration."
 BULK_RANGE = "argument must be between 1048576 and 9223372036854775807 inclusive"
 
 
@@ -101,6 +106,19 @@ BULK_RANGE = "argument must be between 1048576 and 9223372036854775807 inclusive
         ("maxmemory-policy", "allkeys-lru", "argument must be 'noeviction'"),
         ("maxmemory", "lots", "argument must be a memory value"),
         ("save", "900 1", "argument must be ''"),
+        ("notify-keyspace-events", "KEa", BAD_EVENT),
+        ("notify-keyspace-events", "K E", BAD_EVENT),
+        ("notify-keyspace-events", "\xe9", BAD_EVENT),
+        ("client-output-buffer-limit", "normal 0 0", BAD_LIMIT_COUNT),
+        ("client-output-buffer-limit", "normal 0 0 0 pubsub", BAD_LIMIT_COUNT),
+        ("client-output-buffer-limit", " normal 0 0 0", BAD_LIMIT_COUNT),
+        ("client-output-buffer-limit", "master 0 0 0", BAD_LIMIT_CLASS),
+        ("client-output-buffer-limit", "normal 0 0 0 foo 0 0 0", BAD_LIMIT_CLASS),
+        ("client-output-buffer-limit", "normal x 0 0", BAD_LIMIT),
+        ("client-output-buffer-limit", "normal 0 -1 0", BAD_LIMIT),
+        ("client-output-buffer-limit", "pubsub 0 0 -1", BAD_LIMIT),
+        ("client-output-buffer-limit", "pubsub 0 0 2147483648", BAD_LIMIT),
+        ("client-output-buffer-limit", "pubsub 9223372036854775808 0 0", BAD_LIMIT),
     ],
 )
 def test_refusals(name: str, text: str, reason: str):
@@ -143,3 +161,33 @@ def test_listeners_see_the_change_and_hear_of_no_refusal():
     settings.set_many([(b"timeout", b"9")])
     refusal(settings, "timeout", "x")
     assert seen == [9]
+
+
+def test_limits_of_output_are_changed_class_by_class():
+    settings = Settings()
+    assert settings.get("client-output-buffer-limit") == (
+        "normal 0 0 0 slave 268435456 67108864 60 pubsub 33554432 8388608 60"
+    )
+    settings.set_many([(b"client-output-buffer-limit", b"PubSub 1mb 2k 7 normal 5 4 3")])
+    assert (settings.normal_output_limits, settings.pubsub_output_limits) == ((5, 4, 3), (1 << 20, 2000, 7))
+    settings.set_many([(b"client-output-buffer-limit", b"replica 1 2 3")])
+    assert settings.get("client-output-buffer-limit") == "normal 5 4 3 slave 1 2 3 pubsub 1048576 2000 7"
+    settings.set_many([(b"client-output-buffer-limit", b"")])
+    assert settings.get("client-output-buffer-limit") == "normal 5 4 3 slave 1 2 3 pubsub 1048576 2000 7"
+
+
+def test_classes_of_events_are_shown_in_the_order_of_the_reference():
+    settings = Settings()
+    for text, shown in [
+        ("KEA", "AKE"),
+        ("tdg$elshzxK", "AK"),
+        ("zhsl$gE", "g$lshzE"),
+        ("AKEmn", "AKEm"),
+        ("mnK", "nKm"),
+        ("xx", "x"),
+        ("", ""),
+    ]:
+        settings.set_many([(b"notify-keyspace-events", text.encode())])
+        assert settings.get("notify-keyspace-events") == shown
+    settings.set_many([(b"notify-keyspace-events", b"An")])
+    assert settings.notify_keyspace_events & events.NEW

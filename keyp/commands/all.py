@@ -11,6 +11,8 @@ from keyp.commands.counters import COUNTERS
 from keyp.commands.databases import DATABASES
 from keyp.commands.define import CommandTable
 from keyp.commands.expiry import EXPIRY
+from keyp.commands.geo import GEO
+from keyp.commands.geo_search import GEO_SEARCH
 from keyp.commands.info import INFO
 from keyp.commands.keys import KEYS
 from keyp.commands.lcs import LCS
@@ -21,6 +23,10 @@ from keyp.commands.pubsub import PUBSUB
 from keyp.commands.scan import SCAN
 from keyp.commands.server import SERVER
 from keyp.commands.sort import SORT
+from keyp.commands.sortedset_algebra import SORTED_SET_ALGEBRA
+from keyp.commands.sortedset_pops import SORTED_SET_POPS
+from keyp.commands.sortedset_ranges import SORTED_SET_RANGES
+from keyp.commands.sortedsets import SORTED_SETS
 from keyp.commands.strings import STRINGS
 from keyp.commands.timings import TIMINGS
 from keyp.commands.transactions import TRANSACTIONS
@@ -34,6 +40,12 @@ TABLES: Final[tuple[CommandTable, ...]] = (
     LCS,
     LISTS,
     LIST_MOVES,
+    SORTED_SETS,
+    SORTED_SET_RANGES,
+    SORTED_SET_POPS,
+    SORTED_SET_ALGEBRA,
+    GEO,
+    GEO_SEARCH,
     KEYS,
     SCAN,
     SORT,

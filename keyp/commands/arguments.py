@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from math import isinf, isnan
+from math import inf, isinf, isnan
 from typing import Final
 
 from keyp.errors import NOT_A_FLOAT, NOT_AN_INTEGER, CommandError
@@ -45,25 +45,53 @@ def integer_between(data: bytes, low: int, high: int, error: str = NOT_AN_INTEGE
 
 
 def real(data: bytes, error: str = NOT_A_FLOAT) -> float:
-    """A floating-point argument, infinities allowed, NaN not. Raises `error`."""
-    text = data.strip() if data[:1].isspace() else data
-    if text != data or not data or b"_" in data or data[-1:].isspace():
+    """A floating-point argument, infinities allowed, NaN not. Raises `error`, for what is out of range too."""
+    if data[:1].isspace():
         raise CommandError(error)
-    try:
-        value = float(data)
-    except ValueError:
-        value = _hexadecimal(data, error)
-    if isnan(value) or (isinf(value) and b"n" not in data.lower()):
+    value = _strtod(data)
+    if value is None or isnan(value) or (isinf(value) and b"n" not in data.lower()):
+        raise CommandError(error)
+    if value == 0 and _has_significant_digit(data):
         raise CommandError(error)
     return value
 
 
-def _hexadecimal(data: bytes, error: str) -> float:
+def bound(data: bytes, error: str) -> float:
+    """A bound of a range of numbers: as C reads a number, up to a zero byte; nothing at all is 0. Raises `error`.
+
+    White space before it is passed over; what is too large is infinite, what is too small is 0.
+    """
+    text = data.partition(b"\0")[0]
+    value = _strtod(text.lstrip()) if text else 0.0
+    if value is None or isnan(value):
+        raise CommandError(error)
+    return value
+
+
+def _strtod(data: bytes) -> float | None:
+    """The number that all of a text is for C's strtod, None where there is none; white space is no part of it."""
+    if b"_" in data or data[-1:].isspace():
+        return None
+    try:
+        return float(data)
+    except ValueError:
+        return _hexadecimal(data)
+
+
+def _hexadecimal(data: bytes) -> float | None:
     """strtod reads C's hexadecimal floats too, and so must we."""
-    digits = data.lower().lstrip(b"+-")
-    if digits.startswith(b"0x"):
-        try:
-            return float.fromhex(data.decode("ascii"))
-        except (ValueError, OverflowError):
-            pass
-    raise CommandError(error)
+    if not data.lower().lstrip(b"+-").startswith(b"0x"):
+        return None
+    try:
+        return float.fromhex(data.decode("latin-1"))
+    except ValueError:
+        return None
+    except OverflowError:
+        return -inf if data.startswith(b"-") else inf
+
+
+def _has_significant_digit(data: bytes) -> bool:
+    """Whether the text of a number that was read as 0 stands for another one, too small for a float."""
+    text = data.lower()
+    mantissa = text.partition(b"p" if b"x" in text else b"e")[0]
+    return bool(mantissa.strip(b"+-0x."))

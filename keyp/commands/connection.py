@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Final
 
 from keyp import REDIS_VERSION
-from keyp.clients import REPLY_ON
+from keyp.clients import REPLY_OFF, REPLY_ON
 from keyp.commands.arguments import integer, integer_between
 from keyp.commands.client import check_name
 from keyp.commands.context import SessionContext
@@ -188,7 +188,8 @@ def reset(context: SessionContext, args: Args) -> Reply:
     state = context.state
     state.protocol = 2
     state.name = b""
-    state.reply_mode = REPLY_ON
+    if state.reply_mode == REPLY_OFF:  # a reply that is to be skipped is this one
+        state.reply_mode = REPLY_ON
     state.no_evict = False
     state.no_touch = False
     return "RESET"

@@ -67,13 +67,20 @@ class PauseClients(Effect):
 
 
 class PubSubEffect(Effect):
-    """Something to be done to the table of subscriptions or with it (`keyp.delivery`), in the order of the calls."""
+    """Something to be done to the table of subscriptions or with it (`keyp.delivery`), in the order of the calls.
+
+    `protocol` is what the client that asks speaks at this moment; the rest of its batch may change it.
+    """
+
+    def __init__(self, protocol: int) -> None:
+        self.protocol = protocol
 
 
 class Subscribe(PubSubEffect):
     """The client listens to some names of a kind from now on."""
 
-    def __init__(self, kind: int, names: list[bytes]) -> None:
+    def __init__(self, protocol: int, kind: int, names: list[bytes]) -> None:
+        super().__init__(protocol)
         self.kind = kind
         self.names = names
 
@@ -81,7 +88,8 @@ class Subscribe(PubSubEffect):
 class Unsubscribe(PubSubEffect):
     """The client listens to some names of a kind no more."""
 
-    def __init__(self, kind: int, names: list[bytes]) -> None:
+    def __init__(self, protocol: int, kind: int, names: list[bytes]) -> None:
+        super().__init__(protocol)
         self.kind = kind
         self.names = names
 
@@ -89,7 +97,8 @@ class Unsubscribe(PubSubEffect):
 class Publish(PubSubEffect):
     """A message goes to all who listen to a channel or, by `kind`, a shard channel."""
 
-    def __init__(self, kind: int, channel: bytes, message: bytes) -> None:
+    def __init__(self, protocol: int, kind: int, channel: bytes, message: bytes) -> None:
+        super().__init__(protocol)
         self.kind = kind
         self.channel = channel
         self.message = message
@@ -98,7 +107,8 @@ class Publish(PubSubEffect):
 class Announce(PubSubEffect):
     """What has happened to keys is told. `targets` says on which channels: `keyp.events.KEYSPACE`, `KEYEVENT`."""
 
-    def __init__(self, events: list[Event], targets: int) -> None:
+    def __init__(self, protocol: int, events: list[Event], targets: int) -> None:
+        super().__init__(protocol)
         self.events = events
         self.targets = targets
 

@@ -2,7 +2,7 @@
 
 Keyp keeps every collection in one way; tools and tests ask for these names all the same. A form is found by looking at
 no more elements than the compact form may have. The reference does not always go back to a compact form when a
-collection has become smaller; here the name follows the elements.
+collection has become smaller; here the name follows the elements, but for sorted sets, which know their form.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from typing import Final
 
 from keyp.commands.arguments import to_int64
 from keyp.storage.lists import List
+from keyp.storage.sortedsets import SortedSet
 
 LIST_BYTES_MAX: Final = 8192  # list-max-listpack-size -2
 LIST_HEAD: Final = 7
@@ -39,3 +40,8 @@ def _packed_size(element: bytes) -> int:
         bits = (number if number >= 0 else ~number).bit_length() + 1
         size = next((size for most, size in ((13, 2), (16, 3), (24, 4), (32, 5)) if bits <= most), 9)
     return size + (1 if size < 128 else 2 if size < 16384 else 3)
+
+
+def sorted_set_encoding(found: SortedSet) -> bytes:
+    """`listpack` while a sorted set has always been small, with short members; else `skiplist`."""
+    return b"listpack" if found.is_compact else b"skiplist"

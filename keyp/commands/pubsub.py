@@ -47,7 +47,7 @@ def _subscribe(context: SessionContext, kind: int, names: list[bytes]) -> Reply:
         if seen.take_up(kind, name):
             fresh.append(name)
         replies.append(Push([SUBSCRIBED[kind], name, seen.own_count(kind)]))
-    context.after(Subscribe(kind, fresh))
+    context.after(Subscribe(context.state.protocol, kind, fresh))
     return Several(replies)
 
 
@@ -62,7 +62,7 @@ def _unsubscribe(context: SessionContext, kind: int, names: list[bytes]) -> Repl
         replies.append(Push([UNSUBSCRIBED[kind], name, seen.own_count(kind)]))
     if not replies:
         replies.append(Push([UNSUBSCRIBED[kind], None, seen.own_count(kind)]))
-    context.after(Unsubscribe(kind, given_up))
+    context.after(Unsubscribe(context.state.protocol, kind, given_up))
     return Several(replies)
 
 
@@ -162,7 +162,7 @@ def unsubscribe_from_shard_channels(context: SessionContext, args: Args) -> Repl
 
 
 def _publish(context: SessionContext, kind: int, args: Args) -> Reply:
-    context.after(Publish(kind, args[1], args[2]))
+    context.after(Publish(context.state.protocol, kind, args[1], args[2]))
     return _subscriptions(context).receivers(kind, args[1])
 
 

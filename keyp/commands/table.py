@@ -58,13 +58,14 @@ def _cell(text: str) -> str:
     return text.replace("|", "\\|")
 
 
-def put_between_markers(document: str, table: str) -> str:
-    """`document` with `table` in place of what stands between the markers. Raises `ValueError` where one is missing."""
-    head, begin, rest = document.partition(BEGIN)
-    _, end, tail = rest.partition(END)
-    if not begin or not end:
-        raise ValueError(f"there is no {BEGIN} … {END} in the document")
-    return f"{head}{BEGIN}\n{table}{END}{tail}"
+def put_between_markers(document: str, text: str, markers: tuple[str, str] = (BEGIN, END)) -> str:
+    """`document` with `text` in place of what stands between the markers. Raises `ValueError` where one is missing."""
+    begin, end = markers
+    head, found, rest = document.partition(begin)
+    _, found_too, tail = rest.partition(end)
+    if not found or not found_too:
+        raise ValueError(f"there is no {begin} … {end} in the document")
+    return f"{head}{begin}\n{text}{end}{tail}"
 
 
 def main() -> None:

@@ -10,7 +10,18 @@ The encoder trusts its caller: a `str` or an error text with a line break in it 
 from collections.abc import Callable, Mapping, Sequence
 from typing import Final
 
-from keyp.resp.values import NoReply, NullArray, Push, Reply, ReplyError, Set, Several, Verbatim
+from keyp.resp.values import (
+    DoubleText,
+    NoReply,
+    NullArray,
+    Pairs,
+    Push,
+    Reply,
+    ReplyError,
+    Set,
+    Several,
+    Verbatim,
+)
 
 # Beyond this many bytes, three chunks cost less than copying the bulk string into one.
 _SMALL_BULK_BYTES: Final = 1024
@@ -116,8 +127,9 @@ def _append_rare(out: list[bytes], reply: Reply, protocol: int) -> None:
     if isinstance(reply, ReplyError):
         out.append(b"-%b\r\n" % reply.text.encode("latin-1", "replace"))
     elif isinstance(reply, float):
-        text = format_double(reply)
-        out.append(b",%b\r\n" % text if resp3 else b"$%d\r\n%b\r\n" % (len(text), text))
+        _append_double(out, format_double(reply), resp3)
+    elif isinstance(reply, Pairs):
+        _append_pairs(out, reply.pairs, resp3)
     elif isinstance(reply, Mapping):
         out.append(b"%%%d\r\n" % len(reply) if resp3 else b"*%d\r\n" % (2 * len(reply)))
         for key, value in reply.items():
@@ -134,6 +146,8 @@ def _append_rare(out: list[bytes], reply: Reply, protocol: int) -> None:
             out.append(b"\r\n")
         else:
             _append_bulk(out, reply.text)
+    elif isinstance(reply, DoubleText):
+        _append_double(out, reply.text, resp3)
     elif isinstance(reply, NullArray):
         out.append(b"_\r\n" if resp3 else b"*-1\r\n")
     elif isinstance(reply, Several):
@@ -143,6 +157,22 @@ def _append_rare(out: list[bytes], reply: Reply, protocol: int) -> None:
         _append_items(out, b"*", reply, protocol)
     elif not isinstance(reply, NoReply):
         raise TypeError(f"no reply can be made of {type(reply).__name__}")
+
+
+def _append_double(out: list[bytes], text: bytes, resp3: bool) -> None:
+    out.append(b",%b\r\n" % text if resp3 else b"$%d\r\n%b\r\n" % (len(text), text))
+
+
+def _append_pairs(out: list[bytes], pairs: Sequence[tuple[bytes, bytes | float]], resp3: bool) -> None:
+    out.append(b"*%d\r\n" % (len(pairs) if resp3 else 2 * len(pairs)))
+    for one, other in pairs:
+        if resp3:
+            out.append(b"*2\r\n")
+        _append_bulk(out, one)
+        if isinstance(other, bytes):
+            _append_bulk(out, other)
+        else:
+            _append_double(out, format_double(other), resp3)
 
 
 def _append_items(out: list[bytes], sign: bytes, items: Sequence[Reply], protocol: int) -> None:

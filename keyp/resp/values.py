@@ -6,11 +6,12 @@
 | str                    | simple string (`+OK`)        | simple string    |
 | int                    | integer                      | integer          |
 | bool                   | integer 0 or 1               | boolean          |
-| float                  | bulk string                  | double           |
+| float, DoubleText      | bulk string                  | double           |
 | None                   | null bulk string             | null             |
 | NULL_ARRAY             | null array                   | null             |
 | list, tuple            | array                        | array            |
 | dict                   | flat array of keys, values   | map              |
+| Pairs                  | flat array                   | array of arrays  |
 | Set                    | array                        | set              |
 | Verbatim               | bulk string                  | verbatim string  |
 | Push                   | array                        | push             |
@@ -48,6 +49,20 @@ class Set:
 
     def __init__(self, members: Sequence[Reply]) -> None:
         self.members = members
+
+
+class Pairs:
+    """Members with their scores, fields with their values: an order that counts, and perhaps the same one twice."""
+
+    def __init__(self, pairs: Sequence[tuple[bytes, bytes | float]]) -> None:
+        self.pairs = pairs
+
+
+class DoubleText:
+    """A double that is printed otherwise than with the fewest digits."""
+
+    def __init__(self, text: bytes) -> None:
+        self.text = text
 
 
 class Verbatim:
@@ -98,6 +113,6 @@ class Wait:
 
 
 Reply: TypeAlias = (
-    "bool | int | float | bytes | str | Sequence[Reply] | Mapping[Any, Reply] | Set | Verbatim | Push"
-    " | Several | ReplyError | NullArray | NoReply | Wait | None"
+    "bool | int | float | bytes | str | Sequence[Reply] | Mapping[Any, Reply] | Set | Pairs | DoubleText | Verbatim"
+    " | Push | Several | ReplyError | NullArray | NoReply | Wait | None"
 )

@@ -14,7 +14,7 @@ from itertools import islice, takewhile
 from typing import Final
 
 from keyp.errors import DAMAGED, WRONG_TYPE, CommandError
-from keyp.events import EXPIRED, KEY_MISS, NEW, Event
+from keyp.events import EXPIRED, GENERIC, KEY_MISS, NEW, Event
 from keyp.storage import layout
 from keyp.storage.environment import Space
 from keyp.storage.layout import HAS_DEADLINE, HAS_ELEMENTS, KIND_MASK, LIST, NO_DEADLINE, NOTHING, ZSET
@@ -226,8 +226,18 @@ class WritableKeyspace(Keyspace):
             self.transaction.ready.append((self.index, key))
         if deadline_ms not in (NO_DEADLINE, had_ms):
             self.txn.put(layout.expiry_entry(deadline_ms, stored), b"", db=space.expiry)
-        if old is None:
-            self.notify(NEW, "new", key)
+        if old is None and self.transaction.wanted_events & NEW:
+            self._tell_new(key)
+
+    def _tell_new(self, key: bytes) -> None:
+        """A key is new before anything happens to it, though a collection's record may be written last."""
+        events = self.transaction.events
+        place = len(events)
+        while place and events[place - 1].key == key and events[place - 1].database == self.index:
+            if events[place - 1].kind & (EXPIRED | GENERIC | KEY_MISS):
+                break
+            place -= 1
+        events.insert(place, Event(NEW, "new", self.index, key))
 
     def notify(self, kind: int, event: str, key: bytes) -> None:
         """Tells those who listen what has happened to a key, once it is committed. `kind` is one of `keyp.events`."""

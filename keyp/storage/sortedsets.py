@@ -21,7 +21,7 @@ from struct import Struct
 from typing import Final, TypeAlias
 
 from keyp.storage import layout
-from keyp.storage.elements import MEMBERS, ORDER, Entry, place_of, split_member, with_member
+from keyp.storage.elements import MEMBERS, ORDER, Elements, Entry, place_of, split_member, with_member
 from keyp.storage.faults import Damaged
 from keyp.storage.keyspace import Keyspace, WritableKeyspace
 from keyp.storage.layout import SEAL, ZSET
@@ -85,6 +85,15 @@ def same_score(place: bytes, data: bytes) -> bool:
     return ordered(score) == place[:SCORE]
 
 
+def member_score(elements: Elements, data: bytes) -> float:
+    """The score in the data of a member's entry. Raises `Damaged`."""
+    if len(data) < SCORE:
+        raise Damaged(elements.where())
+    score: float
+    (score,) = _NUMBER.unpack(data[-SCORE:])
+    return score
+
+
 class SortedSet(Ranked):
     """The sorted set that `record` of `key` tells of, or a new one where there is no record."""
 
@@ -110,15 +119,7 @@ class SortedSet(Ranked):
     def score(self, member: bytes) -> float | None:
         """A member's score, None where it is none."""
         data = self.get(MEMBERS + place_of(member))
-        return None if data is None else self._number(data)
-
-    def _number(self, data: bytes) -> float:
-        """The score in the data of a member's entry."""
-        if len(data) < SCORE:
-            raise Damaged(self.where())
-        score: float
-        (score,) = _NUMBER.unpack(data[-SCORE:])
-        return score
+        return None if data is None else member_score(self, data)
 
     def add(self, member: bytes, score: float) -> None:
         """Adds a member that is not there."""
@@ -228,7 +229,7 @@ class SortedSet(Ranked):
     def members(self, place: bytes, count: int) -> list[Scored]:
         """Up to `count` elements in the order of the members' places, the first of them at `place` or behind it."""
         found = self.forward(MEMBERS, place, count)
-        return [(split_member(place, data)[0], self._number(data)) for place, data in found]
+        return [(split_member(place, data)[0], member_score(self, data)) for place, data in found]
 
     def remove_between(self, low: bytes, high: bytes) -> int:
         """Removes the elements of a range of places; how many.
@@ -260,8 +261,7 @@ class SortedSet(Ranked):
         assert isinstance(keys, WritableKeyspace)
         form = self.own[1]
         old = SortedSet(keys, self.key, self.record)
-        self.number = keys.transaction.new_collection()
-        self.id = layout.number(self.number)
+        self.become(keys.transaction.new_collection())
         self.count = 0
         self.own = bytes([0, form])
         for first, stop in ((START, low), (high, END)):

@@ -14,6 +14,7 @@ from benchmarks.results import KEYS, MEGABYTES, MILLISECONDS, REQUESTS, SECONDS,
 from benchmarks.sections import SECTIONS
 from benchmarks.servers import Missing
 from benchmarks.targets import TARGETS
+from keyp.commands.table import put_between_markers
 from tests.benchmarks.sample import ENVIRONMENT, OTHER, OWN, add, results, section
 
 ROOT = Path(__file__).parents[2]
@@ -96,16 +97,9 @@ def test_every_target_belongs_to_a_section() -> None:
         assert set(target.facts) <= facts, target.title
 
 
-def test_between_the_markers() -> None:
-    document = f"a\n{report.BEGIN}\nold\n{report.END}\nb"
-    assert report.put_between_markers(document, "new\n") == f"a\n{report.BEGIN}\nnew\n{report.END}\nb"
-    with pytest.raises(ValueError, match="there is no"):
-        report.put_between_markers("", "new\n")
-
-
 def test_everything_is_published(tmp_path: Path) -> None:
     readme = tmp_path / "README.md"
-    readme.write_text(f"# A\n\n{report.BEGIN}\n{report.END}\n")
+    readme.write_text(f"# A\n\n{report.MARKERS[0]}\n{report.MARKERS[1]}\n")
     folder = tmp_path / "some" / "results"
     folder.mkdir(parents=True)
     written = report.publish(results(), folder, readme)
@@ -149,7 +143,7 @@ def test_without_matplotlib_the_tables_are_made_and_it_says_what_to_install(
 
 
 def test_the_readme_has_room_for_it() -> None:
-    report.put_between_markers((ROOT / "README.md").read_text(encoding="utf-8"), "")
+    put_between_markers((ROOT / "README.md").read_text(encoding="utf-8"), "", report.MARKERS)
 
 
 @pytest.mark.skipif(not PUBLISHED.exists(), reason="nothing is published")
@@ -158,4 +152,5 @@ def test_what_is_published_is_what_was_measured() -> None:
     published = read(PUBLISHED)
     assert (PUBLISHED.parent / "README.md").read_text(encoding="utf-8") == report.full_markdown(published), anew
     text = (ROOT / "README.md").read_text(encoding="utf-8")
-    assert text == report.put_between_markers(text, report.summary_markdown(published, "benchmarks/results/")), anew
+    summary = report.summary_markdown(published, "benchmarks/results/")
+    assert text == put_between_markers(text, summary, report.MARKERS), anew

@@ -139,6 +139,10 @@ def test_reset_turns_replies_on(client: Connection) -> None:
     assert client.call("RESET", "PING") == b"+RESET\r\n+PONG\r\n"
 
 
+def test_reset_may_be_the_reply_that_is_skipped(client: Connection) -> None:
+    assert client.call("CLIENT REPLY SKIP", "RESET", "PING") == b"+PONG\r\n"
+
+
 def test_quit_is_the_last_that_is_answered(client: Connection) -> None:
     assert client.call("PING", "QUIT whatever", "SET k v") == b"+PONG\r\n+OK\r\n"
     assert client.transport.disconnecting

@@ -168,6 +168,11 @@ def test_a_message_to_oneself_comes_behind_the_reply(client: Connection) -> None
     ]
 
 
+def test_a_message_to_oneself_is_in_the_protocol_of_its_moment(client: Connection) -> None:
+    sent = client.call("HELLO 3", "SUBSCRIBE a", "PUBLISH a x", "RESET", "PING")
+    assert wire.split(sent)[3] == b">3\r\n$7\r\nmessage\r\n$1\r\na\r\n$1\r\nx\r\n"
+
+
 def test_in_a_transaction_the_messages_come_behind_the_array(client: Connection) -> None:
     assert wire.split(client.call("MULTI", "SUBSCRIBE a b", "PUBLISH a x", "SET k v", "EXEC"))[4:] == [
         # Three calls are announced, and one of them has two replies: as in the reference.
@@ -201,6 +206,11 @@ def test_replies_off(client: Connection, other: Connection) -> None:
     assert heard(client) == [[b"message", b"a", b"x"]]
     assert answers(client, "UNSUBSCRIBE") == [[b"unsubscribe", b"a", 0]]
     assert answers(client, "GET k", "CLIENT REPLY ON") == ["OK"]
+
+
+def test_replies_off_in_a_transaction(client: Connection) -> None:
+    client.call("CLIENT REPLY OFF")
+    assert answers(client, "MULTI", "GET k", "SUBSCRIBE a", "EXEC") == [[b"subscribe", b"a", 1]]
 
 
 def test_a_skipped_reply_is_not_that_of_a_subscription(client: Connection) -> None:

@@ -10,10 +10,12 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from tests.differential import calls_lists, calls_sort, calls_strings
+from tests.differential import calls_lists, calls_pubsub, calls_sort, calls_strings
 from tests.differential.words import NONSENSE, Strategy
 
-TEMPLATES: dict[str, Strategy] = calls_strings.TEMPLATES | calls_lists.TEMPLATES | calls_sort.TEMPLATES
+TEMPLATES: dict[str, Strategy] = (
+    calls_strings.TEMPLATES | calls_lists.TEMPLATES | calls_pubsub.TEMPLATES | calls_sort.TEMPLATES
+)
 
 
 def named(name: str) -> Strategy:

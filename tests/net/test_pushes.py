@@ -221,3 +221,15 @@ def test_a_thousand_listeners(lab: Lab, speaker: Connection) -> None:
     lab.settle()
     assert speaker.call("PUBLISH a x") == b":1000\r\n"
     assert all(client.transport.sent.endswith(b"$1\r\nx\r\n") for client in listeners)
+
+
+def test_who_waits_for_a_key_hears_messages_meanwhile(lab: Lab, speaker: Connection) -> None:
+    listener = lab.connect()
+    listener.call("HELLO 3", "SUBSCRIBE a", "BLPOP k 0", "PING")
+    listener.transport.sent = b""
+    publish(speaker, b"1")
+    assert texts(listener.transport.sent) == [b"1"]
+    speaker.call("RPUSH k x", "PUBLISH a 2")
+    later = wire.parse_all(listener.transport.sent)[1:]
+    assert [message for message in later if isinstance(message, wire.Push)] == [[b"message", b"a", b"2"]]
+    assert [reply for reply in later if not isinstance(reply, wire.Push)] == [[b"k", b"x"], "PONG"]

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from keyp.resp.encoder import SLICE_ITEMS, encode, encode_in_slices, encode_into, format_double
-from keyp.resp.values import NO_REPLY, NULL_ARRAY, Push, ReplyError, Set, Verbatim
+from keyp.resp.values import NO_REPLY, NULL_ARRAY, DoubleText, Pairs, Push, ReplyError, Set, Several, Verbatim
 
 BIG = b"x" * 100_000
 
@@ -52,7 +52,16 @@ ROWS: list[tuple[Any, bytes, bytes]] = [
     (OrderedDict(a=None), b"*2\r\n+a\r\n$-1\r\n", b"%1\r\n+a\r\n_\r\n"),
     (MappingProxyType({1: 2}), b"*2\r\n:1\r\n:2\r\n", b"%1\r\n:1\r\n:2\r\n"),
     (Set([b"b", b"a"]), b"*2\r\n$1\r\nb\r\n$1\r\na\r\n", b"~2\r\n$1\r\nb\r\n$1\r\na\r\n"),
+    (
+        Pairs([(b"a", 1.5), (b"b", b"c"), (b"", 3.0)]),
+        b"*6\r\n$1\r\na\r\n$3\r\n1.5\r\n$1\r\nb\r\n$1\r\nc\r\n$0\r\n\r\n$1\r\n3\r\n",
+        b"*3\r\n*2\r\n$1\r\na\r\n,1.5\r\n*2\r\n$1\r\nb\r\n$1\r\nc\r\n*2\r\n$0\r\n\r\n,3\r\n",
+    ),
+    (Pairs([]), b"*0\r\n", b"*0\r\n"),
+    (DoubleText(b"0.50000"), b"$7\r\n0.50000\r\n", b",0.50000\r\n"),
     (Push([b"message", 1]), b"*2\r\n$7\r\nmessage\r\n:1\r\n", b">2\r\n$7\r\nmessage\r\n:1\r\n"),
+    (Several([]), b"", b""),
+    (Several([Push([b"a", None]), 1]), b"*2\r\n$1\r\na\r\n$-1\r\n:1\r\n", b">2\r\n$1\r\na\r\n_\r\n:1\r\n"),
     (Verbatim(b"a\r\nb"), b"$4\r\na\r\nb\r\n", b"=8\r\ntxt:a\r\nb\r\n"),
     (Verbatim(BIG), b"$100000\r\n" + BIG + b"\r\n", b"=100004\r\ntxt:" + BIG + b"\r\n"),
     (ReplyError("ERR no such key"), b"-ERR no such key\r\n", b"-ERR no such key\r\n"),
