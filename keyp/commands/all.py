@@ -13,6 +13,7 @@ from keyp.commands.define import CommandTable
 from keyp.commands.expiry import EXPIRY
 from keyp.commands.geo import GEO
 from keyp.commands.geo_search import GEO_SEARCH
+from keyp.commands.hashes import HASHES
 from keyp.commands.info import INFO
 from keyp.commands.keys import KEYS
 from keyp.commands.lcs import LCS
@@ -22,6 +23,8 @@ from keyp.commands.object import OBJECT
 from keyp.commands.pubsub import PUBSUB
 from keyp.commands.scan import SCAN
 from keyp.commands.server import SERVER
+from keyp.commands.set_algebra import SET_ALGEBRA
+from keyp.commands.sets import SETS
 from keyp.commands.sort import SORT
 from keyp.commands.sortedset_algebra import SORTED_SET_ALGEBRA
 from keyp.commands.sortedset_pops import SORTED_SET_POPS
@@ -46,6 +49,9 @@ TABLES: Final[tuple[CommandTable, ...]] = (
     SORTED_SET_ALGEBRA,
     GEO,
     GEO_SEARCH,
+    HASHES,
+    SETS,
+    SET_ALGEBRA,
     KEYS,
     SCAN,
     SORT,

@@ -1,8 +1,8 @@
 """The names that the reference has for the forms in which it keeps lists, hashes, sets and sorted sets.
 
-Keyp keeps every collection in one way; tools and tests ask for these names all the same. A form is found by looking at
-no more elements than the compact form may have. The reference does not always go back to a compact form when a
-collection has become smaller; here the name follows the elements, but for sorted sets, which know their form.
+Keyp keeps every collection in one way; tools and tests ask for these names all the same. The reference does not go back
+to a compact form when a collection has become smaller, but for lists; so the others' headers keep the form. That of a
+list is found by looking at no more elements than the compact form may have.
 """
 
 from __future__ import annotations
@@ -10,12 +10,17 @@ from __future__ import annotations
 from typing import Final
 
 from keyp.commands.arguments import to_int64
+from keyp.storage.hashes import Hash
 from keyp.storage.lists import List
+from keyp.storage.members import COMPACT, INTEGERS, LARGE
+from keyp.storage.sets import Set
 from keyp.storage.sortedsets import SortedSet
 
 LIST_BYTES_MAX: Final = 8192  # list-max-listpack-size -2
 LIST_HEAD: Final = 7
 LIST_SLICE: Final = 128
+
+SET_FORMS: Final = {INTEGERS: b"intset", COMPACT: b"listpack", LARGE: b"hashtable"}
 
 
 def list_encoding(found: List) -> bytes:
@@ -45,3 +50,13 @@ def _packed_size(element: bytes) -> int:
 def sorted_set_encoding(found: SortedSet) -> bytes:
     """`listpack` while a sorted set has always been small, with short members; else `skiplist`."""
     return b"listpack" if found.is_compact else b"skiplist"
+
+
+def hash_encoding(found: Hash) -> bytes:
+    """`listpack` for a hash that has always been small, else `hashtable`."""
+    return b"listpack" if found.form == COMPACT else b"hashtable"
+
+
+def set_encoding(found: Set) -> bytes:
+    """`intset` and `listpack` for a set that has always been small, else `hashtable`."""
+    return SET_FORMS[found.form]

@@ -12,7 +12,7 @@ from keyp.commands.arguments import INT64_MAX, integer, integer_between
 from keyp.commands.context import ReadContext, WriteContext
 from keyp.commands.define import CommandTable
 from keyp.commands.spec import DENYOOM, FAST, Args, key_at
-from keyp.errors import NO_SUCH_KEY, NOT_POSITIVE, OUT_OF_RANGE_INDEX, SYNTAX, CommandError, wrong_arity
+from keyp.errors import NO_OPPOSITE, NO_SUCH_KEY, NOT_POSITIVE, OUT_OF_RANGE_INDEX, SYNTAX, CommandError, wrong_arity
 from keyp.resp.values import NULL_ARRAY, Reply
 from keyp.storage import lists
 from keyp.storage.lists import AT_ONCE, List
@@ -25,7 +25,6 @@ RANK_ZERO: Final = (
     "ERR RANK can't be zero: use 1 to start from the first match, 2 from the second ... or use negative to start"
     " from the end of the list"
 )
-TOO_LOW: Final = f"ERR value is out of range, value must between {-INT64_MAX} and {INT64_MAX}"
 # Elements that a search looks at first; then twice as many, and so on: what is sought is often near an end.
 FIRST_LOOK: Final = 32
 
@@ -390,7 +389,7 @@ def _any_but_the_lowest(data: bytes) -> int:
     """An integer whose negative is one as well."""
     number = integer(data)
     if number < -INT64_MAX:
-        raise CommandError(TOO_LOW)
+        raise CommandError(NO_OPPOSITE)
     return number
 
 

@@ -11,13 +11,15 @@ from typing import Final
 from keyp.commands.arguments import to_int64
 from keyp.commands.context import ReadContext
 from keyp.commands.define import CommandTable
-from keyp.commands.encodings import list_encoding, sorted_set_encoding
+from keyp.commands.encodings import hash_encoding, list_encoding, set_encoding, sorted_set_encoding
 from keyp.commands.spec import Args, key_at
 from keyp.errors import CommandError
 from keyp.resp.values import Reply
 from keyp.storage import layout, strings
+from keyp.storage.hashes import Hash
 from keyp.storage.keyspace import Keyspace
 from keyp.storage.lists import List
+from keyp.storage.sets import Set
 from keyp.storage.sortedsets import SortedSet
 
 OBJECT = CommandTable(group="generic", categories="keyspace")
@@ -124,6 +126,10 @@ def _encoding(keys: Keyspace, key: bytes, record: bytes) -> bytes:
         return list_encoding(List(keys, key, record))
     if kind == layout.ZSET:
         return sorted_set_encoding(SortedSet(keys, key, record))
+    if kind == layout.HASH:
+        return hash_encoding(Hash(keys, key, record))
+    if kind == layout.SET:
+        return set_encoding(Set(keys, key, record))
     raise AssertionError(f"values of kind {kind} have no encoding")
 
 

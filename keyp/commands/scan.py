@@ -60,7 +60,7 @@ def keys(context: ReadContext, args: Args) -> Reply:
 def scan(context: ReadContext, args: Args) -> Reply:
     """Replies with the next cursor, 0 at the end, and the names found on the way."""
     cursor = scan_cursor(args[1])
-    glob, count, kind = _scan_options(args)
+    glob, count, kind = scan_options(args[2:], with_type=True)
     keyspace, cursors = context.keys, context.around.cursors
     # One name more than asked for shows whether the scan is over.
     visited = keyspace.stored_names(count + 1, cursors.find(cursor), b"" if glob is None else glob.prefix)
@@ -86,10 +86,10 @@ def scan_cursor(data: bytes) -> int:
     return cursor % CURSOR_END
 
 
-def _scan_options(args: Args) -> tuple[Glob | None, int, str]:
-    """The pattern, the number of keys to visit, and the name of the only kind wanted, empty where any is."""
+def scan_options(words: list[bytes], with_type: bool) -> tuple[Glob | None, int, str]:
+    """The pattern, how many to visit, and the name of the only kind wanted, empty where any is or none can be given."""
     glob, count, kind = None, COUNT_DEFAULT, ""
-    rest = iter(args[2:])
+    rest = iter(words)
     for word in rest:
         option = word.upper()
         value = next(rest, None)
@@ -101,7 +101,7 @@ def _scan_options(args: Args) -> tuple[Glob | None, int, str]:
             count = integer(value)
             if count < 1:
                 raise CommandError(SYNTAX)
-        elif option == b"TYPE":
+        elif option == b"TYPE" and with_type:
             kind = value.decode("latin-1").lower()
         else:
             raise CommandError(SYNTAX)

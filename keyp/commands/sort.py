@@ -24,8 +24,10 @@ from keyp.commands.spec import DENYOOM, MOVABLEKEYS, Args, KeyToStore, UnknownKe
 from keyp.errors import SYNTAX, WRONG_TYPE, CommandError
 from keyp.resp.values import Reply
 from keyp.storage import layout, lists, strings
-from keyp.storage.layout import LIST, SET, STRING, ZSET
+from keyp.storage.hashes import Hash
+from keyp.storage.layout import HASH, LIST, SET, STRING, ZSET
 from keyp.storage.lists import List
+from keyp.storage.sets import Set
 from keyp.storage.sortedsets import SortedSet
 
 SORT = CommandTable(group="generic", categories="set sortedset list dangerous")
@@ -66,7 +68,9 @@ class Pattern:
         if record is None:
             return None
         kind = layout.record_kind(record)
-        return strings.value(keys, record) if kind == STRING and not self.field else None
+        if self.field:
+            return Hash(keys, b"", record).value(self.field) if kind == HASH else None
+        return strings.value(keys, record) if kind == STRING else None
 
 
 class Order:
@@ -213,8 +217,10 @@ def _elements(context: ReadContext, order: Order, kind: int, record: bytes) -> l
     context.expect(count * (1 if order.by is None else 2) + wanted * gets)
     if kind == LIST:
         elements = List(keys, key, record).range(0, count)
-    else:
+    elif kind == ZSET:
         elements = _ranked(SortedSet(keys, key, record), 0, count, False)
+    else:
+        elements = Set(keys, key, record).names()
     if keeps_order:
         return elements[start:stop]
     return order.sorted(order.weigh(context, elements), start, stop)

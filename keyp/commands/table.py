@@ -20,6 +20,8 @@ END: Final = "<!-- /commands -->"
 TITLES: Final = {
     "string": "Strings",
     "list": "Lists",
+    "hash": "Hashes",
+    "set": "Sets",
     "generic": "Keys of any type",
     "transactions": "Transactions",
     "pubsub": "Publish/subscribe",

@@ -99,6 +99,20 @@ class Elements:
         name = self.id + place
         self.txn.put(name, layout.seal(name, data), db=self.database)
 
+    def put_if_new(self, place: bytes, data: bytes) -> bool:
+        """Writes an element unless there is one at its place; whether it did."""
+        name = self.id + place
+        return bool(self.txn.put(name, layout.seal(name, data), overwrite=False, db=self.database))
+
+    def put_or_replace(self, place: bytes, data: bytes) -> bool:
+        """Writes an element, in place of one that is there; whether there was none."""
+        name = self.id + place
+        sealed = layout.seal(name, data)
+        if self.txn.put(name, sealed, overwrite=False, db=self.database):
+            return True
+        self.txn.put(name, sealed, db=self.database)
+        return False
+
     def delete(self, place: bytes) -> bool:
         """Removes an element; whether it was there."""
         return bool(self.txn.delete(self.id + place, b"", self.database))

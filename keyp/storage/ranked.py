@@ -19,6 +19,7 @@ never joined: a walk is bounded by RUN_MAX all the same.
 from __future__ import annotations
 
 from bisect import bisect_left
+from collections.abc import Iterable
 from typing import Final
 
 from keyp.storage import layout
@@ -28,6 +29,7 @@ from keyp.storage.faults import Damaged
 from keyp.storage.keyspace import Keyspace
 
 RUN_MAX: Final = 256
+FILLED: Final = 192  # parts of a run that is made at once: there is room for some more
 
 _PARTS: Final = 4  # bytes of a number of parts
 
@@ -69,18 +71,46 @@ class Ranked(Collection):
     def insert(self, place: bytes, data: bytes) -> None:
         """Adds an element at a place where there is none."""
         self.put(self.section + place, data)
-        self.count += 1
-        if self.levels:
-            self._added(place)
-        elif self.count > RUN_MAX:
-            self._begin_counting()
+        self._count_one_more(place)
+
+    def insert_if_new(self, place: bytes, data: bytes) -> bool:
+        """Adds an element unless there is one at its place; whether it did."""
+        if not self.put_if_new(self.section + place, data):
+            return False
+        self._count_one_more(place)
+        return True
+
+    def insert_or_replace(self, place: bytes, data: bytes) -> bool:
+        """Adds an element, or gives the one at its place other data; whether it is new."""
+        if not self.put_or_replace(self.section + place, data):
+            return False
+        self._count_one_more(place)
+        return True
 
     def remove(self, place: bytes) -> None:
         """Removes the element at a place where there is one."""
-        self.delete(self.section + place)
+        self.remove_if_there(place)
+
+    def remove_if_there(self, place: bytes) -> bool:
+        """Removes the element at a place; whether there was one."""
+        if not self.delete(self.section + place):
+            return False
         self.count -= 1
         if self.levels:
             self._removed(place)
+        return True
+
+    def fill(self, slices: Iterable[list[Entry]]) -> None:
+        """Adds many elements, which come in order, to an empty collection; they are counted once, at the end."""
+        starts: list[bytes] = []
+        for entries in slices:
+            for place, data in entries:
+                if self.count % FILLED == 0:
+                    starts.append(place)
+                self.put(self.section + place, data)
+                self.count += 1
+        if self.count > RUN_MAX:
+            self._count_filled(starts)
 
     def move(self, place: bytes, new_place: bytes, data: bytes) -> None:
         """Gives the element at a place another place, where there is none, and data. It may be the place it has."""
@@ -161,9 +191,35 @@ class Ranked(Collection):
     def _set_levels(self, levels: int) -> None:
         self.own = bytes([levels]) + self.own[1:]
 
+    def _count_filled(self, starts: list[bytes]) -> None:
+        """Writes all counts of a collection whose runs are full as `fill` leaves them."""
+        starts[0] = b""
+        last = self.count - FILLED * (len(starts) - 1)
+        runs = [_run(start, FILLED, FILLED) for start in starts[:-1]] + [_run(starts[-1], last, last)]
+        level = 1
+        while True:
+            for run in runs:
+                self._put_run(level, run)
+            if len(runs) == 1:
+                break
+            parents: list[Run] = []
+            for at in range(0, len(runs), FILLED):
+                parts = runs[at : at + FILLED]
+                parents.append(_run(parts[0].start, sum([part.count for part in parts]), len(parts)))
+            runs = parents
+            level += 1
+        self._set_levels(level)
+
+    def _count_one_more(self, place: bytes) -> None:
+        self.count += 1
+        if self.levels:
+            self._added(place)
+        elif self.count > RUN_MAX:
+            self._begin_counting()
+
     def _begin_counting(self) -> None:
         self._set_levels(1)
-        self._split(1, Run(b"", layout.number(self.count) + self.count.to_bytes(_PARTS, "big")))
+        self._split(1, _run(b"", self.count, self.count))
 
     def _added(self, place: bytes) -> None:
         """Counts the element that has come to `place`."""
@@ -187,7 +243,7 @@ class Ranked(Collection):
         if len(starts) <= half:
             raise Damaged(self.where())
         middle = starts[half]
-        right = Run(middle, layout.number(run.count - left) + (run.parts - half).to_bytes(_PARTS, "big"))
+        right = _run(middle, run.count - left, run.parts - half)
         run.count, run.parts = left, half
         self._put_run(level, run)
         self._put_run(level, right)
@@ -197,7 +253,7 @@ class Ranked(Collection):
         """A run at `place`, one level below, has been split."""
         if level > self.levels:
             self._set_levels(level)
-            self._put_run(level, Run(b"", layout.number(0) + (2).to_bytes(_PARTS, "big")))
+            self._put_run(level, _run(b"", 0, 2))
             return
         run = self._run_of(level, place)
         run.parts += 1
@@ -227,6 +283,10 @@ class Ranked(Collection):
         for upper in range(level, 0, -1):
             for lower in range(upper, 0, -1):
                 self.delete(_at_level(lower) + path[upper - 1].start)
+
+
+def _run(start: bytes, count: int, parts: int) -> Run:
+    return Run(start, layout.number(count) + parts.to_bytes(_PARTS, "big"))
 
 
 def _at_level(level: int) -> bytes:

@@ -1,0 +1,256 @@
+"""Commands on sets: different members in no order. A set without members does not exist.
+
+What several sets have in common, or not, is the business of `set_algebra.py`.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from keyp import events
+from keyp.commands.arguments import INT64_MAX, integer_between
+from keyp.commands.context import ReadContext, WriteContext
+from keyp.commands.define import CommandTable
+from keyp.commands.element_scan import NOTHING_SCANNED, scan_elements
+from keyp.commands.random_elements import COST_OF_ONE, different_ranks, drawing_count, drawn_ranks
+from keyp.commands.scan import scan_cursor
+from keyp.commands.spec import DENYOOM, FAST, Args, key_at
+from keyp.errors import NOT_POSITIVE, SYNTAX, CommandError
+from keyp.resp.values import Reply, Set
+from keyp.storage import sets
+from keyp.storage.layout import SET
+from keyp.storage.members import LARGE
+
+SETS = CommandTable(group="set", categories="set")
+
+ANY_ORDER: Final = ("nondeterministic_output_order",)
+BY_CHANCE: Final = ("nondeterministic_output",)
+
+
+@SETS.write(
+    "SADD",
+    arity=-3,
+    keys=key_at(1, "RW insert"),
+    flags=DENYOOM | FAST,
+    since="1.0.0",
+    complexity="O(N) with N the number of members given",
+    syntax="key member [member ...]",
+    summary="Adds members to a set.",
+)
+def add(context: WriteContext, args: Args) -> Reply:
+    """Replies with the number of members that are new."""
+    found = sets.find_or_make(context.keys, args[1])
+    found.make_room(len(args) - 2, args[2])
+    added = 0
+    for at in range(2, len(args)):
+        if found.add(args[at]):
+            added += 1
+    if added:
+        found.save()
+        context.keys.notify(events.SET, "sadd", args[1])
+    return added
+
+
+@SETS.write(
+    "SREM",
+    arity=-3,
+    keys=key_at(1, "RW delete"),
+    flags=FAST,
+    since="1.0.0",
+    complexity="O(N) with N the number of members given",
+    syntax="key member [member ...]",
+    summary="Removes members from a set.",
+)
+def remove(context: WriteContext, args: Args) -> Reply:
+    """Replies with the number of members that were there."""
+    found = sets.find(context.keys, args[1])
+    if found is None:
+        return 0
+    removed = sum([found.discard(member) for member in args[2:]])
+    if removed:
+        context.keys.notify(events.SET, "srem", args[1])
+        found.save()
+    return removed
+
+
+@SETS.write(
+    "SMOVE",
+    arity=4,
+    keys=key_at(1, "RW access delete") + key_at(2, "RW insert"),
+    flags=FAST,
+    since="1.0.0",
+    syntax="source destination member",
+    summary="Moves a member from one set to another.",
+)
+def move(context: WriteContext, args: Args) -> Reply:
+    """Replies 1, or 0 where the source has no such member."""
+    keys, source, target, member = context.keys, args[1], args[2], args[3]
+    taken = sets.find(keys, source)
+    if taken is None:
+        return 0
+    if source == target:
+        return 1 if taken.has(member) else 0
+    record = keys.find_kind(target, SET)
+    if not taken.discard(member):
+        return 0
+    keys.notify(events.SET, "srem", source)
+    taken.save()
+    given = sets.Set(keys, target, record)
+    if given.add(member):
+        given.save()
+        keys.notify(events.SET, "sadd", target)
+    return 1
+
+
+@SETS.write(
+    "SPOP",
+    arity=-2,
+    keys=key_at(1, "RW access delete"),
+    flags=FAST,
+    since="1.0.0",
+    complexity="O(N) with N the number of members popped",
+    tips=BY_CHANCE,
+    syntax="key [count]",
+    summary="Removes members that are drawn by lot from a set.",
+)
+def pop(context: WriteContext, args: Args) -> Reply:
+    """Replies with the member, null without such a key; with a count with a set of so many, or of all there are."""
+    if len(args) > 3:
+        raise CommandError(SYNTAX)
+    wanted = 1 if len(args) == 2 else integer_between(args[2], 0, INT64_MAX, NOT_POSITIVE)
+    keys, key = context.keys, args[1]
+    found = sets.find(keys, key)
+    if found is None or wanted == 0:
+        return None if len(args) == 2 else Set([])
+    if wanted >= found.count:
+        popped = [member for member, _ in found.all()]
+        keys.notify(events.SET, "spop", key)
+        keys.remove(key)
+        keys.notify(events.GENERIC, "del", key)
+    else:
+        popped = found.pop(different_ranks(context.random, found.count, wanted))
+        keys.notify(events.SET, "spop", key)
+        found.save()
+    return popped[0] if len(args) == 2 else Set(popped)
+
+
+@SETS.read(
+    "SRANDMEMBER",
+    arity=-2,
+    keys=key_at(1, "RO access"),
+    since="1.0.0",
+    complexity="O(N) with N the number of members given back",
+    tips=BY_CHANCE,
+    syntax="key [count]",
+    summary="Draws members of a set by lot.",
+)
+def draw(context: ReadContext, args: Args) -> Reply:
+    """Replies with a member or null; with a count with as many members."""
+    if len(args) > 3:
+        raise CommandError(SYNTAX)
+    if len(args) == 2:
+        found = sets.find(context.keys, args[1])
+        return None if found is None else found.entry(found.at(context.random.randrange(found.count)))[0]
+    wanted = drawing_count(args[2])
+    found = sets.find(context.keys, args[1])
+    if found is None:
+        return []
+    size = found.count
+    if wanted >= size:
+        context.expect(size)
+        return [member for member, _ in found.all()]
+    context.expect(abs(wanted) * COST_OF_ONE)
+    if wanted >= 0:
+        return [found.entry(place)[0] for place in found.places_at(different_ranks(context.random, size, wanted))]
+    ranks = drawn_ranks(context.random, size, -wanted)
+    different = sorted(set(ranks))
+    places = zip(different, found.places_at(different), strict=True)
+    members = {rank: found.entry(place)[0] for rank, place in places}
+    return [members[rank] for rank in ranks]
+
+
+@SETS.read(
+    "SISMEMBER",
+    arity=3,
+    keys=key_at(1, "RO"),
+    flags=FAST,
+    since="1.0.0",
+    syntax="key member",
+    summary="Tells whether a set has a member.",
+)
+def is_member(context: ReadContext, args: Args) -> Reply:
+    """Replies 1 or 0."""
+    found = sets.find(context.keys, args[1])
+    return 1 if found is not None and found.has(args[2]) else 0
+
+
+@SETS.read(
+    "SMISMEMBER",
+    arity=-3,
+    keys=key_at(1, "RO access"),
+    flags=FAST,
+    since="6.2.0",
+    complexity="O(N) with N the number of members given",
+    syntax="key member [member ...]",
+    summary="Tells of several members whether a set has them.",
+)
+def are_members(context: ReadContext, args: Args) -> Reply:
+    """Replies with 1 or 0 for each."""
+    found = sets.find(context.keys, args[1])
+    if found is None:
+        return [0] * (len(args) - 2)
+    return [1 if found.has(member) else 0 for member in args[2:]]
+
+
+@SETS.read(
+    "SCARD",
+    arity=2,
+    keys=key_at(1, "RO"),
+    flags=FAST,
+    since="1.0.0",
+    syntax="key",
+    summary="Counts the members of a set.",
+)
+def count(context: ReadContext, args: Args) -> Reply:
+    """Replies with the number, 0 without such a key."""
+    found = sets.find(context.keys, args[1])
+    return 0 if found is None else found.count
+
+
+@SETS.read(
+    "SMEMBERS",
+    arity=2,
+    keys=key_at(1, "RO access"),
+    since="1.0.0",
+    complexity="O(N) with N the number of members",
+    tips=ANY_ORDER,
+    syntax="key",
+    summary="Lists the members of a set.",
+)
+def members(context: ReadContext, args: Args) -> Reply:
+    """Replies with a set, empty without such a key."""
+    found = sets.find(context.keys, args[1])
+    if found is None:
+        return Set([])
+    context.expect(found.count)
+    return Set([member for member, _ in found.all()])
+
+
+@SETS.read(
+    "SSCAN",
+    arity=-3,
+    keys=key_at(1, "RO access"),
+    since="2.8.0",
+    complexity="O(COUNT) for a call, O(N) for a whole scan with N the number of members",
+    tips=BY_CHANCE,
+    syntax="key cursor [MATCH pattern] [COUNT count]",
+    summary="Lists the members of a set, some at each call.",
+)
+def scan(context: ReadContext, args: Args) -> Reply:
+    """Replies with the next cursor, 0 at the end, and the members found on the way."""
+    cursor = scan_cursor(args[2])
+    found = sets.find(context.keys, args[1])
+    if found is None:
+        return NOTHING_SCANNED
+    following, entries = scan_elements(context, args[3:], cursor, found, found.form != LARGE)
+    return [following, [member for member, _ in entries]]
