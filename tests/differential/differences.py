@@ -116,6 +116,13 @@ KEYPS_OWN = [
         "the encoding of a number is told from its text, not from the command that wrote it",
         False,
     ),
+    Difference(
+        "ZADD z 1 1\nSORT z\nOBJECT ENCODING z",
+        rb"\$8\r\nskiplist\r\n",
+        rb"\$8\r\nlistpack\r\n",
+        "a sorted set that is sorted stays as it is",
+        valkey_only=False,
+    ),
     Difference("SET delete 1\nDELETE delete", rb"-ERR unknown command.*", rb":1\r\n", "an alias of DEL", False),
     Difference(
         "CONFIG SET port abc",
