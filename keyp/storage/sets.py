@@ -74,8 +74,8 @@ class Set(Members):
                 (popped if rank in going else kept).append(entry)
                 rank += 1
         self.begin_anew(kept)
-        if self.form == LARGE:
-            self.set_form(max(COMPACT, _form(kept)))
+        if self.form == LARGE and _is_compact(kept):
+            self.set_form(COMPACT)
         return [member for member, _ in opened(popped)]
 
 
@@ -110,12 +110,13 @@ def replace(keys: WritableKeyspace, key: bytes, slices: Iterable[list[Entry]]) -
 
 def _form(entries: list[Entry]) -> int:
     """The form that a new set of these entries has; more than INTEGERS_MAX are like any number of them."""
-    places = [place for place, _ in entries]
-    if len(places) <= INTEGERS_MAX and all(_is_integer(place) for place in places):
+    if len(entries) <= INTEGERS_MAX and all(_is_integer(place) for place, _ in entries):
         return INTEGERS
-    if len(places) <= COMPACT_COUNT_MAX and max([len(place) for place in places]) <= COMPACT_LENGTH_MAX:
-        return COMPACT
-    return LARGE
+    return COMPACT if _is_compact(entries) else LARGE
+
+
+def _is_compact(entries: list[Entry]) -> bool:
+    return len(entries) <= COMPACT_COUNT_MAX and all(len(place) <= COMPACT_LENGTH_MAX for place, _ in entries)
 
 
 def _is_integer(member: bytes) -> bool:

@@ -23,6 +23,7 @@ OK = rb"\+OK\r\n"
 NULL = rb"\$-1\r\n"
 SYNTAX = rb"-ERR syntax error\r\n"
 NOTHING_SCANNED = rb"\*2\r\n\$1\r\n0\r\n\*0\r\n"
+ONE_FIELD_SCANNED = rb"\*2\r\n\$1\r\n0\r\n\*2\r\n\$1\r\na\r\n\$1\r\n1\r\n"
 BAD_CURSOR = rb"-ERR invalid cursor\r\n"
 BAD_ID = rb"-ERR client-id should be greater than 0\r\n"
 NO_ONE_LISTED = rb"\$0\r\n\r\n"
@@ -56,6 +57,11 @@ IN_VALKEY_9 = [
     Difference("SCAN -1", BAD_CURSOR, NOTHING_SCANNED, "Valkey reads cursors more strictly than strtoul does"),
     Difference('SCAN ""', BAD_CURSOR, NOTHING_SCANNED, "Valkey reads cursors more strictly than strtoul does"),
     Difference('SCAN " 0"', NOTHING_SCANNED, BAD_CURSOR, "Redis refuses leading spaces, Valkey no longer does"),
+    Difference("HSET h a 1\nHSCAN h -1", BAD_CURSOR, ONE_FIELD_SCANNED, "Valkey reads cursors more strictly"),
+    Difference('HSET h a 1\nHSCAN h " 0"', ONE_FIELD_SCANNED, BAD_CURSOR, "Valkey allows leading spaces"),
+    Difference("SSCAN s -1", BAD_CURSOR, NOTHING_SCANNED, "Valkey reads cursors more strictly than strtoul does"),
+    Difference("HSET h a 1\nHSCAN h 0 NOVALUES", rb"\*2\r\n\$1\r\n0\r\n.*", SYNTAX, "newer than Redis 7.2"),
+    Difference("SADD s a\nSSCAN s 0 NOVALUES", rb"-ERR NOVALUES option.*", SYNTAX, "newer than Redis 7.2"),
     Difference(
         "SCAN 0 TYPE x", rb"-ERR unknown type name 'x'\r\n", NOTHING_SCANNED, "Redis 7.2 knows no such error yet"
     ),

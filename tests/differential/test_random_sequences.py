@@ -31,6 +31,18 @@ COMPARED = {
     b"PEXPIRETIME": NEARLY,
     b"KEYS": ANY_ORDER,
     b"SCAN": SCANNED,
+    b"HGETALL": ANY_ORDER,
+    b"HKEYS": ANY_ORDER,
+    b"HVALS": ANY_ORDER,
+    b"HSCAN": SCANNED,
+    b"HRANDFIELD": KIND,
+    b"SMEMBERS": ANY_ORDER,
+    b"SINTER": ANY_ORDER,
+    b"SUNION": ANY_ORDER,
+    b"SDIFF": ANY_ORDER,
+    b"SPOP": ANY_ORDER,
+    b"SSCAN": SCANNED,
+    b"SRANDMEMBER": KIND,
     b"OBJECT": ENCODED,
     b"RANDOMKEY": KIND,
     b"DBSIZE": KIND,  # while the reference forgets expired keys when it meets them, Keyp's reads change nothing
@@ -74,6 +86,9 @@ class Sides:
             names = wire.parse(self.ours[0].send(wire.request(b"KEYS", b"*"), 1)[0])
             for name in names:
                 self.say(0, [[b"GET", name], [b"PEXPIRETIME", name], [b"TYPE", name]])
+                self.say(1, [[b"SELECT", index], [b"HGETALL", name], [b"SMEMBERS", name]])
+                if wire.parse(self.ours[0].send(wire.request(b"TYPE", name), 1)[0]) in ("hash", "set"):
+                    self.say(0, [[b"OBJECT", b"ENCODING", name]])
 
     def close(self) -> None:
         for one, other in zip(self.theirs, self.ours, strict=True):
