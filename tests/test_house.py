@@ -54,6 +54,7 @@ IMPURE = {
 IMPURE_CALLS = {"os.urandom", "os.getrandom", "os.times", "os.fork", "Random", "random.Random"}
 ALLOWED: dict[tuple[str, str], str] = {
     ("keyp.commands.context", "random.Random"): "the type of context.random, which the caller makes",
+    ("keyp.commands.random_elements", "random.Random"): "the type of an argument that comes from the context",
     ("keyp.storage.random_names", "random.Random"): "the type of an argument that comes from the context",
     ("keyp.commands.cursors", "threading.Lock"): "readers on several threads share the table; no effect depends on it",
 }

@@ -47,11 +47,6 @@ def _packed_size(element: bytes) -> int:
     return size + (1 if size < 128 else 2 if size < 16384 else 3)
 
 
-def sorted_set_encoding(found: SortedSet) -> bytes:
-    """`listpack` while a sorted set has always been small, with short members; else `skiplist`."""
-    return b"listpack" if found.is_compact else b"skiplist"
-
-
 def hash_encoding(found: Hash) -> bytes:
     """`listpack` for a hash that has always been small, else `hashtable`."""
     return b"listpack" if found.form == COMPACT else b"hashtable"
@@ -60,3 +55,8 @@ def hash_encoding(found: Hash) -> bytes:
 def set_encoding(found: Set) -> bytes:
     """`intset` and `listpack` for a set that has always been small, else `hashtable`."""
     return SET_FORMS[found.form]
+
+
+def sorted_set_encoding(found: SortedSet) -> bytes:
+    """`listpack` while a sorted set has always been small, with short members; else `skiplist`."""
+    return b"listpack" if found.is_compact else b"skiplist"

@@ -124,12 +124,12 @@ def _encoding(keys: Keyspace, key: bytes, record: bytes) -> bytes:
         return _string_encoding(keys, record)
     if kind == layout.LIST:
         return list_encoding(List(keys, key, record))
-    if kind == layout.ZSET:
-        return sorted_set_encoding(SortedSet(keys, key, record))
     if kind == layout.HASH:
         return hash_encoding(Hash(keys, key, record))
     if kind == layout.SET:
         return set_encoding(Set(keys, key, record))
+    if kind == layout.ZSET:
+        return sorted_set_encoding(SortedSet(keys, key, record))
     raise AssertionError(f"values of kind {kind} have no encoding")
 
 

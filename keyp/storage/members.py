@@ -10,7 +10,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Final
 
-from keyp.storage import layout
 from keyp.storage.elements import MEMBERS, Entry, place_of, split_member
 from keyp.storage.faults import Damaged
 from keyp.storage.keyspace import Keyspace, WritableKeyspace
@@ -114,8 +113,7 @@ class Members(Ranked):
         keys = self.keys
         assert isinstance(keys, WritableKeyspace)
         keys.discard_elements(self.number)
-        self.number = keys.transaction.new_collection()
-        self.id = layout.number(self.number)
+        self.become(keys.transaction.new_collection())
         self.count = 0
         self.own = bytes([0, self.form])
         self.fill([entries])
