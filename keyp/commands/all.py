@@ -25,6 +25,7 @@ from keyp.commands.scan import SCAN
 from keyp.commands.server import SERVER
 from keyp.commands.set_algebra import SET_ALGEBRA
 from keyp.commands.sets import SETS
+from keyp.commands.sort import SORT
 from keyp.commands.sortedset_algebra import SORTED_SET_ALGEBRA
 from keyp.commands.sortedset_pops import SORTED_SET_POPS
 from keyp.commands.sortedset_ranges import SORTED_SET_RANGES
@@ -53,6 +54,7 @@ TABLES: Final[tuple[CommandTable, ...]] = (
     GEO_SEARCH,
     KEYS,
     SCAN,
+    SORT,
     OBJECT,
     EXPIRY,
     DATABASES,

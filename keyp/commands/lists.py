@@ -25,7 +25,6 @@ RANK_ZERO: Final = (
     "ERR RANK can't be zero: use 1 to start from the first match, 2 from the second ... or use negative to start"
     " from the end of the list"
 )
-TOO_LOW: Final = f"ERR value is out of range, value must between {-INT64_MAX} and {INT64_MAX}"
 # Elements that a search looks at first; then twice as many, and so on: what is sought is often near an end.
 FIRST_LOOK: Final = 32
 

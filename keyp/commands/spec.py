@@ -79,6 +79,10 @@ class KeySpec:
         """Whether the keys stand in the same places in every call of the same length."""
         return True
 
+    def is_of_patterns(self) -> bool:
+        """Whether the keys' names are made of the patterns among the arguments."""
+        return False
+
     def search(self) -> dict[bytes, Reply]:
         """How the first key is found, as COMMAND INFO tells it."""
         return _described(b"index", {b"index": self.begin})
@@ -138,6 +142,54 @@ class KeyBehindWord(KeySpec):
         """A word, and where it may begin."""
         return _described(b"keyword", {b"keyword": self.word, b"startfrom": self.begin})
 
+
+class UnknownKeys(KeySpec):
+    """Keys whose names are no arguments: they are made of patterns and of what a key holds."""
+
+    def __init__(self, flags: str) -> None:
+        super().__init__(0, 0, 1, flags)
+
+    def positions(self, call: Args) -> list[int]:
+        """None."""
+        return []
+
+    def is_plain(self) -> bool:
+        """They do not."""
+        return False
+
+    def is_of_patterns(self) -> bool:
+        """They are."""
+        return True
+
+    def search(self) -> dict[bytes, Reply]:
+        """Nobody knows."""
+        return _described(b"unknown", {})
+
+    def find(self) -> dict[bytes, Reply]:
+        """Nobody knows."""
+        return _described(b"unknown", {})
+
+
+class KeyToStore(UnknownKeys):
+    """SORT's key behind the last STORE, a word that may also be the argument of another option."""
+
+    def is_of_patterns(self) -> bool:
+        """It is an argument."""
+        return False
+
+    def positions(self, call: Args) -> list[int]:
+        """The argument behind the last STORE that is no other option's argument."""
+        found: list[int] = []
+        at = 2
+        while at < len(call):
+            word = call[at].upper()
+            if word == b"STORE" and at + 1 < len(call):
+                found = [at + 1]
+            at += 1 + _SORT_OPERANDS.get(word, 0)
+        return found
+
+
+_SORT_OPERANDS: Final = {b"LIMIT": 2, b"GET": 1, b"BY": 1}
 
 _LEADING_NUMBER: Final = re.compile(rb"[0-9]{1,18}")
 

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from typing import Any, Final, TypeAlias
 
-from keyp.commands.spec import CommandSpec
+from keyp.commands.spec import CommandSpec, KeySpec
 
 Node: TypeAlias = dict[bytes, Any]
 
@@ -40,7 +40,7 @@ def arguments(spec: CommandSpec) -> list[Node]:
         words = words.replace(bracket, f" {bracket} ")
     choices = _Reader(words.split()).choices()
     described = _arguments(choices[0], spec) if len(choices) == 1 else [_one_of(choices, spec)]
-    _mark_keys(described, len(spec.keys), 0)
+    _mark_keys(described, spec.keys, 0)
     return described
 
 
@@ -191,11 +191,19 @@ def _flag(node: Node, flag: bytes) -> Node:
     return node
 
 
-def _mark_keys(nodes: list[Node], count: int, used: int) -> int:
-    """Gives each key, as they are read, the next of `count` key specifications or the last; how many are used now."""
+def _mark_keys(nodes: list[Node], specs: tuple[KeySpec, ...], used: int) -> int:
+    """Gives each key, as they are read, the next of the key specifications or the last; how many are used now.
+
+    Patterns that keys' names are made of share one.
+    """
     for node in nodes:
         if node[b"type"] == b"key":
-            node[b"key_spec_index"] = min(used, count - 1)
+            node[b"key_spec_index"] = min(used, len(specs) - 1)
             used += 1
-        used = _mark_keys(node.get(b"arguments", []), count, used)
+        elif node[b"type"] == b"pattern":
+            for index, spec in enumerate(specs):
+                if spec.is_of_patterns():
+                    node[b"key_spec_index"] = index
+                    used = max(used, index + 1)
+        used = _mark_keys(node.get(b"arguments", []), specs, used)
     return used

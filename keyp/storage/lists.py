@@ -16,7 +16,7 @@ from keyp.storage.collection import Collection
 from keyp.storage.elements import MEMBERS
 from keyp.storage.faults import Damaged
 from keyp.storage.keyspace import Keyspace, WritableKeyspace
-from keyp.storage.layout import LIST
+from keyp.storage.layout import HAS_ELEMENTS, LIST, NO_DEADLINE
 
 MIDDLE: Final = 1 << 63
 
@@ -181,3 +181,14 @@ def find(keys: Keyspace, key: bytes) -> List | None:
 def open_list(keys: WritableKeyspace, key: bytes) -> List:
     """The list of a key, a new one where there is no such key."""
     return List(keys, key, keys.find_kind(key, LIST))
+
+
+def replace(keys: WritableKeyspace, key: bytes, elements: list[bytes]) -> None:
+    """Makes a list of elements, of which there are some, the value of a key, whatever it held. The deadline goes."""
+    old = keys.find(key)
+    made = List(keys, key, None)
+    made.push(elements, left=False)
+    if old is not None and old[0] & HAS_ELEMENTS:
+        keys.discard_elements(layout.record_elements(old)[0])
+    made.record = old
+    made.save(NO_DEADLINE)

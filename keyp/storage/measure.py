@@ -8,9 +8,10 @@ from typing import Final
 import lmdb
 
 from keyp.storage import layout
+from keyp.storage.elements import MEMBERS, ORDER
 from keyp.storage.environment import Environment
 from keyp.storage.keyspace import Keyspace
-from keyp.storage.layout import HAS_ELEMENTS, STRING
+from keyp.storage.layout import HAS_ELEMENTS, STRING, ZSET
 
 # More elements than this are never looked at, whatever the caller asks for: the reactor's thread may be waiting.
 SAMPLES_MAX: Final = 1000
@@ -19,7 +20,8 @@ SAMPLES_MAX: Final = 1000
 def key_bytes(keys: Keyspace, key: bytes, samples: int) -> int | None:
     """About how many bytes a key takes in the store, its name and its deadline included; None without such a key.
 
-    Of a collection `samples` elements are looked at and stand for the others.
+    Of a collection `samples` elements are looked at and stand for the others; what helps to find an element by its
+    rank is left out, some hundredths of the whole.
     """
     record = keys.look(key)
     if record is None:
@@ -31,12 +33,18 @@ def key_bytes(keys: Keyspace, key: bytes, samples: int) -> int | None:
     if not record[0] & HAS_ELEMENTS:
         return total
     collection, count = layout.record_elements(record)
-    if layout.record_kind(record) == STRING:
+    kind = layout.record_kind(record)
+    if kind == STRING:
         return total + count
-    return total + _elements_bytes(keys, layout.number(collection), count, min(samples, SAMPLES_MAX))
+    samples = min(samples, SAMPLES_MAX, count)
+    prefix = layout.number(collection)
+    for section in (MEMBERS, ORDER) if kind == ZSET else (MEMBERS,):
+        total += _section_bytes(keys, prefix + section, count, samples)
+    return total
 
 
-def _elements_bytes(keys: Keyspace, prefix: bytes, count: int, samples: int) -> int:
+def _section_bytes(keys: Keyspace, prefix: bytes, count: int, samples: int) -> int:
+    """About how many bytes `count` elements take whose names begin with `prefix`, by the first `samples` of them."""
     assert keys.space is not None
     seen = size = 0
     with keys.txn.cursor(keys.space.elements) as cursor:
@@ -48,7 +56,7 @@ def _elements_bytes(keys: Keyspace, prefix: bytes, count: int, samples: int) -> 
             seen += 1
             size += len(name) + len(value)
             found = cursor.next()
-    return size * max(count, seen) // seen if seen else 0
+    return size * count // seen if seen else 0
 
 
 class StoreSize:

@@ -95,3 +95,12 @@ ERRORS = [
 @pytest.mark.parametrize(("line", "text"), ERRORS)
 def test_errors(keyp, line, text):
     assert keyp.answer(line) == text
+
+
+@pytest.mark.parametrize("fill", ["RPUSH k a", "SADD k 1", "SADD k a", "HSET k a 1", "ZADD k 1 a"])
+def test_every_kind_has_an_encoding_and_one_reference(keyp, fill):
+    keyp.answer(fill)
+    assert keyp.run("OBJECT", "ENCODING", "k") in (b"listpack", b"intset")
+    assert keyp.run("OBJECT", "REFCOUNT", "k") == 1
+    assert keyp.run("OBJECT", "IDLETIME", "k") == 0
+    assert keyp.answer("OBJECT FREQ k") == NO_FREQUENCY

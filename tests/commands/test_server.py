@@ -22,10 +22,10 @@ from keyp.config import Settings
 from keyp.errors import CommandError
 from keyp.metrics import Metrics
 from keyp.resp.values import NO_REPLY, Verbatim
-from keyp.storage import layout, measure, strings
+from keyp.storage import layout, strings
 from keyp.storage.environment import Environment
-from keyp.storage.layout import HAS_ELEMENTS, HASH
 from keyp.storage.transaction import WriteTransaction
+from tests.commands.conftest import Keyp
 
 NOW_US = 1_700_000_000_123_456
 
@@ -245,18 +245,29 @@ def test_memory_usage_of_a_string(desk: Desk):
     assert desk.run("MEMORY USAGE nokey") is None
 
 
-def test_memory_usage_of_a_collection_is_estimated_by_samples(desk: Desk):
-    keys = desk.data.keys
-    elements = keys.writable_space().elements
-    for number in range(50):
-        size = 10 if number < 5 else 100
-        desk.transaction.txn.put(layout.number(7) + b"%03d" % number, b"v" * size, db=elements)
-    desk.transaction.txn.put(layout.number(8), b"v", db=elements)
-    keys.put(b"h", None, HASH, HAS_ELEMENTS, layout.number(7) + layout.number(50))
-    head = 1 + layout.HEADER + layout.SEAL + 16
-    assert desk.run("MEMORY USAGE h") == head + 50 * (11 + 10)
-    assert desk.run("MEMORY USAGE h SAMPLES 0") == head + 50 * 11 + 5 * 10 + 45 * 100
-    assert measure.key_bytes(keys, b"h", 1 << 60) == desk.run("MEMORY USAGE h SAMPLES 50")
+def test_memory_usage_of_a_collection_is_estimated_by_samples(keyp: Keyp):
+    keyp.answer("RPUSH l" + " short" * 5 + f" {'v' * 100}" * 45)
+    head = 1 + layout.HEADER + layout.SEAL + 24
+    entry = 8 + 1 + 8 + layout.SEAL
+    assert keyp.answer("MEMORY USAGE l") == head + 50 * (entry + 5)
+    assert keyp.answer("MEMORY USAGE l SAMPLES 0") == head + 50 * entry + 5 * 5 + 45 * 100
+    assert keyp.answer("MEMORY USAGE l SAMPLES 50") == keyp.answer("MEMORY USAGE l SAMPLES 9223372036854775807")
+
+
+@pytest.mark.parametrize(
+    ("fill", "entry", "own"),
+    [
+        ("SADD k {0:03}", 8 + 1 + 3, 2),
+        ("HSET k {0:03} value", 8 + 1 + 3 + 5, 2),
+        ("ZADD k {0} {0:03}", 8 + 1 + 3 + 8 + layout.SEAL + 8 + 1 + 8 + 3, 2),
+    ],
+)
+def test_memory_usage_looks_at_elements_and_not_at_counts_of_them(keyp: Keyp, fill: str, entry: int, own: int):
+    for number in range(600):
+        keyp.answer(fill.format(number))
+    head = 1 + layout.HEADER + layout.SEAL + 16 + own
+    for samples in ("", "SAMPLES 1", "SAMPLES 0"):
+        assert keyp.answer(f"MEMORY USAGE k {samples}") == head + 600 * (entry + layout.SEAL)
 
 
 @pytest.mark.parametrize("rest", ["x", "SAMPLES", "SAMPLES -1", "SAMPLES 1 x", "x 5"])

@@ -11,7 +11,7 @@ import pytest
 
 from keyp.commands.all import TABLES
 from keyp.commands.registry import Registry
-from keyp.commands.spec import READ, CommandSpec, KeySpec
+from keyp.commands.spec import READ, CommandSpec, KeySpec, KeyToStore, UnknownKeys
 from keyp.commands.syntax import arguments
 
 REGISTRY = Registry(TABLES)
@@ -100,6 +100,13 @@ def test_increments_by_floats_are_real() -> None:
 
 def every_spec() -> list[CommandSpec]:
     return [each for spec in REGISTRY for each in (spec, *spec.subcommands.values())]
+
+
+def test_patterns_that_make_names_share_a_key_specification():
+    keys = (*KEYS[:1], UnknownKeys("RO"), KeyToStore("OW"))
+    assert described("key [BY pattern] [GET pattern] [STORE destination]", keys=keys) == (
+        "key:key#0 BY=pattern:pattern#1+optional GET=pattern:pattern#1+optional STORE=key:destination#2+optional"
+    )
 
 
 @pytest.mark.parametrize("spec", [spec for spec in every_spec() if spec.syntax], ids=lambda spec: spec.full_name)

@@ -27,6 +27,8 @@ ONE_FIELD_SCANNED = rb"\*2\r\n\$1\r\n0\r\n\*2\r\n\$1\r\na\r\n\$1\r\n1\r\n"
 BAD_CURSOR = rb"-ERR invalid cursor\r\n"
 BAD_ID = rb"-ERR client-id should be greater than 0\r\n"
 NO_ONE_LISTED = rb"\$0\r\n\r\n"
+NOT_A_WEIGHT = rb"-ERR One or more scores can't be converted into double\r\n"
+STRICT = "Redis sorts by what strtod makes of a text; Valkey reads numbers in another way"
 NOT_QUEUED = rb"-ERR Command not allowed inside a transaction\r\n"
 
 
@@ -72,6 +74,10 @@ IN_VALKEY_9 = [
     Difference(
         "SET a 5\nOBJECT REFCOUNT a", rb":1\r\n", rb":2147483647\r\n", "Valkey 9 no longer shares small integers"
     ),
+    Difference('RPUSH l ""\nSORT l', NOT_A_WEIGHT, rb"\*1\r\n\$0\r\n\r\n", STRICT),
+    Difference('RPUSH l " 1"\nSORT l', NOT_A_WEIGHT, rb"\*1\r\n\$2\r\n 1\r\n", STRICT),
+    Difference("RPUSH l 0x10\nSORT l", NOT_A_WEIGHT, rb"\*1\r\n\$4\r\n0x10\r\n", STRICT),
+    Difference("RPUSH l 1e-310\nSORT l", rb"\*1\r\n\$6\r\n1e-310\r\n", NOT_A_WEIGHT, STRICT),
     Difference("MULTI\nMULTI", forbidden(b"multi"), rb"-ERR MULTI calls can not be nested\r\n", "Valkey's new text"),
     Difference("MULTI\nWATCH k", forbidden(b"watch"), rb"-ERR WATCH inside MULTI is not.*", "Valkey's new text"),
     Difference("MULTI\nSAVE", forbidden(b"save"), NOT_QUEUED, "Valkey's new text"),
@@ -115,6 +121,13 @@ KEYPS_OWN = [
         rb"\$3\r\nint\r\n",
         "the encoding of a number is told from its text, not from the command that wrote it",
         False,
+    ),
+    Difference(
+        "ZADD z 1 1\nSORT z\nOBJECT ENCODING z",
+        rb"\$8\r\nskiplist\r\n",
+        rb"\$8\r\nlistpack\r\n",
+        "a sorted set that is sorted stays as it is",
+        valkey_only=False,
     ),
     Difference("SET delete 1\nDELETE delete", rb"-ERR unknown command.*", rb":1\r\n", "an alias of DEL", False),
     Difference(

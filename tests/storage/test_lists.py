@@ -93,3 +93,18 @@ def test_another_kind_is_refused(store: Store) -> None:
     store.write(lambda keys: strings.put(keys, b"l", b"text"))
     with pytest.raises(CommandError, match=WRONG_TYPE):
         store.read(contents)
+
+
+def test_a_list_takes_the_place_of_any_value(store: Store) -> None:
+    def put_long_string(keys: WritableKeyspace) -> None:
+        strings.put(keys, b"l", bytes(200_000), keys.now_ms + 1000)
+
+    def replace(keys: WritableKeyspace) -> None:
+        lists.replace(keys, b"l", [b"a", b"b"])
+
+    for prepare in (replace, put_long_string, replace):
+        store.write(prepare)
+        store.write(replace)
+        assert store.read(contents) == [b"a", b"b"]
+        assert store.read(Keyspace.size_with_deadline) == 0
+        assert store.problems() == []

@@ -1,0 +1,133 @@
+"""SORT and SORT_RO."""
+
+from __future__ import annotations
+
+from random import Random
+
+import pytest
+
+from keyp.commands import sort
+from keyp.commands.context import ReadContext, TooLong
+from keyp.commands.sort import NOT_A_WEIGHT, Order, Pattern, weight
+from keyp.errors import CommandError
+from keyp.storage.transaction import ReadTransaction
+from tests.commands.conftest import Keyp
+
+ROWS = [
+    ("RPUSH l 3 1 2; SORT l", [b"1", b"2", b"3"]),
+    ("RPUSH l 3 1 2; SORT_RO l DESC", [b"3", b"2", b"1"]),
+    ("RPUSH l 10 9; SORT l ALPHA", [b"10", b"9"]),
+    ("SADD l 10 9 8; SORT l LIMIT 1 1", [b"9"]),
+    ("SADD l b a; SORT l BY nosort STORE t; LRANGE t 0 -1", [b"a", b"b"]),
+    ("ZADD l 1 b 2 a; SORT l BY nosort", [b"b", b"a"]),
+    ("ZADD l 1 b 2 a; SORT l BY nosort DESC LIMIT 0 1", [b"a"]),
+    ("RPUSH l c b a; SORT l BY nosort DESC LIMIT 1 2", [b"b", b"c"]),
+    ("RPUSH l b a c; SORT l BY w*", [b"a", b"b", b"c"]),
+    ("RPUSH l b a c; SORT l BY w* DESC", [b"c", b"b", b"a"]),
+    ("RPUSH l b a c; SORT l BY w* ALPHA DESC", [b"b", b"a", b"c"]),
+    ("RPUSH l b a; MSET wa 2 wb 1; SORT l BY w* GET # GET w*", [b"b", b"1", b"a", b"2"]),
+    ("RPUSH l 1; SORT l GET nosuch* GET nostar", [None, None]),
+    ("RPUSH l 1; HSET h1 f v; SORT l GET h*->f GET h*->g GET h*", [b"v", None, None]),
+    ("RPUSH l 2 1; HSET h1 f 9; SORT l BY h*->f", [b"2", b"1"]),
+    ("SORT nosuch", []),
+    ("RPUSH l 2 1; SORT l STORE l; LRANGE l 0 -1", [b"1", b"2"]),
+    ("RPUSH l 2 1; SORT l GET nosuch* STORE t; LRANGE t 0 -1", [b"", b""]),
+    ("RPUSH l 1 a; SORT l", NOT_A_WEIGHT),
+    ("SET l 1; SORT l", "WRONGTYPE Operation against a key holding the wrong kind of value"),
+    ("HSET l a 1; SORT_RO l", "WRONGTYPE Operation against a key holding the wrong kind of value"),
+    ("SORT l STORE", "ERR syntax error"),
+    ("SORT_RO l STORE t", "ERR syntax error"),
+    ("SORT l LIMIT 1", "ERR syntax error"),
+    ("SORT l LIMIT a b", "ERR value is not an integer or out of range"),
+]
+
+
+@pytest.mark.parametrize(("text", "reply"), ROWS)
+def test_rows(keyp: Keyp, text: str, reply: object) -> None:
+    assert keyp.script(text) == reply
+
+
+def test_what_is_stored_replaces_what_was_there_and_its_deadline(keyp: Keyp) -> None:
+    keyp.script("RPUSH l 2 1; SADD t a b; PEXPIRE t 1000")
+    assert keyp.answer("SORT l STORE t") == 2
+    assert keyp.answer("TYPE t") == "list"
+    assert keyp.answer("TTL t") == -1
+    assert keyp.answer("SORT l STORE t LIMIT 5 1") == 0
+    assert keyp.answer("EXISTS t") == 0
+
+
+def test_an_error_stores_nothing(keyp: Keyp) -> None:
+    keyp.script("RPUSH l b a; SET t old")
+    assert keyp.answer("SORT l STORE t") == NOT_A_WEIGHT
+    assert keyp.answer("GET t") == b"old"
+
+
+WEIGHTS = [
+    (b"", 0), (b"1", 1), (b" \t1", 1), (b"+.5", 0.5), (b"0x10", 16), (b"-inf", -float("inf")), (b"5\0x", 5), (b"\0", 0),
+    (b"0e-999", 0), (b"-0.0", 0), (b"0x0p-5", 0),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("text", "number"), WEIGHTS)
+def test_weights(text: bytes, number: float) -> None:
+    assert weight(text) == number
+
+
+@pytest.mark.parametrize(
+    "text", [b" ", b"1 ", b"x", b"nan", b"1e400", b"1e-400", b"-1e-310", b"1_0", b"0x", b"0x1p-1080", b"- 1"]
+)
+def test_no_weights(text: bytes) -> None:
+    with pytest.raises(CommandError, match=NOT_A_WEIGHT[4:]):
+        weight(text)
+
+
+PATTERNS = [
+    (b"w*", (b"w", b"", b"")),
+    (b"*", (b"", b"", b"")),
+    (b"a*b*c", (b"a", b"b*c", b"")),
+    (b"a*b->f", (b"a", b"b", b"f")),
+    (b"a*->", (b"a", b"->", b"")),
+    (b"a->b*c", (b"a->b", b"c", b"")),
+    (b"a*->b->c", (b"a", b"", b"b->c")),
+    (b"a*\0->b", (b"a", b"\0->b", b"")),
+    (b"a*->\0b", (b"a", b"->\0b", b"")),
+    (b"a*->b\0c", (b"a", b"", b"b\0c")),
+]
+
+
+@pytest.mark.parametrize(("text", "parts"), PATTERNS)
+def test_patterns(text: bytes, parts: tuple[bytes, bytes, bytes]) -> None:
+    pattern = Pattern(text)
+    assert pattern.has_star
+    assert (pattern.before, pattern.after, pattern.field) == parts
+
+
+@pytest.mark.parametrize("text", [b"", b"a", b"#", b"#\0*", b"\0*", b"->f"])
+def test_patterns_without_a_star(text: bytes) -> None:
+    assert not Pattern(text).has_star
+    assert Pattern(text).is_element == text.startswith(b"#")
+
+
+@pytest.mark.parametrize("options", ["", "DESC", "ALPHA", "ALPHA DESC"])
+def test_slices_are_merged_to_what_one_would_be(options: str) -> None:
+    random = Random(7)
+    order = Order([b"SORT", b"k", *options.encode().split()], may_store=True)
+    count = 3 * sort.SLICE + 17
+    weighted = [(random.randrange(1000), b"%d" % random.randrange(100_000)) for _ in range(count)]
+    expected = sorted(weighted, key=(lambda pair: pair[0]) if order.alpha else None, reverse=order.descends)
+    elements = [element for _, element in expected]
+    assert order.sorted(weighted, 0, count) == elements
+    assert order.sorted(weighted, 8000, 8500) == elements[8000:8500]
+    assert order.sorted(weighted, count, count) == []
+    assert order.sorted([], 0, 0) == []
+
+
+def test_a_long_sort_leaves_the_reactors_thread(keyp: Keyp) -> None:
+    keyp.run("RPUSH", "l", *range(3000))
+    with ReadTransaction(keyp.environment, keyp.now_ms) as snapshot:
+        context = ReadContext(snapshot, keyp.around, keyp.now_us, hurried=True)
+        with pytest.raises(TooLong):
+            sort.sort_read_only(context, [b"SORT_RO", b"l"])
+        few = [b"SORT_RO", b"l", b"BY", b"nosort", b"LIMIT", b"2000", b"2"]
+        assert sort.sort_read_only(context, few) == [b"2000", b"2001"]
+    assert len(keyp.answer("SORT_RO l LIMIT 100 2000")) == 2000
