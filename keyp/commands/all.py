@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Final
 
+from keyp.commands.bitfield import BITFIELD
+from keyp.commands.bits import BITS
 from keyp.commands.client import CLIENT
 from keyp.commands.command import COMMAND
 from keyp.commands.connection import CONNECTION
@@ -12,6 +14,7 @@ from keyp.commands.databases import DATABASES
 from keyp.commands.define import CommandTable
 from keyp.commands.expiry import EXPIRY
 from keyp.commands.hashes import HASHES
+from keyp.commands.hyperloglog import HYPERLOGLOG
 from keyp.commands.info import INFO
 from keyp.commands.keys import KEYS
 from keyp.commands.lcs import LCS
@@ -40,6 +43,9 @@ TABLES: Final[tuple[CommandTable, ...]] = (
     LCS,
     LISTS,
     LIST_MOVES,
+    BITS,
+    BITFIELD,
+    HYPERLOGLOG,
     SORTED_SETS,
     SORTED_SET_RANGES,
     SORTED_SET_POPS,
