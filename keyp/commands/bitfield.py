@@ -188,8 +188,11 @@ def bitfield(context: WriteContext, args: Args) -> Reply:
     """For each GET the number, for each SET the one before, for each INCRBY the new one; null where FAIL forbade it."""
     keys, key = context.keys, args[1]
     operations = _operations(args, context.around.max_string_bytes)
-    window = Window(keys, keys.find_kind(key, STRING))
+    record = keys.find_kind(key, STRING)
+    window = Window(keys, record)
     writes = [one.field.offset + one.field.bits for one in operations if one.word != b"GET"]
+    if not writes:
+        keys.note_read(key, record is not None)
     least_length = (max(writes, default=0) + 7) >> 3
     grows = least_length > window.length
     changed = False

@@ -241,8 +241,13 @@ def bitop(context: WriteContext, args: Args) -> Reply:
         raise CommandError(SYNTAX)
     if operation == b"NOT" and len(args) != 4:
         raise CommandError(ONE_SOURCE)
-    records = [keys.find_kind(key, STRING) for key in args[3:]]
-    result = _combined(keys, operation, [record for record in records if record is not None], None in records)
+    records: list[bytes] = []
+    for key in args[3:]:
+        record = keys.find_kind(key, STRING)
+        keys.note_read(key, record is not None)
+        if record is not None:
+            records.append(record)
+    result = _combined(keys, operation, records, len(records) < len(args) - 3)
     if result:
         strings.put(keys, target, result, NO_DEADLINE, EDITED)
         keys.notify(events.STRING, "set", target)

@@ -162,6 +162,8 @@ def pfmerge(context: WriteContext, args: Args) -> Reply:
     """OK. The result is dense where one of them is."""
     keys, key = context.keys, args[1]
     values, dense = _union(keys, args[1:])
+    for name in args[1:]:
+        keys.note_read(name, keys.exists(name))
     found = _find(keys, key)
     data = hll.EMPTY if found is None else found
     if dense:

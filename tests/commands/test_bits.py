@@ -8,7 +8,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from keyp import events
 from keyp.commands.bits import combine, count_bits, find_bit
 from keyp.storage.strings import PIECE_BYTES
 
@@ -165,41 +164,6 @@ def test_bits_of_long_strings(keyp: Any) -> None:
     assert keyp.run("BITCOUNT", "x") == (length + PIECE_BYTES + 1) * 8
     assert keyp.run("BITPOS", "x", 0) == (length + PIECE_BYTES + 1) * 8
     assert keyp.run("BITPOS", "x", 0, 0, -1) == -1
-
-
-@pytest.mark.parametrize(
-    ("script", "expected"),
-    [
-        ("SETBIT k 0 0", ["setbit k"]),
-        ("SETBIT k 0 1; SETBIT k 1 1; SETBIT k 1 1", ["setbit k", "setbit k"]),
-        ("SET a x; BITOP OR k a", ["set k"]),
-        ("SETBIT k 0 1; BITOP OR k nosuch", ["setbit k", "del k"]),
-        ("BITOP OR k nosuch", []),
-        ("BITFIELD k SET u8 0 0", ["setbit k"]),
-        ("BITFIELD k SET u8 0 0; BITFIELD k SET u8 0 0", ["setbit k"]),
-        ("BITFIELD k SET u8 0 1 SET u8 0 2", ["setbit k"]),
-        ("BITFIELD k OVERFLOW FAIL SET u8 0 256", []),
-        ("BITFIELD k GET u8 0", []),
-    ],
-)
-def test_events(keyp: Any, happened: Any, script: str, expected: list[str]) -> None:
-    keyp.script(script)
-    assert [event for event in happened if event.split()[1] == "k"] == expected
-
-
-@pytest.fixture
-def happened(keyp: Any, monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """What keys are told to have happened to them, as in `set k`."""
-    from keyp.storage.keyspace import WritableKeyspace
-
-    found: list[str] = []
-
-    def notify(keys: WritableKeyspace, kind: int, event: str, key: bytes) -> None:
-        assert kind == (events.GENERIC if event == "del" else events.STRING)
-        found.append(f"{event} {key.decode()}")
-
-    monkeypatch.setattr(WritableKeyspace, "notify", notify)
-    return found
 
 
 def as_bits(data: bytes) -> str:

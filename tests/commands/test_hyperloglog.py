@@ -6,9 +6,7 @@ from typing import Any
 
 import pytest
 
-from keyp import events
 from keyp.commands import hll_registers as hll
-from keyp.storage.keyspace import WritableKeyspace
 
 WRONG_TYPE = "WRONGTYPE Operation against a key holding the wrong kind of value"
 NOT_ONE = "WRONGTYPE Key is not a valid HyperLogLog string value."
@@ -114,10 +112,3 @@ def test_a_limit_for_sparse_ones(keyp: Any) -> None:
     assert keyp.script("PFADD l b; PFDEBUG ENCODING l") == "sparse"
     assert keyp.script("PFADD m c; PFMERGE n l m; PFDEBUG ENCODING n") == "dense"
     assert keyp.script("PFCOUNT n") == 2
-
-
-def test_events(keyp: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    found: list[tuple[int, str, bytes]] = []
-    monkeypatch.setattr(WritableKeyspace, "notify", lambda keys, *event: found.append(event))
-    keyp.script("PFADD k; PFADD k; PFADD k a; PFADD k a; PFCOUNT k; PFMERGE m k; PFMERGE m k; PFDEBUG TODENSE m")
-    assert found == [(events.STRING, "pfadd", key) for key in (b"k", b"k", b"m", b"m")]
