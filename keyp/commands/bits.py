@@ -214,12 +214,13 @@ def find_bit(parts: Iterator[bytes], first: int, last: int, bit: int) -> int:
             head = part[0] & (0xFF >> before) if bit else part[0] | (0xFF00 >> before & 0xFF)
             part = bytes((head,)) + part[1:]
             before = 0
+        if part == others * len(part):  # comparing is many times quicker than looking for the place
+            place += len(part)
+            continue
         rest = part.lstrip(others)
-        if rest:
-            byte = rest[0] if bit else rest[0] ^ 0xFF
-            position = ((place + len(part) - len(rest)) << 3) + 8 - byte.bit_length()
-            return position if position <= last else -1
-        place += len(part)
+        byte = rest[0] if bit else rest[0] ^ 0xFF
+        position = ((place + len(part) - len(rest)) << 3) + 8 - byte.bit_length()
+        return position if position <= last else -1
     return -1
 
 

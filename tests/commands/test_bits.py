@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -10,6 +11,7 @@ from hypothesis import strategies as st
 
 from keyp.commands.bits import combine, count_bits, find_bit
 from keyp.storage.strings import PIECE_BYTES
+from tests.fakes import Lab
 
 SYNTAX = "ERR syntax error"
 NOT_AN_INTEGER = "ERR value is not an integer or out of range"
@@ -164,6 +166,20 @@ def test_bits_of_long_strings(keyp: Any) -> None:
     assert keyp.run("BITCOUNT", "x") == (length + PIECE_BYTES + 1) * 8
     assert keyp.run("BITPOS", "x", 0) == (length + PIECE_BYTES + 1) * 8
     assert keyp.run("BITPOS", "x", 0, 0, -1) == -1
+
+
+@pytest.mark.parametrize("command", ["BITCOUNT k", "BITPOS k 1"])
+def test_long_looks_keep_nobody_waiting(tmp_path: Path, command: str) -> None:
+    """They run on a reader's thread; a short string is looked at at once."""
+    lab = Lab(tmp_path)
+    client = lab.connect()
+    client.call("SETBIT k 8000 1")
+    client.call(command)
+    assert lab.reader_threads.done == 0
+    client.call("SETBIT k 8000000 1")
+    client.call(command)
+    assert lab.reader_threads.done == 1
+    lab.close()
 
 
 def as_bits(data: bytes) -> str:

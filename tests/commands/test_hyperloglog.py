@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from keyp.commands import hll_registers as hll
+from tests.fakes import Lab
 
 WRONG_TYPE = "WRONGTYPE Operation against a key holding the wrong kind of value"
 NOT_ONE = "WRONGTYPE Key is not a valid HyperLogLog string value."
@@ -102,6 +104,18 @@ def test_a_cached_cardinality_is_believed_and_none_is_stored(keyp: Any) -> None:
     before = keyp.answer("GET k")
     keyp.answer("PFCOUNT k")
     assert keyp.answer("GET k") == before
+
+
+def test_many_at_once_keep_nobody_waiting(tmp_path: Path) -> None:
+    """They are counted on a reader's thread."""
+    lab = Lab(tmp_path)
+    client = lab.connect()
+    client.call("PFADD k a")
+    assert client.call("PFCOUNT k k") == b":1\r\n"
+    assert lab.reader_threads.done == 0
+    assert client.call("PFCOUNT k k k k k k") == b":1\r\n"
+    assert lab.reader_threads.done == 1
+    lab.close()
 
 
 def test_a_limit_for_sparse_ones(keyp: Any) -> None:
