@@ -195,6 +195,7 @@ TABLE: Final = (
     Setting("client-query-buffer-limit", Memory(MEGABYTE, INT64_MAX), 1024 * MEGABYTE, True, "longest request"),
     Setting("client-output-buffer-limit", OutputLimits(), _OUTPUT_LIMITS, True, "bytes that may wait for a client"),
     Setting("notify-keyspace-events", EventClasses(), 0, True, "which keyspace notifications are published"),
+    Setting("hll-sparse-max-bytes", Memory(0, INT64_MAX), 3000, True, "longest HyperLogLog that is not made dense"),
     Setting("slowlog-log-slower-than", Number(-1, INT64_MAX), 10000, True, "a slow command's microseconds; -1: off"),
     Setting("slowlog-max-len", Number(0, INT64_MAX), 128, True, "how many slow commands are remembered"),
     # Facts.
@@ -268,6 +269,7 @@ class Settings:
         self.normal_output_limits = limits[NORMAL]
         self.pubsub_output_limits = limits[PUBSUB]
         self.notify_keyspace_events = self._number("notify-keyspace-events")
+        self.hll_sparse_max_bytes = self._number("hll-sparse-max-bytes")
         self.slowlog_log_slower_than = self._number("slowlog-log-slower-than")
         self.slowlog_max_len = self._number("slowlog-max-len")
 

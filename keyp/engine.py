@@ -89,6 +89,7 @@ class Engine:
     def _settings_changed(self) -> None:
         settings = self.server.settings
         self.around.max_string_bytes = settings.proto_max_bulk_len
+        self.around.hll_sparse_max_bytes = settings.hll_sparse_max_bytes
         self.server.environment.max_bytes = settings.maxmemory
         wanted = settings.notify_keyspace_events
         self.around.wanted_events = wanted if wanted & (KEYSPACE | KEYEVENT) else 0

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Final
 
+from keyp.commands.bitfield import BITFIELD
+from keyp.commands.bits import BITS
 from keyp.commands.client import CLIENT
 from keyp.commands.command import COMMAND
 from keyp.commands.connection import CONNECTION
@@ -14,6 +16,7 @@ from keyp.commands.expiry import EXPIRY
 from keyp.commands.geo import GEO
 from keyp.commands.geo_search import GEO_SEARCH
 from keyp.commands.hashes import HASHES
+from keyp.commands.hyperloglog import HYPERLOGLOG
 from keyp.commands.info import INFO
 from keyp.commands.keys import KEYS
 from keyp.commands.lcs import LCS
@@ -41,6 +44,9 @@ TABLES: Final[tuple[CommandTable, ...]] = (
     STRINGS,
     COUNTERS,
     LCS,
+    BITS,
+    BITFIELD,
+    HYPERLOGLOG,
     LISTS,
     LIST_MOVES,
     SORTED_SETS,

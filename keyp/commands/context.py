@@ -43,6 +43,7 @@ class Surroundings:
         self.random = random
         self.databases = databases
         self.max_string_bytes = max_string_bytes
+        self.hll_sparse_max_bytes = 3000
         self.cursors = CursorTable()
         self.wanted_events = 0
 

@@ -27,7 +27,7 @@ INTEGERS: Final = frozenset(
     (
         "seconds", "milliseconds", "count", "offset", "decrement", "increment", "index", "index1", "index2", "start",
         "stop", "end", "timeout", "client-id", "cursor", "db", "destination-db", "len", "min-match-len", "numkeys",
-        "numlocal", "numreplicas", "port", "protover", "rank", "samples", "ttl", "version", "weight",
+        "numlocal", "numreplicas", "port", "protover", "rank", "samples", "ttl", "version", "weight", "bit",
     )
 )  # fmt: skip
 DOUBLES: Final = frozenset(("score", "longitude", "latitude", "radius", "width", "height"))

@@ -19,6 +19,8 @@ END: Final = "<!-- /commands -->"
 # A group's title, in the order in which groups are shown; groups that are not here follow under their own name.
 TITLES: Final = {
     "string": "Strings",
+    "bitmap": "Bits of strings",
+    "hyperloglog": "HyperLogLogs",
     "list": "Lists",
     "hash": "Hashes",
     "set": "Sets",

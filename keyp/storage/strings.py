@@ -11,6 +11,7 @@ another kind of value, and DAMAGED where its bytes are not what was written.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Final
 
 from keyp.errors import DAMAGED, WRONG_TYPE, CommandError
@@ -71,12 +72,23 @@ def part(keys: Keyspace, record: bytes, start: int, stop: int) -> bytes:
     return record[offset + start : offset + stop]
 
 
-def put(keys: WritableKeyspace, key: bytes, data: bytes, deadline_ms: int = NO_DEADLINE) -> None:
-    """Makes `data` the key's value in place of whatever it held; `deadline_ms` may be KEEP_DEADLINE."""
+def parts(keys: Keyspace, record: bytes, start: int, stop: int) -> Iterator[bytes]:
+    """The same range in parts of at most a piece, each read when it is asked for."""
+    while start < stop:
+        end = min(stop, (start // PIECE_BYTES + 1) * PIECE_BYTES)
+        yield part(keys, record, start, end)
+        start = end
+
+
+def put(keys: WritableKeyspace, key: bytes, data: bytes, deadline_ms: int = NO_DEADLINE, flags: int = 0) -> None:
+    """Makes `data` the key's value in place of whatever it held.
+
+    `deadline_ms` may be KEEP_DEADLINE; `flags` may be EDITED, for a value that is not told from one edited in place.
+    """
     old = keys.find(key)
     if old is not None and old[0] & HAS_ELEMENTS:
         keys.discard_elements(layout.record_elements(old)[0])
-    _store(keys, key, old, data, 0, deadline_ms)
+    _store(keys, key, old, data, flags, deadline_ms)
 
 
 def _store(

@@ -21,6 +21,7 @@ class Difference:
 
 OK = rb"\+OK\r\n"
 NULL = rb"\$-1\r\n"
+NOT_AN_INTEGER = rb"-ERR value is not an integer or out of range\r\n"
 SYNTAX = rb"-ERR syntax error\r\n"
 NOTHING_SCANNED = rb"\*2\r\n\$1\r\n0\r\n\*0\r\n"
 ONE_FIELD_SCANNED = rb"\*2\r\n\$1\r\n0\r\n\*2\r\n\$1\r\na\r\n\$1\r\n1\r\n"
@@ -78,6 +79,14 @@ IN_VALKEY_9 = [
     Difference('RPUSH l " 1"\nSORT l', NOT_A_WEIGHT, rb"\*1\r\n\$2\r\n 1\r\n", STRICT),
     Difference("RPUSH l 0x10\nSORT l", NOT_A_WEIGHT, rb"\*1\r\n\$4\r\n0x10\r\n", STRICT),
     Difference("RPUSH l 1e-310\nSORT l", rb"\*1\r\n\$6\r\n1e-310\r\n", NOT_A_WEIGHT, STRICT),
+    Difference("SET k abc\nBITCOUNT k 1", rb":7\r\n", SYNTAX, "the end of BITCOUNT's range is optional in Valkey"),
+    Difference("BITCOUNT k 0 x XX", SYNTAX, NOT_AN_INTEGER, "Valkey looks at the unit before the end"),
+    Difference(
+        'BITFIELD k GET "i8\\x00z" 0',
+        rb"-ERR Invalid bitfield type.*",
+        rb"\*1\r\n:0\r\n",
+        "Redis reads a field's type as a C string",
+    ),
     Difference("MULTI\nMULTI", forbidden(b"multi"), rb"-ERR MULTI calls can not be nested\r\n", "Valkey's new text"),
     Difference("MULTI\nWATCH k", forbidden(b"watch"), rb"-ERR WATCH inside MULTI is not.*", "Valkey's new text"),
     Difference("MULTI\nSAVE", forbidden(b"save"), NOT_QUEUED, "Valkey's new text"),
@@ -127,6 +136,27 @@ KEYPS_OWN = [
         rb"\$8\r\nskiplist\r\n",
         rb"\$8\r\nlistpack\r\n",
         "a sorted set that is sorted stays as it is",
+        valkey_only=False,
+    ),
+    Difference(
+        "PFADD k a b\nPFCOUNT k\nGETRANGE k 8 15",
+        rb"\$8\r\n\x02\0\0\0\0\0\0\0\r\n",
+        rb"\$8\r\n\0\0\0\0\0\0\0\x80\r\n",
+        "a read changes nothing: the cardinality that PFCOUNT finds is not stored",
+        valkey_only=False,
+    ),
+    Difference(
+        "PFADD k a b\nWATCH k\nb> PFCOUNT k\nMULTI\nEXEC",
+        rb"\*-1\r\n",
+        rb"\*0\r\n",
+        "a read changes nothing: PFCOUNT does not touch the key",
+        valkey_only=False,
+    ),
+    Difference(
+        "SET k 12\nSETBIT k 0 0\nOBJECT ENCODING k",
+        rb"\$3\r\nraw\r\n",
+        rb"\$3\r\nint\r\n",
+        "a bit that is what it was is not written, and the string not edited",
         valkey_only=False,
     ),
     Difference("SET delete 1\nDELETE delete", rb"-ERR unknown command.*", rb":1\r\n", "an alias of DEL", False),

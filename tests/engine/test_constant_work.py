@@ -81,7 +81,7 @@ def judge(
 @pytest.mark.parametrize(
     "command",
     ["DEL k", "UNLINK k", "RENAME k other", "RENAME other k", "EXPIRE k 100", "PERSIST k", "SET k v", "GETEX k EX 9",
-     "STRLEN k", "TYPE k", "GETRANGE k -10 -1"],
+     "STRLEN k", "TYPE k", "GETRANGE k -10 -1", "GETBIT k 0", "BITFIELD_RO k GET u8 0"],
 )  # fmt: skip
 def test_one_byte_and_100_megabytes(tmp_path: Path, command: str) -> None:
     def prepare(lab: Lab, large: bool) -> None:
@@ -95,7 +95,7 @@ def test_one_byte_and_100_megabytes(tmp_path: Path, command: str) -> None:
     judge(tmp_path, command, prepare, 60 + pieces, 6 + pieces)
 
 
-@pytest.mark.parametrize("command", ["APPEND k x", "SETRANGE k 0 x"])
+@pytest.mark.parametrize("command", ["APPEND k x", "SETRANGE k 0 x", "SETBIT k 7 1", "BITFIELD k SET u8 0 1"])
 def test_an_edit_writes_one_piece(tmp_path: Path, command: str) -> None:
     def prepare(lab: Lab, large: bool) -> None:
         put(lab.environment, b"k", LARGE if large else 1)

@@ -132,6 +132,31 @@ def test_another_kind_is_refused(store: Any) -> None:
             store.read(act)
 
 
+@pytest.mark.parametrize("length", [0, 1, 100, strings.PIECE_BYTES, 3 * strings.PIECE_BYTES + 9])
+def test_parts_are_read_one_by_one(store: Any, length: int) -> None:
+    data = bytes(range(256)) * (length // 256 + 1)
+    store.write(lambda keys: strings.put(keys, b"k", data[:length]))
+
+    def parts(keys: Any) -> None:
+        record = keys.find(b"k")
+        assert strings.length_of(record) == length
+        for start, stop in ((0, length), (length // 3, length), (length // 2, length // 2 + 1), (length, length)):
+            found = list(strings.parts(keys, record, start, min(stop, length)))
+            assert b"".join(found) == data[start : min(stop, length)]
+            assert all(0 < len(part) <= strings.PIECE_BYTES for part in found)
+
+    store.read(parts)
+
+
+@pytest.mark.parametrize("length", [1, 100_000])
+def test_a_value_may_be_put_as_one_that_was_edited(store: Any, length: int) -> None:
+    store.write(lambda keys: strings.put(keys, b"k", bytes(length), 0, layout.EDITED))
+    assert store.read(lambda keys: keys.find(b"k")[0] & layout.EDITED)
+    assert store.read(lambda keys: strings.get(keys, b"k")) == bytes(length)
+    store.write(lambda keys: strings.put(keys, b"k", bytes(length)))
+    assert not store.read(lambda keys: keys.find(b"k")[0] & layout.EDITED)
+
+
 SMALL_PIECE = 7
 sizes = st.integers(0, 4 * SMALL_PIECE)
 steps = st.lists(
