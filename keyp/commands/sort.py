@@ -81,6 +81,7 @@ class Order:
         self.descends = False
         self.alpha = False
         self.by: Pattern | None = None
+        self.is_unsorted = False
         self.gets: list[Pattern] = []
         self.target: bytes | None = None
         self.offset = 0
@@ -105,6 +106,7 @@ class Order:
             raise CommandError(SYNTAX)
         if word == b"BY":
             self.by = Pattern(args[at + 1])
+            self.is_unsorted = self.is_unsorted or not self.by.has_star  # whatever BY says besides, as in the reference
         elif word == b"GET":
             self.gets.append(Pattern(args[at + 1]))
         elif word == b"STORE" and may_store:
@@ -115,7 +117,7 @@ class Order:
 
     def keeps_order(self, kind: int) -> bool:
         """Whether the elements of a value stay as they are. A set has no order that could be stored."""
-        if self.by is None or self.by.has_star:
+        if not self.is_unsorted:
             return False
         if kind == SET and self.target is not None:
             self.by, self.alpha = None, True
@@ -177,11 +179,9 @@ def _is_zero(text: bytes) -> bool:
 
 
 def _look_up(context: ReadContext, key: bytes) -> bytes | None:
-    """The record of a key whose value is asked for, be it in a read or a write."""
-    keys = context.keys
-    record = keys.find(key)
-    if isinstance(context, WriteContext):
-        keys.note_read(key, record is not None)
+    """The record of a key whose value is asked for: in a write too this counts as a read."""
+    record = context.keys.look(key)
+    context.keys.note_read(key, record is not None)
     return record
 
 
