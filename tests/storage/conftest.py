@@ -11,6 +11,7 @@ import pytest
 from keyp.storage.check import check
 from keyp.storage.environment import NO, Environment
 from keyp.storage.keyspace import Keyspace, WritableKeyspace
+from keyp.storage.sweep import sweep
 from keyp.storage.transaction import ReadTransaction, WriteTransaction
 
 NOW_MS = 1_700_000_000_000
@@ -45,6 +46,14 @@ class Store:
         """Looks at a database in a snapshot of its own."""
         with ReadTransaction(self.environment, self.now_ms) as snapshot:
             return look(Keyspace(snapshot, index))
+
+    def sweep(self) -> int:
+        """Lets the sweeper do all there is to do; how much it removed."""
+        transaction = WriteTransaction(self.environment, self.now_ms)
+        databases = [WritableKeyspace(transaction, index) for index in range(self.databases)]
+        removed = sweep(transaction, databases, 1 << 30)
+        transaction.commit()
+        return removed
 
     def problems(self) -> list[str]:
         with ReadTransaction(self.environment, self.now_ms) as snapshot:

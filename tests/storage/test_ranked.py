@@ -12,7 +12,7 @@ from keyp.storage.elements import MEMBERS, place_of, split_member, with_member
 from keyp.storage.faults import Damaged
 from keyp.storage.keyspace import Keyspace, WritableKeyspace
 from keyp.storage.layout import SET
-from keyp.storage.ranked import RUN_MAX, Ranked
+from keyp.storage.ranked import FILLED, RUN_MAX, Ranked
 from tests.storage.conftest import Store
 
 
@@ -108,6 +108,74 @@ def test_many_levels_of_short_runs(store: Store, monkeypatch: pytest.MonkeyPatch
     assert store.read(lambda keys: keys.find(b"k")) is None
     fill(store, [1, 2, 3])
     assert_ranks(store, [1, 2, 3], random)
+
+
+@pytest.mark.parametrize("size", [0, 1, RUN_MAX, RUN_MAX + 1, 2 * FILLED, 2 * FILLED + 1, 5000, FILLED * RUN_MAX + 3])
+def test_ranks_of_what_was_filled_at_once(store: Store, size: int) -> None:
+    """Elements go on coming and going afterwards."""
+    random = Random(size)
+    there = [3 * number for number in range(size)]
+
+    def change(keys: WritableKeyspace) -> None:
+        elements = find(keys)
+        entries = [(member(number), b"") for number in there]
+        elements.fill([entries[at : at + 1000] for at in range(0, size, 1000)])
+        elements.save()
+
+    store.write(change)
+    assert store.problems() == []
+    if there:
+        assert_ranks(store, there, random)
+    coming = [3 * number + 1 for number in range(min(size, 700))] + [1]
+    coming = sorted(set(coming))
+    fill(store, coming)
+    there = sorted(there + coming)
+    assert_ranks(store, there, random)
+    random.shuffle(there)
+    third = len(there) // 3
+    empty(store, there[:third])
+    assert store.problems() == []
+    assert_ranks(store, there[third:], random)
+
+
+@pytest.mark.parametrize("size", [1, 5, 16, 17, 64, 65, 300, 1000])
+def test_many_levels_filled_at_once(store: Store, monkeypatch: pytest.MonkeyPatch, size: int) -> None:
+    monkeypatch.setattr(ranked, "RUN_MAX", 4)
+    monkeypatch.setattr(ranked, "FILLED", 3)
+    random = Random(size)
+    store.write(lambda keys: find(keys).save())
+
+    def change(keys: WritableKeyspace) -> None:
+        elements = find(keys)
+        elements.fill([[(member(2 * number), b"")] for number in range(size)])
+        elements.save()
+
+    store.write(change)
+    assert store.problems() == []
+    assert_ranks(store, [2 * number for number in range(size)], random)
+    fill(store, [2 * number + 1 for number in range(size)])
+    assert_ranks(store, list(range(2 * size)), random)
+    assert store.problems() == []
+    empty(store, list(range(1, 2 * size)))
+    assert_ranks(store, [0], random)
+
+
+def test_elements_that_may_be_there(store: Store) -> None:
+    fill(store, [1, 2, 3])
+
+    def change(keys: WritableKeyspace) -> None:
+        elements = find(keys)
+        assert not elements.insert_if_new(member(2), b"x")
+        assert elements.insert_if_new(member(4), b"x")
+        assert not elements.insert_or_replace(member(1), b"y")
+        assert elements.insert_or_replace(member(5), b"y")
+        assert elements.remove_if_there(member(3))
+        assert not elements.remove_if_there(member(3))
+        elements.save()
+
+    store.write(change)
+    found = store.read(lambda keys: find(keys).slice(0, 9))
+    assert found == [(member(1), b"y"), (member(2), b""), (member(4), b"x"), (member(5), b"y")]
 
 
 def test_places_of_members_of_any_length(store: Store) -> None:
