@@ -11,6 +11,8 @@ from keyp.commands.counters import COUNTERS
 from keyp.commands.databases import DATABASES
 from keyp.commands.define import CommandTable
 from keyp.commands.expiry import EXPIRY
+from keyp.commands.geo import GEO
+from keyp.commands.geo_search import GEO_SEARCH
 from keyp.commands.hashes import HASHES
 from keyp.commands.info import INFO
 from keyp.commands.keys import KEYS
@@ -47,6 +49,8 @@ TABLES: Final[tuple[CommandTable, ...]] = (
     HASHES,
     SETS,
     SET_ALGEBRA,
+    GEO,
+    GEO_SEARCH,
     KEYS,
     SCAN,
     OBJECT,
