@@ -14,11 +14,10 @@ from keyp.commands.context import ReadContext, WriteContext
 from keyp.commands.define import CommandTable
 from keyp.commands.geo import distance_text, position_at, position_reply, unit
 from keyp.commands.geohash import Region
-from keyp.commands.sortedsets import store_elements
+from keyp.commands.sortedsets import find_to_read, store_elements
 from keyp.commands.spec import DENYOOM, MOVABLEKEYS, Args, KeyBehindWord, KeySpec, key_at
 from keyp.errors import SYNTAX, CommandError
 from keyp.resp.values import Reply
-from keyp.storage import sortedsets
 from keyp.storage.sortedsets import SortedSet, ordered
 
 GEO_SEARCH = CommandTable(group="geo", categories="geo")
@@ -73,7 +72,7 @@ class _Search:
         self.may_store = may_store
         self.by_search_store = target is not None
         self.target = target
-        self.zset = sortedsets.find(context.keys, args[at])
+        self.zset = find_to_read(context, args[at])
         self.longitude = self.latitude = 0.0
         self.from_member = self.from_position = self.by_radius = self.by_box = False
         self.width = self.height = self.radius = 0.0  # in metres

@@ -202,9 +202,13 @@ def _size(one: _Input) -> int:
 
 
 def _find(context: ReadContext, key: bytes) -> Collection | None:
-    """The sorted set or the set that a key holds, None where there is no such key. Raises WRONGTYPE."""
+    """The sorted set or the set that a key holds, None where there is no such key. Raises WRONGTYPE.
+
+    The look is a read, also where the result is stored.
+    """
     keys = context.keys
-    record = keys.find(key)
+    record = keys.look(key)
+    keys.note_read(key, record is not None)
     if record is None:
         return None
     kind = layout.record_kind(record)

@@ -15,7 +15,7 @@ from keyp import events
 from keyp.commands.arguments import bound, integer
 from keyp.commands.context import ReadContext, WriteContext
 from keyp.commands.define import CommandTable
-from keyp.commands.sortedsets import store_elements
+from keyp.commands.sortedsets import find_to_read, store_elements
 from keyp.commands.spec import DENYOOM, FAST, Args, key_at
 from keyp.errors import SYNTAX, CommandError
 from keyp.resp.values import Pairs, Reply
@@ -317,7 +317,7 @@ def reverse_range_by_member(context: ReadContext, args: Args) -> Reply:
 def store_range(context: WriteContext, args: Args) -> Reply:
     """Replies with the number of elements stored; of none the key is removed."""
     query = _Query(args, 2, is_open=True, stores=True)
-    zset = sortedsets.find(context.keys, args[2])
+    zset = find_to_read(context, args[2])
     elements = [] if zset is None else query.elements(context, zset)
     return store_elements(context, args[1], elements, "zrangestore")
 

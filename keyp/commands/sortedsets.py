@@ -14,11 +14,11 @@ from keyp.commands.arguments import real
 from keyp.commands.context import ReadContext, WriteContext
 from keyp.commands.define import CommandTable
 from keyp.commands.spec import DENYOOM, FAST, Args, key_at
-from keyp.errors import SYNTAX, CommandError, wrong_arity
+from keyp.errors import SYNTAX, WRONG_TYPE, CommandError, wrong_arity
 from keyp.resp.values import NULL_ARRAY, Reply
-from keyp.storage import sortedsets
+from keyp.storage import layout, sortedsets
 from keyp.storage.layout import ZSET
-from keyp.storage.sortedsets import COMPACT_COUNT_MAX, Scored, SortedSet
+from keyp.storage.sortedsets import Scored, SortedSet, needs_large_form
 
 SORTED_SETS = CommandTable(group="sorted-set", categories="sortedset")
 
@@ -52,7 +52,7 @@ def add_elements(context: WriteContext, key: bytes, options: int, elements: list
     if record is None and options & IF_PRESENT:
         return None if options & INCREMENT else 0
     zset = SortedSet(keys, key, record)
-    if len(elements) > COMPACT_COUNT_MAX:
+    if needs_large_form(elements):
         zset.enlarge()
     added = changed = 0
     reply: Reply = None
@@ -82,6 +82,18 @@ def add_elements(context: WriteContext, key: bytes, options: int, elements: list
     if options & INCREMENT:
         return reply
     return added + changed if options & COUNT_CHANGED else added
+
+
+def find_to_read(context: ReadContext, key: bytes) -> SortedSet | None:
+    """The sorted set a key holds, None where there is no such key. Raises WRONGTYPE. In a write it is a read, too."""
+    keys = context.keys
+    record = keys.look(key)
+    keys.note_read(key, record is not None)
+    if record is None:
+        return None
+    if layout.record_kind(record) != ZSET:
+        raise CommandError(WRONG_TYPE)
+    return SortedSet(keys, key, record)
 
 
 def store_elements(context: WriteContext, key: bytes, elements: list[Scored], event: str) -> int:

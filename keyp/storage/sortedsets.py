@@ -24,7 +24,7 @@ from keyp.storage import layout
 from keyp.storage.elements import MEMBERS, ORDER, Elements, Entry, place_of, split_member, with_member
 from keyp.storage.faults import Damaged
 from keyp.storage.keyspace import Keyspace, WritableKeyspace
-from keyp.storage.layout import SEAL, ZSET
+from keyp.storage.layout import HAS_ELEMENTS, NO_DEADLINE, SEAL, ZSET
 from keyp.storage.ranked import Ranked
 
 Scored: TypeAlias = tuple[bytes, float]  # a member and its score
@@ -278,6 +278,11 @@ def _order_data(member: bytes, number: bytes) -> bytes:
     return with_member(member, _MARK if number == _MINUS_ZERO else b"")
 
 
+def needs_large_form(elements: list[Scored]) -> bool:
+    """Whether a sorted set to which these are added together, or that is made of them, is no compact one."""
+    return len(elements) > COMPACT_COUNT_MAX or max([len(member) for member, _ in elements]) > COMPACT_MEMBER_MAX
+
+
 def find(keys: Keyspace, key: bytes) -> SortedSet | None:
     """The sorted set a key holds, None where there is no such key. Raises WRONGTYPE."""
     record = keys.find_kind(key, ZSET)
@@ -290,16 +295,17 @@ def find_or_make(keys: WritableKeyspace, key: bytes) -> SortedSet:
 
 
 def replace(keys: WritableKeyspace, key: bytes, elements: list[Scored]) -> None:
-    """Makes a sorted set of different members the value of a key, whatever it held; without members the key goes.
+    """Makes a sorted set of different members, one at least, the value of a key, whatever it held. Raises DAMAGED.
 
-    The deadline goes too. `elements` may be in any order.
+    The key's deadline goes. `elements` may be in any order.
     """
-    keys.remove(key)
-    if not elements:
-        return
+    old = keys.look(key)
+    if old is not None and old[0] & HAS_ELEMENTS:
+        keys.discard_elements(layout.record_elements(old)[0])
     made = SortedSet(keys, key, None)
-    if len(elements) > COMPACT_COUNT_MAX or max([len(member) for member, _ in elements]) > COMPACT_MEMBER_MAX:
+    made.record = old
+    if needs_large_form(elements):
         made.enlarge()
     for member, score in elements:
         made.add(member, score)
-    made.save()
+    made.save(NO_DEADLINE)

@@ -10,7 +10,8 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from tests.differential import calls_hashes, calls_lists, calls_pubsub, calls_sets, calls_strings
+from tests.differential import calls_hashes, calls_lists, calls_pubsub, calls_sets, calls_sortedsets, calls_strings
+from tests.differential.calls_sortedsets import is_read_otherwise
 from tests.differential.words import NONSENSE, Strategy
 
 TEMPLATES: dict[str, Strategy] = (
@@ -18,6 +19,7 @@ TEMPLATES: dict[str, Strategy] = (
     | calls_lists.TEMPLATES
     | calls_hashes.TEMPLATES
     | calls_sets.TEMPLATES
+    | calls_sortedsets.TEMPLATES
     | calls_pubsub.TEMPLATES
 )
 
@@ -49,6 +51,6 @@ def spoilt(draw: st.DrawFn, calls: Strategy) -> list[Any]:
 PLAIN = st.sampled_from(sorted(TEMPLATES)).flatmap(named)
 # Valkey differs from Redis 7.2 in where GETEX looks at its arguments first, in cursors, and in nested transactions. An
 # SPOP with another count would take members by lot.
-NEVER_SPOILT = {"GETEX", "SCAN", "HSCAN", "SSCAN", "SPOP"}
+NEVER_SPOILT = {"GETEX", "SCAN", "HSCAN", "SSCAN", "ZSCAN", "SPOP"}
 SPOILABLE = st.sampled_from(sorted(TEMPLATES.keys() - NEVER_SPOILT)).flatmap(named)
-CALLS = st.one_of(PLAIN, PLAIN, PLAIN, spoilt(SPOILABLE))
+CALLS = st.one_of(PLAIN, PLAIN, PLAIN, spoilt(SPOILABLE).filter(lambda call: not is_read_otherwise(call)))

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from keyp.errors import CommandError
-from keyp.storage import ranked, sortedsets
+from keyp.storage import ranked, sortedsets, strings
 from keyp.storage.elements import MEMBERS, ORDER, place_of
 from keyp.storage.faults import Damaged
 from keyp.storage.keyspace import Keyspace, WritableKeyspace
@@ -192,8 +192,9 @@ def test_replacing(store: Store) -> None:
     store.write(lambda keys: sortedsets.replace(keys, K, list(many.items())))
     assert_holds(store, many, Random(1))
     assert not store.read(lambda keys: found(keys).is_compact)
-    store.write(lambda keys: sortedsets.replace(keys, K, []))
-    assert store.read(lambda keys: keys.find(K)) is None
+    store.write(lambda keys: strings.put(keys, K, bytes(100_000), NOW_MS + 1000))
+    store.write(lambda keys: sortedsets.replace(keys, K, [(b"a", 1.0)]))
+    assert_holds(store, {b"a": 1.0}, Random(1))
 
 
 def test_a_neighbour_is_not_looked_at(store: Store) -> None:
