@@ -10,15 +10,19 @@ from math import isnan
 from typing import Final
 
 from keyp import events
-from keyp.commands.arguments import real
+from keyp.commands.arguments import INT64_MAX, real
 from keyp.commands.context import ReadContext, WriteContext
 from keyp.commands.define import CommandTable
+from keyp.commands.element_scan import NOTHING_SCANNED, scan_elements
+from keyp.commands.random_elements import COST_OF_ONE, different_ranks, drawing_count, drawn_ranks
+from keyp.commands.scan import scan_cursor
 from keyp.commands.spec import DENYOOM, FAST, Args, key_at
-from keyp.errors import SYNTAX, WRONG_TYPE, CommandError, wrong_arity
-from keyp.resp.values import NULL_ARRAY, Reply
+from keyp.errors import OUT_OF_RANGE, SYNTAX, WRONG_TYPE, CommandError, wrong_arity
+from keyp.resp.encoder import format_double
+from keyp.resp.values import NULL_ARRAY, Pairs, Reply
 from keyp.storage import layout, sortedsets
 from keyp.storage.layout import ZSET
-from keyp.storage.sortedsets import Scored, SortedSet, needs_large_form
+from keyp.storage.sortedsets import Scored, SortedSet, member_score, needs_large_form
 
 SORTED_SETS = CommandTable(group="sorted-set", categories="sortedset")
 
@@ -42,6 +46,10 @@ OPTIONS: Final = {
 BOTH_CONDITIONS: Final = "ERR XX and NX options at the same time are not compatible"
 BOTH_COMPARISONS: Final = "ERR GT, LT, and/or NX options at the same time are not compatible"
 ONE_INCREMENT: Final = "ERR INCR option supports a single increment-element pair"
+PAIRS_MAX: Final = INT64_MAX >> 1  # members with scores that ZRANDMEMBER may be asked for
+
+BY_CHANCE: Final = ("nondeterministic_output",)
+
 NOT_A_NUMBER: Final = "ERR resulting score is not a number (NaN)"
 
 
@@ -273,3 +281,80 @@ def rank(context: ReadContext, args: Args) -> Reply:
 def rank_from_the_end(context: ReadContext, args: Args) -> Reply:
     """Replies with the rank from the highest score on."""
     return _rank(context, args, backwards=True)
+
+
+@SORTED_SETS.read(
+    "ZRANDMEMBER",
+    arity=-2,
+    keys=key_at(1, "RO access"),
+    since="6.2.0",
+    complexity="O(N*log(M)) with N the number of members given back and M the number of those in the sorted set",
+    tips=BY_CHANCE,
+    syntax="key [count [WITHSCORES]]",
+    summary="Draws members of a sorted set by lot.",
+)
+def draw(context: ReadContext, args: Args) -> Reply:
+    """Replies with a member or null; with a count with members, or with pairs of members and scores."""
+    if len(args) == 2:
+        zset = sortedsets.find(context.keys, args[1])
+        return None if zset is None else zset.at_ranks([context.random.randrange(zset.count)])[0][0]
+    wanted, with_scores = _drawing_arguments(args)
+    zset = sortedsets.find(context.keys, args[1])
+    if zset is None:
+        return []
+    elements = _drawn(context, zset, wanted)
+    return Pairs(elements) if with_scores else [member for member, _ in elements]
+
+
+def _drawing_arguments(args: Args) -> tuple[int, bool]:
+    """How many members, negative where one may come several times, and whether with scores."""
+    wanted = drawing_count(args[2])
+    if len(args) == 3:
+        return wanted, False
+    if len(args) > 4 or args[3].upper() != b"WITHSCORES":
+        raise CommandError(SYNTAX)
+    if abs(wanted) > PAIRS_MAX:
+        raise CommandError(OUT_OF_RANGE)
+    return wanted, True
+
+
+def _drawn(context: ReadContext, zset: SortedSet, wanted: int) -> list[Scored]:
+    """The elements drawn; all of them come against their order, as in the reference."""
+    size = zset.count
+    if wanted >= size:
+        context.expect(size)
+        return zset.by_rank_back(0, size)
+    context.expect(abs(wanted) * COST_OF_ONE)
+    if wanted >= 0:
+        return zset.at_ranks(different_ranks(context.random, size, wanted))
+    ranks = drawn_ranks(context.random, size, -wanted)
+    different = sorted(set(ranks))
+    elements = dict(zip(different, zset.at_ranks(different), strict=True))
+    return [elements[rank] for rank in ranks]
+
+
+@SORTED_SETS.read(
+    "ZSCAN",
+    arity=-3,
+    keys=key_at(1, "RO access"),
+    since="2.8.0",
+    complexity="O(COUNT) for a call, O(N) for a whole scan with N the number of members",
+    tips=BY_CHANCE,
+    syntax="key cursor [MATCH pattern] [COUNT count]",
+    summary="Lists the members of a sorted set with their scores, some at each call.",
+)
+def scan(context: ReadContext, args: Args) -> Reply:
+    """Replies with the next cursor, 0 at the end, and the members and scores found on the way.
+
+    In the large form the reference prints scores with seventeen digits here, and nowhere else.
+    """
+    cursor = scan_cursor(args[2])
+    zset = sortedsets.find(context.keys, args[1])
+    if zset is None:
+        return NOTHING_SCANNED
+    following, entries = scan_elements(context, args[3:], cursor, zset, zset.is_compact)
+    found: list[Reply] = []
+    for member, data in entries:
+        number = member_score(zset, data)
+        found += [member, format_double(number) if zset.is_compact else b"%.17g" % number]
+    return [following, found]

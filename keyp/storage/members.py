@@ -23,8 +23,6 @@ LARGE: Final = 2
 
 AT_ONCE: Final = 1024  # entries that are read in one go where many are
 
-_NEAR: Final = 256  # ranks this close are read together with what is between them
-
 
 class Members(Ranked):
     """The collection that `record` of `key` tells of, or a new one of a `form`."""
@@ -88,24 +86,6 @@ class Members(Ranked):
         while places := self.places(MEMBERS, place, AT_ONCE):
             found += [self.name(place) for place in places]
             place = behind(places[-1])
-        return found
-
-    def places_at(self, ranks: list[int]) -> list[bytes]:
-        """The places of members by their ranks, which are different and in order."""
-        found: list[bytes] = []
-        start = 0
-        while start < len(ranks):
-            first, stop = ranks[start], start + 1
-            while stop < len(ranks) and ranks[stop] - ranks[stop - 1] <= _NEAR and ranks[stop] - first < AT_ONCE:
-                stop += 1
-            count = ranks[stop - 1] - first + 1
-            places = [self.at(first)]
-            if count > 1:
-                places = self.places(MEMBERS, places[0], count)
-                if len(places) < count:
-                    raise Damaged(self.where())
-            found += [places[rank - first] for rank in ranks[start:stop]]
-            start = stop
         return found
 
     def begin_anew(self, entries: list[Entry]) -> None:

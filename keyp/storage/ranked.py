@@ -33,6 +33,9 @@ FILLED: Final = 192  # parts of a run that is made at once: there is room for so
 
 _PARTS: Final = 4  # bytes of a number of parts
 
+_NEAR: Final = 256  # ranks this close are read together with what is between them …
+_TOGETHER_MAX: Final = 1024  # … up to so many
+
 
 class Run:
     """A node of the tree: `start` is the first place it may hold."""
@@ -137,6 +140,24 @@ class Ranked(Collection):
         if len(places) != rank - before + 1:
             raise Damaged(self.where())
         return places[-1]
+
+    def places_at(self, ranks: list[int]) -> list[bytes]:
+        """The places of elements by their ranks, which are different and in order."""
+        found: list[bytes] = []
+        start = 0
+        while start < len(ranks):
+            first, stop = ranks[start], start + 1
+            while stop < len(ranks) and ranks[stop] - ranks[stop - 1] <= _NEAR and ranks[stop] - first < _TOGETHER_MAX:
+                stop += 1
+            count = ranks[stop - 1] - first + 1
+            places = [self.at(first)]
+            if count > 1:
+                places = self.places(self.section, places[0], count)
+                if len(places) < count:
+                    raise Damaged(self.where())
+            found += [places[rank - first] for rank in ranks[start:stop]]
+            start = stop
+        return found
 
     def slice(self, rank: int, count: int) -> list[Entry]:
         """Up to `count` elements in order, from the one of that rank on."""

@@ -221,6 +221,10 @@ class SortedSet(Ranked):
             return []
         return self.between_back(START, self.at(self.count - rank) if rank else END, count)
 
+    def at_ranks(self, ranks: list[int]) -> list[Scored]:
+        """The elements of some ranks, which are different and in order."""
+        return [_element(place, self.must_get(ORDER + place)) for place in self.places_at(ranks)]
+
     def count_between(self, low: bytes, high: bytes) -> int:
         """How many elements a range of places holds."""
         before = self.rank(low) if low != START else 0
@@ -271,6 +275,12 @@ class SortedSet(Ranked):
                     self.add(member, score)
                 place = self.place(*found[-1]) + b"\0"
         keys.discard_elements(old.number)
+
+
+def _element(place: bytes, data: bytes) -> Scored:
+    """Member and score of an element in the section that is in order."""
+    member, mark = split_member(place[SCORE:], data)
+    return member, -0.0 if mark else score_of(place)
 
 
 def _order_data(member: bytes, number: bytes) -> bytes:

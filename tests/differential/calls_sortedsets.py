@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from hypothesis import strategies as st
 
-from tests.differential.words import INTEGERS, KEYS, MANY_KEYS, Strategy, flags, some, words
+from tests.differential.words import INTEGERS, KEYS, MANY_KEYS, PATTERNS, Strategy, flags, some, words
 
 SCORES = st.sampled_from(
     ["0", "1", "2", "3", "-1", "1.5", "0.25", "-2.5", "10", "1e10", "inf", "-inf", "-0", "+inf", "nan", "x"]
@@ -107,6 +107,8 @@ TEMPLATES: dict[str, Strategy] = {
     "ZUNIONSTORE": words(KEYS, NUMBERED, STORED),
     "ZINTERSTORE": words(KEYS, NUMBERED, STORED),
     "ZDIFFSTORE": words(KEYS, NUMBERED),
+    "ZRANDMEMBER": words(KEYS, st.one_of(NO_OPTIONS, words(SMALL, some(WITHSCORES)))),
+    "ZSCAN": words(KEYS, "0", "COUNT", "1000", some(words("MATCH", PATTERNS), words("COUNT", st.just(b"5000")))),
     "GEOADD": words(KEYS, some(flags("NX", "XX", "CH")), PLACES),
     "GEOPOS": words(KEYS, st.lists(MEMBERS, max_size=3)),
     "GEOHASH": words(KEYS, st.lists(MEMBERS, max_size=3)),

@@ -33,6 +33,11 @@ STRICT = "Redis sorts by what strtod makes of a text; Valkey reads numbers in an
 NOT_QUEUED = rb"-ERR Command not allowed inside a transaction\r\n"
 
 
+NOT_A_FLOAT = rb"-ERR value is not a valid float\r\n"
+NOT_A_BOUND = rb"-ERR min or max is not a float\r\n"
+MEMBER_A = rb"\*1\r\n\$1\r\na\r\n"
+
+
 def forbidden(command: bytes) -> bytes:
     """Valkey's refusal to queue a command."""
     return rb"-ERR Command '%s' not allowed inside a transaction\r\n" % command
@@ -97,6 +102,29 @@ IN_VALKEY_9 = [
     Difference("CLIENT LIST ID -1", BAD_ID, NO_ONE_LISTED, "Valkey's new filters share one parser"),
     Difference("CLIENT KILL ID abc", SYNTAX, BAD_ID, "Valkey's new filters share one parser"),
     Difference("CLIENT KILL MAXAGE 99999999", rb":0\r\n", SYNTAX, "MAXAGE is newer than Redis 7.2"),
+    Difference("ZADD k 0x10 a", NOT_A_FLOAT, rb":1\r\n", "Valkey no longer reads C's hexadecimal floats"),
+    Difference("ZADD k 16 a\nZRANGEBYSCORE k 0x10 20", NOT_A_BOUND, MEMBER_A, "nor in ranges"),
+    Difference('ZADD k 1 a\nZRANGEBYSCORE k " 1" 2', NOT_A_BOUND, MEMBER_A, "nor the spaces that strtod passes over"),
+    Difference("ZADD k 1 a\nZSCAN k 0 NOSCORES", rb"\*2\r\n.*", SYNTAX, "NOSCORES is newer than Redis 7.2"),
+    Difference(
+        "ZADD k 1 a\nZADD k XX 0 x{65}\nOBJECT ENCODING k",
+        rb"\$8\r\nskiplist\r\n",
+        rb"\$8\r\nlistpack\r\n",
+        "Valkey makes room before it looks whether a member is added",
+    ),
+    Difference(
+        "GEOADD k 1 1 a\nGEOSEARCH k FROMMEMBER x BYRADIUS 1 km",
+        rb"-ERR member x does not exist\r\n",
+        rb"-ERR could not decode requested zset member\r\n",
+        "Valkey's new text",
+    ),
+    Difference(
+        "GEOSEARCH k FROMLONLAT 1 1 ASC ASC ASC",
+        rb"-ERR exactly one of BYRADIUS, BYBOX and BYPOLYGON can be specified for GEOSEARCH\r\n",
+        rb"-ERR exactly one of BYRADIUS and BYBOX can be specified for GEOSEARCH\r\n",
+        "BYPOLYGON is an option of Valkey's own",
+    ),
+    Difference("GEOSEARCH k BYPOLYGON 3 1 1 2 2 3 1", rb"\*0\r\n", SYNTAX, "an option of Valkey's own"),
     Difference(
         "CLIENT PAUSE 10 WRITE x", OK, rb"-ERR unknown subcommand or wrong number.*", "Valkey ignores what follows"
     ),
@@ -157,6 +185,21 @@ KEYPS_OWN = [
         rb"\$3\r\nraw\r\n",
         rb"\$3\r\nint\r\n",
         "a bit that is what it was is not written, and the string not edited",
+        valkey_only=False,
+    ),
+    Difference(
+        "ZADD k 0 x{480} 0 x{530}\nZRANK k x{480}",
+        rb":0\r\n",
+        rb":1\r\n",
+        "members of 480 bytes and more that begin with the same 448 bytes stand in the order of their digests",
+        valkey_only=False,
+    ),
+    Difference(
+        "GEOADD k 1 1 a 1 1 b 1 1 c 1 1 d 1 1 e 1 1 f 1.0001 1 g 0.9999 1 h\n"
+        "GEOSEARCH k FROMLONLAT 1 1 BYRADIUS 1 km COUNT 1",
+        rb"\*1\r\n\$1\r\nf\r\n",
+        MEMBER_A,
+        "of places at the same distance the one found first comes first; the reference's partial sort mixes them",
         valkey_only=False,
     ),
     Difference("SET delete 1\nDELETE delete", rb"-ERR unknown command.*", rb":1\r\n", "an alias of DEL", False),

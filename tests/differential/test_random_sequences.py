@@ -43,6 +43,8 @@ COMPARED = {
     b"SPOP": ANY_ORDER,
     b"SSCAN": SCANNED,
     b"SRANDMEMBER": KIND,
+    b"ZSCAN": SCANNED,
+    b"ZRANDMEMBER": KIND,
     b"OBJECT": ENCODED,
     b"RANDOMKEY": KIND,
     b"DBSIZE": KIND,  # while the reference forgets expired keys when it meets them, Keyp's reads change nothing
