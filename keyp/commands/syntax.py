@@ -21,7 +21,20 @@ DOTS: Final = "..."
 BRACKETS: Final = "[]<>|"
 
 KEYS: Final = frozenset(
-    ("key", "key1", "key2", "newkey", "source", "sourcekey", "src", "destination", "destkey", "dst")
+    (
+        "key",
+        "key1",
+        "key2",
+        "newkey",
+        "source",
+        "sourcekey",
+        "src",
+        "destination",
+        "destkey",
+        "dst",
+        "storekey",
+        "storedistkey",
+    )
 )
 INTEGERS: Final = frozenset(
     (
