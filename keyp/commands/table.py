@@ -24,6 +24,8 @@ TITLES: Final = {
     "list": "Lists",
     "hash": "Hashes",
     "set": "Sets",
+    "sorted-set": "Sorted sets",
+    "geo": "Places on the earth",
     "generic": "Keys of any type",
     "transactions": "Transactions",
     "pubsub": "Publish/subscribe",
