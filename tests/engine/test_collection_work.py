@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from keyp.commands.lists import FIRST_LOOK
+from keyp.storage.ranked import RUN_MAX
 from tests.engine.test_work_per_request import calls
 from tests.fakes import Connection, Lab
 
@@ -17,6 +18,13 @@ SMALL, LARGE = 10, 100_000
 AT_ONCE = 1000
 
 PUSHES = ("RPUSH l", "{n:06d}")
+FIELDS = ("HSET h", "{n:06d} {n}")
+MEMBERS = ("SADD s", "{n:06d}")
+
+# An element of a hash or a set that comes or goes is counted in a run of each level but the top. To find one by its
+# rank takes a walk over a part of a run at each level.
+COUNTED = 14
+RANKED = 3 * RUN_MAX
 
 # What makes the key, an element of it, the command, and how many calls more the large one may cost.
 COSTS = [
@@ -36,6 +44,41 @@ COSTS = [
     (PUSHES, "RENAME l m", 0),
     (PUSHES, "EXPIRE l 100", 0),
     (PUSHES, "DEL l", 0),
+    (FIELDS, "HSET h 000003 x", 0),
+    (FIELDS, "HSET h new x", COUNTED),
+    (FIELDS, "HSETNX h 000003 x", 0),
+    (FIELDS, "HSETNX h new x", COUNTED),
+    (FIELDS, "HGET h 000003", 0),
+    (FIELDS, "HMGET h 000003 nosuch", 0),
+    (FIELDS, "HEXISTS h 000003", 0),
+    (FIELDS, "HSTRLEN h 000003", 0),
+    (FIELDS, "HLEN h", 0),
+    (FIELDS, "HDEL h 000003", COUNTED),
+    (FIELDS, "HDEL h nosuch", 0),
+    (FIELDS, "HINCRBY h 000003 1", 0),
+    (FIELDS, "HINCRBY h new 1", COUNTED),
+    (FIELDS, "HINCRBYFLOAT h 000003 1", 0),
+    (FIELDS, "HRANDFIELD h", RANKED),
+    (FIELDS, "HSCAN h 0 COUNT 5", 0),
+    (FIELDS, "HSCAN h 0 MATCH 00000? COUNT 10", 2),
+    (FIELDS, "RENAME h g", 0),
+    (FIELDS, "OBJECT ENCODING h", 0),
+    (FIELDS, "DEL h", 0),
+    (MEMBERS, "SADD s 000003", 0),
+    (MEMBERS, "SADD s new", COUNTED),
+    (MEMBERS, "SREM s 000003", COUNTED),
+    (MEMBERS, "SREM s nosuch", 0),
+    (MEMBERS, "SISMEMBER s 000003", 0),
+    (MEMBERS, "SMISMEMBER s 000003 nosuch", 0),
+    (MEMBERS, "SCARD s", 0),
+    (MEMBERS, "SMOVE s t 000003", COUNTED),
+    (MEMBERS, "SMOVE s s 000003", 0),
+    (MEMBERS, "SRANDMEMBER s", RANKED),
+    (MEMBERS, "SPOP s", RANKED + COUNTED),
+    (MEMBERS, "SSCAN s 0 COUNT 5", 0),
+    (MEMBERS, "SINTER s nosuch", 0),
+    (MEMBERS, "SDIFF s s", 0),
+    (MEMBERS, "OBJECT ENCODING s", 0),
 ]
 
 
