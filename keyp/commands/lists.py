@@ -234,8 +234,8 @@ def set_element(context: WriteContext, args: Args) -> Reply:
 
 
 def _bounds(found: List, start: int, stop: int) -> tuple[int, int]:
-    """The first index of a range with both ends included, and how many elements it has."""
-    start = max(0, start + found.count) if start < 0 else start
+    """The first index of a range with both ends included, at most the list's length, and how many elements it has."""
+    start = max(0, start + found.count) if start < 0 else min(start, found.count)
     stop = stop + found.count if stop < 0 else min(stop, found.count - 1)
     return start, max(0, stop - start + 1)
 
