@@ -234,8 +234,8 @@ def set_element(context: WriteContext, args: Args) -> Reply:
 
 
 def _bounds(found: List, start: int, stop: int) -> tuple[int, int]:
-    """The first index of a range with both ends included, and how many elements it has."""
-    start = max(0, start + found.count) if start < 0 else start
+    """The first index of a range with both ends included, at most the list's length, and how many elements it has."""
+    start = max(0, start + found.count) if start < 0 else min(start, found.count)
     stop = stop + found.count if stop < 0 else min(stop, found.count - 1)
     return start, max(0, stop - start + 1)
 
@@ -351,7 +351,7 @@ def find_matches(
 )
 def remove(context: WriteContext, args: Args) -> Reply:
     """Replies with the number of elements removed. `count` is negative for those nearest the end, 0 for all."""
-    count = _any_but_the_lowest(args[2])
+    count = integer(args[2])
     found = lists.find(context.keys, args[1])
     if found is None:
         return 0
@@ -385,14 +385,6 @@ def position(context: ReadContext, args: Args) -> Reply:
     return indexes
 
 
-def _any_but_the_lowest(data: bytes) -> int:
-    """An integer whose negative is one as well."""
-    number = integer(data)
-    if number < -INT64_MAX:
-        raise CommandError(NO_OPPOSITE)
-    return number
-
-
 def _position_options(args: Args) -> tuple[int, int, int]:
     """Rank, count (-1 where none is given) and most elements to look at."""
     rank, count, most = 1, -1, 0
@@ -402,7 +394,9 @@ def _position_options(args: Args) -> tuple[int, int, int]:
             raise CommandError(SYNTAX)
         value = args[at + 1]
         if word == b"RANK":
-            rank = _any_but_the_lowest(value)
+            rank = integer(value)
+            if rank < -INT64_MAX:
+                raise CommandError(NO_OPPOSITE)
             if rank == 0:
                 raise CommandError(RANK_ZERO)
         elif word == b"COUNT":

@@ -97,6 +97,18 @@ IN_VALKEY_9 = [
     Difference("MULTI\nSAVE", forbidden(b"save"), NOT_QUEUED, "Valkey's new text"),
     Difference("MULTI\nSHUTDOWN NOSAVE", forbidden(b"shutdown"), NOT_QUEUED, "Valkey's new text"),
     Difference("MULTI\nCLIENT REPLY SKIP", forbidden(rb"client\|reply"), rb"\+QUEUED\r\n", "forbidden in Valkey 9"),
+    Difference(
+        "RPUSH l a\nLREM l -9223372036854775808 a",
+        rb"-ERR value is out of range, value must between.*",
+        rb":1\r\n",
+        "Valkey refuses the one count that has no positive counterpart",
+    ),
+    Difference(
+        "RPUSH l a\nLSET l 4294967296 x",
+        OK,
+        rb"-ERR index out of range\r\n",
+        "LSET of a small list looks at no more than 32 bits of the index",
+    ),
     Difference("CLIENT LIST ID abc", SYNTAX, rb"-ERR Invalid client ID\r\n", "Valkey's new filters share one parser"),
     Difference("CLIENT LIST ID 0", BAD_ID, NO_ONE_LISTED, "Valkey's new filters share one parser"),
     Difference("CLIENT LIST ID -1", BAD_ID, NO_ONE_LISTED, "Valkey's new filters share one parser"),

@@ -89,6 +89,7 @@ class Sides:
             for name in names:
                 self.say(0, [[b"GET", name], [b"PEXPIRETIME", name], [b"TYPE", name]])
                 self.say(1, [[b"SELECT", index], [b"HGETALL", name], [b"SMEMBERS", name]])
+                self.say(1, [[b"LRANGE", name, b"0", b"-1"], [b"ZRANGE", name, b"0", b"-1", b"WITHSCORES"]])
                 if wire.parse(self.ours[0].send(wire.request(b"TYPE", name), 1)[0]) in ("hash", "set"):
                     self.say(0, [[b"OBJECT", b"ENCODING", name]])
 
