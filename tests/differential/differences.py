@@ -171,6 +171,13 @@ KEYPS_OWN = [
         "a bit that is what it was is not written, and the string not edited",
         valkey_only=False,
     ),
+    Difference(
+        "ZADD z 1 a\nSORT_RO z ALPHA\nOBJECT ENCODING z",
+        rb"\$8\r\nskiplist\r\n",
+        rb"\$8\r\nlistpack\r\n",
+        "a SORT makes the reference keep a sorted set in its large form; here it changes nothing",
+        valkey_only=False,
+    ),
     Difference("SET delete 1\nDELETE delete", rb"-ERR unknown command.*", rb":1\r\n", "an alias of DEL", False),
     Difference(
         "CONFIG SET port abc",
