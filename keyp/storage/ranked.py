@@ -18,8 +18,8 @@ never joined: a walk is bounded by RUN_MAX all the same.
 
 from __future__ import annotations
 
-from bisect import bisect_left
 from collections.abc import Iterable
+from itertools import islice
 from typing import Final
 
 from keyp.storage import layout
@@ -129,17 +129,31 @@ class Ranked(Collection):
         start, before = b"", 0
         for level in range(self.levels - 1, 0, -1):
             start, before = self._walk_to_place(level, start, place, before)
-        return before + bisect_left(self.places(self.section, start, RUN_MAX + 1), place)
+        ahead = self.id + self.section
+        stop = ahead + place
+        with self.txn.cursor(self.database) as cursor:
+            if cursor.set_range(ahead + start):
+                name: bytes
+                for name in cursor.iternext(True, False):
+                    if name >= stop:
+                        break
+                    before += 1
+        return before
 
     def at(self, rank: int) -> bytes:
         """The place of the element that `rank` others stand before; 0 <= rank < count."""
         start, before = b"", 0
         for level in range(self.levels - 1, 0, -1):
             start, before = self._walk_to_rank(level, start, rank, before)
-        places = self.places(self.section, start, rank - before + 1)
-        if len(places) != rank - before + 1:
-            raise Damaged(self.where())
-        return places[-1]
+        ahead = self.id + self.section
+        with self.txn.cursor(self.database) as cursor:
+            if cursor.set_range(ahead + start):
+                name: bytes
+                for name in islice(cursor.iternext(True, False), rank - before, None):
+                    if name.startswith(ahead):
+                        return name[len(ahead) :]
+                    break
+        raise Damaged(self.where())
 
     def places_at(self, ranks: list[int]) -> list[bytes]:
         """The places of elements by their ranks, which are different and in order."""
@@ -176,21 +190,43 @@ class Ranked(Collection):
 
     def _walk_to_place(self, level: int, start: bytes, place: bytes, before: int) -> tuple[bytes, int]:
         """From the run that begins at `start` to the one that holds `place`: where it begins, and what is before it."""
-        found = Run(start, bytes(8 + _PARTS))
-        for run in self._runs(level, start):
-            if run.start > place:
-                break
-            before += found.count
-            found = run
-        return found.start, before
+        ahead = self.id + _at_level(level)
+        target = ahead + place
+        found, count = b"", 0
+        with self.txn.cursor(self.database) as cursor:
+            if cursor.set_range(ahead + start):
+                name: bytes
+                sealed: bytes
+                for name, sealed in cursor.iternext(True, True):
+                    if name > target:
+                        break
+                    before += count
+                    found, count = name, self._count_of(name, sealed)
+        if not found:
+            raise Damaged(self.where())
+        return found[len(ahead) :], before
 
     def _walk_to_rank(self, level: int, start: bytes, rank: int, before: int) -> tuple[bytes, int]:
         """The same for the element of a rank."""
-        for run in self._runs(level, start):
-            if before + run.count > rank:
-                return run.start, before
-            before += run.count
+        ahead = self.id + _at_level(level)
+        with self.txn.cursor(self.database) as cursor:
+            if cursor.set_range(ahead + start):
+                name: bytes
+                sealed: bytes
+                for name, sealed in cursor.iternext(True, True):
+                    if not name.startswith(ahead):
+                        break
+                    count = self._count_of(name, sealed)
+                    if before + count > rank:
+                        return name[len(ahead) :], before
+                    before += count
         raise Damaged(self.where())
+
+    def _count_of(self, name: bytes, sealed: bytes) -> int:
+        """How many elements a run has, from its entry."""
+        if not layout.is_whole(name, sealed):
+            raise Damaged(self.where())
+        return layout.read_number(sealed)
 
     def _runs(self, level: int, start: bytes) -> list[Run]:
         """The runs of a level from `start` on; those of one parent are among them."""

@@ -17,6 +17,7 @@ goes about, and that a compact set holds 0 where it was given -0.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from struct import Struct
 from typing import Final, TypeAlias
 
@@ -45,7 +46,7 @@ _MINUS_ZERO: Final = _NUMBER.pack(-0.0)
 _MARK: Final = b"-"  # the data of an element whose score is -0.0
 
 _AT_ONCE: Final = 1024  # elements that are read in one go where many are
-_REBUILT_MIN: Final = 64  # so many elements are removed one by one, however few are left
+_FEW: Final = 64  # so many elements are stepped over, or removed one by one, without a look at counts
 
 
 def ordered(score: float) -> bytes:
@@ -211,15 +212,25 @@ class SortedSet(Ranked):
 
     def by_rank(self, rank: int, count: int) -> list[Scored]:
         """Up to `count` elements in order, the first of which has `rank` others before it."""
-        if not 0 <= rank < self.count:
+        left = self.count - rank
+        if rank < 0 or left <= 0:
             return []
-        return self.between(self.at(rank) if rank else START, END, count)
+        if rank <= _FEW:
+            return self.between(START, END, rank + count)[rank:]
+        if left <= _FEW:
+            return self.between_back(START, END, left)[::-1][:count]
+        return self.between(self.at(rank), END, count)
 
     def by_rank_back(self, rank: int, count: int) -> list[Scored]:
         """Up to `count` elements against the order, the first of which has `rank` others behind it."""
-        if not 0 <= rank < self.count:
+        left = self.count - rank
+        if rank < 0 or left <= 0:
             return []
-        return self.between_back(START, self.at(self.count - rank) if rank else END, count)
+        if rank <= _FEW:
+            return self.between_back(START, END, rank + count)[rank:]
+        if left <= _FEW:
+            return self.between(START, END, left)[::-1][:count]
+        return self.between_back(START, self.at(left), count)
 
     def at_ranks(self, ranks: list[int]) -> list[Scored]:
         """The elements of some ranks, which are different and in order."""
@@ -241,40 +252,56 @@ class SortedSet(Ranked):
         Where fewer are left than go, those are stored anew, and what was there before is left to the sweeper. So the
         cost is that of the smaller part.
         """
-        going = self.count_between(low, high)
+        found = self.between(low, high, _FEW + 1)
+        going = len(found) if len(found) <= _FEW else self.count_between(low, high)
         left = self.count - going
         if left == 0:
             self.count = 0
             self.has_been_cleared = True
-        elif going > max(left, _REBUILT_MIN):
+        elif going > max(left, _FEW):
             self._keep_outside(low, high)
         else:
             missing = going
             while missing:
-                found = self.between(low, high, min(missing, _AT_ONCE))
                 if not found:
                     raise Damaged(self.where())
-                for member, score in found:
+                for member, score in found[:missing]:
                     self.discard(member, score)
-                missing -= len(found)
+                missing -= min(missing, len(found))
+                found = self.between(low, high, min(missing, _AT_ONCE))
         return going
 
     def _keep_outside(self, low: bytes, high: bytes) -> None:
         """Moves all elements but those of a range into a new collection, which takes the place of this one."""
         keys = self.keys
         assert isinstance(keys, WritableKeyspace)
-        form = self.own[1]
         old = SortedSet(keys, self.key, self.record)
         self.become(keys.transaction.new_collection())
         self.count = 0
-        self.own = bytes([0, form])
+        self.own = b"\0" + self.own[1:]
+        self.fill(self._moved(old, low, high))
+        keys.discard_elements(old.number)
+
+    def _moved(self, old: SortedSet, low: bytes, high: bytes) -> Iterator[list[Entry]]:
+        """The entries for the order of the elements of another set outside a range, whose scores are stored now."""
         for first, stop in ((START, low), (high, END)):
             place = first
             while found := old.between(place, stop, _AT_ONCE):
-                for member, score in found:
-                    self.add(member, score)
-                place = self.place(*found[-1]) + b"\0"
-        keys.discard_elements(old.number)
+                yield self._with_scores_stored(found)
+                place = old.place(*found[-1]) + b"\0"
+
+    def _with_scores_stored(self, elements: list[Scored]) -> list[Entry]:
+        """Stores the scores of new members; the entries for the order, which are not stored yet."""
+        entries: list[Entry] = []
+        for member, score in elements:
+            place = place_of(member)
+            number = self._put_score(member, place, score)
+            entries.append((ordered(score) + place, _order_data(member, number)))
+        return entries
+
+    def load(self, elements: list[Scored]) -> None:
+        """Adds different elements, in any order, to an empty set; its form is settled."""
+        self.fill([sorted(self._with_scores_stored(elements))])
 
 
 def _element(place: bytes, data: bytes) -> Scored:
@@ -316,6 +343,5 @@ def replace(keys: WritableKeyspace, key: bytes, elements: list[Scored]) -> None:
     made.record = old
     if needs_large_form(elements):
         made.enlarge()
-    for member, score in elements:
-        made.add(member, score)
+    made.load(elements)
     made.save(NO_DEADLINE)
