@@ -14,7 +14,7 @@ from keyp.storage.ranked import RUN_MAX
 from tests.engine.test_work_per_request import calls
 from tests.fakes import Connection, Lab
 
-SMALL, LARGE = 10, 100_000
+SMALL, LARGE = 10, 40_000  # three levels of runs
 AT_ONCE = 1000
 
 PUSHES = ("RPUSH l", "{n:06d}")

@@ -7,6 +7,7 @@ import tempfile
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
@@ -203,3 +204,6 @@ def test_damage(store: Store) -> None:
             store.read(lambda keys, look=look: look(hashes.find(keys, b"h")))
     assert store.problems() != []
     store.write(lambda keys: keys.remove(b"h"))
+
+
+TestHashes.settings = settings(max_examples=settings().max_examples // 4)
