@@ -142,7 +142,7 @@ def test_a_restart_under_a_terminal(terminal: Terminal) -> None:
     terminal.enter("zrange board 0 -1 rev withscores", '1) "bob"\r\n2) "20"\r\n3) "ada"\r\n4) "10"')
     terminal.enter("blpop queue 1", '1) "queue"\r\n2) "first"')
     terminal.enter("ttl queue", "(integer) ")
-    terminal.enter("blpop none 0.1", "(nil)\r\n(0.1")
+    terminal.enter("blpop none 0.6", "(nil)\r\n(0.")
 
 
 def test_a_subscriber_at_a_terminal(terminal: Terminal) -> None:

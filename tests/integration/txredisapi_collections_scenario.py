@@ -114,7 +114,7 @@ def transactions(rc: Any) -> Any:
     yield t.hincrby("counts", "runs", 1)
     yield t.zadd("z", 9, "last")
     yield t.smembers("none")
-    assert (yield t.commit()) == [1, 1, 1, set()]
+    assert (yield t.commit()) == [1, 1, 1, []]
     pipeline = yield rc.pipeline()
     for number in range(500):
         pipeline.rpush("long", number)
@@ -127,7 +127,7 @@ def transactions(rc: Any) -> Any:
 def waits(rc: Any, pool: Any) -> Any:
     """A pool lends a connection to each call that waits; the others go on."""
     first, second = pool.blpop(["q1", "q2"], timeout=20), pool.brpoplpush("q3", "q4", timeout=20)
-    yield until(lambda: rc.info("clients").addCallback(lambda info: info["blocked_clients"] == 2))
+    yield until(lambda: rc.info("clients").addCallback(lambda info: int(info["blocked_clients"]) == 2))
     yield rc.rpush("q2", "two")
     yield rc.rpush("q3", "three")
     assert (yield first) == ["q2", "two"]
