@@ -55,6 +55,23 @@ def play(daemon: Daemon, command: Sequence[str], seconds: float = 60.0) -> None:
     assert printed[-1:] == ["done\n"], printed
 
 
+def finish(command: Sequence[str], directory: Path, environment: dict[str, str] | None = None) -> str:
+    """Runs a command that ends by itself, with status 0; what it has printed."""
+    done = subprocess.run(
+        command,
+        cwd=directory,
+        env={**os.environ, "PYTHONPATH": PATH, **(environment or {})},
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        timeout=DEADLINE_S,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout
+    return done.stdout
+
+
 @contextmanager
 def service(
     name: str,
