@@ -94,8 +94,9 @@ def test_priorities(daemon: Daemon, app: Any, consume: Consume) -> None:
 
 
 def test_delayed_tasks_are_kept(daemon: Daemon, app: Any, consume: Consume) -> None:
-    app.add.schedule((1, 2), delay=0.01)
+    app.add.schedule((1, 2), delay=1)
     with consume() as log:
+        wait_until(lambda: len(app.huey.scheduled()) == 1, "a worker has put it into the schedule")
         wait_until(lambda: "unknown command 'EVALSHA'" in log.read_text(), "the consumer asks for a script")
         daemon.stop()
         daemon.start()
