@@ -1,4 +1,4 @@
-// What test_other_clients.py runs: ioredis and node-redis with default options.  node node_scenario.js PORT
+// What test_node_clients.py runs: ioredis and node-redis with default options.  node node_scenario.js PORT
 
 const assert = require("node:assert/strict");
 const port = Number(process.argv[2]);

@@ -1,19 +1,14 @@
-"""Other clients: valkey-py, redis-py without its C parser, a plain socket; with KEYP_LONG=1 two of Node.js from npm."""
+"""Other clients: valkey-py, redis-py without its C parser, a plain socket."""
 
 from __future__ import annotations
 
-import shutil
 import socket
-import subprocess
-from pathlib import Path
 
 import pytest
 import redis
 from redis.connection import Connection, ConnectionPool
 
-from tests.integration.daemon import DEADLINE_S, LONG, Daemon
-
-SCENARIO = Path(__file__).with_name("node_scenario.js")
+from tests.integration.daemon import DEADLINE_S, Daemon
 
 
 @pytest.mark.parametrize("protocol", [2, 3])
@@ -77,18 +72,3 @@ def test_telnet(daemon: Daemon) -> None:
         assert replies.read() == (
             b"+OK\r\n$8\r\nmy value\r\n-ERR unknown command 'nonsense', with args beginning with: \r\n+OK\r\n"
         )
-
-
-@pytest.mark.skipif(not LONG, reason="fetches packages from npm: only with KEYP_LONG=1")
-def test_node_clients(daemon: Daemon, tmp_path: Path) -> None:
-    npm, node = shutil.which("npm"), shutil.which("node")
-    assert npm, "npm is missing: install Node.js (apt-get install nodejs npm)"
-    assert node, "node is missing: install Node.js (apt-get install nodejs npm)"
-    shutil.copy(SCENARIO, tmp_path)
-    for command in (
-        [npm, "install", "--no-audit", "--no-fund", "--ignore-scripts", "ioredis", "redis"],
-        [node, SCENARIO.name, str(daemon.port)],
-    ):
-        done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=120, check=False)
-        assert done.returncode == 0, done.stdout + done.stderr
-    assert done.stdout.endswith("done\n")

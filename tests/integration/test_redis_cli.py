@@ -250,6 +250,7 @@ class Terminal:
     """redis-cli at a terminal of its own: `type` keys when it has prompted, `expect` text."""
 
     def __init__(self, daemon: Daemon, *arguments: str) -> None:
+        self.daemon = daemon
         self.screen = ""
         self.address = f"127.0.0.1:{daemon.port}"
         command = [program("redis-cli"), "-h", "127.0.0.1", "-p", str(daemon.port), *arguments]

@@ -6,9 +6,12 @@ import subprocess
 import sys
 from pathlib import Path
 
+from tests.integration.conftest import StartServer
 from tests.integration.daemon import Daemon
+from tests.integration.programs import play
 
 SCENARIO = Path(__file__).with_name("txredisapi_scenario.py")
+COLLECTIONS = Path(__file__).with_name("txredisapi_collections_scenario.py")
 
 
 def test_txredisapi(daemon: Daemon) -> None:
@@ -22,3 +25,8 @@ def test_txredisapi(daemon: Daemon) -> None:
     )
     assert done.returncode == 0, done.stdout + done.stderr
     assert done.stdout == "done\n"
+
+
+def test_collections_waits_and_channels(server: StartServer) -> None:
+    daemon = server()
+    play(daemon, [sys.executable, str(COLLECTIONS), str(daemon.port)])
