@@ -176,21 +176,43 @@ class Ranked(Collection):
 
     def _walk_to_place(self, level: int, start: bytes, place: bytes, before: int) -> tuple[bytes, int]:
         """From the run that begins at `start` to the one that holds `place`: where it begins, and what is before it."""
-        found = Run(start, bytes(8 + _PARTS))
-        for run in self._runs(level, start):
-            if run.start > place:
-                break
-            before += found.count
-            found = run
-        return found.start, before
+        head = self.id + _at_level(level)
+        stop = head + place
+        found, count = head, 0
+        name: bytes
+        sealed: bytes
+        with self.txn.cursor(self.database) as cursor:
+            if not cursor.set_key(head + start):
+                raise Damaged(self.where())
+            for name, sealed in cursor.iternext(True, True):
+                if name > stop:
+                    break
+                before += count
+                found, count = name, self._count_in(name, sealed)
+        return found[len(head) :], before
 
     def _walk_to_rank(self, level: int, start: bytes, rank: int, before: int) -> tuple[bytes, int]:
         """The same for the element of a rank."""
-        for run in self._runs(level, start):
-            if before + run.count > rank:
-                return run.start, before
-            before += run.count
+        head = self.id + _at_level(level)
+        name: bytes
+        sealed: bytes
+        with self.txn.cursor(self.database) as cursor:
+            if not cursor.set_key(head + start):
+                raise Damaged(self.where())
+            for name, sealed in cursor.iternext(True, True):
+                if not name.startswith(head):
+                    break
+                count = self._count_in(name, sealed)
+                if before + count > rank:
+                    return name[len(head) :], before
+                before += count
         raise Damaged(self.where())
+
+    def _count_in(self, name: bytes, sealed: bytes) -> int:
+        """How many elements the run has that is stored so."""
+        if not layout.is_whole(name, sealed):
+            raise Damaged(self.where())
+        return layout.read_number(sealed)
 
     def _runs(self, level: int, start: bytes) -> list[Run]:
         """The runs of a level from `start` on; those of one parent are among them."""
