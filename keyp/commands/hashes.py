@@ -10,7 +10,7 @@ from keyp.commands.arguments import INT64_MAX, INT64_MIN, integer
 from keyp.commands.context import ReadContext, WriteContext
 from keyp.commands.define import CommandTable
 from keyp.commands.element_scan import NOTHING_SCANNED, scan_elements
-from keyp.commands.random_elements import COST_OF_ONE, different_ranks, drawing_count, drawn_ranks
+from keyp.commands.random_elements import different_ranks, drawing_count, drawn_ranks, looks
 from keyp.commands.scan import scan_cursor
 from keyp.commands.spec import DENYOOM, FAST, Args, key_at
 from keyp.errors import NOT_A_FLOAT, NOT_FINITE, OUT_OF_RANGE, OVERFLOW, SYNTAX, CommandError, wrong_arity
@@ -341,7 +341,7 @@ def draw(context: ReadContext, args: Args) -> Reply:
     if wanted >= size:
         context.expect(size)
         return Pairs(found.all()) if with_values else found.names()
-    context.expect(abs(wanted) * COST_OF_ONE)
+    context.expect(looks(size, abs(wanted)))
     if wanted >= 0:
         ranks = different_ranks(context.random, size, wanted)
         different = ranks

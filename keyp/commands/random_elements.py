@@ -14,7 +14,7 @@ from keyp.errors import NO_OPPOSITE, OUT_OF_RANGE, CommandError
 
 DRAWN_MAX: Final = 1_000_000  # one by one; the reference has no limit but its memory
 
-COST_OF_ONE: Final = 32  # finding an element by its rank takes as long as reading so many that follow each other
+_COST_OF_ONE: Final = 200  # finding an element by its rank takes as long as reading so many that follow each other
 
 
 def drawing_count(data: bytes) -> int:
@@ -23,6 +23,11 @@ def drawing_count(data: bytes) -> int:
     if count == INT64_MIN:
         raise CommandError(NO_OPPOSITE)
     return count
+
+
+def looks(size: int, count: int) -> int:
+    """As how many elements `count` of `size` are to be looked at, for `context.expect`."""
+    return count * min(size, _COST_OF_ONE)
 
 
 def different_ranks(random: Random, size: int, count: int) -> list[int]:

@@ -12,7 +12,7 @@ from keyp.commands.arguments import INT64_MAX, integer_between
 from keyp.commands.context import ReadContext, WriteContext
 from keyp.commands.define import CommandTable
 from keyp.commands.element_scan import NOTHING_SCANNED, scan_elements
-from keyp.commands.random_elements import COST_OF_ONE, different_ranks, drawing_count, drawn_ranks
+from keyp.commands.random_elements import different_ranks, drawing_count, drawn_ranks, looks
 from keyp.commands.scan import scan_cursor
 from keyp.commands.spec import DENYOOM, FAST, Args, key_at
 from keyp.errors import NOT_POSITIVE, SYNTAX, CommandError
@@ -159,7 +159,7 @@ def draw(context: ReadContext, args: Args) -> Reply:
     if wanted >= size:
         context.expect(size)
         return [member for member, _ in found.all()]
-    context.expect(abs(wanted) * COST_OF_ONE)
+    context.expect(looks(size, abs(wanted)))
     if wanted >= 0:
         return [found.entry(place)[0] for place in found.places_at(different_ranks(context.random, size, wanted))]
     ranks = drawn_ranks(context.random, size, -wanted)

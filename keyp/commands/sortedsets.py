@@ -14,7 +14,7 @@ from keyp.commands.arguments import INT64_MAX, real
 from keyp.commands.context import ReadContext, WriteContext
 from keyp.commands.define import CommandTable
 from keyp.commands.element_scan import NOTHING_SCANNED, scan_elements
-from keyp.commands.random_elements import COST_OF_ONE, different_ranks, drawing_count, drawn_ranks
+from keyp.commands.random_elements import different_ranks, drawing_count, drawn_ranks, looks
 from keyp.commands.scan import scan_cursor
 from keyp.commands.spec import DENYOOM, FAST, Args, key_at
 from keyp.errors import OUT_OF_RANGE, SYNTAX, WRONG_TYPE, CommandError, wrong_arity
@@ -324,7 +324,7 @@ def _drawn(context: ReadContext, zset: SortedSet, wanted: int) -> list[Scored]:
     if wanted >= size:
         context.expect(size)
         return zset.by_rank_back(0, size)
-    context.expect(abs(wanted) * COST_OF_ONE)
+    context.expect(looks(size, abs(wanted)))
     if wanted >= 0:
         return zset.at_ranks(different_ranks(context.random, size, wanted))
     ranks = drawn_ranks(context.random, size, -wanted)

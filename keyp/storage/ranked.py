@@ -190,40 +190,40 @@ class Ranked(Collection):
 
     def _walk_to_place(self, level: int, start: bytes, place: bytes, before: int) -> tuple[bytes, int]:
         """From the run that begins at `start` to the one that holds `place`: where it begins, and what is before it."""
-        ahead = self.id + _at_level(level)
-        target = ahead + place
-        found, count = b"", 0
+        head = self.id + _at_level(level)
+        stop = head + place
+        found, count = head, 0
+        name: bytes
+        sealed: bytes
         with self.txn.cursor(self.database) as cursor:
-            if cursor.set_range(ahead + start):
-                name: bytes
-                sealed: bytes
-                for name, sealed in cursor.iternext(True, True):
-                    if name > target:
-                        break
-                    before += count
-                    found, count = name, self._count_of(name, sealed)
-        if not found:
-            raise Damaged(self.where())
-        return found[len(ahead) :], before
+            if not cursor.set_key(head + start):
+                raise Damaged(self.where())
+            for name, sealed in cursor.iternext(True, True):
+                if name > stop:
+                    break
+                before += count
+                found, count = name, self._count_in(name, sealed)
+        return found[len(head) :], before
 
     def _walk_to_rank(self, level: int, start: bytes, rank: int, before: int) -> tuple[bytes, int]:
         """The same for the element of a rank."""
-        ahead = self.id + _at_level(level)
+        head = self.id + _at_level(level)
+        name: bytes
+        sealed: bytes
         with self.txn.cursor(self.database) as cursor:
-            if cursor.set_range(ahead + start):
-                name: bytes
-                sealed: bytes
-                for name, sealed in cursor.iternext(True, True):
-                    if not name.startswith(ahead):
-                        break
-                    count = self._count_of(name, sealed)
-                    if before + count > rank:
-                        return name[len(ahead) :], before
-                    before += count
+            if not cursor.set_key(head + start):
+                raise Damaged(self.where())
+            for name, sealed in cursor.iternext(True, True):
+                if not name.startswith(head):
+                    break
+                count = self._count_in(name, sealed)
+                if before + count > rank:
+                    return name[len(head) :], before
+                before += count
         raise Damaged(self.where())
 
-    def _count_of(self, name: bytes, sealed: bytes) -> int:
-        """How many elements a run has, from its entry."""
+    def _count_in(self, name: bytes, sealed: bytes) -> int:
+        """How many elements the run has that is stored so."""
         if not layout.is_whole(name, sealed):
             raise Damaged(self.where())
         return layout.read_number(sealed)
