@@ -15,7 +15,7 @@ from keyp.commands.context import ReadContext, Surroundings, WriteContext
 from keyp.commands.registry import Registry
 from keyp.commands.spec import SESSION, WRITE
 from keyp.errors import CommandError
-from keyp.resp.values import Reply, ReplyError, Set, Verbatim
+from keyp.resp.values import DoubleText, Pairs, Reply, ReplyError, Set, Verbatim
 from keyp.storage.check import check
 from keyp.storage.environment import NO, Environment
 from keyp.storage.keyspace import WritableKeyspace
@@ -110,12 +110,15 @@ class Keyp:
 
 
 def plain(reply: Reply) -> Any:
-    """A reply as built-in values that compare: an error is its text, a set a frozenset, a verbatim text its bytes."""
+    """A reply as built-in values that compare: an error is its text, a set a frozenset, pairs are lists of two, a text
+    of any kind is its bytes."""
     if isinstance(reply, ReplyError):
         return reply.text
     if isinstance(reply, Set):
         return frozenset(plain(member) for member in reply.members)
-    if isinstance(reply, Verbatim):
+    if isinstance(reply, Pairs):
+        return [list(pair) for pair in reply.pairs]
+    if isinstance(reply, Verbatim | DoubleText):
         return reply.text
     if isinstance(reply, dict):
         return {key: plain(value) for key, value in reply.items()}
