@@ -32,7 +32,7 @@ APART := integration properties differential crash
 # ones (crash, integration) stand before the short ones.
 PYTEST = -m pytest --numprocesses=$(WORKERS) --dist=loadfile --no-loadscope-reorder
 
-.PHONY: help run test test-compiled test-install test-unit test-integration test-property test-crash lint format readme bench soak docker-build docker-run clean
+.PHONY: help run test test-compiled test-install test-unit test-integration test-property test-crash test-clients lint format readme bench soak docker-build docker-run clean
 .DEFAULT_GOAL := help
 
 help: ## list what can be made
@@ -70,6 +70,9 @@ test-property: $(INSTALLED_DEV) ## the tests on random cases
 
 test-crash: $(INSTALLED_DEV) ## many kills, power cuts, full and failing disks, for many minutes (ROUNDS=, IMAGES= for others)
 	KEYP_LONG=1 KEYP_ROUNDS=$(ROUNDS) KEYP_IMAGES=$(IMAGES) $(DEV)/python -m pytest -s tests/crash $(TESTS)
+
+test-clients: $(INSTALLED_DEV) ## the clients for JavaScript, which npm fetches
+	KEYP_LONG=1 $(DEV)/python -m pytest tests/integration/test_node_clients.py tests/integration/test_other_clients.py
 
 lint: $(INSTALLED_DEV) ## check style, format and types
 	$(DEV)/ruff check .
