@@ -39,12 +39,19 @@ SPARSE: Final = 1
 PACKED_BYTES: Final = REGISTERS * 6 // 8
 DENSE_BYTES: Final = HEADER_BYTES + PACKED_BYTES
 
-# The kinds of run; a VAL's is its value, 1 to 32.
-XZERO: Final = -1
-ZERO: Final = 0
+VALUE: Final = 0x80  # the opcode's bit of a VAL
+LONG: Final = 0x40  # and of an XZERO
 VALUE_MAX: Final = 32
 VALUE_RUN_MAX: Final = 4
 ZERO_RUN_MAX: Final = 64
+JOINED_MAX: Final = 5  # how many runs the reference looks at to join neighbours
+CHANGED_MAX: Final = 2 * (JOINED_MAX + 2)  # bytes from a changed run on that joining may reach
+MARK_EVERY: Final = 256  # registers
+
+# Of each opcode: how many registers its run has, 0 where a second byte is needed to tell; the registers; its text.
+_RUNS: Final = bytes((op & 3) + 1 if op & VALUE else 0 if op & LONG else op + 1 for op in range(256))
+_REGISTERS: Final = [bytes(((op >> 2 & 31) + 1 if op & VALUE else 0,)) * _RUNS[op] for op in range(256)]
+_TEXTS: Final = [f"v:{(op >> 2 & 31) + 1},{_RUNS[op]}" if op & VALUE else f"z:{_RUNS[op]}" for op in range(256)]
 
 # What became of a register that was put.
 UNCHANGED: Final = 0
@@ -151,35 +158,19 @@ def put_dense(data: bytearray, index: int, value: int) -> bool:
 
 
 class Sparse:
-    """The runs of a sparse HyperLogLog: for each its kind and the register it starts with."""
+    """The runs of a sparse HyperLogLog, as they lie in its string. `size` is that of the string, header included.
+
+    A register's run is found by a walk from the nearest mark before it. Marks are set on the way, at most one in so
+    many registers, so that one register costs one walk and many registers cost short ones.
+    """
 
     def __init__(self, data: bytes) -> None:
-        self.size = len(data)  # of the string, header included
-        self.kinds: list[int] = []
-        self.starts: list[int] = []
-        self.end = 0  # behind the last register of the last run
-        place = HEADER_BYTES
-        while place < len(data):
-            opcode = data[place]
-            place += 1
-            self.starts.append(self.end)
-            if opcode & 0x80:
-                self.kinds.append((opcode >> 2 & 31) + 1)
-                self.end += (opcode & 3) + 1
-            elif opcode & 0x40:
-                self.kinds.append(XZERO)
-                low = data[place] if place < len(data) else 0
-                self.end += (opcode & 63) << 8 | low
-                self.end += 1
-                place += 1
-            else:
-                self.kinds.append(ZERO)
-                self.end += opcode + 1
-
-    def _run(self, at: int) -> int:
-        """How many registers the run at an index has."""
-        after = self.starts[at + 1] if at + 1 < len(self.starts) else self.end
-        return after - self.starts[at]
+        self.size = len(data)
+        self.runs = bytearray(data[HEADER_BYTES:])
+        # Of each mark: the first register of its run, the run's place, and that of the run before it (0 for the first).
+        self._marked = [0]
+        self._places = [0]
+        self._befores = [0]
 
     def put(self, index: int, value: int, max_bytes: int) -> int:
         """Raises a register to a value: UNCHANGED where it is not less, NO_ROOM where only a dense one can hold it.
@@ -188,88 +179,113 @@ class Sparse:
         """
         if value > VALUE_MAX:
             return NO_ROOM
-        if index >= self.end:
+        runs = self.runs
+        mark = bisect_right(self._marked, index) - 1
+        first, place, before = self._marked[mark], self._places[mark], self._befores[mark]
+        opcode = run = width = 0
+        while place < len(runs):
+            opcode = runs[place]
+            run, width = _RUNS[opcode], 1
+            if not run:
+                run, width = _long_run(runs, place), 2
+            if index < first + run:
+                break
+            before = place
+            place += width
+            first += run
+            if first - self._marked[mark] >= MARK_EVERY:
+                mark += 1
+                self._marked.insert(mark, first)
+                self._places.insert(mark, place)
+                self._befores.insert(mark, before)
+        else:
             raise Corrupted
-        at = bisect_right(self.starts, index) - 1
-        kind = self.kinds[at]
-        if kind >= value:
+        if opcode & VALUE and (opcode >> 2 & 31) + 1 >= value:
             return UNCHANGED
-        if kind != XZERO and self._run(at) == 1:
-            self.kinds[at] = value
-        elif not self._split(at, index, value, max_bytes):
+        new = _rest(opcode, index - first) + _value_run(value, 1) + _rest(opcode, first + run - 1 - index)
+        growth = len(new) - width
+        if growth > 0 and self.size + growth > max_bytes:
             return NO_ROOM
-        self._join(max(at - 1, 0))
+        runs[place : place + width] = new
+        self._join(before)
+        self._move_marks(before, HEADER_BYTES + len(runs) - self.size)
+        self.size = HEADER_BYTES + len(runs)
         return CHANGED
 
-    def _split(self, at: int, index: int, value: int, max_bytes: int) -> bool:
-        """Puts a run of its own for one register into the run that has it; whether there is room for that."""
-        kind, first, run = self.kinds[at], self.starts[at], self._run(at)
-        kinds: list[int] = []
-        starts: list[int] = []
-        before, behind = index - first, first + run - 1 - index
-        if before:
-            kinds.append(_rest(kind, before))
-            starts.append(first)
-        kinds.append(value)
-        starts.append(index)
-        if behind:
-            kinds.append(_rest(kind, behind))
-            starts.append(index + 1)
-        growth = len(kinds) + kinds.count(XZERO) - (2 if kind == XZERO else 1)
-        if growth > 0 and self.size + growth > max_bytes:
-            return False
-        self.kinds[at : at + 1] = kinds
-        self.starts[at : at + 1] = starts
-        self.size += growth
-        return True
-
-    def _join(self, at: int) -> None:
-        """Joins neighbours of equal value. As the reference, it takes five steps from a run on and no more."""
-        for _ in range(5):
-            if at + 1 >= len(self.kinds):
+    def _join(self, place: int) -> None:
+        """Joins neighbours of equal value. As the reference, it takes a few steps from a run on and no more."""
+        runs = self.runs
+        for _ in range(JOINED_MAX):
+            if place + 1 >= len(runs):
                 return
-            equal = self.kinds[at] > 0 and self.kinds[at] == self.kinds[at + 1]
-            if equal and self._run(at) + self._run(at + 1) <= VALUE_RUN_MAX:
-                del self.kinds[at + 1]
-                del self.starts[at + 1]
-                self.size -= 1
+            opcode, next_opcode = runs[place], runs[place + 1]
+            if not opcode & VALUE:
+                place += 2 if opcode & LONG else 1
+            elif (opcode ^ next_opcode) < VALUE_RUN_MAX and _RUNS[opcode] + _RUNS[next_opcode] <= VALUE_RUN_MAX:
+                runs[place : place + 2] = _value_run((opcode >> 2 & 31) + 1, _RUNS[opcode] + _RUNS[next_opcode])
             else:
-                at += 1
+                place += 1
+
+    def _move_marks(self, changed: int, growth: int) -> None:
+        """Keeps marks true after a change close behind the place `changed`: those close by go, those behind move."""
+        mark = bisect_right(self._places, changed)
+        while mark < len(self._marked) and self._befores[mark] <= changed + CHANGED_MAX:
+            del self._marked[mark], self._places[mark], self._befores[mark]
+        for behind in range(mark, len(self._marked)):
+            self._places[behind] += growth
+            self._befores[behind] += growth
 
     def body(self) -> bytes:
         """The opcodes."""
-        result = bytearray()
-        for at, kind in enumerate(self.kinds):
-            run = self._run(at) - 1
-            if kind == ZERO:
-                result.append(run)
-            elif kind == XZERO:
-                result.append(0x40 | run >> 8)
-                result.append(run & 0xFF)
-            else:
-                result.append(0x80 | (kind - 1) << 2 | run)
-        return bytes(result)
+        return bytes(self.runs)
 
     def registers(self) -> bytes:
-        """All registers. Raises `Corrupted`."""
-        if self.end != REGISTERS:
+        """All registers. Raises `Corrupted`; of runs that have too many registers, those behind are not looked at."""
+        found: list[bytes] = []
+        count = place = 0
+        while place < len(self.runs) and count <= REGISTERS:
+            part = _REGISTERS[self.runs[place]]
+            if not part:
+                part = bytes(_long_run(self.runs, place))
+                place += 1
+            place += 1
+            found.append(part)
+            count += len(part)
+        if count != REGISTERS:
             raise Corrupted
-        return b"".join([bytes((max(kind, 0),)) * self._run(at) for at, kind in enumerate(self.kinds)])
+        return b"".join(found)
 
     def text(self) -> str:
         """The runs for people to read, in the reference's notation."""
         words: list[str] = []
-        for at, kind in enumerate(self.kinds):
-            run = self._run(at)
-            if kind > 0:
-                words.append(f"v:{kind},{run}")
+        place = 0
+        while place < len(self.runs):
+            opcode = self.runs[place]
+            if opcode & VALUE or not opcode & LONG:
+                words.append(_TEXTS[opcode])
             else:
-                words.append(f"{'Z' if kind == XZERO else 'z'}:{run}")
+                words.append(f"Z:{_long_run(self.runs, place)}")
+                place += 1
+            place += 1
         return " ".join(words)
 
 
-def _rest(kind: int, run: int) -> int:
-    """The kind of what is left of a run, now of `run` registers."""
-    if kind > 0:
-        return kind
-    return XZERO if run > ZERO_RUN_MAX else ZERO
+def _long_run(runs: bytearray, place: int) -> int:
+    """How many registers the XZERO at a place has. A second byte that is missing is 0."""
+    second = runs[place + 1] if place + 1 < len(runs) else 0
+    return ((runs[place] & 0x3F) << 8 | second) + 1
+
+
+def _value_run(value: int, run: int) -> bytes:
+    return (VALUE | (value - 1) << 2 | (run - 1)).to_bytes(1, "big")
+
+
+def _rest(opcode: int, run: int) -> bytes:
+    """What is left of an opcode's run when it has `run` registers; nothing of none."""
+    if run == 0:
+        return b""
+    if opcode & VALUE:
+        return _value_run((opcode >> 2 & 31) + 1, run)
+    if run > ZERO_RUN_MAX:
+        return (LONG << 8 | (run - 1)).to_bytes(2, "big")
+    return (run - 1).to_bytes(1, "big")

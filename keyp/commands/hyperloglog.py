@@ -15,7 +15,7 @@ from keyp.commands import hll_registers as hll
 from keyp.commands.context import ReadContext, WriteContext
 from keyp.commands.define import CommandTable
 from keyp.commands.hll_estimate import estimate, register_of
-from keyp.commands.spec import ADMIN, DENYOOM, FAST, Args, KeySpec, key_at, keys_from
+from keyp.commands.spec import ADMIN, DENYOOM, FAST, WALKS, Args, KeySpec, key_at, keys_from
 from keyp.errors import CommandError, printable
 from keyp.resp.values import Reply
 from keyp.storage import strings
@@ -26,6 +26,9 @@ HYPERLOGLOG = CommandTable(group="hyperloglog", categories="hyperloglog")
 
 NOT_ONE: Final = "WRONGTYPE Key is not a valid HyperLogLog string value."
 CORRUPTED: Final = "INVALIDOBJ Corrupted HLL object detected"
+
+TEST_ELEMENTS: Final = 1000
+TEST_ERROR: Final = 40  # five times the standard error of 16384 registers
 
 ELEMENTS_AN_ESTIMATE: Final = 500  # elements of a collection that take as long to look at as one HyperLogLog
 
@@ -209,3 +212,26 @@ def pfdebug(context: WriteContext, args: Args) -> Reply:
     if word == b"GETREG":
         return list(values)
     return 0 if hll.is_dense(data) else 1
+
+
+@HYPERLOGLOG.read(
+    "PFSELFTEST",
+    arity=1,
+    flags=ADMIN | WALKS,
+    since="2.8.9",
+    complexity="N/A",
+    summary="Tests whether HyperLogLogs work on this machine.",
+)
+def pfselftest(context: ReadContext, args: Args) -> Reply:
+    """OK, or an error that tells what does not work."""
+    pattern = bytes([index * 37 & 63 for index in range(hll.REGISTERS)])
+    if hll.unpack(hll.pack(pattern)) != pattern:
+        raise CommandError("TESTFAILED the dense form does not keep what is put into it")
+    pairs = [register_of(b"%d" % number) for number in range(TEST_ELEMENTS)]
+    sparse = _raised(hll.EMPTY, pairs, hll.DENSE_BYTES)
+    dense = _raised(_dense(hll.EMPTY, bytes(hll.REGISTERS)), pairs, 0)
+    if sparse is None or dense is None or hll.is_dense(sparse) or _registers(sparse) != _registers(dense):
+        raise CommandError("TESTFAILED the sparse and the dense form do not agree")
+    if abs(estimate(_registers(dense)) - TEST_ELEMENTS) > TEST_ERROR:
+        raise CommandError("TESTFAILED the estimate is too far from the number of elements")
+    return "OK"

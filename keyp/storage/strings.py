@@ -129,7 +129,7 @@ def copy(keys: Keyspace, record: bytes, target: WritableKeyspace, new_key: bytes
 def _overwrite(keys: WritableKeyspace, key: bytes, record: bytes, offset: int, patch: bytes) -> int:
     old_length = length_of(record)
     if offset > old_length:
-        patch = bytes(offset - old_length) + patch
+        patch = patch.rjust(len(patch) + offset - old_length, b"\0")
         offset = old_length
     new_length = max(old_length, offset + len(patch))
     if record[0] & HAS_ELEMENTS:
@@ -170,19 +170,28 @@ def _read_pieces(keys: Keyspace, collection: int, start: int, stop: int) -> byte
 def _write_pieces(keys: WritableKeyspace, collection: int, offset: int, data: bytes) -> None:
     """Writes `data` into the pieces from byte `offset` on; the string reaches at least to `offset` already.
 
-    What has to be read is read before anything is written, so that damage found there leaves nothing half done.
+    What has to be read, the pieces at the ends, is read before anything is written, so that damage found there leaves
+    nothing half done. The others are cut off `data` one at a time, so that a long string is not in memory twice.
     """
+    if not data:
+        return
     elements = keys.writable_space().elements
-    edited: list[tuple[bytes, bytes]] = []
-    done = 0
-    while done < len(data):
-        piece, within = divmod(offset + done, PIECE_BYTES)
+    first, last = offset // PIECE_BYTES, (offset + len(data) - 1) // PIECE_BYTES
+    ends = {piece: _edited_piece(keys, collection, piece, offset, data) for piece in (first, last)}
+    for piece in range(first, last + 1):
+        start = piece * PIECE_BYTES - offset
+        part = ends[piece] if piece in ends else data[start : start + PIECE_BYTES]
         name = _piece_name(collection, piece)
-        part = data[done : done + PIECE_BYTES - within]
-        done += len(part)
-        if len(part) < PIECE_BYTES and keys.txn.get(name, None, elements) is not None:
-            old = _read_piece(keys, name)
-            part = old[:within] + part + old[within + len(part) :]
-        edited.append((name, part))
-    for name, part in edited:
         keys.txn.put(name, layout.seal(name, part), db=elements)
+
+
+def _edited_piece(keys: WritableKeyspace, collection: int, piece: int, offset: int, data: bytes) -> bytes:
+    """A piece as it is once `data` has been written into the string from byte `offset` on."""
+    start = piece * PIECE_BYTES
+    within = max(offset - start, 0)
+    part = data[max(start - offset, 0) : max(start - offset, 0) + PIECE_BYTES - within]
+    name = _piece_name(collection, piece)
+    if len(part) < PIECE_BYTES and keys.txn.get(name, None, keys.writable_space().elements) is not None:
+        old = _read_piece(keys, name)
+        part = old[:within] + part + old[within + len(part) :]
+    return part

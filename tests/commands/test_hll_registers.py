@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import tracemalloc
+
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from keyp.commands import hll_registers as hll
@@ -77,6 +79,19 @@ def test_putting_into_a_sparse_one(pairs: list[tuple[int, int]], limit: int) -> 
         assert Sparse(data).registers() == sparse.registers() == bytes(model)
 
 
+everywhere = st.tuples(st.integers(0, REGISTERS - 1) | st.integers(250, 270), st.integers(1, 3))
+
+
+@settings(max_examples=max(10, settings().max_examples // 5))
+@given(st.lists(everywhere, min_size=50, max_size=400), st.booleans())
+def test_marks_only_shorten_the_way(pairs: list[tuple[int, int]], in_order: bool) -> None:
+    marked = Sparse(hll.EMPTY)
+    for index, value in sorted(pairs) if in_order else pairs:
+        afresh = Sparse(HEADER + marked.body())
+        assert marked.put(index, value, NO_LIMIT) == afresh.put(index, value, NO_LIMIT)
+        assert marked.body() == afresh.body()
+
+
 def test_a_value_that_has_no_opcode() -> None:
     sparse = Sparse(hll.EMPTY)
     assert sparse.put(5, 32, NO_LIMIT) == hll.CHANGED
@@ -120,6 +135,21 @@ def test_other_spellings_stay_as_they_are(body: bytes, text: str) -> None:
 def test_runs_that_do_not_make_up_the_registers(body: bytes) -> None:
     with pytest.raises(Corrupted):
         hll.registers(HEADER + body)
+
+
+def test_far_too_many_runs_take_no_memory() -> None:
+    """Any string may call itself a HyperLogLog, one of half a gigabyte too."""
+    data = HEADER + bytes(1 << 20)
+    tracemalloc.start()
+    try:
+        with pytest.raises(Corrupted):
+            hll.registers(data)
+        sparse = Sparse(data)
+        assert sparse.put(16383, 1, NO_LIMIT) == hll.CHANGED
+        assert sparse.body().count(0x80) == 1
+        assert tracemalloc.get_traced_memory()[1] < 4 << 20
+    finally:
+        tracemalloc.stop()
 
 
 def test_a_register_that_no_run_has() -> None:

@@ -51,6 +51,7 @@ MANY = " ".join(f"element{number}" for number in range(3000))
         ("SET k 12; PFCOUNT a k", NOT_ONE),
         ("SET k 12; PFMERGE a k; EXISTS a", 0),
         ("SET k 12; PFMERGE k a", NOT_ONE),
+        ("PFSELFTEST", "OK"),
         ("PFDEBUG ENCODING k", "ERR The specified key does not exist"),
         ("PFADD k a; PFDEBUG encoding k", "sparse"),
         ("PFADD k a; PFDEBUG DECODE k", b"Z:12711 v:2,1 Z:3672"),

@@ -199,6 +199,13 @@ KEYPS_OWN = [
         valkey_only=False,
     ),
     Difference(
+        "SET k 1\nWATCH k\nb> BITFIELD k OVERFLOW FAIL SET u8 8 300\nMULTI\nEXEC",
+        rb"\*0\r\n",
+        rb"\*-1\r\n",
+        "a string that a BITFIELD makes longer has changed, even where overflow forbids the numbers",
+        valkey_only=False,
+    ),
+    Difference(
         "SET k 12\nSETBIT k 0 0\nOBJECT ENCODING k",
         rb"\$3\r\nraw\r\n",
         rb"\$3\r\nint\r\n",
