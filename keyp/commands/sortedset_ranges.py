@@ -107,16 +107,13 @@ def _member_place(data: bytes, after: bytes, before: bytes) -> bytes:
 def _member_range(zset: SortedSet, low: bytes, high: bytes) -> tuple[bytes, bytes]:
     """The places in the order that two places among members stand for."""
     (_, first), (_, last) = zset.by_rank(0, 1)[0], zset.by_rank_back(0, 1)[0]
-    if first == last:
-        return _with_score(first, low), _with_score(first, high)
-    return _search(zset, low), _search(zset, high)
-
-
-def _with_score(score: float, place: bytes) -> bytes:
-    """The place in the order that a place among members stands for, where all have this score."""
-    if place == START:
-        return START
-    return END if place == BEHIND_MEMBERS else ordered(score) + place
+    places: list[bytes] = []
+    for place in (low, high):
+        if place in (START, BEHIND_MEMBERS):
+            places.append(START if place == START else END)
+        else:
+            places.append(ordered(first) + place if first == last else _search(zset, place))
+    return places[0], places[1]
 
 
 def _search(zset: SortedSet, place: bytes) -> bytes:

@@ -20,6 +20,7 @@ AT_ONCE = 1000
 PUSHES = ("RPUSH l", "{n:06d}")
 FIELDS = ("HSET h", "{n:06d} {n}")
 MEMBERS = ("SADD s", "{n:06d}")
+SCORES = ("ZADD z", "{n} {n:06d}")
 
 # An element of a hash or a set that comes or goes is counted in a run of each level but the top. To find one by its
 # rank takes a walk over a part of a run at each level.
@@ -79,6 +80,49 @@ COSTS = [
     (MEMBERS, "SINTER s nosuch", 0),
     (MEMBERS, "SDIFF s s", 0),
     (MEMBERS, "OBJECT ENCODING s", 0),
+    (SCORES, "ZADD z 5 new", COUNTED),
+    (SCORES, "ZADD z 5.5 000003", 6),
+    (SCORES, "ZADD z 3 000003", 0),
+    (SCORES, "ZADD z 99999 000003", 2 * COUNTED),
+    (SCORES, "ZINCRBY z 0.5 000003", 6),
+    (SCORES, "ZREM z 000003", COUNTED),
+    (SCORES, "ZREM z nosuch", 0),
+    (SCORES, "ZCARD z", 0),
+    (SCORES, "ZSCORE z 000003", 0),
+    (SCORES, "ZMSCORE z 000003 nosuch", 0),
+    (SCORES, "ZRANK z 000003", RANKED),
+    (SCORES, "ZREVRANK z 000003 WITHSCORE", RANKED),
+    (SCORES, "ZCOUNT z 2 7", 2 * RANKED),
+    (SCORES, "ZRANGE z 3 6", 0),
+    (SCORES, "ZRANGE z -4 -1 WITHSCORES", 0),
+    (SCORES, "ZREVRANGE z 0 3", 0),
+    (SCORES, "ZRANGEBYSCORE z 3 6", 0),
+    (SCORES, "ZRANGEBYSCORE z 3 inf LIMIT 2 3", 0),
+    (SCORES, "ZREVRANGEBYSCORE z 6 -inf LIMIT 2 3", 0),
+    (SCORES, "ZRANDMEMBER z", RANKED),
+    (SCORES, "ZSCAN z 0 COUNT 5", 0),
+    (SCORES, "ZPOPMIN z", COUNTED),
+    (SCORES, "ZPOPMAX z", COUNTED),
+    (SCORES, "ZREMRANGEBYSCORE z 3 3", COUNTED),
+    (SCORES, "ZREMRANGEBYRANK z 3 3", 2 * RANKED + COUNTED),
+    (SCORES, "ZRANGESTORE d z 3 5", 0),
+    (SCORES, "ZINTER 2 z nosuch", 0),
+    (SCORES, "ZINTERSTORE z 2 z nosuch", 0),
+    (SCORES, "RENAME z y", 0),
+    (SCORES, "OBJECT ENCODING z", 0),
+    (SCORES, "DEL z", 0),
+]
+
+# Where the wanted elements are far from both ends of a large set: walks over runs, never over all that is before them.
+DEEP = [
+    "ZRANK z 050000",
+    "ZRANGE z 50000 50009",
+    "ZREVRANGE z 50000 50009",
+    "ZRANGEBYSCORE z 20000 inf LIMIT 30000 10",
+    "ZREVRANGEBYSCORE z inf 0 LIMIT 50000 10",
+    "ZCOUNT z 20000 70000",
+    "ZLEXCOUNT z - +",
+    "ZREMRANGEBYRANK z 50000 50003",
 ]
 
 
@@ -111,3 +155,11 @@ def test_one_element(labs: list[tuple[Lab, Connection]], recipe: tuple[str, str]
     small, large = counts
     assert large.total() <= small.total() + more + 2, (small, large)
     assert large["put"] <= small["put"] + 7, (small, large)
+
+
+def test_elements_far_from_the_ends(labs: list[tuple[Lab, Connection]]) -> None:
+    lab, client = labs[1]
+    fill(client, SCORES, LARGE)
+    for command in DEEP:
+        counts = calls(lab, {client: command.encode() + b"\r\n"})
+        assert counts.total() <= 3 * RANKED, (command, counts)
