@@ -39,8 +39,8 @@ KEYS: Final = frozenset(
 INTEGERS: Final = frozenset(
     (
         "seconds", "milliseconds", "count", "offset", "decrement", "increment", "index", "index1", "index2", "start",
-        "stop", "end", "timeout", "client-id", "cursor", "db", "destination-db", "len", "min-match-len", "numkeys",
-        "numlocal", "numreplicas", "port", "protover", "rank", "samples", "ttl", "version", "weight", "bit",
+        "stop", "end", "timeout", "client-id", "cursor", "db", "destination-db", "len", "limit", "min-match-len",
+        "numkeys", "numlocal", "numreplicas", "port", "protover", "rank", "samples", "ttl", "version", "weight", "bit",
     )
 )  # fmt: skip
 DOUBLES: Final = frozenset(("score", "longitude", "latitude", "radius", "width", "height"))

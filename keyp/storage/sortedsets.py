@@ -326,11 +326,6 @@ def find(keys: Keyspace, key: bytes) -> SortedSet | None:
     return None if record is None else SortedSet(keys, key, record)
 
 
-def find_or_make(keys: WritableKeyspace, key: bytes) -> SortedSet:
-    """The sorted set a key holds, or a new one that is there once an element has been added. Raises WRONGTYPE."""
-    return SortedSet(keys, key, keys.find_kind(key, ZSET))
-
-
 def replace(keys: WritableKeyspace, key: bytes, elements: list[Scored]) -> None:
     """Makes a sorted set of different members, one at least, the value of a key, whatever it held. Raises DAMAGED.
 

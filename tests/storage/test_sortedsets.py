@@ -14,7 +14,7 @@ from keyp.storage import ranked, sortedsets, strings
 from keyp.storage.elements import MEMBERS, ORDER, place_of
 from keyp.storage.faults import Damaged
 from keyp.storage.keyspace import Keyspace, WritableKeyspace
-from keyp.storage.layout import NO_DEADLINE, SET, record_deadline_ms
+from keyp.storage.layout import NO_DEADLINE, SET, ZSET, record_deadline_ms
 from keyp.storage.sortedsets import END, START, SortedSet, ordered, score_of, score_range
 from tests.storage.conftest import NOW_MS, Store
 
@@ -30,7 +30,7 @@ def found(keys: Keyspace) -> SortedSet:
 
 def fill(store: Store, scores: dict[bytes, float]) -> None:
     def change(keys: WritableKeyspace) -> None:
-        zset = sortedsets.find_or_make(keys, K)
+        zset = SortedSet(keys, K, keys.find_kind(K, ZSET))
         for member, score in scores.items():
             old = zset.score(member)
             if old is None:
@@ -44,7 +44,7 @@ def fill(store: Store, scores: dict[bytes, float]) -> None:
 
 def discard(store: Store, members: list[bytes]) -> None:
     def change(keys: WritableKeyspace) -> None:
-        zset = sortedsets.find_or_make(keys, K)
+        zset = SortedSet(keys, K, keys.find_kind(K, ZSET))
         for member in members:
             score = zset.score(member)
             assert score is not None
