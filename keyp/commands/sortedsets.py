@@ -157,7 +157,9 @@ def add(context: WriteContext, args: Args) -> Reply:
     summary="Adds to a member's score; a member that is not there has none and is added.",
 )
 def increase(context: WriteContext, args: Args) -> Reply:
-    """Replies with the new score."""
+    """Replies with the new score. The reference takes the options of ZADD for such here, too."""
+    if args[2].upper() in OPTIONS:
+        raise CommandError(SYNTAX)
     return add_elements(context, args[1], INCREMENT, [(args[3], real(args[2]))])
 
 
