@@ -123,6 +123,12 @@ IN_VALKEY_9 = [
     Difference("ZADD k 0x10 a", NOT_A_FLOAT, rb":1\r\n", "Valkey no longer reads C's hexadecimal floats"),
     Difference("ZADD k 16 a\nZRANGEBYSCORE k 0x10 20", NOT_A_BOUND, MEMBER_A, "nor in ranges"),
     Difference('ZADD k 1 a\nZRANGEBYSCORE k " 1" 2', NOT_A_BOUND, MEMBER_A, "nor the spaces that strtod passes over"),
+    Difference(
+        "ZADD k 1 x{65} 2 a\nZRANGEBYSCORE k 1 2 LIMIT -1 1",
+        MEMBER_A,
+        rb"\*0\r\n",
+        "Valkey counts negative offsets from the end of a large set's range",
+    ),
     Difference("ZADD k 1 a\nZSCAN k 0 NOSCORES", rb"\*2\r\n.*", SYNTAX, "NOSCORES is newer than Redis 7.2"),
     Difference(
         "ZADD k 1 a\nZADD k XX 0 x{65}\nOBJECT ENCODING k",
