@@ -132,7 +132,8 @@ def test_values_of_a_hundred_megabytes(daemon: Daemon) -> None:
         with connect(daemon) as other:
             wait_until(lambda: clients_left(other) == 1, "the others are gone")
         left.append(memory(daemon))
-    assert left[3] < left[2] + 32 * MB
+    # The C library keeps up to 64 MiB of what was freed for itself; a value that stayed would be more.
+    assert left[3] < left[2] + 64 * MB
 
 
 def clients_left(client: socket.socket) -> int:
