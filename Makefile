@@ -56,7 +56,7 @@ test-install: ## install as a user would, into a new environment, and see that i
 	$(PYTHON) -m venv $(INSTALL)/venv
 	tar --exclude=./.git --exclude='./.venv*' --exclude=./build --exclude=./data --exclude='*.so' --exclude='*.egg-info' -cf - . | (mkdir $(INSTALL)/sources && tar -xf - -C $(INSTALL)/sources)
 	KEYP_COMPILE=1 $(INSTALL)/venv/bin/python $(PIP_INSTALL) $(INSTALL)/sources
-	cd $(INSTALL) && venv/bin/python -c 'import keyp.session as one; assert one.__file__.endswith(".so"), one.__file__'
+	cd $(INSTALL) && venv/bin/python -c 'import keyp.runner as one; assert one.__file__.endswith(".so"), one.__file__'
 	cd $(INSTALL) && venv/bin/keyp --version && venv/bin/twistd keyp --help > /dev/null
 
 test-unit: $(INSTALLED_DEV) ## the tests that need no server, no disk worth mentioning and little time

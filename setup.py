@@ -21,12 +21,15 @@ COMPILED = (
     "slowlog",
     "metrics",
     "pubsub",
+    "aftermath",
+    "batch",
+    "runner",
+    "turn",
     "delivery",
-    "session",
     "engine",
     "writer",
 )
-COMPILED_IN_NET = ("clock", "connection", "protocol", "threads")
+COMPILED_IN_NET = ("affinity", "bell", "clock", "connection", "protocol", "threads")
 COMPILED_FOLDERS = ("resp", "storage", "commands")
 # Run by hand, as programs.
 LEFT_OUT = ("commands/table.py", "commands/lcs.py")

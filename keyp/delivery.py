@@ -11,11 +11,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from keyp.aftermath import Aftermath
 from keyp.clients import Client, ClientTable
 from keyp.commands.effects import Announce, Publish, PubSubEffect, Subscribe, Unsubscribe
 from keyp.events import KEYEVENT, KEYSPACE, Event
 from keyp.pubsub import CHANNEL, PubSub
-from keyp.session import Batch
 
 
 class Delivery:
@@ -26,19 +26,18 @@ class Delivery:
         self._clients = clients
         self.push: Callable[[Client, bytes], None] = _to_nobody
 
-    def carry_out(self, effect: PubSubEffect, batch: Batch, index: int) -> None:
-        """Makes the batch's effect number `index` happen."""
-        client = batch.client
+    def carry_out(self, effect: PubSubEffect, client: Client, aftermath: Aftermath, index: int) -> None:
+        """Makes an effect happen: number `index` in the aftermath of a batch of `client`'s."""
         if isinstance(effect, Subscribe):
             if not client.closing and self._clients.get(client.id) is not None:
                 self._table.subscribe(client, effect.kind, effect.names)
         elif isinstance(effect, Unsubscribe):
             self._table.unsubscribe(client, effect.kind, effect.names)
         elif isinstance(effect, Publish):
-            self._publish(effect, effect.kind, effect.channel, effect.message, batch, index)
+            self._publish(effect, effect.kind, effect.channel, effect.message, client, aftermath, index)
         elif isinstance(effect, Announce) and self._table.has_listeners:
             for channel, message in messages(effect.events, effect.targets):
-                self._publish(effect, CHANNEL, channel, message, batch, index)
+                self._publish(effect, CHANNEL, channel, message, client, aftermath, index)
 
     def announce(self, events: list[Event], targets: int) -> None:
         """Tells of events that no client has caused."""
@@ -48,12 +47,18 @@ class Delivery:
                     self.push(client, data)
 
     def _publish(
-        self, effect: PubSubEffect, kind: int, channel: bytes, message: bytes, batch: Batch, index: int
+        self,
+        effect: PubSubEffect,
+        kind: int,
+        channel: bytes,
+        message: bytes,
+        asker: Client,
+        aftermath: Aftermath,
+        index: int,
     ) -> None:
-        asker = batch.client
         for client, data in self._table.address(kind, channel, message, asker, effect.protocol):
             if client is asker:
-                batch.push(index, data)
+                aftermath.push(index, data)
             else:
                 self.push(client, data)
 

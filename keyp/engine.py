@@ -15,6 +15,8 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from keyp import errors
+from keyp.aftermath import Aftermath
+from keyp.batch import Batch
 from keyp.commands.context import ReadContext, Surroundings, TooLong
 from keyp.commands.effects import Effect, PubSubEffect
 from keyp.commands.server_state import ServerState
@@ -23,11 +25,12 @@ from keyp.commands.waiters import Waiter
 from keyp.delivery import Delivery
 from keyp.events import KEYEVENT, KEYSPACE
 from keyp.resp.values import NULL_ARRAY, Reply, ReplyError
-from keyp.session import Batch, NeedsWriter
+from keyp.runner import NeedsWriter, Runner
 from keyp.storage.faults import MustReopen, refusal
 from keyp.storage.sweep import is_due
 from keyp.storage.transaction import NotYetOpen, ReadTransaction
-from keyp.writer import Clock, Defer, GroupReport, SweepReport, Writer
+from keyp.turn import Turn
+from keyp.writer import Clock, Defer, DeferWrite, GroupReport, SweepReport, Writer
 
 log = Logger()
 T = TypeVar("T")
@@ -46,7 +49,7 @@ class Engine:
         server: ServerState,
         clock: Clock,
         random: Random,
-        defer_write: Defer,
+        defer_write: DeferWrite,
         before_sync: Callable[[], None],
         defer_read: Defer,
         call_soon: Callable[[Callable[[], None]], Any],
@@ -60,6 +63,7 @@ class Engine:
         self._carry_out = carry_out
         settings = server.settings
         self.around = Surroundings(random, server.environment.databases, settings.proto_max_bulk_len)
+        self.turn = Turn(server.environment, self.around, clock.now_us, clock.nanoseconds, call_soon)
         settings.on_change(self._settings_changed)
         self.writer = Writer(
             server.environment,
@@ -101,12 +105,12 @@ class Engine:
     def submit(self, batch: Batch) -> None:
         """Runs a batch; its `done` is called when its replies may leave, perhaps before this returns."""
         self._under_way += 1
-        now_us = self.clock.now_us()
+        now_us = self.turn.now_us()
         batch.client.last_seen_us = now_us
         if self.server.paused_until_ms and self._must_wait(batch, now_us):
             self._paused.append(batch)
         else:
-            self._route(batch, now_us)
+            self._route(batch)
 
     def _must_wait(self, batch: Batch, now_us: int) -> bool:
         """Whether a pause of clients goes on and concerns the batch."""
@@ -123,43 +127,57 @@ class Engine:
         self._route_all(waiting)
 
     def _route_all(self, batches: list[Batch]) -> None:
-        now_us = self.clock.now_us()
         for batch in batches:
-            self._route(batch, now_us)
+            self._route(batch)
 
-    def _route(self, batch: Batch, now_us: int) -> None:
+    def _route(self, batch: Batch) -> None:
         if self._exclusive and self._background == 0:
             self._held.append(batch)
             return
         self._active += 1
-        self._run(batch, now_us)
+        self._run(batch)
 
-    def _run(self, batch: Batch, now_us: int) -> None:
+    def _run(self, batch: Batch) -> None:
         if batch.writes and not self.server.write_refusal:
             self.writer.add(batch)
         elif batch.walks:
             self._read_at_leisure(batch)
         else:
-            self._read_done(self._read(batch, now_us, hurried=True), batch)
+            self._read_now(batch)
+
+    def _read_now(self, batch: Batch) -> None:
+        try:
+            self.turn.runner().run(batch)
+        except Exception as error:
+            self.turn.end()
+            self._other_way(batch, error)(batch)
+        else:
+            self._finish(batch)
 
     def _read_at_leisure(self, batch: Batch) -> None:
-        self._defer_read(lambda: self._read(batch, self.clock.now_us())).addCallback(self._read_done, batch)
+        self._defer_read(lambda: self._read(batch)).addCallback(self._read_done, batch)
 
-    def _read(self, batch: Batch, now_us: int, hurried: bool = False) -> Callable[[Batch], None]:
-        """Runs a batch on a snapshot of this moment; what is to be done with it then, on the reactor's thread."""
+    def _read(self, batch: Batch) -> Callable[[Batch], None]:
+        """Runs a batch on a snapshot of its own; what is to be done with it then, on the reactor's thread."""
+        now_us = self.clock.now_us()
         try:
             with ReadTransaction(self.server.environment, now_us // 1000) as transaction:
-                context = ReadContext(transaction, self.around, now_us, hurried)
-                batch.run(context, self.clock.nanoseconds, None if hurried else self.clock.breathe)
-        except TooLong:
-            return self._read_at_leisure
-        except (NeedsWriter, NotYetOpen):
-            return self.writer.add
-        except MustReopen:
-            return self._wait_for_reopening
+                context = ReadContext(transaction, self.around, now_us)
+                Runner(context, self.clock.nanoseconds, self.clock.breathe).run(batch)
         except Exception as error:
-            self.complaints.failure("a batch of reads failed", error)
-            batch.refuse(refusal(error))
+            return self._other_way(batch, error)
+        return self._finish
+
+    def _other_way(self, batch: Batch, error: Exception) -> Callable[[Batch], None]:
+        """Where a batch belongs that could not be run as a read. Called while `error` is handled."""
+        if isinstance(error, TooLong):
+            return self._read_at_leisure
+        if isinstance(error, (NeedsWriter, NotYetOpen)):
+            return self.writer.add
+        if isinstance(error, MustReopen):
+            return self._wait_for_reopening
+        self.complaints.failure("a batch of reads failed", error)
+        batch.refuse(refusal(error))
         return self._finish
 
     def _read_done(self, what_now: Callable[[Batch], None], batch: Batch) -> None:
@@ -183,6 +201,7 @@ class Engine:
         self._route_all(held)
 
     def _committed(self, report: GroupReport) -> None:
+        self.turn.end()
         self.server.metrics.group_committed(len(report.group), report.nanoseconds)
         self.server.metrics.expired_keys += report.expired
         if report.disk_failed:
@@ -199,9 +218,8 @@ class Engine:
         `on_disk_failure` is called: it sees to it that they can.
         """
         self.server.write_refusal = errors.DISK_FAILED
-        now_us = self.clock.now_us()
         for batch in self.writer.take_waiting():
-            self._run(batch, now_us)
+            self._run(batch)
         self.on_disk_failure()
 
     def trust_disk(self) -> None:
@@ -213,10 +231,18 @@ class Engine:
         self._active -= 1
         batch.client.state = batch.state
         self._count(batch)
+        if batch.aftermath is None:
+            self._leave(batch)
+        else:
+            self._carry_out_all(batch, batch.aftermath)
+        if self._exclusive:
+            self._take_turn()
+
+    def _carry_out_all(self, batch: Batch, aftermath: Aftermath) -> None:
         waits = []
-        for index, effect in enumerate(batch.effects):
+        for index, effect in enumerate(aftermath.effects):
             if isinstance(effect, PubSubEffect):
-                self.delivery.carry_out(effect, batch, index)
+                self.delivery.carry_out(effect, batch.client, aftermath, index)
                 continue
             waiting = self._carry_out(effect)
             if waiting is not None:
@@ -226,8 +252,6 @@ class Engine:
             DeferredList(waits).addCallback(lambda _: self._leave(batch))
         else:
             self._leave(batch)
-        if self._exclusive:
-            self._take_turn()
 
     def in_background(self, function: Callable[[], T]) -> Deferred[T]:
         """Runs a function that uses the environment on a reader's thread, while batches go on."""
@@ -255,6 +279,7 @@ class Engine:
         if not self.writer.idle:
             self.writer.when_idle().addCallback(lambda _: self._take_turn())
             return
+        self.turn.end()
         function, turn = self._exclusive[0]
         outcome = maybeDeferred(function)
         del self._exclusive[0]
@@ -269,11 +294,13 @@ class Engine:
         else:
             log.failure("an effect failed", failure)
         self.server.metrics.error(text)
-        batch.effect_failed(index, text)
+        if batch.aftermath is not None:
+            batch.aftermath.fail(index, text, batch.replies, batch.state.protocol)
 
     def _leave(self, batch: Batch) -> None:
         self._under_way -= 1
-        batch.place_pushes()
+        if batch.aftermath is not None:
+            batch.replies = batch.aftermath.with_pushes(batch.replies)
         try:
             batch.done(batch)
         except Exception:
@@ -378,6 +405,7 @@ class Engine:
             self.writer.want_sweep()
 
     def _swept(self, report: SweepReport) -> None:
+        self.turn.end()
         if report.disk_failed:
             self.disk_failed()
         if report.failed:
@@ -396,6 +424,7 @@ class Engine:
         return waiter
 
     def _tell_idle(self) -> None:
+        self.turn.end()
         waiters, self._idle_waiters = self._idle_waiters, []
         for waiter in waiters:
             self.writer.when_idle().chainDeferred(waiter)

@@ -22,10 +22,11 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from keyp import errors
+from keyp.batch import Batch
 from keyp.commands.context import Surroundings, WriteContext
 from keyp.commands.waiters import Waiter, WaitingTable
 from keyp.events import Event
-from keyp.session import Batch
+from keyp.runner import Runner
 from keyp.storage.environment import ALWAYS, Environment
 from keyp.storage.faults import CommitFailed, is_damage, is_from_system, is_out_of_room, refusal
 from keyp.storage.keyspace import WritableKeyspace
@@ -59,6 +60,13 @@ class Defer(Protocol):
 
     def __call__(self, function: Callable[[], T], /) -> Deferred[T]:
         """Raises nothing; what the function raises comes as the Deferred's failure."""
+
+
+class DeferWrite(Protocol):
+    """Runs a function on the writer's thread; the Deferred fires on the reactor's thread."""
+
+    def __call__(self, function: Callable[[], T], is_brief: bool, /) -> Deferred[T]:
+        """As `Defer`. What `is_brief` neither waits for the disk nor takes long, and comes often."""
 
 
 class Clock(Protocol):
@@ -140,7 +148,7 @@ class Writer:
         environment: Environment,
         around: Surroundings,
         clock: Clock,
-        defer: Defer,
+        defer: DeferWrite,
         before_sync: Callable[[], None],
         call_soon: Callable[[Callable[[], None]], Any],
         call_later: Callable[[float, Callable[[], None]], Any],
@@ -230,7 +238,7 @@ class Writer:
             budget = max(SWEEP_BUDGET, SWEEP_FACTOR * self._commands_since_step)
             self._commands_since_step = 0
             self._resting = True
-            self._start(self._sweep_step, budget, self._step_done)
+            self._start(self._sweep_step, budget, self._step_done, False)
         elif self._waiting:
             if self._is_gathering():
                 self._schedule()
@@ -239,7 +247,8 @@ class Writer:
             self._gathered = 0
             self._last_size = len(group)
             self._commands_since_step += sum([len(batch.calls) for batch in group])
-            self._start(self._commit_group, group, self._committed)
+            is_brief = len(group) > 1 and self._environment.fsync != ALWAYS
+            self._start(self._commit_group, group, self._committed, is_brief)
         else:
             self._tell_idle()
 
@@ -260,9 +269,9 @@ class Writer:
         patience = PATIENCE if waiting < self._last_size else 1
         return self._looks_in_vain < patience and waiting < GATHERED_MAX and self._others() > 0
 
-    def _start(self, work: Callable[[Any], T], subject: Any, done: Callable[[T], None]) -> None:
+    def _start(self, work: Callable[[Any], T], subject: Any, done: Callable[[T], None], is_brief: bool) -> None:
         self._busy = True
-        running = self._defer(lambda: work(subject))
+        running = self._defer(lambda: work(subject), is_brief)
         running.addCallback(self._finish, done)
         running.addErrback(self._report)
 
@@ -349,9 +358,9 @@ class Writer:
         now_us = self._clock.now_us()
         transaction = WriteTransaction(self._environment, now_us // 1000)
         try:
-            context = WriteContext(transaction, self._around, now_us)
+            runner = Runner(WriteContext(transaction, self._around, now_us), self._clock.nanoseconds)
             for batch in group:
-                batch.run(context, self._clock.nanoseconds)
+                runner.run(batch)
             self._commit_transaction(transaction)
         except lmdb.Error as error:
             self._undo(transaction)

@@ -54,8 +54,10 @@ class FakeThreads:
         self.held = False
         self.line: list[tuple[Any, Deferred[Any]]] = []
         self.done = 0
+        self.brief = 0  # how much of what was done was said to be brief
 
-    def defer(self, function: Any) -> Deferred[Any]:
+    def defer(self, function: Any, is_brief: bool = False) -> Deferred[Any]:
+        self.brief += is_brief
         if not self.held:
             self.done += 1
             return maybeDeferred(function)

@@ -22,8 +22,10 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ("keyp.metrics", "keyp.pubsub"),
     ("keyp.storage",),
     ("keyp.commands",),
-    ("keyp.session",),
-    ("keyp.writer", "keyp.delivery"),
+    ("keyp.aftermath",),
+    ("keyp.batch",),
+    ("keyp.runner",),
+    ("keyp.turn", "keyp.writer", "keyp.delivery"),
     ("keyp.engine",),
     ("keyp.net", "keyp.tools"),
     ("keyp.main",),
@@ -46,7 +48,7 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
 
 # A command's effect and reply follow from the transaction, the context and the arguments: nothing here may look at a
 # clock, draw lots, open a connection or start a thread.
-PURE = ("keyp.commands", "keyp.storage", "keyp.resp", "keyp.session")
+PURE = ("keyp.commands", "keyp.storage", "keyp.resp", "keyp.aftermath", "keyp.batch", "keyp.runner")
 IMPURE = {
     "asyncio", "concurrent", "datetime", "multiprocessing", "queue", "random", "sched", "secrets", "select",
     "selectors", "signal", "socket", "subprocess", "tempfile", "threading", "time", "uuid",
@@ -218,7 +220,7 @@ def test_allowed_exceptions_are_still_needed() -> None:
 
 
 def test_all_modules_were_read() -> None:
-    assert {"keyp", "keyp.session", "keyp.commands.strings", "twisted.plugins.keyp_plugin"} <= NAMES
+    assert {"keyp", "keyp.runner", "keyp.commands.strings", "twisted.plugins.keyp_plugin"} <= NAMES
 
 
 def sample(text: str, name: str = "keyp.commands.sample") -> Module:
@@ -228,7 +230,7 @@ def sample(text: str, name: str = "keyp.commands.sample") -> Module:
 @pytest.mark.parametrize(
     ("rule", "text"),
     [
-        (upward, "import keyp.session"),
+        (upward, "import keyp.runner"),
         (upward, "from keyp.net.server import Server"),
         (upward, "from keyp import engine"),
         (upward, "def f():\n    from keyp.engine import Engine"),

@@ -23,7 +23,7 @@ from keyp.commands.spec import DENYOOM, CommandSpec
 from keyp.errors import DATABASE_OUT_OF_RANGE, CommandError
 from keyp.resp.values import Reply
 from keyp.storage.keyspace import Keyspace, WritableKeyspace
-from keyp.storage.transaction import ReadTransaction, WriteTransaction
+from keyp.storage.transaction import Transaction, WriteTransaction
 
 # What a read on the reactor's thread may look at; the rest of the clients wait meanwhile, some 0.3 us for each.
 AT_ONCE_MAX: Final = 2048
@@ -56,7 +56,7 @@ class ReadContext:
 
     def __init__(
         self,
-        transaction: ReadTransaction | WriteTransaction,
+        transaction: Transaction,
         around: Surroundings,
         now_us: int,
         hurried: bool = False,

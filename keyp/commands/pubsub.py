@@ -5,7 +5,7 @@ client's state, and an effect brings it into the table (`keyp.pubsub`). A messag
 is never heard, and a message that a batch publishes reaches the subscriptions that the same batch has made before.
 
 Subscribing is answered by a push for each name, in RESP2 by an array of the same form. In RESP2 a client that
-listens may call nothing else (`keyp.session`).
+listens may call nothing else (`keyp.runner`).
 """
 
 from __future__ import annotations

@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 
 
 class SystemClock:
-    """The machine's time."""
+    """The machine's time. `nanoseconds` is a counter that never goes back; it is looked at for every command."""
+
+    def __init__(self) -> None:
+        self.nanoseconds: Callable[[], int] = time.perf_counter_ns
 
     def now_us(self) -> int:
         """Microseconds since 1970."""
         return time.time_ns() // 1000
-
-    def nanoseconds(self) -> int:
-        """Nanoseconds of a counter that never goes back."""
-        return time.perf_counter_ns()
 
     def breathe(self) -> None:
         """Lets other threads run that wait for Python's lock."""

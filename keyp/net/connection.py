@@ -18,13 +18,13 @@ from typing import Any, Final, Protocol
 
 from twisted.logger import Logger
 
+from keyp.batch import Batch
 from keyp.clients import Client
 from keyp.commands.server_state import ServerState
 from keyp.engine import Engine
 from keyp.resp.encoder import encode
 from keyp.resp.parser import RequestParser
 from keyp.resp.values import ReplyError
-from keyp.session import Batch
 
 log = Logger()
 
@@ -32,10 +32,13 @@ log = Logger()
 WAITING_MAX: Final = 1 << 20
 
 
-# Bytes that are read at once: as many as the reference reads, and many more from a client that has sent so much. Python
-# allocates them before it knows how many have come, and beyond 64 KiB the C library tidies up each time.
-READ_FEW: Final = 16 * 1024
-READ_MANY: Final = 256 * 1024
+# Bytes that are read at once, the first for small requests, with room for what Python puts around them: so large a
+# piece of memory is had for next to nothing, and Python takes it before it knows how many bytes have come. A client
+# that fills one is given the next; the second is as much as the reference reads.
+READ_SIZES: Final = (512 - 33, 16 * 1024, 256 * 1024)
+
+# After so many reads in a row that the half of the size before would have held, that size comes back.
+SMALL_READS: Final = 16
 
 # Bytes of replies that may wait for the others' burst.
 BURST_MAX: Final = 64 * 1024
@@ -108,7 +111,8 @@ class Connection:
         self._socket_send: Callable[[bytes], int] = transport.getHandle().send
         self._parser = RequestParser()
         self.follow_settings()
-        self._read_up_to(READ_FEW)
+        self._answer_one: Callable[[Batch], None] = self._answered
+        self._read_more(0)
         self._waiting: list[list[bytes]] = []
         self._waiting_bytes = 0
         self._replies: list[bytes] = []  # those that wait for the burst …
@@ -128,10 +132,24 @@ class Connection:
         self._parser.max_bulk_bytes = settings.proto_max_bulk_len
         self._parser.max_buffer_bytes = settings.client_query_buffer_limit
 
-    def _read_up_to(self, size: int) -> None:
-        """Has the transport read so many bytes at once."""
-        self._read_bytes = size
-        self.transport.bufferSize = size
+    def _read_more(self, step: int) -> None:
+        """Has the transport read as many bytes at once as `READ_SIZES` says."""
+        self._read_step = step
+        self._read_bytes = READ_SIZES[step]
+        self._small_reads = 0
+        self.transport.bufferSize = self._read_bytes
+
+    def _adjust_read_size(self, size: int) -> None:
+        """So many bytes have come at once."""
+        step = self._read_step
+        if size == self._read_bytes and step < len(READ_SIZES) - 1:
+            self._read_more(step + 1)
+        elif size >= READ_SIZES[max(step - 1, 0)] // 2:
+            self._small_reads = 0
+        elif step > 0:
+            self._small_reads += 1
+            if self._small_reads == SMALL_READS:
+                self._read_more(step - 1)
 
     def received(self, data: bytes) -> None:
         """Bytes have come."""
@@ -141,10 +159,8 @@ class Connection:
         size = len(data)
         self._metrics.input_bytes += size
         client.bytes_in += size
-        if size == self._read_bytes:
-            self._read_up_to(READ_MANY)
-        elif self._read_bytes == READ_MANY and size < READ_FEW:
-            self._read_up_to(READ_FEW)
+        if self._read_step or size == self._read_bytes:
+            self._adjust_read_size(size)
         parser = self._parser
         requests = parser.feed(data)
         client.input_buffered = parser.buffered_bytes
@@ -159,7 +175,7 @@ class Connection:
 
     def _submit(self, requests: list[list[bytes]]) -> None:
         self._running = True
-        self._engine.submit(Batch(self._state, self.client, requests, self._answered))
+        self._engine.submit(Batch(self._state, self.client, requests, self._answer_one))
 
     def _answered(self, batch: Batch) -> None:
         """The batch is done: its replies leave, and what has come meanwhile is the next batch."""

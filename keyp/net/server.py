@@ -18,7 +18,7 @@ from twisted.internet.task import deferLater
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
-from keyp import errors, session
+from keyp import errors, runner
 from keyp.clients import Client, ClientTable
 from keyp.commands.all import TABLES
 from keyp.commands.effects import (
@@ -79,7 +79,7 @@ class Server:
             settings, Metrics(), ClientTable(), Registry(TABLES), environment, secrets.token_hex(20), self.now()
         )
         self.state.reactor = type(reactor).__name__
-        self.state.compiled = not str(session.__file__).endswith(".py")
+        self.state.compiled = not str(runner.__file__).endswith(".py")
         self.state.metrics.follow(settings)
         settings.on_change(self._settings_changed)
         # What our own reactor does at the end of an iteration, others do in the next one.

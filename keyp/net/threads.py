@@ -16,6 +16,9 @@ from twisted.internet.defer import Deferred
 from twisted.internet.threads import deferToThreadPool
 from twisted.python.failure import Failure
 
+from keyp.net.affinity import Companion, find_sched_getcpu
+from keyp.net.bell import Bell, BelledLine
+
 # How long the reactor's thread waits for the work of an attended thread before it goes back to its clients.
 ATTENDANCE_S: Final = 0.001
 
@@ -25,7 +28,7 @@ class ThreadLine:
 
     def __init__(self, reactor: Any, name: str, count: int = 1) -> None:
         self._reactor = reactor
-        self._line: SimpleQueue[Callable[[], None] | None] = SimpleQueue()
+        self._line: SimpleQueue[Callable[[], None] | None] | BelledLine = SimpleQueue()
         self._threads = [Thread(target=self._work, name=f"{name}-{index}", daemon=True) for index in range(count)]
 
     def start(self) -> None:
@@ -69,31 +72,53 @@ class AttendedThread(ThreadLine):
     """One thread whose work the reactor's thread attends: it waits, for a moment, until the work is done or lets it go.
 
     Two threads of Python take turns at best. Where both are busy, each call into LMDB or the kernel hands Python's lock
-    over, and every time the other thread has to be woken; that costs more than a small group's commands. So while
-    the commands of a group run, the reactor's thread does nothing; it goes on when the work calls `let_go`, before it
-    waits for the disk, or is done, or after `attendance_s` seconds. A result that is there by then needs no byte
-    through the reactor's pipe either.
+    over, and every time the other thread has to be woken; that costs more than a small group's commands. So while the
+    commands of a group run, the reactor's thread does nothing, and both stay on one processor (`affinity.py`). It goes
+    on when the work calls `let_go`, before it waits for the disk, or is done, or after `attendance_s` seconds. A result
+    that is there by then needs no byte through the reactor's pipe either.
     """
 
     def __init__(self, reactor: Any, name: str, attendance_s: float = ATTENDANCE_S) -> None:
         super().__init__(reactor, name)
         self._attendance_s = attendance_s
+        self._companion: Companion | None = None
         self._attended = False
         self._guard = Lock()  # of `_attended` and `_results`
         self._results: deque[Callable[[], object]] = deque()
-        self._over = Lock()
-        self._over.acquire()
 
-    def defer(self, function: Callable[[], Any]) -> Deferred[Any]:
-        """Runs `function` on the thread; the Deferred fires on the reactor's thread, perhaps it has fired already."""
+    def start(self) -> None:
+        """Starts the thread."""
+        self._line = self._belled_line = BelledLine()
+        self._over = Bell()
+        super().start()
+        self._companion = Companion(self._threads[0].native_id or 0, find_sched_getcpu())
+
+    def stop(self) -> None:
+        """Ends the thread when the work in line is done, and waits for that."""
+        super().stop()
+        self._belled_line.close()
+        self._over.close()
+
+    def defer(self, function: Callable[[], Any], is_brief: bool = False) -> Deferred[Any]:
+        """Runs `function` on the thread; the Deferred fires on the reactor's thread, perhaps it has fired already.
+
+        Work that `is_brief` neither waits for the disk nor takes long, and comes often: for its time both threads stay
+        on one processor.
+        """
         self._attended = True
+        companion = self._companion if is_brief else None
+        if companion is not None:
+            companion.come()
         running: Deferred[Any] = deferToThreadPool(self, self, function)  # type: ignore[arg-type]
-        if not self._over.acquire(timeout=self._attendance_s):
+        in_time = self._over.wait(self._attendance_s)
+        if not in_time:
             with self._guard:
                 if self._attended:
                     self._attended = False
                 else:  # it was over at the last moment
-                    self._over.acquire()
+                    self._over.listen()
+        if companion is not None:
+            companion.part(is_busy=not in_time)
         while self._results:
             self._results.popleft()()
         return running
@@ -104,7 +129,7 @@ class AttendedThread(ThreadLine):
             if self._attended:
                 self._attended = False
                 self._results.append(lambda: function(*args))
-                self._over.release()
+                self._over.ring()
                 return
         self._reactor.callFromThread(function, *args)
 
@@ -113,4 +138,4 @@ class AttendedThread(ThreadLine):
         with self._guard:
             if self._attended:
                 self._attended = False
-                self._over.release()
+                self._over.ring()

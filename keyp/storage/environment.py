@@ -145,7 +145,13 @@ class Environment(Store):
 
     Raises `StoreError` where the directory cannot be opened, is in use, or holds something else. `notices` are what
     whoever opens it should know all the same. With `note_crashes` a fatal signal is noted for the next opening.
+
+    `version` and `database_spaces` are what `meta` says as of the last commit: nobody else writes, so a transaction
+    need not look.
     """
+
+    version: int
+    database_spaces: bytes
 
     def __init__(
         self, path: str, databases: int = 16, fsync: str = ALWAYS, max_bytes: int = 0, note_crashes: bool = False
@@ -270,6 +276,8 @@ class Environment(Store):
                 self.meta = self.lmdb.open_db(b"meta", txn=txn)
                 self.garbage = self.lmdb.open_db(b"garbage", txn=txn)
                 numbers = {name: self.own(txn, name) for name in OWN_NUMBERS}
+                self.version = layout.read_number(numbers[b"version"])
+                self.database_spaces = numbers[b"databases"].ljust(self.databases * layout.NUMBER, b"\0")
                 listed = layout.unpack_numbers(numbers[b"databases"])
                 for number in filter(None, listed[: self.databases]):
                     if not {b"%s:%d" % (part, number) for part in (b"keys", b"elements", b"expiry")} <= set(records):

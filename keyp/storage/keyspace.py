@@ -9,7 +9,7 @@ Reading hides expired keys and changes nothing; writing removes the ones it meet
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from itertools import islice, takewhile
 from typing import Final
 
@@ -18,7 +18,7 @@ from keyp.events import EXPIRED, GENERIC, KEY_MISS, NEW, Event
 from keyp.storage import layout
 from keyp.storage.environment import Space
 from keyp.storage.layout import HAS_DEADLINE, HAS_ELEMENTS, KIND_MASK, LIST, NO_DEADLINE, NOTHING, ZSET
-from keyp.storage.transaction import ReadTransaction, WriteTransaction
+from keyp.storage.transaction import Transaction, WriteTransaction
 
 KEEP_DEADLINE: Final = -1  # instead of a deadline: the one the key has
 
@@ -30,11 +30,12 @@ NAMES_AT_ONCE: Final = 1024  # when all names of a database are asked for
 class Keyspace:
     """Database `index` as `transaction` sees it. Valid inside the transaction, on its thread."""
 
-    def __init__(self, transaction: ReadTransaction | WriteTransaction, index: int) -> None:
+    def __init__(self, transaction: Transaction, index: int) -> None:
         self.index = index
         self.now_ms = transaction.now_ms
         self.lookups = transaction
         self.txn = transaction.txn
+        self._get: Callable[..., bytes | None] = transaction.txn.get
         self.space: Space | None = transaction.space(index)
 
     def find(self, key: bytes) -> bytes | None:
@@ -74,7 +75,7 @@ class Keyspace:
             self.lookups.events.append(Event(KEY_MISS, "keymiss", self.index, key))
 
     def _read(self, stored: bytes, space: Space) -> bytes | None:
-        record: bytes | None = self.txn.get(stored, None, space.keys)
+        record = self._get(stored, None, space.keys)
         if record is not None and not layout.is_whole(stored, record):
             raise CommandError(DAMAGED)
         return record

@@ -26,7 +26,7 @@ Record. One byte of kind and flags, then the fields the flags announce, then the
 Seal. LMDB keeps no checksums, so records, pieces of values, the garbage and the store's own numbers carry their own:
 the CRC-32 of the LMDB key and all that stands before the seal, little-endian. Only the format's number in `meta` has
 none. A byte that has changed on the disk, or a value that stands under another key, is found when it is read. (A
-CRC-32 over data and its own CRC-32 is a constant, so a look needs no copy.)
+CRC-32 over data and its own CRC-32 is a constant, so a look need not take them apart.)
 
 All other numbers are big-endian, so that the order of bytes is the order of numbers.
 """
@@ -71,6 +71,7 @@ crc32: Final = zlib.crc32  # compiled, a constant is found at once, an imported 
 
 SEAL: Final = 4
 _SEALED: Final = 0x2144DF1C  # what CRC-32 makes of anything followed by its own CRC-32
+_SHORT: Final = 512  # bytes that are copied sooner than a second look is taken
 
 
 def stored_name(name: bytes) -> bytes:
@@ -97,6 +98,8 @@ def seal(name: bytes, data: bytes) -> bytes:
 
 def is_whole(name: bytes, sealed: bytes) -> bool:
     """Whether `sealed` is, to the last bit, what `seal` made for `name`."""
+    if len(sealed) <= _SHORT:
+        return crc32(name + sealed) == _SEALED
     return crc32(sealed, crc32(name)) == _SEALED
 
 

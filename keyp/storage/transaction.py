@@ -29,17 +29,38 @@ class NotYetOpen(Exception):
     """The snapshot shows a space whose commit has not been announced; run the batch behind it, on the writer."""
 
 
-class ReadTransaction:
+class Transaction:
+    """What both have in common. `txn` is LMDB's own transaction, there when the constructors below are through.
+
+    `hits` and `misses` count the lookups of reads; `in_write` says that a write command runs, whose lookups are
+    neither, as in the reference. `events` are what happened to keys, of the classes in `wanted_events`.
+    """
+
+    txn: lmdb.Transaction[bytes]
+
+    def __init__(self, now_ms: int) -> None:
+        self.now_ms = now_ms
+        self.hits = 0
+        self.misses = 0
+        self.in_write = False
+        self.wanted_events = 0
+        self.events: list[Event] = []
+
+    def space(self, index: int) -> Space | None:
+        """The space that database `index` uses, None while it is empty."""
+        raise NotImplementedError
+
+    def last_version(self) -> int:
+        """The version of the last write command that the transaction sees."""
+        raise NotImplementedError
+
+
+class ReadTransaction(Transaction):
     """A snapshot. Close it on the thread that opened it, soon: pages it can see are not reused meanwhile."""
 
     def __init__(self, environment: Store, now_ms: int) -> None:
+        super().__init__(now_ms)
         self.environment = environment
-        self.now_ms = now_ms
-        self.hits = 0  # lookups that found a live key …
-        self.misses = 0  # … and those that did not
-        self.in_write = False  # as in a WriteTransaction; nothing here writes
-        self.wanted_events = 0
-        self.events: list[Event] = []
         try:
             self.txn = environment.lmdb.begin()
         except lmdb.Error as error:
@@ -83,28 +104,21 @@ def _find_spaces(environment: Store, raw: bytes | None) -> list[Space | None]:
         raise NotYetOpen from None
 
 
-class WriteTransaction:
+class WriteTransaction(Transaction):
     """The one write transaction of a commit group, on the writer's thread.
 
     `version` is the version of the write command that runs now; `next_version` before each. `commit` makes all of it
     durable as the environment's mode says, `abort` leaves no trace of it. `growth_refusal` is the error for commands
-    that add data, empty while there is room. `in_write` says that a write command runs: what it looks up is no hit and
-    no miss, as in the reference. `events` are what happened to keys, of the classes in `wanted_events`; `ready` are the
-    keys that were made with something in them that clients may wait for, as (database, key), and `swapped` the
-    databases that have got other contents as a whole.
+    that add data, empty while there is room. `ready` are the keys that were made with something in them that clients
+    may wait for, as (database, key), and `swapped` the databases that have got other contents as a whole.
 
     Raises `CommitFailed` where LMDB cannot begin.
     """
 
     def __init__(self, environment: Environment, now_ms: int) -> None:
+        super().__init__(now_ms)
         self.environment = environment
-        self.now_ms = now_ms
-        self.hits = 0
-        self.misses = 0
-        self.in_write = False
         self.expired = 0  # keys removed because their deadline had passed
-        self.wanted_events = 0
-        self.events: list[Event] = []
         self.ready: list[tuple[int, bytes]] = []
         self.swapped: list[int] = []
         try:
@@ -113,16 +127,9 @@ class WriteTransaction:
             self.txn = environment.lmdb.begin(write=True)
         except lmdb.Error as error:
             raise CommitFailed(error) from error
-        try:
-            self.version = self._load(b"version")
-            saved_databases = environment.own(self.txn, b"databases")
-        except BaseException:
-            self.txn.abort()
-            raise
-        self._saved_version = self.version
+        self.version = environment.version
         # The space of each database, packed as it is stored: few groups change it or look at more than one.
-        self._saved_spaces = saved_databases.ljust(environment.databases * layout.NUMBER, b"\0")
-        self._spaces = self._saved_spaces
+        self._spaces = environment.database_spaces
         self._opened: list[Space] = []
 
     def _load(self, name: bytes) -> int:
@@ -215,14 +222,15 @@ class WriteTransaction:
     def commit(self) -> None:
         """Writes the store's numbers and commits. Raises `CommitFailed`; nothing of the group is applied then."""
         txn, environment = self.txn, self.environment
-        if self.version != self._saved_version:
+        if self.version != environment.version:
             environment.put_own(txn, b"version", layout.number(self.version))
-        if self._spaces != self._saved_spaces:
+        if self._spaces != environment.database_spaces:
             environment.put_own(txn, b"databases", self._spaces)
         try:
             txn.commit()
         except lmdb.Error as error:
             raise CommitFailed(error) from error
+        environment.version, environment.database_spaces = self.version, self._spaces
         for space in self._opened:
             environment.spaces[space.number] = space
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import gc
 
+from keyp.batch import Batch, Call
 from keyp.clients import Client, ClientState
 from keyp.net.connection import Connection
 from keyp.net.protocol import RedisProtocol
 from keyp.resp.parser import RequestParser
-from keyp.session import Batch, Call
 from tests.fakes import Lab
 
 OURS = (Batch, Call, Client, ClientState, Connection, RedisProtocol, RequestParser)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from keyp.net.connection import BURST_MAX, READ_FEW, READ_MANY, Outbox
-from keyp.session import REPLIES_MAX
+from keyp.net.connection import BURST_MAX, READ_SIZES, SMALL_READS, Outbox
+from keyp.runner import REPLIES_MAX
 from tests.fakes import Lab
 
 GET = b"*2\r\n$3\r\nGET\r\n$1\r\na\r\n"
@@ -71,7 +71,7 @@ def test_a_batch_with_many_bytes_of_replies_ends_early_and_goes_on_behind_the_ot
     reply = b"$%d\r\n%b\r\n" % (len(value), value)
     before = len(client.transport.sent)
     client.protocol.dataReceived(GET * 40)
-    assert client.transport.sent[before:] == reply * 5
+    assert client.transport.sent[before:] == reply * 4
     assert other.call("PING") == b"+PONG\r\n"
     lab.settle()
     assert client.transport.sent[before:] == reply * 40
@@ -112,11 +112,27 @@ def test_a_server_that_stops_finishes_what_is_under_way_and_no_more(lab: Lab) ->
 
 def test_the_amount_read_at_once_follows_what_comes(lab: Lab) -> None:
     client = lab.connect()
-    assert client.transport.bufferSize == READ_FEW
-    client.send(b"*1\r\n$20000\r\n" + b"x" * (READ_FEW - 12))
-    assert client.transport.bufferSize == READ_MANY
-    client.send(b"x" * 3628 + b"\r\n")
-    assert client.transport.bufferSize == READ_FEW
+    few, more, many = READ_SIZES
+    assert client.transport.bufferSize == few
+    client.send(b"*1\r\n$30000\r\n" + b"x" * (few - 12))
+    assert client.transport.bufferSize == more
+    client.send(b"x" * more)
+    assert client.transport.bufferSize == many
+    client.send(b"x" * (30000 - more - few + 12) + b"\r\n")
+    for sizes in ((more, many), (few, more)):
+        for _ in range(SMALL_READS):
+            assert client.transport.bufferSize == sizes[1]
+            client.send(b"PING\r\n")
+        assert client.transport.bufferSize == sizes[0]
+
+
+def test_one_small_request_among_larger_ones_changes_nothing(lab: Lab) -> None:
+    client = lab.connect()
+    client.send(b"x" * (READ_SIZES[0] - 2) + b"\r\n")
+    for _ in range(SMALL_READS):
+        client.send(b"PING\r\n")
+        client.send(b"x" * (READ_SIZES[0] - 2) + b"\r\n")
+    assert client.transport.bufferSize == READ_SIZES[1]
 
 
 def test_a_connection_that_cannot_send_holds_up_no_other(lab: Lab) -> None:

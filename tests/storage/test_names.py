@@ -57,6 +57,7 @@ def opened(environment):
 
 def count_gets(keys):
     keys.txn = CountingTransaction(keys.txn)
+    keys._get = keys.txn.get
     return keys.txn
 
 
