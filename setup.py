@@ -26,6 +26,7 @@ COMPILED = (
     "runner",
     "turn",
     "delivery",
+    "gathering",
     "engine",
     "writer",
 )

@@ -26,6 +26,7 @@ from keyp.batch import Batch
 from keyp.commands.context import Surroundings, WriteContext
 from keyp.commands.waiters import Waiter, WaitingTable
 from keyp.events import Event
+from keyp.gathering import Gathering
 from keyp.runner import Runner
 from keyp.storage.environment import ALWAYS, Environment
 from keyp.storage.faults import CommitFailed, is_damage, is_from_system, is_out_of_room, refusal
@@ -46,10 +47,6 @@ SWEEP_FACTOR: Final = 3
 # The rest between two steps. A million keys that die together take 10,000 steps: half a minute, and some more on a disk
 # that syncs slowly or beside writers whose groups take turns with the steps.
 SWEEP_REST_S: Final = 0.002
-
-# A group of so many batches does not wait for more; a smaller one than the last waits for so many iterations in vain.
-GATHERED_MAX: Final = 64
-PATIENCE: Final = 8
 
 COMPLAIN_EVERY_NS: Final = 60 * 1_000_000_000
 COMPLAINTS_REMEMBERED: Final = 1000
@@ -164,15 +161,12 @@ class Writer:
         self._before_sync = before_sync
         self._call_soon = call_soon
         self._call_later = call_later
-        self._others = others
         self._waiting_clients = waiting
         self._committed = committed
         self._swept = swept
         self.complaints = Complaints(clock)
         self._waiting: list[Batch] = []
-        self._gathered = 0  # how many waited at the last look, …
-        self._looks_in_vain = 0  # … since when there were so many looks
-        self._last_size = 0  # of the last group
+        self._gathering = Gathering(clock.nanoseconds, others)
         self._sweep_wanted = False
         self._resting = False
         self._commands_since_step = 0
@@ -182,7 +176,7 @@ class Writer:
         self._between: list[Callable[[], None]] = []
 
     def add(self, batch: Batch) -> None:
-        """Puts a batch in line. Its group leaves when those that are on their way have joined it (`_is_gathering`)."""
+        """Puts a batch in line. Its group leaves when those that are on their way have joined it (`Gathering`)."""
         self._waiting.append(batch)
         self._schedule()
 
@@ -240,34 +234,16 @@ class Writer:
             self._resting = True
             self._start(self._sweep_step, budget, self._step_done, False)
         elif self._waiting:
-            if self._is_gathering():
+            if self._gathering.goes_on(len(self._waiting)):
                 self._schedule()
                 return
             group, self._waiting = self._waiting, []
-            self._gathered = 0
-            self._last_size = len(group)
+            self._gathering.left(group)
             self._commands_since_step += sum([len(batch.calls) for batch in group])
             is_brief = len(group) > 1 and self._environment.fsync != ALWAYS
-            self._start(self._commit_group, group, self._committed, is_brief)
+            self._start(self._commit_group, group, self._group_done, is_brief)
         else:
             self._tell_idle()
-
-    def _is_gathering(self) -> bool:
-        """Whether the group waits for one more iteration of the reactor, because others are on their way to it.
-
-        Clients that were answered together come back one after the other. The first of them alone would make a group
-        of one, and from then on all would wait for two commits each. So a group leaves when an iteration has brought
-        nothing more, and has some patience as long as it is smaller than the last one was. An iteration costs a few
-        microseconds.
-        """
-        waiting = len(self._waiting)
-        if waiting > self._gathered:
-            self._gathered = waiting
-            self._looks_in_vain = 0
-        else:
-            self._looks_in_vain += 1
-        patience = PATIENCE if waiting < self._last_size else 1
-        return self._looks_in_vain < patience and waiting < GATHERED_MAX and self._others() > 0
 
     def _start(self, work: Callable[[Any], T], subject: Any, done: Callable[[T], None], is_brief: bool) -> None:
         self._busy = True
@@ -293,6 +269,10 @@ class Writer:
         self._busy = False
         log.failure("the writer met a defect", failure)
         self._schedule()
+
+    def _group_done(self, report: GroupReport) -> None:
+        self._gathering.answered(report.nanoseconds)
+        self._committed(report)
 
     def _step_done(self, report: SweepReport) -> None:
         if report.failed or report.removed < report.budget:

@@ -24,7 +24,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ("keyp.commands",),
     ("keyp.aftermath",),
     ("keyp.batch",),
-    ("keyp.runner",),
+    ("keyp.runner", "keyp.gathering"),
     ("keyp.turn", "keyp.writer", "keyp.delivery"),
     ("keyp.engine",),
     ("keyp.net", "keyp.tools"),
@@ -48,7 +48,7 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
 
 # A command's effect and reply follow from the transaction, the context and the arguments: nothing here may look at a
 # clock, draw lots, open a connection or start a thread.
-PURE = ("keyp.commands", "keyp.storage", "keyp.resp", "keyp.aftermath", "keyp.batch", "keyp.runner")
+PURE = ("keyp.commands", "keyp.storage", "keyp.resp", "keyp.aftermath", "keyp.batch", "keyp.runner", "keyp.gathering")
 IMPURE = {
     "asyncio", "concurrent", "datetime", "multiprocessing", "queue", "random", "sched", "secrets", "select",
     "selectors", "signal", "socket", "subprocess", "tempfile", "threading", "time", "uuid",

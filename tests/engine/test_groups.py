@@ -9,9 +9,9 @@ import pytest
 
 from keyp.commands.define import CommandTable
 from keyp.commands.registry import Registry
+from keyp.gathering import GATHERED_MAX
 from keyp.storage import strings as values
 from keyp.storage.transaction import WriteTransaction
-from keyp.writer import GATHERED_MAX, PATIENCE
 from tests.fakes import Lab
 
 FAULTY = CommandTable(group="string")
@@ -182,24 +182,6 @@ def test_a_group_waits_for_those_that_are_on_their_way(lab: Lab) -> None:
     iterations.turn()
     assert lab.writer_thread.done == 1
     assert [client.transport.sent for client in clients[:10]] == [b":%d\r\n" % n for n in range(1, 11)]
-
-
-def test_a_group_smaller_than_the_last_one_has_patience_and_not_for_ever(lab: Lab) -> None:
-    iterations = Iterations(lab)
-    clients = [lab.connect() for _ in range(12)]
-    for client in clients[:10]:
-        client.protocol.dataReceived(b"INCR n\r\n")
-    iterations.turn(2)
-    assert lab.writer_thread.done == 1
-    clients[0].protocol.dataReceived(b"INCR n\r\n")
-    iterations.turn(PATIENCE)
-    assert lab.writer_thread.done == 1
-    clients[1].protocol.dataReceived(b"INCR n\r\n")
-    iterations.turn(PATIENCE)
-    assert lab.writer_thread.done == 1
-    iterations.turn()
-    assert lab.writer_thread.done == 2
-    assert clients[1].transport.sent.endswith(b":12\r\n")
 
 
 def test_a_group_that_nobody_can_join_or_that_is_large_leaves_at_once(lab: Lab) -> None:
