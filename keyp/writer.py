@@ -78,6 +78,9 @@ class Clock(Protocol):
     def breathe(self) -> None:
         """Lets other threads run that wait for Python's lock."""
 
+    def step_aside(self) -> None:
+        """Lets other processes run that wait for this processor."""
+
 
 class SweepReport:
     """What one step of the sweeper did: `removed` keys and elements, of which `expired` keys past their deadline.
@@ -166,7 +169,7 @@ class Writer:
         self._swept = swept
         self.complaints = Complaints(clock)
         self._waiting: list[Batch] = []
-        self._gathering = Gathering(clock.nanoseconds, others)
+        self._gathering = Gathering(clock.nanoseconds, others, clock.step_aside)
         self._sweep_wanted = False
         self._resting = False
         self._commands_since_step = 0

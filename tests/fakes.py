@@ -32,6 +32,7 @@ class FakeClock:
         self.us = START_US
         self.ns = 0
         self.breaths = 0
+        self.steps_aside = 0
 
     def now_us(self) -> int:
         return self.us
@@ -42,6 +43,9 @@ class FakeClock:
 
     def breathe(self) -> None:
         self.breaths += 1
+
+    def step_aside(self) -> None:
+        self.steps_aside += 1
 
     def advance_ms(self, ms: int) -> None:
         self.us += ms * 1000

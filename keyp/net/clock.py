@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable
 
@@ -19,3 +20,7 @@ class SystemClock:
     def breathe(self) -> None:
         """Lets other threads run that wait for Python's lock."""
         time.sleep(0)
+
+    def step_aside(self) -> None:
+        """Lets other processes run that wait for this processor."""
+        os.sched_yield()

@@ -16,7 +16,11 @@ class Groups:
     def __init__(self) -> None:
         self.ns = 10**9
         self.at_rest = 100
-        self.gathering = Gathering(lambda: self.ns, lambda: self.at_rest)
+        self.steps_aside = 0
+        self.gathering = Gathering(lambda: self.ns, lambda: self.at_rest, self._step_aside)
+
+    def _step_aside(self) -> None:
+        self.steps_aside += 1
 
     def looks(self, waiting: int, step_ns: int = 1000) -> int:
         """How many more iterations a group of so many waits for; each takes `step_ns`."""
@@ -50,10 +54,18 @@ def test_nobody_is_waited_for_who_cannot_come() -> None:
     assert groups.looks(1) == 0
 
 
-def test_a_large_group_leaves_at_once() -> None:
+def test_a_large_group_leaves_at_once_and_many_clients_are_not_waited_for() -> None:
     groups = Groups()
-    groups.commit(*range(2 * GATHERED_MAX))
+    groups.commit(*range(GATHERED_MAX + 1))
     assert groups.looks(GATHERED_MAX) == 0
+    assert groups.looks(GATHERED_MAX - 1) == 1
+
+
+def test_others_may_have_the_processor_while_it_waits_in_vain() -> None:
+    groups = Groups()
+    groups.commit(1, 2, 3)
+    looks = groups.looks(1)
+    assert groups.steps_aside == looks
 
 
 def test_those_of_the_last_two_groups_are_waited_for() -> None:
