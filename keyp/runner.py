@@ -66,12 +66,12 @@ class Runner:
         batch.begin()
         self._batch = batch
         self._state = batch.state
-        self._context = None
         transaction = self._transaction
         hits, misses = transaction.hits, transaction.misses
         self._data.select(self._state.database)
         self._read_at = self._nanoseconds()
         self._answer_all(batch)
+        self._context = None  # which knows this runner
         batch.hits, batch.misses = transaction.hits - hits, transaction.misses - misses
 
     def _answer_all(self, batch: Batch) -> None:

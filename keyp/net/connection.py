@@ -111,7 +111,6 @@ class Connection:
         self._socket_send: Callable[[bytes], int] = transport.getHandle().send
         self._parser = RequestParser()
         self.follow_settings()
-        self._answer_one: Callable[[Batch], None] = self._answered
         self._read_more(0)
         self._waiting: list[list[bytes]] = []
         self._waiting_bytes = 0
@@ -175,7 +174,7 @@ class Connection:
 
     def _submit(self, requests: list[list[bytes]]) -> None:
         self._running = True
-        self._engine.submit(Batch(self._state, self.client, requests, self._answer_one))
+        self._engine.submit(Batch(self._state, self.client, requests, self._answered))
 
     def _answered(self, batch: Batch) -> None:
         """The batch is done: its replies leave, and what has come meanwhile is the next batch."""

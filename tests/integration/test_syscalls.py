@@ -64,14 +64,15 @@ def test_a_get_is_one_wait_one_receive_and_one_send(server: StartServer, tmp_pat
 def test_a_set_without_syncs(server: StartServer, tmp_path: Path) -> None:
     """Besides its own wait, receive and send: one hop to the writer's thread and back, and LMDB's pages.
 
-    The reactor is woken by a byte through a pipe; futexes pass work and Python's lock between the threads.
+    The threads wake each other by an event counter each. Futexes are not counted: the two collide over Python's lock
+    only because strace stops them at each call.
     """
     daemon = traced(server, tmp_path / "trace", "--fsync=no")
     counts = calls_of(daemon, tmp_path / "trace", b"*3\r\n$3\r\nSET\r\n$1\r\na\r\n$1\r\nb\r\n", b"+OK\r\n")
     assert counts["sendto"] == REQUESTS
     assert REQUESTS <= counts["recvfrom"] <= REQUESTS + 1
     assert counts["epoll_wait"] <= 2 * REQUESTS + SLACK, counts
-    assert counts["write"] <= REQUESTS + SLACK, counts
+    assert counts["write"] <= 2 * REQUESTS + SLACK, counts
     assert counts["pwrite64"] <= REQUESTS + SLACK, counts
     assert not {"fdatasync", "fsync", "msync"} & set(counts)
-    assert counts.total() <= 18 * REQUESTS, counts
+    assert counts.total() - counts["futex"] <= 12 * REQUESTS + SLACK, counts
