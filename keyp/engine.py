@@ -337,8 +337,9 @@ class Engine:
         if waiter.has_ended or not waiter.has_begun:
             return
         waiter.has_ended = True
-        if waiter.timer is not None and waiter.timer.active():
-            waiter.timer.cancel()
+        timer, waiter.timer = waiter.timer, None  # which knows the waiter
+        if timer is not None and timer.active():
+            timer.cancel()
         client, batch = waiter.client, waiter.batch
         client.waiting = False
         metrics = self.server.metrics
