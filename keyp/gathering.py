@@ -16,8 +16,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Final
 
-from keyp.batch import Batch
-
 # A group of so many batches does not wait for more, and so many clients are not waited for.
 GATHERED_MAX: Final = 64
 
@@ -65,9 +63,8 @@ class Gathering:
         patience_ns = max(self._took_ns // PATIENCE, PATIENCE_NS)
         return now_ns - self._seen_ns < patience_ns and now_ns - self._answered_ns < self._took_ns + RETURN_NS
 
-    def left(self, group: list[Batch]) -> None:
-        """The group leaves; who comes now belongs to the next one."""
-        clients = {batch.client.id for batch in group}
+    def left(self, clients: set[int]) -> None:
+        """The group of these clients, by their ids, leaves; who comes now belongs to the next one."""
         self._expected = len(clients | self._clients)
         self._clients = clients
         self._seen = 0

@@ -241,7 +241,7 @@ class Writer:
                 self._schedule()
                 return
             group, self._waiting = self._waiting, []
-            self._gathering.left(group)
+            self._gathering.left({batch.client.id for batch in group})
             self._commands_since_step += sum([len(batch.calls) for batch in group])
             is_brief = len(group) > 1 and self._environment.fsync != ALWAYS
             self._start(self._commit_group, group, self._group_done, is_brief)

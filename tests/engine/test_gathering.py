@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from types import SimpleNamespace
-from typing import Any
-
 from keyp.gathering import GATHERED_MAX, PATIENCE, PATIENCE_NS, RETURN_NS, Gathering
 
 SYNC_NS = 700_000  # what a group takes on a disk that syncs
@@ -31,8 +28,7 @@ class Groups:
         return looks
 
     def commit(self, *clients: int, took_ns: int = SYNC_NS) -> None:
-        group: list[Any] = [SimpleNamespace(client=SimpleNamespace(id=client)) for client in clients]
-        self.gathering.left(group)
+        self.gathering.left(set(clients))
         self.ns += took_ns
         self.gathering.answered(took_ns)
 
