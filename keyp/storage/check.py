@@ -5,12 +5,12 @@ points to:
 
 - databases: no space serves two; a space that serves none is in the garbage or empty;
 - counts: a walk finds as many records and deadlines as there are said to be;
-- records: whole by their seal, and found when they are asked for by their name; a kind, a name that belongs under its
-  stored name, a version and a collection id that have been given out;
+- records: whole by their seal, in order, and found when they are asked for by their name; a kind, a name that belongs
+  under its stored name, a version and a collection id that have been given out;
 - deadlines: each record's is in the expiry index, each entry of the index has its record;
-- elements: a value has as many as it says, whole by their seals, and the counts of its runs are right; the pieces of a
-  long string are all there and of the right size,
-  no collection belongs to two keys, and what belongs to none is in the garbage.
+- elements: a value has as many as it says, whole by their seals and in order, and the counts of its runs are right; the
+  pieces of a long string are all there and of the right size, no collection belongs to two keys, and what belongs to
+  none is in the garbage.
 
 Everything is read as a stream; only the ids of collections are remembered, a few dozen bytes for each.
 """
@@ -101,11 +101,15 @@ class _Check:
     def _used_space(self, space: Space) -> Iterator[str]:
         owned: set[int] = set()
         walked = 0
+        before = b""
         with self.txn.cursor(space.keys) as cursor:
             for stored, record in cursor:
                 self._count()
                 walked += 1
                 where = f"keys:{space.number} {_shown(stored)}"
+                if walked > 1 and stored <= before:
+                    yield f"{where}: the record stands after {_shown(before)}"
+                before = stored
                 if self.txn.get(stored, None, space.keys) != record:
                     yield f"{where}: the record is there and is not found"
                 try:
@@ -179,10 +183,14 @@ class _Check:
 
     def _expiry(self, space: Space) -> Iterator[str]:
         walked = 0
+        before = b""
         with self.txn.cursor(space.expiry) as cursor:
             for entry in cursor.iternext(keys=True, values=False):
                 self._count()
                 walked += 1
+                if entry <= before:
+                    yield f"expiry:{space.number} {_shown(entry[8:])}: the entry is not in order"
+                before = entry
                 deadline_ms, stored = layout.read_number(entry), entry[8:]
                 record = self.txn.get(stored, None, space.keys) if stored else None
                 if deadline_ms == NO_DEADLINE or record is None or layout.record_deadline_ms(record) != deadline_ms:

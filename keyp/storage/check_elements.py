@@ -36,10 +36,14 @@ class CollectionCheck:
 
     def problems(self) -> Iterator[str]:
         """A line for each thing that is wrong."""
+        before = b""
         with self.txn.cursor(self.database) as cursor:
             found = cursor.set_range(self.id)
             while found and cursor.key().startswith(self.id):
                 name, sealed = cursor.item()
+                if name <= before:
+                    yield f"an element of collection {self.number} is not in order"
+                before = name
                 yield from self._entry(name, sealed)
                 found = cursor.next()
         for section in (MEMBERS, ORDER):

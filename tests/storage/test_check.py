@@ -6,8 +6,9 @@ from typing import Any
 
 import pytest
 
-from keyp.storage import layout, strings
+from keyp.storage import hashes, layout, strings
 from keyp.storage.check import PROBLEMS_LISTED, check
+from keyp.storage.elements import MEMBERS
 from keyp.storage.environment import DATA_FILE
 from keyp.storage.keyspace import WritableKeyspace
 from keyp.storage.transaction import ReadTransaction
@@ -114,6 +115,39 @@ def test_a_record_that_is_there_and_is_not_found(store: Any) -> None:
         file.seek(separator)
         file.write(b"k0099")
     assert any("the record is there and is not found" in problem for problem in store.problems())
+    data_file.write_bytes(data)
+
+
+def fill_pages(keys: WritableKeyspace) -> None:
+    """Enough for more than a page in each sub-database."""
+    for number in range(200):
+        strings.put(keys, b"name%04d" % number, bytes(100), 5000 + number)
+    found = hashes.find_or_make(keys, b"table")
+    for number in range(200):
+        found.set(b"field%04d" % number, bytes(100))
+    found.save()
+
+
+@pytest.mark.parametrize(
+    ("needle", "problem"),
+    [
+        (layout.expiry_entry(5000, b"name0000"), "expiry:1 'name0001': the entry is not in order"),
+        (MEMBERS + b"field0000", "an element of collection 1 is not in order"),
+        (b"name0000", "keys:1 'name0001': the record stands after 'name0002'"),
+    ],
+    ids=["expiry", "elements", "keys"],
+)
+def test_an_entry_that_hides_another(store: Any, needle: bytes, problem: str) -> None:
+    """Where a page names one entry twice and another not at all: a walk finds as many as there should be, all whole."""
+    store.write(fill_pages)
+    data_file = store.path / DATA_FILE
+    data = data_file.read_bytes()
+    with data_file.open("r+b") as file:
+        for page in range(0, len(data), 4096):
+            if data[page + 10 : page + 12] == b"\2\0" and needle in data[page : page + 4096]:
+                file.seek(page + 16)  # the place of its first entry becomes that of its third
+                file.write(data[page + 20 : page + 22])
+    assert any(problem in found for found in store.problems())
     data_file.write_bytes(data)
 
 
