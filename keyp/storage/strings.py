@@ -3,7 +3,7 @@
 A string of up to 64 KiB is the body of its record. A longer one is cut into pieces of that size, kept as elements
 (collection id + number of the piece), and its record holds only the id and the length. So a deadline, a new name or
 a removal costs the same for a gigabyte as for a byte, APPEND and SETRANGE rewrite the pieces they touch, and LMDB
-never has to look for a hundred thousand free pages in a row.
+never has to look for a hundred thousand free pages in a row. A long string in place of another is written over it.
 
 The functions take a `Keyspace` or a `WritableKeyspace` and a key. All of them raise WRONGTYPE where the key holds
 another kind of value, and DAMAGED where its bytes are not what was written.
@@ -21,6 +21,9 @@ from keyp.storage.layout import EDITED, HAS_ELEMENTS, KIND_MASK, NO_DEADLINE, ST
 
 # Sixteen pages less LMDB's own page header and the seal: a piece fills its pages to the end.
 PIECE_BYTES: Final = 16 * 4096 - 16 - layout.SEAL
+
+# So many pieces that a shorter value leaves over are removed at once, more are left to the sweeper.
+SURPLUS_MAX: Final = 16
 
 
 def get(keys: Keyspace, key: bytes) -> bytes | None:
@@ -87,8 +90,32 @@ def put(keys: WritableKeyspace, key: bytes, data: bytes, deadline_ms: int = NO_D
     """
     old = keys.find(key)
     if old is not None and old[0] & HAS_ELEMENTS:
+        if _replace_pieces(keys, old, data):
+            header = _header(layout.record_elements(old)[0], len(data))
+            keys.put(key, old, STRING, flags | HAS_ELEMENTS, header, deadline_ms)
+            return
         keys.discard_elements(layout.record_elements(old)[0])
     _store(keys, key, old, data, flags, deadline_ms)
+
+
+def _replace_pieces(keys: WritableKeyspace, record: bytes, data: bytes) -> bool:
+    """Writes a long string over the pieces of another, whatever is in them; whether the two are of such lengths.
+
+    A collection that waits for the sweeper while the next is written would let the data file grow, and scatter its free
+    pages.
+    """
+    if record[0] & KIND_MASK != STRING or len(data) <= PIECE_BYTES:
+        return False
+    collection, length = layout.record_elements(record)
+    needed = _pieces(len(data))
+    surplus = range(needed, _pieces(length))
+    if len(surplus) > SURPLUS_MAX:
+        return False
+    elements = keys.writable_space().elements
+    _write_pieces(keys, collection, 0, data, {})
+    for piece in surplus:
+        keys.txn.delete(_piece_name(collection, piece), b"", elements)
+    return True
 
 
 def _store(
@@ -98,7 +125,7 @@ def _store(
         keys.put(key, old, STRING, flags, data, deadline_ms)
     else:
         collection = keys.transaction.new_collection()
-        _write_pieces(keys, collection, 0, data)
+        _write_pieces(keys, collection, 0, data, {})
         keys.put(key, old, STRING, flags | HAS_ELEMENTS, _header(collection, len(data)), deadline_ms)
 
 
@@ -134,7 +161,7 @@ def _overwrite(keys: WritableKeyspace, key: bytes, record: bytes, offset: int, p
     new_length = max(old_length, offset + len(patch))
     if record[0] & HAS_ELEMENTS:
         collection = layout.record_elements(record)[0]
-        _write_pieces(keys, collection, offset, patch)
+        _edit_pieces(keys, collection, offset, patch)
         keys.put(key, record, STRING, HAS_ELEMENTS | EDITED, _header(collection, new_length))
     else:
         whole = layout.record_body(record)
@@ -144,6 +171,11 @@ def _overwrite(keys: WritableKeyspace, key: bytes, record: bytes, offset: int, p
 
 def _header(collection: int, total: int) -> bytes:
     return layout.number(collection) + layout.number(total)
+
+
+def _pieces(length: int) -> int:
+    """How many pieces a string of `length` bytes has."""
+    return -(-length // PIECE_BYTES)
 
 
 def _piece_name(collection: int, piece: int) -> bytes:
@@ -167,20 +199,27 @@ def _read_pieces(keys: Keyspace, collection: int, start: int, stop: int) -> byte
     return b"".join(pieces)
 
 
-def _write_pieces(keys: WritableKeyspace, collection: int, offset: int, data: bytes) -> None:
-    """Writes `data` into the pieces from byte `offset` on; the string reaches at least to `offset` already.
+def _edit_pieces(keys: WritableKeyspace, collection: int, offset: int, data: bytes) -> None:
+    """Writes `data` into the string from byte `offset` on; it reaches at least to `offset` already.
 
     What has to be read, the pieces at the ends, is read before anything is written, so that damage found there leaves
-    nothing half done. The others are cut off `data` one at a time, so that a long string is not in memory twice.
+    nothing half done.
     """
-    if not data:
-        return
+    if data:
+        first, last = offset // PIECE_BYTES, (offset + len(data) - 1) // PIECE_BYTES
+        ends = {piece: _edited_piece(keys, collection, piece, offset, data) for piece in (first, last)}
+        _write_pieces(keys, collection, offset, data, ends)
+
+
+def _write_pieces(keys: WritableKeyspace, collection: int, offset: int, data: bytes, whole: dict[int, bytes]) -> None:
+    """Writes the pieces that hold `data`, which stands at byte `offset`. `whole` are those that hold more than it.
+
+    The others are cut off `data` one at a time, so that a long string is not in memory twice.
+    """
     elements = keys.writable_space().elements
-    first, last = offset // PIECE_BYTES, (offset + len(data) - 1) // PIECE_BYTES
-    ends = {piece: _edited_piece(keys, collection, piece, offset, data) for piece in (first, last)}
-    for piece in range(first, last + 1):
+    for piece in range(offset // PIECE_BYTES, _pieces(offset + len(data))):
         start = piece * PIECE_BYTES - offset
-        part = ends[piece] if piece in ends else data[start : start + PIECE_BYTES]
+        part = whole[piece] if piece in whole else data[start : start + PIECE_BYTES]
         name = _piece_name(collection, piece)
         keys.txn.put(name, layout.seal(name, part), db=elements)
 

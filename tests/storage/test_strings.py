@@ -157,6 +157,41 @@ def test_a_value_may_be_put_as_one_that_was_edited(store: Any, length: int) -> N
     assert not store.read(lambda keys: keys.find(b"k")[0] & layout.EDITED)
 
 
+@pytest.mark.parametrize(
+    ("old", "new", "in_place"),
+    [
+        (3 * PIECE, 3 * PIECE, True),
+        (PIECE + 1, 40 * PIECE, True),
+        (strings.SURPLUS_MAX * PIECE, PIECE + 1, True),
+        ((strings.SURPLUS_MAX + 3) * PIECE, PIECE + 1, False),
+        (2 * PIECE, PIECE, False),
+    ],
+)
+def test_a_long_string_is_written_over_another(store: Any, old: int, new: int, in_place: bool) -> None:
+    """In its pieces where that is not more work than the new string is; the sweeper has nothing to do then."""
+    store.write(lambda keys: strings.put(keys, b"k", some(old), store.now_ms + 10))
+    before = store.read(lambda keys: layout.record_elements(keys.find(b"k"))[0])
+    store.write(lambda keys: strings.put(keys, b"k", some(new)))
+    assert store.read(lambda keys: strings.get(keys, b"k")) == some(new)
+    assert not store.read(lambda keys: layout.record_deadline_ms(keys.find(b"k")))
+    assert store.problems() == []
+    if in_place:
+        assert store.read(lambda keys: layout.record_elements(keys.find(b"k"))[0]) == before
+    assert (store.sweep() == 0) == in_place
+
+
+def test_damage_in_a_string_that_is_written_over_does_not_matter(store: Any) -> None:
+    store.write(lambda keys: strings.put(keys, b"k", some(3 * PIECE)))
+    with store.environment.lmdb.begin(write=True) as txn:
+        elements = store.environment.spaces[1].elements
+        names = list(txn.cursor(elements).iternext(values=False))
+        for name in names[1:]:
+            txn.put(name, b"damaged", db=elements)
+        txn.delete(names[0], b"", elements)
+    store.write(lambda keys: strings.put(keys, b"k", some(2 * PIECE + 1)))
+    assert store.read(lambda keys: strings.get(keys, b"k")) == some(2 * PIECE + 1)
+
+
 SMALL_PIECE = 7
 sizes = st.integers(0, 4 * SMALL_PIECE)
 steps = st.lists(
@@ -176,6 +211,7 @@ steps = st.lists(
 def environment() -> Iterator[Environment]:
     with TemporaryDirectory() as directory, pytest.MonkeyPatch.context() as patch:
         patch.setattr(strings, "PIECE_BYTES", SMALL_PIECE)
+        patch.setattr(strings, "SURPLUS_MAX", 1)
         environment = Environment(str(Path(directory) / "store"), fsync=NO)
         yield environment
         environment.close()
