@@ -32,6 +32,9 @@ APART := integration properties differential crash
 # ones (crash, integration) stand before the short ones.
 PYTEST = -m pytest --numprocesses=$(WORKERS) --dist=loadfile --no-loadscope-reorder
 
+# Tests start hundreds of servers, and each would have to translate every module anew.
+unexport PYTHONDONTWRITEBYTECODE
+
 .PHONY: help run test test-compiled test-install test-unit test-integration test-property test-crash test-clients lint format readme bench soak docker-build docker-run clean
 .DEFAULT_GOAL := help
 

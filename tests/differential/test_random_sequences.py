@@ -19,7 +19,7 @@ from tests.differential.servers import Keyp, Reference
 from tests.differential.words import KEYS, Span
 
 PROTOCOLS = (2, 3)
-EXAMPLES = 4 * settings().max_examples  # an example takes ten milliseconds
+EXAMPLES = 2 * settings().max_examples  # an example takes ten milliseconds
 CHUNKS = st.lists(
     st.tuples(st.integers(0, len(PROTOCOLS) - 1), st.lists(CALLS, min_size=1, max_size=5)), min_size=1, max_size=12
 )

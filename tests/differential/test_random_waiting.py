@@ -130,7 +130,7 @@ class Talk:
             client.close()
 
 
-@settings(max_examples=2 * settings().max_examples)  # an example takes ten milliseconds
+@settings(max_examples=settings().max_examples)  # an example takes ten milliseconds
 @given(chunks=CHUNKS)
 def test_everybody_gets_the_same(reference: Reference, keyp: Keyp, chunks: list[tuple[int, list[list[bytes]]]]) -> None:
     with closing(Talk(reference, keyp)) as talk:

@@ -50,7 +50,7 @@ def venv(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The wheel, built from a copy of the sources."""
+    """The wheel, built from a copy of the sources with the tools that are here: `make test-install` fetches its own."""
     folder = tmp_path_factory.mktemp("build")
     tree = folder / "tree"
     tree.mkdir()
@@ -61,7 +61,7 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
             shutil.copytree(source, tree / name, ignore=ignored)
         elif source.exists():
             shutil.copy(source, tree)
-    run(*PIP, "wheel", "--no-deps", "--wheel-dir", folder, tree, seconds=INSTALL_S)
+    run(*PIP, "wheel", "--no-deps", "--no-build-isolation", "--wheel-dir", folder, tree, seconds=INSTALL_S)
     (built,) = folder.glob("*.whl")
     return built
 
@@ -69,7 +69,7 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def installed(venv: Path, wheel: Path) -> Path:
     """The programs' folder after the wheel and all it needs have been installed."""
-    run(*PIP, "--python", venv / "python", "install", wheel, seconds=INSTALL_S)
+    run(*PIP, "--python", venv / "python", "install", "--no-compile", wheel, seconds=INSTALL_S)
     return venv
 
 

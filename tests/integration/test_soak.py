@@ -8,7 +8,7 @@ from tests.integration.conftest import StartServer
 from tests.soak.ledger import GONE, Ledger, State, Tally, now_ms
 from tests.soak.soak import soak
 
-SECONDS = float(os.environ.get("KEYP_SOAK_SECONDS", "8"))
+SECONDS = float(os.environ.get("KEYP_SOAK_SECONDS", "4"))
 
 
 def test_a_mixed_load_loses_nothing(server: StartServer) -> None:

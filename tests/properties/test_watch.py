@@ -13,6 +13,7 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
+from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
@@ -221,3 +222,4 @@ class WatchMachine(RuleBasedStateMachine):
 
 
 TestWatch = WatchMachine.TestCase
+TestWatch.settings = settings(max_examples=settings().max_examples // 2)
