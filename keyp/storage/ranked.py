@@ -173,19 +173,6 @@ class Ranked(Collection):
             start = stop
         return found
 
-    def slice(self, rank: int, count: int) -> list[Entry]:
-        """Up to `count` elements in order, from the one of that rank on."""
-        if not 0 <= rank < self.count:
-            return []
-        return self.forward(self.section, self.at(rank) if rank else b"", count)
-
-    def slice_back(self, rank: int, count: int) -> list[Entry]:
-        """Up to `count` elements against the order, from the one of that rank on."""
-        if not 0 <= rank < self.count:
-            return []
-        last = rank == self.count - 1
-        return self.backward(self.section, None if last else self.at(rank), count)
-
     # The tree.
 
     def _walk_to_place(self, level: int, start: bytes, place: bytes, before: int) -> tuple[bytes, int]:
