@@ -30,7 +30,7 @@ COMPILED = (
     "engine",
     "writer",
 )
-COMPILED_IN_NET = ("affinity", "bell", "clock", "connection", "protocol", "threads")
+COMPILED_IN_NET = ("affinity", "backlog", "bell", "clock", "connection", "outbox", "protocol", "read_size", "threads")
 COMPILED_FOLDERS = ("resp", "storage", "commands")
 # Run by hand, as programs.
 LEFT_OUT = ("commands/table.py", "commands/lcs.py")

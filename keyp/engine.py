@@ -24,7 +24,7 @@ from keyp.commands.spec import SKIP_SLOWLOG
 from keyp.commands.waiters import Waiter
 from keyp.delivery import Delivery
 from keyp.events import KEYEVENT, KEYSPACE
-from keyp.resp.values import NULL_ARRAY, Reply, ReplyError
+from keyp.resp.values import NO_REPLY, NULL_ARRAY, Reply, ReplyError
 from keyp.runner import NeedsWriter, Runner
 from keyp.storage.faults import MustReopen, refusal
 from keyp.storage.sweep import is_due
@@ -361,11 +361,11 @@ class Engine:
             self._call_off(waiter, ReplyError(error) if error else NULL_ARRAY)
 
     def forget(self, batch: Batch) -> None:
-        """The client of a batch that has ended in waiting is gone."""
+        """The client of a batch that has ended in waiting has left: it takes nothing and gets no reply."""
         waiter = batch.waiter
         if waiter is not None:
             waiter.has_left = True
-            self.end_wait(batch, "")
+            self._call_off(waiter, NO_REPLY)
 
     def _count(self, batch: Batch) -> None:
         metrics, client = self.server.metrics, batch.client

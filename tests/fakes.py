@@ -12,8 +12,10 @@ from typing import Any
 
 from twisted.internet.address import IPv4Address
 from twisted.internet.defer import Deferred, maybeDeferred
+from twisted.internet.protocol import connectionDone
 from twisted.internet.task import Clock as TestReactor
 from twisted.internet.testing import StringTransport
+from twisted.python.failure import Failure
 
 from keyp.config import Settings
 from keyp.net.protocol import RedisProtocol
@@ -81,12 +83,13 @@ class FakeThreads:
 
 
 class FakeSocket:
-    """Takes up to `room` bytes, then would block."""
+    """Takes up to `room` bytes, then would block. Has received `unread`, which only who asks it is given."""
 
     def __init__(self, transport: FakeTransport) -> None:
         self.transport = transport
         self.room = 1 << 30
         self.sends = 0
+        self.unread = b""
 
     def fileno(self) -> int:
         return 7
@@ -100,6 +103,12 @@ class FakeSocket:
         self.transport.sent += taken
         return len(taken)
 
+    def recv(self, size: int) -> bytes:
+        data, self.unread = self.unread[:size], self.unread[size:]
+        if not data:
+            raise BlockingIOError
+        return data
+
 
 class FakeTransport(StringTransport):
     """A TCP transport: what left through the socket is in `sent`, what waits in the buffer is `value()`."""
@@ -109,6 +118,7 @@ class FakeTransport(StringTransport):
         self.sent = b""
         self.socket = FakeSocket(self)
         self.aborted = False
+        self.protocol: Any = None
 
     def getHandle(self) -> FakeSocket:
         return self.socket
@@ -128,6 +138,15 @@ class FakeTransport(StringTransport):
         self.aborted = True
         self.disconnected = True
 
+    def connectionLost(self, reason: Failure) -> None:
+        """What Twisted does: the producer is told first, the protocol when the socket is closed."""
+        self.disconnected = True
+        self.connected = False
+        producer, self.producer = self.producer, None
+        if producer is not None:
+            producer.stopProducing()
+        self.protocol.connectionLost(reason)
+
     def drain(self) -> None:
         """The peer has read everything: the buffer leaves, and the producer is told."""
         self.sent += self.value()
@@ -144,6 +163,7 @@ class Connection:
         self.lab = lab
         self.transport = FakeTransport()
         self.protocol: RedisProtocol = lab.factory.buildProtocol(None)
+        self.transport.protocol = self.protocol
         self.protocol.makeConnection(self.transport)
         self.connection = self.protocol.connection
 
@@ -158,10 +178,13 @@ class Connection:
         """Sends inline commands in one chunk; the bytes that come back."""
         return self.send("".join(line + "\r\n" for line in lines).encode())
 
-    def lose(self) -> None:
-        from twisted.internet.protocol import connectionDone
+    def end_input(self) -> None:
+        """The client shuts down its sending side."""
+        self.protocol.readConnectionLost()
+        self.lab.settle()
 
-        self.protocol.connectionLost(connectionDone)
+    def lose(self) -> None:
+        self.transport.connectionLost(connectionDone)
 
 
 class Lab:

@@ -8,6 +8,30 @@ client: one that does not read its replies stops only itself.
 Messages to a client that listens to channels come unasked. They wait behind what the transport still has to send, and
 behind replies that wait for an effect, but not without end: a client for which too much waits is cut off.
 
+A request that has arrived is run, also when its client ends its input or leaves: what has been received by then runs,
+and its replies leave for as long as somebody is there. Only what stands behind a command that waits for a key goes
+with the client, and so does its place in the line.
+
+What a connection is in at any moment are three states, each of one of these:
+
+| work | means | left when |
+|---|---|---|
+| IDLE | nothing is under way | requests come, or wait |
+| RUNNING | the engine has a batch | it is answered |
+| YIELDING | a batch has ended early, the others go first | the reactor has been round |
+| BLOCKED | the batch has ended in a command that waits for a key | it is served, called off, or its client leaves |
+| OVER | nobody is there and nothing is left to run | never |
+
+| input | means | | output | means |
+|---|---|---|---|---|
+| READING | requests may come | | FLOWING | the socket takes replies |
+| PAUSED | they stay in the kernel | | CONGESTED | the transport keeps what the socket refused |
+| ENDED | no more will come | | GONE | nobody is there |
+
+All combinations occur but these: OVER means ENDED and GONE, GONE means ENDED, BLOCKED is never GONE for long. Requests
+wait here only while the work is not IDLE or the output is CONGESTED, and `_advance`, called after each change, says
+what comes next: so a connection cannot be left paused, or with something that nobody runs.
+
 Every request passes through here, so this file is compiled; `protocol.py` is the face that Twisted sees.
 """
 
@@ -16,29 +40,38 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Final, Protocol
 
+from twisted.internet.protocol import connectionDone
 from twisted.logger import Logger
 
 from keyp.batch import Batch
 from keyp.clients import Client
 from keyp.commands.server_state import ServerState
 from keyp.engine import Engine
+from keyp.net.backlog import WAITING_MAX, Backlog
+from keyp.net.outbox import Outbox
+from keyp.net.read_size import READ_SIZES, ReadSize
 from keyp.resp.encoder import encode
 from keyp.resp.parser import RequestParser
 from keyp.resp.values import ReplyError
 
 log = Logger()
 
-# Bytes of requests that may wait behind a batch before the connection stops reading.
-WAITING_MAX: Final = 1 << 20
+# What is done with requests.
+IDLE: Final = 0
+RUNNING: Final = 1
+YIELDING: Final = 2
+BLOCKED: Final = 3
+OVER: Final = 4
 
+# Whether more of them can come.
+READING: Final = 0
+PAUSED: Final = 1
+ENDED: Final = 2
 
-# Bytes that are read at once, the first for small requests, with room for what Python puts around them: so large a
-# piece of memory is had for next to nothing, and Python takes it before it knows how many bytes have come. A client
-# that fills one is given the next; the second is as much as the reference reads.
-READ_SIZES: Final = (512 - 33, 16 * 1024, 256 * 1024)
-
-# After so many reads in a row that the half of the size before would have held, that size comes back.
-SMALL_READS: Final = 16
+# Whether replies leave.
+FLOWING: Final = 0
+CONGESTED: Final = 1
+GONE: Final = 2
 
 # Bytes of replies that may wait for the others' burst.
 BURST_MAX: Final = 64 * 1024
@@ -46,36 +79,6 @@ BURST_MAX: Final = 64 * 1024
 # Bytes of messages that wait here, and of which the transport takes so many at once: what it holds counts as waiting
 # until all of it has left.
 LATE_AT_ONCE: Final = 1 << 20
-
-
-class Outbox:
-    """The connections with replies that have not left yet. `call_soon` is None where each is to be sent at once.
-
-    A client that waits has to be woken, by the first bytes that come; a kernel takes longer for that than for a small
-    reply. Sent in a burst, the replies of many connections find a client that serves them all awake already.
-    """
-
-    def __init__(self, call_soon: Callable[[Callable[[], None]], Any] | None) -> None:
-        self._call_soon = call_soon
-        self._connections: list[Connection] = []
-
-    def add(self, connection: Connection) -> None:
-        """A connection has something to send."""
-        if self._call_soon is None:
-            connection.flush()
-            return
-        if not self._connections:
-            self._call_soon(self.flush)
-        self._connections.append(connection)
-
-    def flush(self) -> None:
-        """Sends what waits."""
-        connections, self._connections = self._connections, []
-        for connection in connections:
-            try:
-                connection.flush()
-            except Exception:  # the others' replies must leave
-                log.failure("replies could not be sent")
 
 
 class Host(Protocol):
@@ -111,44 +114,23 @@ class Connection:
         self._socket_send: Callable[[bytes], int] = transport.getHandle().send
         self._parser = RequestParser()
         self.follow_settings()
-        self._read_more(0)
-        self._waiting: list[list[bytes]] = []
-        self._waiting_bytes = 0
+        self._read_size = ReadSize(transport)
+        self._backlog = Backlog(self._parser)
+        self._work: int = IDLE
+        self._input: int = READING
+        self._output: int = FLOWING
+        self._blocked: Batch | None = None  # the batch that has ended in waiting for a key
         self._replies: list[bytes] = []  # those that wait for the burst …
         self._reply_bytes = 0  # … and how much that is
         self._late: list[bytes] = []  # messages that wait, and replies behind them
         self._late_bytes = 0
         self.over_limit_since = 0.0  # seconds since 1970; 0 while no more is waiting than the soft limit
-        self._running = False
-        self._waits: Batch | None = None  # the batch that has ended in waiting for a key
-        self._congested = False
-        self._paused = False
-        self._gone = False
 
     def follow_settings(self) -> None:
         """Takes over the limits of requests, which settings may change at any time."""
         settings = self._state.settings
         self._parser.max_bulk_bytes = settings.proto_max_bulk_len
         self._parser.max_buffer_bytes = settings.client_query_buffer_limit
-
-    def _read_more(self, step: int) -> None:
-        """Has the transport read as many bytes at once as `READ_SIZES` says."""
-        self._read_step = step
-        self._read_bytes = READ_SIZES[step]
-        self._small_reads = 0
-        self.transport.bufferSize = self._read_bytes
-
-    def _adjust_read_size(self, size: int) -> None:
-        """So many bytes have come at once."""
-        step = self._read_step
-        if size == self._read_bytes and step < len(READ_SIZES) - 1:
-            self._read_more(step + 1)
-        elif size >= READ_SIZES[max(step - 1, 0)] // 2:
-            self._small_reads = 0
-        elif step > 0:
-            self._small_reads += 1
-            if self._small_reads == SMALL_READS:
-                self._read_more(step - 1)
 
     def received(self, data: bytes) -> None:
         """Bytes have come."""
@@ -158,66 +140,118 @@ class Connection:
         size = len(data)
         self._metrics.input_bytes += size
         client.bytes_in += size
-        if self._read_step or size == self._read_bytes:
-            self._adjust_read_size(size)
+        if self._read_size.step or size == self._read_size.bytes:
+            self._read_size.follow(size)
+        if self._work != IDLE or self._output != FLOWING:
+            self._keep(data)
+            return
         parser = self._parser
         requests = parser.feed(data)
         client.input_buffered = parser.buffered_bytes
-        if self._running or self._congested:
-            self._waiting += requests
-            self._waiting_bytes += size
-            self._adjust_reading()
-        elif requests:
+        if requests:
             self._submit(requests)
         elif parser.error is not None:
             self._end_in_error()
 
+    def _keep(self, data: bytes) -> None:
+        """Keeps what has come while earlier requests are under way.
+
+        A client that waits for a key is read on, because only so its leaving shows. What it sends may be much; as in
+        the reference it is not parsed before the waiting is over, and too much of it ends the connection.
+        """
+        backlog = self._backlog
+        if self._work == BLOCKED or backlog.unparsed:
+            backlog.unparsed += data
+        else:
+            backlog.parse(data)
+        self.client.input_buffered = backlog.buffered_bytes()
+        if self._work == BLOCKED and self.client.input_buffered > self._parser.max_buffer_bytes:
+            self._drop()
+        self._adjust_reading()
+
     def _submit(self, requests: list[list[bytes]]) -> None:
-        self._running = True
+        self._work = RUNNING
         self._engine.submit(Batch(self._state, self.client, requests, self._answered))
+
+    def _submit_unheard(self, requests: list[list[bytes]]) -> None:
+        """Runs requests whose client is gone, unless they could do nothing but answer."""
+        batch = Batch(self._state, self.client, requests, self._answered)
+        if batch.writes or not batch.simple:
+            self._work = RUNNING
+            self._engine.submit(batch)
+        else:
+            self._yield_turn()
 
     def _answered(self, batch: Batch) -> None:
         """The batch is done: its replies leave, and what has come meanwhile is the next batch."""
-        self._waits = batch if batch.waiter is not None else None
-        if self._gone:
-            self.end_wait("")
+        if self._output != GONE:
+            if self.client.replies_held:
+                self._send_held(batch.replies)
+            else:
+                self._send(batch.replies)
+        if batch.waiter is not None:
+            self._block(batch)
             return
-        if self.client.replies_held:
-            self._send_held(batch.replies)
-        else:
-            self._send(batch.replies)
-        if self._waits is not None:
-            return  # the next reply comes when the waiting is over
-        self._running = False
-        if batch.rest:
-            self._waiting = batch.rest + self._waiting
-            self._running = True  # until its next turn: the others' requests come first
-            self._call_soon(self._take_turn)
-        elif batch.ends_connection or self.client.closing:
+        self._work = IDLE
+        self._blocked = None
+        if batch.ends_connection or self.client.closing:
             self.close()
-        elif not self._congested:
-            self._go_on()
+        elif batch.rest or self._backlog.unparsed:
+            self._backlog.rest = batch.rest
+            self._yield_turn()
+        elif (
+            self._backlog.waiting_bytes
+            or self._input != READING
+            or self._output != FLOWING
+            or self._parser.error is not None
+        ):
+            self._advance()
+
+    def _block(self, batch: Batch) -> None:
+        """The next reply comes when the waiting is over; a client that is not there does not wait."""
+        self._work = BLOCKED
+        self._blocked = batch
+        if self._input == ENDED:
+            self._drop()
+        else:
+            self._adjust_reading()
+
+    def _drop(self) -> None:
+        """The client of a blocked connection has left: it takes nothing, and what it sent behind is not run."""
+        self._stop_listening()
+        self._backlog.clear()
+        if self._blocked is not None:
+            self._engine.forget(self._blocked)
+
+    def _yield_turn(self) -> None:
+        """The others' requests come first; the connection goes on when the reactor has been round."""
+        self._work = YIELDING
+        self._call_soon(self._take_turn)
 
     def _take_turn(self) -> None:
-        """Goes on with the rest of a batch."""
-        self._running = False
-        if self._gone:
-            return
+        self._work = IDLE
+        self._advance()
+
+    def _advance(self) -> None:
+        """Goes on with what waits, or ends the connection where nothing more can come."""
+        if self._work == IDLE and self._output != CONGESTED:
+            self._step()
+        self._adjust_reading()
+
+    def _step(self) -> None:
         if self.client.closing:
             self.close()
-        elif not self._congested:
-            self._go_on()
-
-    def _go_on(self) -> None:
-        if self._waiting:
-            requests, self._waiting = self._waiting, []
-            self._waiting_bytes = 0
-            self._adjust_reading()
+            return
+        requests = self._backlog.next()
+        self.client.input_buffered = self._backlog.buffered_bytes()
+        if requests and self._output != GONE:
             self._submit(requests)
+        elif requests:
+            self._submit_unheard(requests)
         elif self._parser.error is not None:
             self._end_in_error()
-        else:
-            self._adjust_reading()
+        elif self._input == ENDED:
+            self.close()
 
     def _end_in_error(self) -> None:
         error = self._parser.error
@@ -229,7 +263,7 @@ class Connection:
     def _send(self, chunks: list[bytes]) -> None:
         """Sends chunks of bytes with the next burst, or now where they are many."""
         size = sum([len(chunk) for chunk in chunks])
-        if size == 0 or self._gone:
+        if size == 0 or self._output == GONE:
             return
         if self._late:
             self._postpone(chunks, size)
@@ -249,9 +283,9 @@ class Connection:
 
     def push(self, data: bytes) -> None:
         """Sends a message that the client has not asked for just now."""
-        if self._gone or self.client.closing:
+        if self._output == GONE or self.client.closing:
             return
-        if self._congested or self.client.replies_held or self._late:
+        if self._output == CONGESTED or self.client.replies_held or self._late:
             self._postpone([data], len(data))
         else:
             self._put([data], len(data))
@@ -273,7 +307,7 @@ class Connection:
 
     def _send_late(self) -> None:
         """Sends what has waited here, until the socket takes no more."""
-        while self._late and not self._congested and not self._gone and not self.client.replies_held:
+        while self._late and self._output == FLOWING and not self.client.replies_held:
             count = size = 0
             for chunk in self._late:
                 count += 1
@@ -326,13 +360,13 @@ class Connection:
         self._reply_bytes = 0
         data = replies[0] if len(replies) == 1 else b"".join(replies)
         sent = 0
-        if not self._congested:
+        if self._output == FLOWING:
             try:
                 sent = self._socket_send(data)
             except OSError:
                 sent = 0  # what the socket does not take, or an error it has, the transport meets again and handles
         if sent < size:
-            self._congested = True
+            self._output = CONGESTED
             self.client.output_buffered += size - sent
             self.transport.write(data[sent:] if sent else data)
             self._adjust_reading()
@@ -340,23 +374,50 @@ class Connection:
 
     def drained(self) -> None:
         """The transport's buffer is empty: what waited goes on."""
-        if not self._congested:
+        if self._output != CONGESTED:
             return
-        self._congested = False
+        self._output = FLOWING
         self.client.output_buffered = self._late_bytes
         if self._late:
             self._send_late()
-        if not self._congested and not self._running and not self._gone:
-            self._go_on()
+        self._advance()
+
+    def ended(self) -> None:
+        """The client sends nothing more, and may still read: it is answered what it has asked for."""
+        self._input = ENDED
+        if self._work == BLOCKED:
+            self._drop()
+        elif self._work == IDLE and self._output == FLOWING and not self._reply_bytes:
+            self.transport.connectionLost(connectionDone)  # nothing is left to do; this is what Twisted would do
+        else:
+            self._advance()
+
+    def leaving(self) -> None:
+        """The connection is about to be lost, its socket is still open: what the kernel has received is taken."""
+        if self._input == ENDED or self._work == BLOCKED or self.client.closing:
+            return
+        receive = self.transport.getHandle().recv
+        try:
+            while len(self._backlog.unparsed) <= self._parser.max_buffer_bytes:
+                data = receive(READ_SIZES[-1])
+                if not data:
+                    break
+                self._metrics.input_bytes += len(data)
+                self.client.bytes_in += len(data)
+                self._backlog.unparsed += data
+        except OSError:
+            pass  # that was all
 
     def lost(self) -> None:
-        """The connection is gone; what waits is dropped, what is under way has no reader."""
-        self._gone = True
-        self._waiting.clear()
+        """The connection is gone: replies have no reader any more. What it has sent still runs."""
+        self._output = GONE
+        self._input = ENDED
         self._forget_replies()
-        if self._waits is not None:
-            self._engine.forget(self._waits)
-        self._host.client_left(self)
+        self.client.output_buffered = 0
+        if self._work == BLOCKED:
+            self._drop()
+        else:
+            self._advance()
 
     def refuse(self, text: str) -> None:
         """Ends the connection with an error reply."""
@@ -367,27 +428,30 @@ class Connection:
     def finish(self) -> None:
         """Takes no more requests; ends the connection when the replies to what is under way have left."""
         self.client.closing = True
-        if not self._running or self._waits is not None:
+        if self._work == IDLE or self._work == BLOCKED:
             self.close()
 
     def end_wait(self, error: str) -> None:
         """Ends the client's waiting for a key, if it waits."""
-        if self._waits is not None:
-            self._engine.end_wait(self._waits, error)
+        if self._blocked is not None:
+            self._engine.end_wait(self._blocked, error)
 
     def close(self) -> None:
         """Ends the connection once everything sent so far has left."""
         self._stop_listening()
-        self._waiting.clear()
-        if not self._gone:
+        self._backlog.clear()
+        if self._output != GONE:
             self.flush()
             self._give_up_late()
             self.transport.unregisterProducer()
             self.transport.loseConnection()
+        elif self._work == IDLE:
+            self._work = OVER
+            self._host.client_left(self)
 
     def kill(self) -> None:
         """Ends the connection now. A peer that has read its replies sees it end, not fail, as with the reference."""
-        if self._congested:
+        if self._output == CONGESTED:
             self.abort()
         else:
             self.close()
@@ -395,14 +459,15 @@ class Connection:
     def abort(self) -> None:
         """Ends the connection now; what has not left is dropped and the peer sees a reset."""
         self._stop_listening()
-        self._waiting.clear()
+        self._backlog.clear()
         self._forget_replies()
-        if not self._gone:
+        if self._output != GONE:
             self.transport.abortConnection()
 
     def _stop_listening(self) -> None:
         """The connection is about to end: neither requests nor messages are taken any more."""
         self.client.closing = True
+        self._input = ENDED
         self._state.pubsub.forget(self.client)
 
     def _give_up_late(self) -> None:
@@ -420,10 +485,16 @@ class Connection:
 
     def _adjust_reading(self) -> None:
         """Reads from the client, or leaves its bytes to the kernel while too much is under way."""
-        pause = self._congested or self._waiting_bytes > WAITING_MAX
-        if pause != self._paused and not self._gone:
-            self._paused = pause
-            if pause:
-                self.transport.pauseProducing()
-            else:
-                self.transport.resumeProducing()
+        if self._input == ENDED:
+            return
+        pause = self._output == CONGESTED or (
+            self._work != BLOCKED and (self._backlog.waiting_bytes > WAITING_MAX or len(self._backlog.unparsed) > 0)
+        )
+        if pause == (self._input == PAUSED):
+            return
+        if pause:
+            self._input = PAUSED
+            self.transport.pauseProducing()
+        else:
+            self._input = READING
+            self.transport.resumeProducing()

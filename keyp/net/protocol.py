@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from twisted.internet.interfaces import IPullProducer
+from twisted.internet.interfaces import IHalfCloseableProtocol, IPullProducer
 from twisted.internet.protocol import Protocol, connectionDone
 from twisted.python.failure import Failure
 from zope.interface import implementer
@@ -12,7 +12,7 @@ from zope.interface import implementer
 from keyp.net.connection import Connection, Host
 
 
-@implementer(IPullProducer)
+@implementer(IPullProducer, IHalfCloseableProtocol)
 class RedisProtocol(Protocol):
     """The protocol of one connection to `host`; `connection` is there from the moment it stands."""
 
@@ -40,5 +40,13 @@ class RedisProtocol(Protocol):
         """Called by Twisted: the transport's buffer is empty."""
         self.connection.drained()
 
+    def readConnectionLost(self) -> None:
+        """Called by Twisted: the client has ended its input."""
+        self.connection.ended()
+
+    def writeConnectionLost(self) -> None:
+        """Called by Twisted when we end our side alone, which we do not."""
+
     def stopProducing(self) -> None:
-        """Called by Twisted: the connection is going."""
+        """Called by Twisted: the connection is about to be lost, its socket is still open."""
+        self.connection.leaving()

@@ -39,7 +39,8 @@ from keyp.config import Settings
 from keyp.engine import Engine
 from keyp.errors import CommandError
 from keyp.metrics import Metrics
-from keyp.net.connection import Connection, Outbox
+from keyp.net.connection import Connection
+from keyp.net.outbox import Outbox
 from keyp.net.protocol import RedisProtocol
 from keyp.net.recovery import Recovery
 from keyp.net.saving import Saver

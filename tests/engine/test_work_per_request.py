@@ -8,7 +8,7 @@ from __future__ import annotations
 import tracemalloc
 from collections import Counter
 
-from keyp.net.connection import READ_SIZES
+from keyp.net.read_size import READ_SIZES
 from tests.counting import CountingLmdb
 from tests.fakes import Connection, Lab
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from keyp.net.connection import BURST_MAX, READ_SIZES, SMALL_READS, Outbox
+from keyp.net.connection import BURST_MAX
+from keyp.net.outbox import Outbox
+from keyp.net.read_size import READ_SIZES, SMALL_READS
 from keyp.runner import REPLIES_MAX
 from tests.fakes import Lab
 

@@ -1,0 +1,65 @@
+"""The requests of a connection that wait while earlier ones are under way.
+
+They run in this order: the rest of a batch that ended early, whole requests, and what is in bytes that have not been
+parsed yet. Parsed requests take many times the memory of their bytes, so no more are parsed than may wait at once.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from keyp.resp.parser import RequestParser
+
+# Bytes of whole requests that may wait before the connection stops reading.
+WAITING_MAX: Final = 1 << 20
+
+# Bytes that are parsed at once.
+PARSED_AT_ONCE: Final = 256 * 1024
+
+
+class Backlog:
+    """What waits behind the requests of one connection. `waiting_bytes` is how many bytes the whole requests took."""
+
+    def __init__(self, parser: RequestParser) -> None:
+        self._parser = parser
+        self._waiting: list[list[bytes]] = []
+        self.rest: list[list[bytes]] = []
+        self.waiting_bytes = 0
+        self.unparsed = bytearray()
+
+    def parse(self, data: bytes) -> None:
+        """Adds the requests that `data` completes. What is not complete waits in the parser and does not count."""
+        parser = self._parser
+        received = parser.buffered_bytes + len(data)
+        requests = parser.feed(data)
+        if requests:
+            self._waiting += requests
+            self.waiting_bytes += received - parser.buffered_bytes
+
+    def buffered_bytes(self) -> int:
+        """How many bytes have come of which no request has been made."""
+        return self._parser.buffered_bytes + len(self.unparsed)
+
+    def next(self) -> list[list[bytes]]:
+        """Takes the requests that are to run next; none where nothing waits that is complete."""
+        if self.rest:
+            requests, self.rest = self.rest, []
+            return requests
+        while self.unparsed and self.waiting_bytes <= WAITING_MAX:
+            data = bytes(self.unparsed[:PARSED_AT_ONCE])
+            del self.unparsed[:PARSED_AT_ONCE]
+            self.parse(data)
+        requests, self._waiting = self._waiting, []
+        self.waiting_bytes = 0
+        return requests
+
+    def __len__(self) -> int:
+        """How many requests wait whole."""
+        return len(self.rest) + len(self._waiting)
+
+    def clear(self) -> None:
+        """Nothing of it will run."""
+        self.rest = []
+        self._waiting = []
+        self.waiting_bytes = 0
+        self.unparsed = bytearray()
