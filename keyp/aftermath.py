@@ -12,10 +12,11 @@ from keyp.resp.values import ReplyError
 
 
 class Aftermath:
-    """The `effects` of a run, in the order in which they were asked for."""
+    """The `effects` of a run, in the order in which they were asked for. Where it `is_silent` no reply leaves."""
 
     def __init__(self) -> None:
         self.effects: list[Effect] = []
+        self.is_silent = False
         self._asked_at: list[tuple[int, int]] = []  # for each effect, where the reply of its call begins and ends
         self._pushes: list[tuple[int, bytes]] = []  # what the client gets besides, and the place among the replies
 
@@ -28,7 +29,9 @@ class Aftermath:
         self._pushes.append((self._asked_at[index][1], data))
 
     def with_pushes(self, replies: list[bytes]) -> list[bytes]:
-        """The replies, with the messages among them."""
+        """The replies that leave, with the messages among them."""
+        if self.is_silent:
+            return []
         if not self._pushes:
             return replies
         placed: list[bytes] = []

@@ -22,8 +22,16 @@ from keyp.resp.values import ReplyError
 # Commands that are carried out at once even while a MULTI is collecting.
 NEVER_QUEUED: Final = frozenset(("MULTI", "EXEC", "DISCARD", "WATCH", "QUIT", "RESET"))
 
+# What a browser sends in a place where Redis has a command's name.
+HTTP_WORDS: Final = frozenset((b"post", b"host:"))
+
 # A read with more arguments than this does not run on the reactor's thread.
 MANY_ARGUMENTS: Final = 1024
+
+
+def is_http(args: Args) -> bool:
+    """Whether a request is none of Redis's but a line of HTTP."""
+    return args[0].lower() in HTTP_WORDS
 
 
 class Call:
@@ -89,7 +97,7 @@ class Batch:
             except CommandError as error:
                 found = registry.find(args)
                 self.calls.append(Call(args, found, error.text))
-                if found is not None and found.name == "EXEC":
+                if (found is None and is_http(args)) or (found is not None and found.name == "EXEC"):
                     self.simple = False
                 continue
             self.calls.append(Call(args, spec, ""))

@@ -8,10 +8,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Final
 
-from keyp.batch import NEVER_QUEUED, Batch, Call
+from keyp.batch import NEVER_QUEUED, Batch, Call, is_http
 from keyp.clients import REPLY_ON, REPLY_SKIP_NEXT, REPLY_SKIP_NOW, ClientState
 from keyp.commands.context import ReadContext, SessionContext, WriteContext
-from keyp.commands.effects import Announce, CloseClient, StopServer
+from keyp.commands.effects import Announce, CloseClient, StopServer, WarnOfHttp
 from keyp.commands.serving import serve_waiters
 from keyp.commands.spec import DENYOOM, NO_MULTI, READ, SESSION, Args, CommandSpec
 from keyp.commands.waiters import Waiter
@@ -165,6 +165,8 @@ class Runner:
         return self._invoke(call, spec)
 
     def _reject(self, call: Call, error: str) -> Reply:
+        if call.spec is None and is_http(call.args):
+            return self._hang_up()
         if call.spec is not None and call.spec.name == "EXEC":
             # An EXEC that is refused ends its transaction all the same, as in the reference.
             self._state.end_transaction()
@@ -174,6 +176,15 @@ class Runner:
         call.error, call.nanoseconds, call.rejected = error, 0, True
         self._ended(call)
         return ReplyError(error)
+
+    def _hang_up(self) -> Reply:
+        """Ends the connection without another word, whatever is being queued or listened to."""
+        batch = self._batch
+        aftermath = batch.wants()
+        aftermath.effects.append(WarnOfHttp(batch.client.address))
+        aftermath.is_silent = True
+        batch.ends_connection = True
+        return NO_REPLY
 
     def _queue(self, call: Call, spec: CommandSpec) -> Reply:
         state, args = self._state, call.args

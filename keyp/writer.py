@@ -119,12 +119,22 @@ class Complaints:
     def error(self, what: str, reason: str) -> None:
         """One line of log."""
         text = f"{what}: {reason}"
-        now_ns = self._clock.nanoseconds()
-        if now_ns - self._told_ns.get(text, -COMPLAIN_EVERY_NS) >= COMPLAIN_EVERY_NS:
-            if len(self._told_ns) >= COMPLAINTS_REMEMBERED:
-                self._told_ns.clear()
-            self._told_ns[text] = now_ns
+        if self._is_due(text):
             log.error("{text}", text=text)
+
+    def warn(self, kind: str, text: str) -> None:
+        """One line of log a minute for all that are of one kind."""
+        if self._is_due(kind):
+            log.warn("{text}", text=text)
+
+    def _is_due(self, subject: str) -> bool:
+        now_ns = self._clock.nanoseconds()
+        if now_ns - self._told_ns.get(subject, -COMPLAIN_EVERY_NS) < COMPLAIN_EVERY_NS:
+            return False
+        if len(self._told_ns) >= COMPLAINTS_REMEMBERED:
+            self._told_ns.clear()
+        self._told_ns[subject] = now_ns
+        return True
 
     def failure(self, what: str, error: Exception) -> None:
         """A line where the store is to blame, a traceback where it is a defect of ours."""

@@ -147,11 +147,11 @@ class FakeTransport(StringTransport):
             producer.stopProducing()
         self.protocol.connectionLost(reason)
 
-    def drain(self) -> None:
-        """The peer has read everything: the buffer leaves, and the producer is told."""
+    def drain(self, room: int = 1 << 30) -> None:
+        """The peer has read everything: the buffer leaves, the socket has `room` again, and the producer is told."""
         self.sent += self.value()
         self.clear()
-        self.socket.room = 1 << 30
+        self.socket.room = room
         if self.producer is not None:
             self.producer.resumeProducing()
 

@@ -21,6 +21,13 @@ class CloseClient(Effect):
         self.client_id = client_id
 
 
+class WarnOfHttp(Effect):
+    """The log is to tell that the client at `address` has sent HTTP. Its connection ends."""
+
+    def __init__(self, address: str) -> None:
+        self.address = address
+
+
 class SyncStore(Effect):
     """Every commit so far is to be on the disk before the reply leaves."""
 

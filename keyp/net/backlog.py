@@ -53,10 +53,6 @@ class Backlog:
         self.waiting_bytes = 0
         return requests
 
-    def __len__(self) -> int:
-        """How many requests wait whole."""
-        return len(self.rest) + len(self._waiting)
-
     def clear(self) -> None:
         """Nothing of it will run."""
         self.rest = []

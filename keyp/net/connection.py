@@ -8,18 +8,17 @@ client: one that does not read its replies stops only itself.
 Messages to a client that listens to channels come unasked. They wait behind what the transport still has to send, and
 behind replies that wait for an effect, but not without end: a client for which too much waits is cut off.
 
-A request that has arrived is run, also when its client ends its input or leaves: what has been received by then runs,
-and its replies leave for as long as somebody is there. Only what stands behind a command that waits for a key goes
-with the client, and so does its place in the line.
+A request that has arrived is run, also when its client ends its input or leaves, and its reply is sent for as long as
+somebody is there. Only a command that waits for a key is given up with its client, and what stands behind it.
 
-What a connection is in at any moment are three states, each of one of these:
+The state of a connection is three states, one of each kind:
 
 | work | means | left when |
 |---|---|---|
 | IDLE | nothing is under way | requests come, or wait |
 | RUNNING | the engine has a batch | it is answered |
-| YIELDING | a batch has ended early, the others go first | the reactor has been round |
-| BLOCKED | the batch has ended in a command that waits for a key | it is served, called off, or its client leaves |
+| YIELDING | a batch has ended early | the others have had their turn |
+| BLOCKED | a batch has ended in a command that waits for a key | it is served or called off, or the client leaves |
 | OVER | nobody is there and nothing is left to run | never |
 
 | input | means | | output | means |
@@ -28,9 +27,9 @@ What a connection is in at any moment are three states, each of one of these:
 | PAUSED | they stay in the kernel | | CONGESTED | the transport keeps what the socket refused |
 | ENDED | no more will come | | GONE | nobody is there |
 
-All combinations occur but these: OVER means ENDED and GONE, GONE means ENDED, BLOCKED is never GONE for long. Requests
-wait here only while the work is not IDLE or the output is CONGESTED, and `_advance`, called after each change, says
-what comes next: so a connection cannot be left paused, or with something that nobody runs.
+OVER goes with GONE, and GONE with ENDED; all else may meet. Requests wait only while the work is not IDLE or the output
+CONGESTED. `_advance`, called after each change, takes the step that the state allows: so nothing is left waiting, and
+reading is never left PAUSED.
 
 Every request passes through here, so this file is compiled; `protocol.py` is the face that Twisted sees.
 """
@@ -166,7 +165,7 @@ class Connection:
             backlog.parse(data)
         self.client.input_buffered = backlog.buffered_bytes()
         if self._work == BLOCKED and self.client.input_buffered > self._parser.max_buffer_bytes:
-            self._drop()
+            self.close()
         self._adjust_reading()
 
     def _submit(self, requests: list[list[bytes]]) -> None:
@@ -190,7 +189,9 @@ class Connection:
             else:
                 self._send(batch.replies)
         if batch.waiter is not None:
-            self._block(batch)
+            self._work = BLOCKED
+            self._blocked = batch
+            self._advance()
             return
         self._work = IDLE
         self._blocked = None
@@ -207,22 +208,6 @@ class Connection:
         ):
             self._advance()
 
-    def _block(self, batch: Batch) -> None:
-        """The next reply comes when the waiting is over; a client that is not there does not wait."""
-        self._work = BLOCKED
-        self._blocked = batch
-        if self._input == ENDED:
-            self._drop()
-        else:
-            self._adjust_reading()
-
-    def _drop(self) -> None:
-        """The client of a blocked connection has left: it takes nothing, and what it sent behind is not run."""
-        self._stop_listening()
-        self._backlog.clear()
-        if self._blocked is not None:
-            self._engine.forget(self._blocked)
-
     def _yield_turn(self) -> None:
         """The others' requests come first; the connection goes on when the reactor has been round."""
         self._work = YIELDING
@@ -234,11 +219,13 @@ class Connection:
 
     def _advance(self) -> None:
         """Goes on with what waits, or ends the connection where nothing more can come."""
-        if self._work == IDLE and self._output != CONGESTED:
-            self._step()
+        if self._work == BLOCKED and self._input == ENDED:
+            self.close()
+        elif self._work == IDLE and self._output != CONGESTED:
+            self._run_next()
         self._adjust_reading()
 
-    def _step(self) -> None:
+    def _run_next(self) -> None:
         if self.client.closing:
             self.close()
             return
@@ -385,9 +372,7 @@ class Connection:
     def ended(self) -> None:
         """The client sends nothing more, and may still read: it is answered what it has asked for."""
         self._input = ENDED
-        if self._work == BLOCKED:
-            self._drop()
-        elif self._work == IDLE and self._output == FLOWING and not self._reply_bytes:
+        if self._work == IDLE and self._output == FLOWING and not self._reply_bytes:
             self.transport.connectionLost(connectionDone)  # nothing is left to do; this is what Twisted would do
         else:
             self._advance()
@@ -414,10 +399,7 @@ class Connection:
         self._input = ENDED
         self._forget_replies()
         self.client.output_buffered = 0
-        if self._work == BLOCKED:
-            self._drop()
-        else:
-            self._advance()
+        self._advance()
 
     def refuse(self, text: str) -> None:
         """Ends the connection with an error reply."""
@@ -437,14 +419,18 @@ class Connection:
             self._engine.end_wait(self._blocked, error)
 
     def close(self) -> None:
-        """Ends the connection once everything sent so far has left."""
+        """Ends the connection once everything sent so far has left. A client that waits for a key gets it no more."""
         self._stop_listening()
         self._backlog.clear()
+        if self._blocked is not None:
+            blocked, self._blocked = self._blocked, None
+            self._engine.forget(blocked)
         if self._output != GONE:
             self.flush()
             self._give_up_late()
-            self.transport.unregisterProducer()
-            self.transport.loseConnection()
+            if not self.transport.disconnecting:
+                self.transport.unregisterProducer()
+                self.transport.loseConnection()
         elif self._work == IDLE:
             self._work = OVER
             self._host.client_left(self)

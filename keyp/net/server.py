@@ -32,6 +32,7 @@ from keyp.commands.effects import (
     SaveStore,
     StopServer,
     SyncStore,
+    WarnOfHttp,
 )
 from keyp.commands.registry import Registry
 from keyp.commands.server_state import ServerState
@@ -53,6 +54,10 @@ from keyp.writer import Clock
 log = Logger()
 
 READER_THREADS: Final = 2
+HTTP_SENT: Final = (
+    "possible attack: {} has sent POST or Host: where Redis has commands, as a browser does that a web page makes "
+    "write to this port (cross-protocol scripting). The connection is closed, nothing behind it has run."
+)
 READERS_LOOKED_AT_S: Final = 60  # seconds between looks for readers of other processes that have died
 
 
@@ -226,6 +231,8 @@ class Server:
             self.engine.resume()
         elif isinstance(effect, StopServer):
             self._stop()
+        elif isinstance(effect, WarnOfHttp):
+            self.engine.complaints.warn("HTTP", HTTP_SENT.format(effect.address))
         return None
 
     def _pause(self, effect: PauseClients) -> None:
