@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from keyp.net.backlog import PARSED_AT_ONCE, WAITING_MAX
@@ -109,6 +109,7 @@ class Client:
         """Somebody brings what the client waits for; a client that has ended its input is not waited with."""
         if not self.connection.connection.client.waiting or self.lab.writer_thread.line or not self.end:
             return False
+        assert self.transport.producerState == "producing" or self.transport.value()  # else its end would not show
         self.lab.writer_thread.held = False
         self.served += 1
         self.other.send(b"RPUSH q x\r\n")
@@ -180,6 +181,10 @@ def answered(requests: list[str], served: int, stays: bool) -> tuple[bytes, int]
     return replies, n
 
 
+EXAMPLES = 3 * settings().max_examples  # an example takes some milliseconds
+
+
+@settings(max_examples=EXAMPLES)
 @given(requests=REQUESTS, cuts=CUTS, actions=ACTIONS, end=ENDS, room=ROOMS)
 def test_every_request_is_answered(
     lab: Lab, requests: list[str], cuts: list[int], actions: list[str | int], end: str, room: int

@@ -225,6 +225,18 @@ def test_who_waits_is_read_on_however_much_it_sends(lab: Lab) -> None:
     assert client.connection.client.input_buffered == 0
 
 
+def test_who_waits_is_read_again_when_it_has_taken_the_replies_before(lab: Lab) -> None:
+    client = lab.connect()
+    client.transport.socket.room = 0
+    client.send(b"PING\r\nBLPOP q 0\r\n")
+    assert client.transport.producerState == "paused"
+    client.transport.drain()
+    assert client.transport.producerState == "producing"
+    client.end_input()
+    assert client.transport.sent == b"+PONG\r\n"
+    assert is_over(client)
+
+
 def test_who_waits_and_sends_more_than_the_limit_is_closed(lab: Lab) -> None:
     client, other = lab.connect(), lab.connect()
     other.call("CONFIG SET client-query-buffer-limit 1mb")
