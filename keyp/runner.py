@@ -250,6 +250,7 @@ class Runner:
             batch = self._batch
             context = self._context = SessionContext(batch.client, self._state, batch.server, self._data)
             context.invoke = self.invoke
+            context.now_ns = self._read_at
         return context
 
     def _take_events(self) -> None:

@@ -59,10 +59,10 @@ class StopServer(Effect):
 
 
 class PauseClients(Effect):
-    """Until `until_ms`, batches wait: all of them, or those that write."""
+    """For so many milliseconds from now, batches wait: all of them, or those that write."""
 
-    def __init__(self, until_ms: int, writes_only: bool) -> None:
-        self.until_ms = until_ms
+    def __init__(self, milliseconds: int, writes_only: bool) -> None:
+        self.milliseconds = milliseconds
         self.writes_only = writes_only
 
 

@@ -45,7 +45,8 @@ class Recovery:
         self._retry_at = 0.0
 
     def _now(self) -> float:
-        return self._clock.now_us() / 1e6
+        """Seconds of the clock that is never set."""
+        return self._clock.nanoseconds() / 1e9
 
     def sync_failed(self) -> None:
         """A sync has failed: what was committed since the last one is not to be trusted to be on the disk."""

@@ -23,7 +23,7 @@ from twisted.python.failure import Failure
 
 import keyp
 from keyp.config import Settings
-from keyp.net.clock import SystemClock
+from keyp.net.clock import SystemClock, keep_steady
 from keyp.net.options import Options
 from keyp.net.server import RedisFactory, Server
 from keyp.storage.environment import Environment
@@ -56,6 +56,7 @@ class KeypService(Service):
     def __init__(self, options: Options, reactor: Any = None) -> None:
         if reactor is None:
             from twisted.internet import reactor  # not sooner: importing it installs it
+        keep_steady(reactor)
         self._reactor = reactor
         self._options = options
         self._ports: list[Any] = []  # IListeningPort, of which the type checker has the wrong idea
