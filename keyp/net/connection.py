@@ -297,7 +297,7 @@ class Connection:
             self._cut_off()
 
     def check_soft_limit(self, now_s: int) -> None:
-        """Cuts the client off if too much has been waiting for it for too long. Called each second; `now_s` never goes back."""
+        """Cuts the client off if too much has been waiting for it for too long. `now_s` never goes back."""
         _, soft, seconds = self._limits()
         if soft == 0 or self.client.output_buffered <= soft:
             self.over_limit_since = 0

@@ -273,6 +273,8 @@ class Server:
         state.metrics.tick(self.clock.nanoseconds() / 1e9)
         self.close_idle_clients()
         self.close_slow_clients()
+        if self.recovery.file_is_gone():
+            return
         if state.write_refusal:
             self.recovery.try_again()
             return

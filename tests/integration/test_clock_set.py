@@ -14,7 +14,7 @@ import pytest
 import redis
 
 from tests.integration.conftest import StartServer
-from tests.integration.daemon import DEADLINE_S, Daemon, wait_until
+from tests.integration.daemon import DEADLINE_S, wait_until
 from tests.integration.test_daemon import KEYP, TWISTD
 
 LIBRARIES = glob.glob("/usr/lib/*/faketime/libfaketimeMT.so.1")
