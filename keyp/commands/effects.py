@@ -95,10 +95,11 @@ class Unsubscribe(PubSubEffect):
 
 
 class Publish(PubSubEffect):
-    """A message goes to all who listen to a channel or, by `kind`, a shard channel."""
+    """A message goes to all who listen to a channel or, by `kind`, a shard channel: to so many `receivers`."""
 
-    def __init__(self, protocol: int, kind: int, channel: bytes, message: bytes) -> None:
+    def __init__(self, protocol: int, kind: int, channel: bytes, message: bytes, receivers: int) -> None:
         super().__init__(protocol)
+        self.receivers = receivers
         self.kind = kind
         self.channel = channel
         self.message = message

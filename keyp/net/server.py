@@ -86,6 +86,7 @@ class Server:
         # What our own reactor does at the end of an iteration, others do in the next one.
         after_events: Callable[[Callable[[], None]], Any] | None = getattr(reactor, "callAfterEvents", None)
         self.outbox = Outbox(after_events)
+        self._disconnect_leavers: Callable[[], Any] = getattr(reactor, "disconnectLeavers", lambda: None)
         self.call_soon = after_events or (lambda function: reactor.callLater(0, function))
         self._writer_thread = AttendedThread(reactor, "keyp-writer")
         self._reader_threads = ThreadLine(reactor, "keyp-reader", READER_THREADS)
@@ -101,11 +102,11 @@ class Server:
             self.carry_out,
         )
         self.engine.group_done = self.outbox.flush
-        self.engine.delivery.push = self._push
         self.saver = Saver(self.state, self.engine, clock)
         self.recovery = Recovery(self.engine, self.state, clock, self.saver.interrupt)
         self.engine.on_disk_failure = self.recovery.disk_failed
         self._connections: dict[int, Connection] = {}
+        self.engine.delivery.listeners = self._connections
         self._all_gone: Deferred[None] | None = None
         self._seconds = 0
         self._filling = False  # the reserve's turn will come
@@ -145,13 +146,10 @@ class Server:
         state.clients.add(client)
         self._connections[client.id] = connection
         if len(state.clients) > state.settings.maxclients:
+            self._disconnect_leavers()
+        if len(state.clients) > state.settings.maxclients:
             state.metrics.connections_rejected += 1
             connection.refuse("ERR max number of clients reached")
-
-    def _push(self, client: Client, data: bytes) -> None:
-        connection = self._connections.get(client.id)
-        if connection is not None:
-            connection.push(data)
 
     def client_left(self, connection: Connection) -> None:
         """A connection is gone."""

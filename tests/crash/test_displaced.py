@@ -11,7 +11,7 @@ import redis
 from tests.integration.conftest import StartServer
 from tests.integration.daemon import DEADLINE_S, Daemon, wait_until
 
-MODES = ["always", "everysec", "no"]
+MODES = ["always", "everysec"]
 
 
 class Store:
