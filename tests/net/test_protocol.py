@@ -156,6 +156,13 @@ def test_a_client_too_many_is_told_so(lab: Lab) -> None:
     assert client.call("PING") == b"+PONG\r\n"
 
 
+def test_those_who_are_leaving_make_room_where_their_number_matters(lab: Lab) -> None:
+    client, leaver = lab.connect(), lab.connect()
+    assert client.call("CONFIG SET maxclients 2") == b"+OK\r\n"
+    lab.server._disconnect_leavers = leaver.lose
+    assert lab.connect().call("PING") == b"+PONG\r\n"
+
+
 def test_silent_clients_are_disconnected_when_timeout_says_so(lab: Lab) -> None:
     silent, busy = lab.connect(), lab.connect()
     busy.call("CONFIG SET timeout 10")
