@@ -56,8 +56,9 @@ class Batch:
     that the client's state neither is changed by a call nor changes what a call does. After a run, `replies` holds
     encoded bytes; `done` is called with the batch when they may leave. `done_calls` are the calls that have ended, in
     that order; those that EXEC has run are among them. `rest` are the last requests, which have not run because the
-    replies were many by then, or because the client waits for a key. `waiter` is its place in the line then; when the
-    waiting is over the batch is done once more, with the reply to the command that waited.
+    replies, or the `messages` to others, were many by then, or because the client waits for a key. `waiter` is its
+    place in the line then; when the waiting is over the batch is done once more, with the reply to the command that
+    waited.
     """
 
     def __init__(
@@ -85,6 +86,7 @@ class Batch:
         self.aftermath: Aftermath | None = None
         self.waiter: Waiter | None = None
         self.ends_connection = False
+        self.messages = 0  # that the calls send to those who listen
         self.hits = 0
         self.misses = 0
 

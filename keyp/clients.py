@@ -70,18 +70,18 @@ class ClientState:
 
 
 class Client:
-    """One connection. `connected_at` is seconds since 1970, `last_seen_us` microseconds.
+    """One connection. `connected_ns` and `last_seen_ns` are nanoseconds of the clock that is never set.
 
     `address` and `local_address` are `host:port` or `path:0`.
     """
 
-    def __init__(self, client_id: int, address: str, local_address: str, fd: int, connected_at: float) -> None:
+    def __init__(self, client_id: int, address: str, local_address: str, fd: int, connected_ns: int) -> None:
         self.id = client_id
         self.address = address
         self.local_address = local_address
         self.fd = fd
-        self.connected_at = connected_at
-        self.last_seen_us = int(connected_at * 1_000_000)
+        self.connected_ns = connected_ns
+        self.last_seen_ns = connected_ns
         self.last_command = "NULL"
         self.state = ClientState()
         self.bytes_in = 0

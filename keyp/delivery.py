@@ -9,7 +9,8 @@ and the value.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Mapping
+from typing import Protocol
 
 from keyp.aftermath import Aftermath
 from keyp.clients import Client, ClientTable
@@ -18,13 +19,20 @@ from keyp.events import KEYEVENT, KEYSPACE, Event
 from keyp.pubsub import CHANNEL, PubSub
 
 
+class Listener(Protocol):
+    """What brings a message to a client."""
+
+    def push(self, data: bytes, /) -> None:
+        """Sends bytes that the client has not asked for just now."""
+
+
 class Delivery:
-    """Brings messages to those who listen. `push` sends bytes to a client; the server sets it."""
+    """Brings messages to those who listen. `listeners` are found by the client's id; the server keeps that table."""
 
     def __init__(self, table: PubSub, clients: ClientTable) -> None:
         self._table = table
         self._clients = clients
-        self.push: Callable[[Client, bytes], None] = _to_nobody
+        self.listeners: Mapping[int, Listener] = {}
 
     def carry_out(self, effect: PubSubEffect, client: Client, aftermath: Aftermath, index: int) -> None:
         """Makes an effect happen: number `index` in the aftermath of a batch of `client`'s."""
@@ -44,7 +52,7 @@ class Delivery:
         if self._table.has_listeners:
             for channel, message in messages(events, targets):
                 for client, data in self._table.address(CHANNEL, channel, message):
-                    self.push(client, data)
+                    self._push(client, data)
 
     def _publish(
         self,
@@ -60,7 +68,12 @@ class Delivery:
             if client is asker:
                 aftermath.push(index, data)
             else:
-                self.push(client, data)
+                self._push(client, data)
+
+    def _push(self, client: Client, data: bytes) -> None:
+        listener = self.listeners.get(client.id)
+        if listener is not None:
+            listener.push(data)
 
 
 def messages(events: list[Event], targets: int) -> list[tuple[bytes, bytes]]:
@@ -73,7 +86,3 @@ def messages(events: list[Event], targets: int) -> list[tuple[bytes, bytes]]:
         if targets & KEYEVENT:
             found.append((b"__keyevent@%d__:%b" % (event.database, name), event.key))
     return found
-
-
-def _to_nobody(client: Client, data: bytes) -> None:
-    """Nobody is connected yet."""

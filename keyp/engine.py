@@ -105,24 +105,24 @@ class Engine:
     def submit(self, batch: Batch) -> None:
         """Runs a batch; its `done` is called when its replies may leave, perhaps before this returns."""
         self._under_way += 1
-        now_us = self.turn.now_us()
-        batch.client.last_seen_us = now_us
-        if self.server.paused_until_ms and self._must_wait(batch, now_us):
+        now_ns = self.turn.now_ns()
+        batch.client.last_seen_ns = now_ns
+        if self.server.paused_until_ns and self._must_wait(batch, now_ns):
             self._paused.append(batch)
         else:
             self._route(batch)
 
-    def _must_wait(self, batch: Batch, now_us: int) -> bool:
+    def _must_wait(self, batch: Batch, now_ns: int) -> bool:
         """Whether a pause of clients goes on and concerns the batch."""
         server = self.server
-        if now_us // 1000 >= server.paused_until_ms:
+        if now_ns >= server.paused_until_ns:
             self.resume()
             return False
         return batch.writes or not server.paused_writes_only
 
     def resume(self) -> None:
         """Ends a CLIENT PAUSE: what waited goes on."""
-        self.server.paused_until_ms = 0
+        self.server.paused_until_ns = 0
         waiting, self._paused = self._paused, []
         self._route_all(waiting)
 
@@ -392,7 +392,7 @@ class Engine:
 
     def sweep_if_due(self) -> None:
         """Looks whether anything has expired or waits to be cleared, and has it removed."""
-        if not self.server.sweeping or self.server.paused_until_ms or self.server.write_refusal:
+        if not self.server.sweeping or self.server.paused_until_ns or self.server.write_refusal:
             return
         try:
             with ReadTransaction(self.server.environment, self.clock.now_us() // 1000) as transaction:

@@ -65,7 +65,8 @@ class PubSub:
     def forget(self, client: Client) -> None:
         """A client is going: it listens to nothing any more."""
         for kind in (CHANNEL, PATTERN, SHARD):
-            self.unsubscribe(client, kind, list(client.subscribed[kind]))
+            if client.subscribed[kind]:
+                self.unsubscribe(client, kind, list(client.subscribed[kind]))
 
     @property
     def has_listeners(self) -> bool:

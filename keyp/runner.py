@@ -11,7 +11,7 @@ from typing import Final
 from keyp.batch import NEVER_QUEUED, Batch, Call, is_http
 from keyp.clients import REPLY_ON, REPLY_SKIP_NEXT, REPLY_SKIP_NOW, ClientState
 from keyp.commands.context import ReadContext, SessionContext, WriteContext
-from keyp.commands.effects import Announce, CloseClient, StopServer, WarnOfHttp
+from keyp.commands.effects import Announce, CloseClient, Publish, StopServer, WarnOfHttp
 from keyp.commands.serving import serve_waiters
 from keyp.commands.spec import DENYOOM, NO_MULTI, READ, SESSION, Args, CommandSpec
 from keyp.commands.waiters import Waiter
@@ -30,6 +30,10 @@ NOT_FOR_SUBSCRIBERS: Final = (
 
 # Bytes of replies at which a batch ends early, so that a short pipeline of requests cannot ask for all of memory.
 REPLIES_MAX: Final = 1 << 20
+
+# And messages to those who listen, each of which takes about a microsecond when the batch is done: the others' turn
+# comes between.
+MESSAGES_MAX: Final = 1000
 
 
 class NeedsWriter(Exception):
@@ -104,7 +108,7 @@ class Runner:
             if batch.ends_connection:
                 break
             size += len(replies[start]) if stop == start + 1 else sum([len(chunk) for chunk in replies[start:]])
-            if size > REPLIES_MAX:
+            if size > REPLIES_MAX or batch.messages > MESSAGES_MAX:
                 self._leave_rest(index + 1)
                 break
 
@@ -261,6 +265,7 @@ class Runner:
             batch = self._batch
             context = self._context = SessionContext(batch.client, self._state, batch.server, self._data)
             context.invoke = self.invoke
+            context.now_ns = self._read_at
         return context
 
     def _take_events(self) -> None:
@@ -276,5 +281,7 @@ class Runner:
                 self._batch.ends_connection = True
             else:
                 self._batch.wants().effects.append(effect)
+                if isinstance(effect, Publish):
+                    self._batch.messages += effect.receivers
                 self._batch.ends_connection = self._batch.ends_connection or isinstance(effect, StopServer)
         context.effects = []

@@ -32,19 +32,19 @@ class Turn:
         self._clock_us = now_us
         self._nanoseconds = nanoseconds
         self._call_soon = call_soon
-        self._now_us = 0  # between two turns
+        self._now_ns = 0  # between two turns
         self._end_is_called = False
         self._snapshot: ReadTransaction | None = None
         self._runner: Runner | None = None
 
-    def now_us(self) -> int:
-        """The moment of the turn, microseconds since 1970."""
-        if not self._now_us:
-            self._now_us = self._clock_us()
+    def now_ns(self) -> int:
+        """The moment of the turn, nanoseconds of the clock that is never set."""
+        if not self._now_ns:
+            self._now_ns = self._nanoseconds()
             if not self._end_is_called:
                 self._end_is_called = True
                 self._call_soon(self._over)
-        return self._now_us
+        return self._now_ns
 
     def runner(self) -> Runner:
         """What runs the turn's reads, which must be short. Raises `MustReopen`.
@@ -53,7 +53,8 @@ class Turn:
         """
         runner = self._runner
         if runner is None:
-            now_us = self.now_us()
+            self.now_ns()
+            now_us = self._clock_us()
             self._snapshot = ReadTransaction(self._environment, now_us // 1000)
             context = ReadContext(self._snapshot, self._around, now_us, hurried=True)
             runner = self._runner = Runner(context, self._nanoseconds)
@@ -63,7 +64,7 @@ class Turn:
 
     def end(self) -> None:
         """Lets go of the snapshot: what comes next is another turn."""
-        self._now_us = 0
+        self._now_ns = 0
         self._runner = None
         if self._snapshot is not None:
             self._snapshot.close()

@@ -25,6 +25,7 @@ from keyp.storage.environment import Environment
 from keyp.storage.transaction import ReadTransaction
 
 START_US = 1_700_000_000_000_000
+START_NS = 1_000_000_000_000
 
 
 class FakeClock:
@@ -32,7 +33,7 @@ class FakeClock:
 
     def __init__(self) -> None:
         self.us = START_US
-        self.ns = 0
+        self.ns = START_NS
         self.breaths = 0
         self.steps_aside = 0
 
@@ -51,6 +52,7 @@ class FakeClock:
 
     def advance_ms(self, ms: int) -> None:
         self.us += ms * 1000
+        self.ns += ms * 1_000_000
 
 
 class FakeThreads:

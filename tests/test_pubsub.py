@@ -18,7 +18,7 @@ CHANNELS = (b"a", b"b", b"ab", b"", b"abc", b"*", b"\0\r\n")
 
 
 def new_client(number: int, protocol: int = 2) -> Client:
-    client = Client(number, f"10.0.0.9:{number}", "127.0.0.1:6377", number, 0.0)
+    client = Client(number, f"10.0.0.9:{number}", "127.0.0.1:6377", number, 0)
     client.state.protocol = protocol
     return client
 

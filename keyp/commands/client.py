@@ -10,7 +10,7 @@ from typing import Final
 
 from keyp.clients import REPLY_OFF, REPLY_ON, REPLY_SKIP_NEXT, Client, ClientState
 from keyp.commands.arguments import INT64_MAX, integer, to_int64
-from keyp.commands.context import SessionContext
+from keyp.commands.context import SECOND_NS, SessionContext
 from keyp.commands.define import CommandTable
 from keyp.commands.effects import CloseClient, EndWait, PauseClients, ResumeClients
 from keyp.commands.spec import ADMIN, LOADING, NOSCRIPT, STALE, Args
@@ -176,7 +176,6 @@ def describe(context: SessionContext, client: Client, running: str) -> bytes:
     `running` is the name of the command that asks.
     """
     state = context.state if client is context.client else client.state
-    now_us = context.data.now_us
     last = running if client is context.client else client.last_command
     multi = -1 if state.queue is None else state.queued
     fields: list[tuple[str, object]] = [
@@ -185,8 +184,8 @@ def describe(context: SessionContext, client: Client, running: str) -> bytes:
         ("laddr", client.local_address),
         ("fd", client.fd),
         ("name", state.name.decode("ascii")),
-        ("age", max(0, int(now_us / 1e6 - client.connected_at))),
-        ("idle", 0 if client is context.client else max(0, (now_us - client.last_seen_us) // 1_000_000)),
+        ("age", max(0, context.now_ns - client.connected_ns) // SECOND_NS),
+        ("idle", 0 if client is context.client else max(0, context.now_ns - client.last_seen_ns) // SECOND_NS),
         ("flags", _flags(client, state)),
         ("db", state.database),
         ("sub", state.subscriptions[CHANNEL]),
@@ -389,7 +388,7 @@ def client_pause(context: SessionContext, args: Args) -> Reply:
         raise CommandError(NEGATIVE_TIMEOUT)
     if milliseconds > INT64_MAX - context.data.now_ms:
         raise CommandError(TIMEOUT_TOO_LONG)
-    context.after(PauseClients(context.data.now_ms + milliseconds, writes_only))
+    context.after(PauseClients(milliseconds, writes_only))
     return "OK"
 
 

@@ -28,6 +28,8 @@ from keyp.storage.transaction import Transaction, WriteTransaction
 # What a read on the reactor's thread may look at; the rest of the clients wait meanwhile, some 0.3 us for each.
 AT_ONCE_MAX: Final = 2048
 
+SECOND_NS: Final = 1_000_000_000
+
 
 class TooLong(Exception):
     """A read on the reactor's thread would look at many elements; the batch is to be run again, on a reader's."""
@@ -147,6 +149,7 @@ class SessionContext:
         self.server = server
         self.data = data
         self.in_exec = False  # whether an EXEC runs the command, so that it must not wait for anything
+        self.now_ns = 0  # the moment of the batch by the clock that is never set; for how long something has lasted
         self.effects: list[Effect] = []
         self.invoke: Callable[[CommandSpec, list[bytes]], Reply] = _not_running
 

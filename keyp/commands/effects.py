@@ -66,10 +66,10 @@ class StopServer(Effect):
 
 
 class PauseClients(Effect):
-    """Until `until_ms`, batches wait: all of them, or those that write."""
+    """For so many milliseconds from now, batches wait: all of them, or those that write."""
 
-    def __init__(self, until_ms: int, writes_only: bool) -> None:
-        self.until_ms = until_ms
+    def __init__(self, milliseconds: int, writes_only: bool) -> None:
+        self.milliseconds = milliseconds
         self.writes_only = writes_only
 
 
@@ -102,10 +102,11 @@ class Unsubscribe(PubSubEffect):
 
 
 class Publish(PubSubEffect):
-    """A message goes to all who listen to a channel or, by `kind`, a shard channel."""
+    """A message goes to all who listen to a channel or, by `kind`, a shard channel: to so many `receivers`."""
 
-    def __init__(self, protocol: int, kind: int, channel: bytes, message: bytes) -> None:
+    def __init__(self, protocol: int, kind: int, channel: bytes, message: bytes, receivers: int) -> None:
         super().__init__(protocol)
+        self.receivers = receivers
         self.kind = kind
         self.channel = channel
         self.message = message

@@ -13,7 +13,7 @@ from typing import Final
 
 import keyp
 from keyp import process
-from keyp.commands.context import SessionContext
+from keyp.commands.context import SECOND_NS, SessionContext
 from keyp.commands.define import CommandTable
 from keyp.commands.spec import LOADING, STALE, Args
 from keyp.metrics import Rate
@@ -67,7 +67,7 @@ def _server(context: SessionContext) -> list[str]:
     server = context.server
     settings = server.settings
     now_us = context.data.now_us
-    uptime = max(0, int(now_us / 1_000_000 - server.started_at))
+    uptime = max(0, context.now_ns - server.started_ns) // SECOND_NS
     lines = [
         f"redis_version:{keyp.REDIS_VERSION}",
         "redis_git_sha1:00000000",
@@ -162,7 +162,7 @@ def _client_buffers(context: SessionContext) -> int:
 
 def _persistence(context: SessionContext) -> list[str]:
     server = context.server
-    saving_s = int(context.data.now_us / 1_000_000 - server.save_started_at) if server.save_running else -1
+    saving_s = (context.now_ns - server.save_started_ns) // SECOND_NS if server.save_running else -1
     used = measure.StoreSize(server.environment).used
     writes_ok = server.last_sync_ok and not server.write_refusal and not server.environment.is_full()
     return [

@@ -162,8 +162,9 @@ def unsubscribe_from_shard_channels(context: SessionContext, args: Args) -> Repl
 
 
 def _publish(context: SessionContext, kind: int, args: Args) -> Reply:
-    context.after(Publish(context.state.protocol, kind, args[1], args[2]))
-    return _subscriptions(context).receivers(kind, args[1])
+    receivers = _subscriptions(context).receivers(kind, args[1])
+    context.after(Publish(context.state.protocol, kind, args[1], args[2], receivers))
+    return receivers
 
 
 @PUBSUB.session(

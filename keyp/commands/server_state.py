@@ -16,7 +16,7 @@ from keyp.storage.environment import Environment
 
 
 class ServerState:
-    """One running server. Times are seconds since 1970 unless they end in `_ms`."""
+    """One running server. Times are seconds since 1970; those in `_ns` are of the clock that is never set."""
 
     def __init__(
         self,
@@ -37,6 +37,7 @@ class ServerState:
         self.waiting = WaitingTable()
         self.run_id = run_id  # forty hexadecimal digits, new at each start
         self.started_at = started_at
+        self.started_ns = 0  # what `nanoseconds` of the clock gave when the server was made
         self.last_sync_at = started_at  # when all commits were last known to be on the disk
         self.last_sync_ok = True
         self.sync_running = False
@@ -44,11 +45,11 @@ class ServerState:
         self.last_save_ok = True
         self.last_save_seconds = -1  # how long the last one took; -1 before the first
         self.save_running = False
-        self.save_started_at = 0.0
+        self.save_started_ns = 0
         self.saved_version = environment.last_version()  # the last write command that the copy shows
         self.sweeping = True  # DEBUG SET-ACTIVE-EXPIRE
         self.write_refusal = ""  # the error for every write while the disk is not to be trusted
-        self.paused_until_ms = 0
+        self.paused_until_ns = 0  # CLIENT PAUSE; 0 where clients are not paused
         self.paused_writes_only = False
         self.compiled = False  # whether the hot modules run compiled
         self.reactor = ""  # which of Twisted's reactors runs

@@ -123,7 +123,7 @@ class Connection:
         self._reply_bytes = 0  # … and how much that is
         self._late: list[bytes] = []  # messages that wait, and replies behind them
         self._late_bytes = 0
-        self.over_limit_since = 0.0  # seconds since 1970; 0 while no more is waiting than the soft limit
+        self.over_limit_since = 0  # as `check_soft_limit` was told; 0 while no more is waiting than the soft limit
 
     def follow_settings(self) -> None:
         """Takes over the limits of requests, which settings may change at any time."""
@@ -317,14 +317,14 @@ class Connection:
         if 0 < hard < self.client.output_buffered:
             self._cut_off()
 
-    def check_soft_limit(self, now: float) -> None:
-        """Cuts the client off if too much has been waiting for it for too long. Called once a second, at `now`."""
+    def check_soft_limit(self, now_s: int) -> None:
+        """Cuts the client off if too much has been waiting for it for too long. `now_s` never goes back."""
         _, soft, seconds = self._limits()
         if soft == 0 or self.client.output_buffered <= soft:
-            self.over_limit_since = 0.0
+            self.over_limit_since = 0
         elif not self.over_limit_since:
-            self.over_limit_since = now
-        elif now - self.over_limit_since > seconds:
+            self.over_limit_since = now_s
+        elif now_s - self.over_limit_since > seconds:
             self._cut_off()
         self._check_hard_limit()
 

@@ -1,5 +1,6 @@
 """After the disk has failed: reads go on, and writes when the store has been opened anew, tried and checked.
 
+- Each second: where the data file is not to be found under its name, writes are refused until it is back there.
 - At once: where LMDB takes no more transactions, not even to read, the store is opened anew.
 - Every second, then less and less often: where a sync failed, all data is written to a new file first, for what the
   kernel has dropped no later sync brings back. Then the store is opened anew, a small commit is made and synced, which
@@ -43,9 +44,11 @@ class Recovery:
         self._wait_s = 0.0
         self._started_at = 0.0
         self._retry_at = 0.0
+        self._gone = ""  # why the data file is gone, as the log was told
 
     def _now(self) -> float:
-        return self._clock.now_us() / 1e6
+        """Seconds of the clock that is never set."""
+        return self._clock.nanoseconds() / 1e9
 
     def sync_failed(self) -> None:
         """A sync has failed: what was committed since the last one is not to be trusted to be on the disk."""
@@ -68,6 +71,21 @@ class Recovery:
         self._reopening = False
         if result is not None:
             self._engine.complaints.error("the store cannot be read", result.getErrorMessage())
+
+    def file_is_gone(self) -> bool:
+        """Whether the data file is another one than that which is open, or none; called each second.
+
+        What is written to a file without a name is lost with the process, so writes are refused from then on.
+        """
+        if self._busy:  # which may be exchanging it
+            return False
+        gone = self._state.environment.displaced()
+        if gone and gone != self._gone:
+            log.error("no more writes are accepted for now: {reason}", reason=gone)
+        self._gone = gone
+        if gone and not self._state.write_refusal:
+            self._engine.disk_failed()
+        return bool(gone)
 
     def try_again(self) -> None:
         """Looks after a store that takes no writes; called each second."""

@@ -55,11 +55,8 @@ class Saver:
     def _save(self) -> Deferred[Any]:
         state = self._state
         state.save_running = True
-        state.save_started_at = self._now()
+        state.save_started_ns = self._clock.nanoseconds()
         return maybeDeferred(self._begin).addBoth(self._done)
-
-    def _now(self) -> float:
-        return self._clock.now_us() / 1e6
 
     def _begin(self) -> Deferred[int]:
         if self._stopped:
@@ -76,13 +73,13 @@ class Saver:
             self._copy = None
         state = self._state
         state.save_running = False
-        state.last_save_seconds = int(self._now()) - int(state.save_started_at)
+        state.last_save_seconds = (self._clock.nanoseconds() - state.save_started_ns) // 1_000_000_000
         state.last_save_ok = not isinstance(result, Failure)
         if isinstance(result, Failure):
             reason = getattr(result.value, "strerror", None) or result.getErrorMessage()
             log.error("the store could not be saved: {reason}", reason=reason)
             raise CommandError(f"ERR Background save failed: {reason}")
-        state.last_save_at = self._now()
+        state.last_save_at = self._clock.now_us() / 1e6
         state.saved_version = result
         log.info("the store was saved to {path}", path=os.path.join(state.environment.path, SAVED_FILE))
 

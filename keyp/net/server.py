@@ -84,6 +84,7 @@ class Server:
         self.state = ServerState(
             settings, Metrics(), ClientTable(), Registry(TABLES), environment, secrets.token_hex(20), self.now()
         )
+        self.state.started_ns = clock.nanoseconds()
         self.state.reactor = type(reactor).__name__
         self.state.compiled = not str(runner.__file__).endswith(".py")
         self.state.metrics.follow(settings)
@@ -91,6 +92,7 @@ class Server:
         # What our own reactor does at the end of an iteration, others do in the next one.
         after_events: Callable[[Callable[[], None]], Any] | None = getattr(reactor, "callAfterEvents", None)
         self.outbox = Outbox(after_events)
+        self._disconnect_leavers: Callable[[], Any] = getattr(reactor, "disconnectLeavers", lambda: None)
         self.call_soon = after_events or (lambda function: reactor.callLater(0, function))
         self._writer_thread = AttendedThread(reactor, "keyp-writer")
         self._reader_threads = ThreadLine(reactor, "keyp-reader", READER_THREADS)
@@ -106,14 +108,16 @@ class Server:
             self.carry_out,
         )
         self.engine.group_done = self.outbox.flush
-        self.engine.delivery.push = self._push
         self.saver = Saver(self.state, self.engine, clock)
         self.recovery = Recovery(self.engine, self.state, clock, self.saver.interrupt)
         self.engine.on_disk_failure = self.recovery.disk_failed
         self._connections: dict[int, Connection] = {}
+        self.engine.delivery.listeners = self._connections
         self._all_gone: Deferred[None] | None = None
         self._seconds = 0
         self._filling = False  # the reserve's turn will come
+        self._delays: dict[Deferred[None], Any] = {}  # those under way, each with its timed call
+        self._stopping = False
         self._modes_awaited = 0  # how many clients wait for the store to be synced in another way
 
     def _settings_changed(self) -> None:
@@ -136,7 +140,7 @@ class Server:
 
     def describe(self, transport: Any) -> Client:
         """The client at the other end of a new connection."""
-        return _describe(transport, self.state.clients.next_id(), self.now())
+        return _describe(transport, self.state.clients.next_id(), self.clock.nanoseconds())
 
     def client_came(self, connection: Connection) -> None:
         """A connection stands: its client joins the others, or is told that there are too many."""
@@ -148,13 +152,10 @@ class Server:
         state.clients.add(client)
         self._connections[client.id] = connection
         if len(state.clients) > state.settings.maxclients:
+            self._disconnect_leavers()
+        if len(state.clients) > state.settings.maxclients:
             state.metrics.connections_rejected += 1
             connection.refuse("ERR max number of clients reached")
-
-    def _push(self, client: Client, data: bytes) -> None:
-        connection = self._connections.get(client.id)
-        if connection is not None:
-            connection.push(data)
 
     def client_left(self, connection: Connection) -> None:
         """A connection is gone."""
@@ -173,27 +174,31 @@ class Server:
         timeout = self.state.settings.timeout
         if timeout == 0:
             return
-        now_us = self.clock.now_us()
+        seen_last_ns = self.clock.nanoseconds() - timeout * 1_000_000_000
         for connection in list(self._connections.values()):
             client = connection.client
             if client.waiting or client.state.is_subscriber:
                 continue  # it is the server that is silent
-            if now_us - client.last_seen_us > timeout * 1_000_000:
+            if client.last_seen_ns < seen_last_ns:
                 connection.finish()
 
     def close_slow_clients(self) -> None:
         """Disconnects the clients for which more has been waiting than `client-output-buffer-limit` allows."""
-        now = self.now()
+        now_s = self.clock.nanoseconds() // 1_000_000_000
         for connection in list(self._connections.values()):
             if connection.client.output_buffered or connection.over_limit_since:
-                connection.check_soft_limit(now)
+                connection.check_soft_limit(now_s)
 
     def finish_clients(self) -> Deferred[None]:
-        """Takes no more requests, answers what is under way and disconnects everybody; fires when all are gone."""
+        """Takes no more requests, answers what is under way and disconnects everybody; fires when all are gone.
+
+        Replies that were to come later come now.
+        """
         everybody_gone: Deferred[None] = Deferred()
         self._all_gone = everybody_gone
         for connection in list(self._connections.values()):
             connection.finish()
+        self._end_delays()
         if not self._connections:
             self._all_gone = None
             everybody_gone.callback(None)
@@ -224,7 +229,7 @@ class Server:
         elif isinstance(effect, ReopenStore):
             return self._take_up_mode()
         elif isinstance(effect, Delay):
-            return deferLater(self.reactor, effect.seconds)
+            return self._delay(effect.seconds)
         elif isinstance(effect, PauseClients):
             self._pause(effect)
         elif isinstance(effect, ResumeClients):
@@ -237,21 +242,45 @@ class Server:
 
     def _pause(self, effect: PauseClients) -> None:
         state = self.state
-        state.paused_writes_only = effect.writes_only and (state.paused_until_ms == 0 or state.paused_writes_only)
-        state.paused_until_ms = max(state.paused_until_ms, effect.until_ms)
-        left = max(0.0, effect.until_ms / 1000 - self.now())
-        self.reactor.callLater(left, self._pause_ended)
+        state.paused_writes_only = effect.writes_only and (state.paused_until_ns == 0 or state.paused_writes_only)
+        until_ns = self.clock.nanoseconds() + effect.milliseconds * 1_000_000
+        state.paused_until_ns = max(state.paused_until_ns, until_ns)
+        self._await_end_of_pause()
 
-    def _pause_ended(self) -> None:
-        if 0 < self.state.paused_until_ms <= self.clock.now_us() // 1000:
+    def _await_end_of_pause(self) -> None:
+        left_ns = self.state.paused_until_ns - self.clock.nanoseconds()
+        if left_ns > 0:
+            self.reactor.callLater(left_ns / 1e9, self._await_end_of_pause)
+        else:
             self.engine.resume()
+
+    def _delay(self, seconds: float) -> Deferred[None] | None:
+        """Fires after so many seconds, or when the server stops."""
+        if self._stopping:
+            return None
+        delay: Deferred[None] = Deferred()
+        self._delays[delay] = self.reactor.callLater(seconds, self._delay_over, delay)
+        return delay
+
+    def _delay_over(self, delay: Deferred[None]) -> None:
+        timer = self._delays.pop(delay)
+        if timer.active():
+            timer.cancel()
+        delay.callback(None)
+
+    def _end_delays(self) -> None:
+        self._stopping = True
+        for delay in list(self._delays):
+            self._delay_over(delay)
 
     def each_second(self) -> None:
         """What has to be looked after once a second."""
         state = self.state
-        state.metrics.tick(self.now())
+        state.metrics.tick(self.clock.nanoseconds() / 1e9)
         self.close_idle_clients()
         self.close_slow_clients()
+        if self.recovery.file_is_gone():
+            return
         if state.write_refusal:
             self.recovery.try_again()
             return
@@ -342,7 +371,7 @@ class Server:
         return True
 
 
-def _describe(transport: Any, client_id: int, now: float) -> Client:
+def _describe(transport: Any, client_id: int, now_ns: int) -> Client:
     peer, host = transport.getPeer(), transport.getHost()
     is_unix = isinstance(host, UNIXAddress)
     if is_unix:
@@ -350,7 +379,7 @@ def _describe(transport: Any, client_id: int, now: float) -> Client:
         address = local_address = f"{path}:0"
     else:
         address, local_address = _host_and_port(peer), _host_and_port(host)
-    client = Client(client_id, address, local_address, transport.getHandle().fileno(), now)
+    client = Client(client_id, address, local_address, transport.getHandle().fileno(), now_ns)
     client.is_unix = is_unix
     return client
 

@@ -23,7 +23,9 @@ from twisted.python.failure import Failure
 
 import keyp
 from keyp.config import Settings
-from keyp.net.clock import SystemClock
+from keyp.net import signals
+from keyp.net.accepting import Refusals
+from keyp.net.clock import SystemClock, keep_steady
 from keyp.net.options import Options
 from keyp.net.server import RedisFactory, Server
 from keyp.storage.environment import Environment
@@ -56,10 +58,12 @@ class KeypService(Service):
     def __init__(self, options: Options, reactor: Any = None) -> None:
         if reactor is None:
             from twisted.internet import reactor  # not sooner: importing it installs it
+        keep_steady(reactor)
         self._reactor = reactor
         self._options = options
         self._ports: list[Any] = []  # IListeningPort, of which the type checker has the wrong idea
         self._loops: list[LoopingCall] = []
+        self._refusals = Refusals()
         self.server: Server | None = None
 
     # Start.
@@ -72,6 +76,7 @@ class KeypService(Service):
     def startService(self) -> None:
         """Called by Twisted with the final process and user: opens the store and begins to serve."""
         Service.startService(self)
+        signals.follow(self._reactor)
         if not self._ports:
             self._listen()
         options = self._options
@@ -97,6 +102,7 @@ class KeypService(Service):
         gc.freeze()  # what is there now stays: a look for garbage need not stop everybody to go through it again
         self._repeat(SWEEP_INTERVAL_S, self.server.engine.sweep_if_due)
         self._repeat(1.0, self.server.each_second)
+        self._repeat(1.0, self._refusals.each_second)
         for port in self._ports:
             port.startReading()
         log.info(
@@ -169,6 +175,7 @@ class KeypService(Service):
     def _hold(self, port: Any) -> None:
         """Keeps a port, and the kernel's queue of its connections, until there is a store to serve them from."""
         port.stopReading()
+        self._refusals.watch(port)
         self._ports.append(port)
 
     def tcp_port(self) -> int:

@@ -165,6 +165,7 @@ class Environment(Store):
         self._data_file = os.path.join(self.path, DATA_FILE)
         self._crash_note: last_run.CrashNote | None = None
         self._growth: Growth | None = None
+        self._identity = (0, 0)  # the device and the inode of the data file that is open
         self._alone_fd = -1  # keeps readers from outside away while the data file is exchanged
         made = [name for name in MADE_BESIDE if not os.path.exists(os.path.join(self.path, name))]
         self._lock_fd = locks.take_directory(self.path)
@@ -284,11 +285,27 @@ class Environment(Store):
                         raise Damaged(f"space {number} serves a database and is not there")
                     self.spaces[number] = self.open_space(txn, number)
             self._sync_name()
+            self._identity = self._found()
             self._page_bytes = int(self.lmdb.stat()["psize"])
             self._growth = Growth(self._data_file, self._file_bytes())
         except BaseException:
             self.lmdb.close()
             raise
+
+    def _found(self) -> tuple[int, int]:
+        """The device and the inode that the data file's name stands for now. Raises OSError."""
+        about = os.stat(self._data_file)
+        return about.st_dev, about.st_ino
+
+    def displaced(self) -> str:
+        """Why the data file that is open is not to be found under its name any more; empty where it is."""
+        try:
+            found = self._found()
+        except (FileNotFoundError, NotADirectoryError):
+            return f"the data file is gone: {self._data_file}"
+        except OSError:
+            return ""  # which does not say that it is not there
+        return "" if found == self._identity else f"another file has taken the data file's place: {self._data_file}"
 
     def _sync_name(self) -> None:
         """A file whose name is not on the disk is lost in a power cut, with all that was synced to it."""
@@ -310,16 +327,18 @@ class Environment(Store):
     def reopen(self, fsync: str) -> None:
         """Closes the environment and opens it anew, synced as `fsync` says. No transaction may be open.
 
-        Raises `StoreError` where it cannot be opened again; it is closed then.
+        Raises `StoreError` where it cannot be opened again; it is closed then, but not where the file is gone.
         """
         if self._lock_fd < 0:
             raise StoreError(f"the store is closed: {self.path}")
+        gone = self.displaced()  # LMDB would make a new one, or take up another's
+        if gone:
+            raise StoreError(gone)
         if fsync == ALWAYS and self.fsync != ALWAYS:
             self.sync()
         self.fsync = fsync
         self._close_file()
         try:
-            os.stat(self._data_file)  # LMDB would make a new one
             self._open()
         except (lmdb.Error, OSError, Damaged) as error:
             raise StoreError(f"cannot open the store again: {lmdb_reason(error)}: {self.path}") from error
@@ -334,11 +353,18 @@ class Environment(Store):
         itself; a new file holds them all. `reopen` must follow at once. Raises `CopyFailed`, also while somebody makes
         a backup; the old file is still in its place then.
         """
+        gone = self.displaced()
+        if gone:
+            raise CopyFailed(gone)
         copy = HotCopy(self._data_file)
         try:
             copy.write(self.lmdb, self.live_bytes())
             self._keep_readers_away()
-            copy.publish()
+            try:
+                copy.publish()
+            finally:  # it may have its name although the disk does not know it
+                with suppress(OSError):
+                    self._identity = self._found()
         finally:
             copy.close()
 

@@ -11,7 +11,7 @@ import pytest
 
 from keyp import process
 from keyp.clients import Client, ClientTable
-from keyp.commands.context import SessionContext, Surroundings, WriteContext
+from keyp.commands.context import SECOND_NS, SessionContext, Surroundings, WriteContext
 from keyp.commands.info import human, info
 from keyp.commands.registry import Registry
 from keyp.commands.server_state import ServerState
@@ -33,14 +33,14 @@ DEFAULT = [
 def context(tmp_path: Path) -> Iterator[SessionContext]:
     environment = Environment(str(tmp_path), fsync=NO)
     clients = ClientTable()
-    client = Client(clients.next_id(), "127.0.0.1:5", "127.0.0.1:6379", 7, 1e9)
+    client = Client(clients.next_id(), "127.0.0.1:5", "127.0.0.1:6379", 7, 0)
     clients.add(client)
-    server = ServerState(
-        Settings(), Metrics(), clients, Registry([]), environment, "a" * 40, NOW_US / 1e6 - 2 * 86_400 - 5
-    )
+    server = ServerState(Settings(), Metrics(), clients, Registry([]), environment, "a" * 40, NOW_US / 1e6 - 7)
     transaction = WriteTransaction(environment, NOW_US // 1000)
     data = WriteContext(transaction, Surroundings(Random(1), 16, 1 << 29), NOW_US)
-    yield SessionContext(client, client.state, server, data)
+    context = SessionContext(client, client.state, server, data)
+    context.now_ns = server.started_ns + (2 * 86_400 + 5) * SECOND_NS
+    yield context
     transaction.abort()
     environment.close()
 
@@ -160,7 +160,7 @@ def test_persistence_tells_of_saves_and_syncs_apart(context: SessionContext):
     assert fields(context, "persistence")["rdb_last_bgsave_status"] == "ok"
     server.last_sync_ok = True
     server.last_save_at, server.last_save_ok, server.last_save_seconds = 1_600_000_000.7, False, 7
-    server.save_running, server.save_started_at = True, NOW_US / 1e6 - 3
+    server.save_running, server.save_started_ns = True, context.now_ns - 3 * SECOND_NS
     for _ in range(5):
         context.data.writing.next_version()
     persistence = fields(context, "persistence")

@@ -40,7 +40,7 @@ class Desk:
         self.server = ServerState(settings, metrics, ClientTable(), registry, environment, "a" * 40, 1e9)
         self.transaction = WriteTransaction(environment, NOW_US // 1000)
         self.data = WriteContext(self.transaction, Surroundings(Random(1), 16, 1 << 29), NOW_US)
-        client = Client(1, "127.0.0.1:5", "127.0.0.1:6379", 7, 1e9)
+        client = Client(1, "127.0.0.1:5", "127.0.0.1:6379", 7, 0)
         self.context = SessionContext(client, client.state, self.server, self.data)
 
     def run(self, line: str, *more: bytes) -> Any:

@@ -192,6 +192,31 @@ def test_a_client_that_does_not_read_cannot_hold_up_the_stop_for_long(server: St
     deaf.close()
 
 
+HOUR_LONG = ("DEBUG SLEEP 3600", "BLPOP nosuch 3600", "MULTI\r\nDEBUG SLEEP 3600\r\nEXEC")
+
+
+@pytest.mark.parametrize("asked", ["SIGTERM", "SHUTDOWN"])
+def test_it_stops_at_once_whatever_waits(server: StartServer, asked: str) -> None:
+    daemon = server()
+    r = redis.Redis(port=daemon.port, socket_timeout=DEADLINE_S)
+    waiting = [socket.create_connection(("127.0.0.1", daemon.port), timeout=DEADLINE_S) for _ in HOUR_LONG]
+    for connection, line in zip(waiting, HOUR_LONG, strict=True):
+        connection.sendall(f"{line}\r\n".encode())
+    under_way = {"debug", "blpop", "exec"}
+    wait_until(lambda: under_way <= {client["cmd"] for client in r.client_list()}, "all of them to wait")
+    if asked == "SHUTDOWN":
+        assert ask(daemon.port, "SHUTDOWN") == []
+    else:
+        r.client_pause(3_600_000)
+        waiting[1].sendall(b"PING\r\n")
+        os.kill(daemon.pid, signal.SIGTERM)
+    daemon.wait_for_exit()
+    assert waiting[0].recv(100) == b"+OK\r\n"
+    for connection in waiting:
+        connection.close()
+    r.close()
+
+
 def test_its_modules_are_compiled_where_the_run_says_so(server: StartServer) -> None:
     with redis.Redis(port=server().port) as client:
         assert client.info("keyp")["compiled"] == ("yes" if COMPILED else "no")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from keyp.commands.effects import Delay
 from tests.fakes import Lab
 
 
@@ -155,6 +156,13 @@ def test_a_client_too_many_is_told_so(lab: Lab) -> None:
     assert client.call("PING") == b"+PONG\r\n"
 
 
+def test_those_who_are_leaving_make_room_where_their_number_matters(lab: Lab) -> None:
+    client, leaver = lab.connect(), lab.connect()
+    assert client.call("CONFIG SET maxclients 2") == b"+OK\r\n"
+    lab.server._disconnect_leavers = leaver.lose
+    assert lab.connect().call("PING") == b"+PONG\r\n"
+
+
 def test_silent_clients_are_disconnected_when_timeout_says_so(lab: Lab) -> None:
     silent, busy = lab.connect(), lab.connect()
     busy.call("CONFIG SET timeout 10")
@@ -266,3 +274,16 @@ def test_client_reply_off_and_skip(lab: Lab) -> None:
     assert client.call("PING") == b""
     assert client.call("CLIENT REPLY ON", "GET a") == b"+OK\r\n$1\r\n1\r\n"
     assert client.call("CLIENT REPLY SKIP", "GET a", "PING") == b"+PONG\r\n"
+
+
+def test_a_reply_that_was_to_come_later_comes_when_the_server_stops(lab: Lab) -> None:
+    sleeper = lab.connect()
+    assert sleeper.call("DEBUG SLEEP 3600", "PING") == b""
+    sleeper.send(b"SET k v\r\n")  # which is not run any more
+    gone = lab.server.finish_clients()
+    assert sleeper.transport.sent == b"+OK\r\n+PONG\r\n"
+    assert sleeper.transport.disconnecting
+    assert lab.reactor.getDelayedCalls() == []
+    sleeper.lose()
+    assert gone.called
+    assert lab.server.carry_out(Delay(3600)) is None

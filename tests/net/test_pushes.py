@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from keyp.net.connection import BURST_MAX, LATE_AT_ONCE
+from keyp.runner import MESSAGES_MAX
 from tests import wire
 from tests.fakes import Connection, Lab
 
@@ -221,6 +222,29 @@ def test_a_thousand_listeners(lab: Lab, speaker: Connection) -> None:
     lab.settle()
     assert speaker.call("PUBLISH a x") == b":1000\r\n"
     assert all(client.transport.sent.endswith(b"$1\r\nx\r\n") for client in listeners)
+
+
+def test_who_publishes_much_lets_others_have_their_turn(lab: Lab, speaker: Connection) -> None:
+    listeners = [lab.connect() for _ in range(50)]
+    for client in listeners:
+        client.transport.socket.room = 0
+        client.call("SUBSCRIBE a")
+    texts_sent = numbered(200, 10)
+    speaker.protocol.dataReceived(b"".join([wire.request(b"PUBLISH", b"a", text) for text in texts_sent]))
+    heard = [client.connection.client.output_buffered for client in listeners]
+    other = lab.connect()
+    other.protocol.dataReceived(b"PING\r\n")
+    lab.server.outbox.flush()
+    assert other.transport.sent == b"+PONG\r\n"
+    assert [client.connection.client.output_buffered for client in listeners] == heard
+    one = len(wire.request(b"message", b"a", texts_sent[0]))
+    assert sum(heard) < (MESSAGES_MAX + 2 * len(listeners)) * 2 * one
+    lab.settle()
+    assert wire.parse_all(speaker.transport.sent) == [50] * 200
+    for client in listeners:
+        client.transport.drain()
+        lab.settle()
+        assert texts(client.transport.sent) == texts_sent
 
 
 def test_who_waits_for_a_key_hears_messages_meanwhile(lab: Lab, speaker: Connection) -> None:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
 from twisted.internet.error import ConnectionDone
+from twisted.python.failure import Failure
 
-from keyp.net.reactor import KeypEPollReactor
+from keyp.net.reactor import LEAVERS_AT_ONCE, KeypEPollReactor
 
 
 class Descriptor:
@@ -181,3 +183,103 @@ def test_a_call_after_events_that_fails_is_logged_and_stops_no_other(
     assert logged == [None]
     reactor.doIteration(30)
     assert done == ["at once", "later"]
+
+
+# Those who leave.
+
+
+class Leaver(Descriptor):
+    """One whose peer has gone."""
+
+    disconnected = False
+
+    def __init__(self, fd: int, ended: list[int]) -> None:
+        super().__init__(fd)
+        self.ended = ended
+
+    def doRead(self) -> Any:
+        return ConnectionDone()
+
+    def connectionLost(self, reason: Any) -> None:
+        assert reason.check(ConnectionDone)
+        self.ended.append(self.fd)
+        self.disconnected = True
+
+    readConnectionLost = connectionLost
+
+
+@pytest.fixture
+def pipes() -> Iterator[list[tuple[int, int]]]:
+    """Three times as many as leave in one iteration, each with a byte in it."""
+    pipes = [os.pipe() for _ in range(3 * LEAVERS_AT_ONCE)]
+    for _, write_end in pipes:
+        os.write(write_end, b"x")
+    yield pipes
+    for fd in (end for ends in pipes for end in ends):
+        os.close(fd)
+
+
+def test_many_who_leave_together_keep_nobody_waiting(
+    reactor: KeypEPollReactor, pipe: tuple[int, int], pipes: list[tuple[int, int]]
+) -> None:
+    ended: list[int] = []
+    for read_end, _ in pipes:
+        reactor.addReader(Leaver(read_end, ended))
+    other = Descriptor(pipe[0])
+    reactor.addReader(other)
+    for rounds in (1, 2, 3):
+        os.write(pipe[1], b"%d" % rounds)
+        reactor.doIteration(30)  # does not wait while there are some
+        assert len(ended) == rounds * LEAVERS_AT_ONCE
+        assert other.done == [f"read {number}" for number in range(1, rounds + 1)]
+    assert sorted(ended) == sorted(read_end for read_end, _ in pipes)
+    assert other in reactor.getReaders()
+
+
+def test_none_is_looked_at_again_before_its_end_or_ended_twice(
+    reactor: KeypEPollReactor, pipes: list[tuple[int, int]]
+) -> None:
+    ended: list[int] = []
+    leavers = [Leaver(read_end, ended) for read_end, _ in pipes]
+    for leaver in leavers:
+        reactor.addReader(leaver)
+    reactor.doIteration(0)
+    assert not [leaver for leaver in leavers if leaver in reactor.getReaders()]
+    [*_, last] = [leaver for leaver in leavers if not leaver.disconnected]
+    last.connectionLost(Failure(ConnectionDone()))  # as where the server itself closes it meanwhile
+    reactor.doIteration(0)
+    reactor.doIteration(0)
+    assert sorted(ended) == sorted(leaver.fd for leaver in leavers)
+
+
+@pytest.mark.parametrize("how", ["disconnectLeavers", "disconnectAll"])
+def test_all_who_wait_for_their_end_can_have_it_now(
+    reactor: KeypEPollReactor, pipes: list[tuple[int, int]], how: str
+) -> None:
+    ended: list[int] = []
+    for read_end, _ in pipes:
+        reactor.addReader(Leaver(read_end, ended))
+    reactor.doIteration(0)
+    getattr(reactor, how)()
+    assert len(ended) == len(pipes)
+
+
+def test_one_whose_end_fails_stops_no_other(
+    reactor: KeypEPollReactor, pipes: list[tuple[int, int]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    logged: list[None] = []
+    monkeypatch.setattr("twisted.python.log.err", lambda: logged.append(None))
+    ended: list[int] = []
+
+    class Failing(Leaver):
+        def connectionLost(self, reason: Any) -> None:
+            super().connectionLost(reason)
+            raise ZeroDivisionError
+
+        readConnectionLost = connectionLost
+
+    for read_end, _ in pipes:
+        reactor.addReader(Failing(read_end, ended))
+    for _ in range(3):
+        reactor.doIteration(0)
+    assert len(ended) == len(logged) == len(pipes)
