@@ -361,7 +361,7 @@ class Writer:
         self._waiting_clients.undo()
 
     def _commit_transaction(self, transaction: WriteTransaction) -> None:
-        if self._environment.fsync == ALWAYS:
+        if self._environment.fsync == ALWAYS and transaction.has_changes:
             self._before_sync()
         transaction.commit()
 
