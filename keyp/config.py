@@ -29,7 +29,7 @@ MEGABYTE: Final = 1 << 20
 SAVED_FILE: Final = "backup/data.mdb"  # what SAVE writes, below the data directory
 
 _INTEGER: Final = re.compile(rb"0|-?[1-9][0-9]{0,18}")
-_MEMORY: Final = re.compile(rb"([0-9]*)([a-z]*)")
+_MEMORY: Final = re.compile(rb"([0-9]{0,127})([a-z]*)")
 _UNITS: Final = {
     b"": 1, b"b": 1, b"k": 1000, b"kb": 1 << 10, b"m": 1000**2, b"mb": 1 << 20, b"g": 1000**3, b"gb": 1 << 30,
 }  # fmt: skip

@@ -13,12 +13,13 @@ from keyp.clients import REPLY_ON, REPLY_SKIP_NEXT, REPLY_SKIP_NOW, ClientState
 from keyp.commands.context import ReadContext, SessionContext, WriteContext
 from keyp.commands.effects import Announce, CloseClient, Publish, StopServer, WarnOfHttp
 from keyp.commands.serving import serve_waiters
-from keyp.commands.spec import DENYOOM, NO_MULTI, READ, SESSION, Args, CommandSpec
+from keyp.commands.spec import DENYOOM, NO_MULTI, READ, SESSION, WRITE, Args, CommandSpec
 from keyp.commands.waiters import Waiter
 from keyp.errors import CommandError
 from keyp.events import KEYEVENT, KEYSPACE, Event
 from keyp.resp.encoder import encode_in_slices, encode_into
 from keyp.resp.values import NO_REPLY, Reply, ReplyError, Several, Wait
+from keyp.storage.faults import refusal, spoils_transaction
 
 # What a client that listens to channels may call in RESP2, where nothing tells a reply from a message.
 FOR_SUBSCRIBERS: Final = frozenset(
@@ -43,20 +44,26 @@ class NeedsWriter(Exception):
 class Runner:
     """Runs batches, one after the other, on one data context.
 
-    `breathe` is called now and then while long replies are encoded.
+    `breathe` is called now and then while long replies are encoded. With `complain`, which is told of it, a defect that
+    is met where nothing is written costs only the call that met it; without, it ends the run like any other.
     """
 
     _batch: Batch
     _state: ClientState
 
     def __init__(
-        self, data: ReadContext, nanoseconds: Callable[[], int], breathe: Callable[[], None] | None = None
+        self,
+        data: ReadContext,
+        nanoseconds: Callable[[], int],
+        breathe: Callable[[], None] | None = None,
+        complain: Callable[[Exception], None] | None = None,
     ) -> None:
         self._data = data
         self._transaction = data.transaction
         self._writing = data.writing if isinstance(data, WriteContext) else None
         self._nanoseconds = nanoseconds
         self._breathe = breathe
+        self._complain = complain
         self._read_at = 0  # where one call ends the next begins: one look at the counter for each
         self._context: SessionContext | None = None
         self._events: list[Event] = data.transaction.events  # what the call that runs does to keys
@@ -219,16 +226,21 @@ class Runner:
         return reply
 
     def _invoke(self, call: Call, spec: CommandSpec) -> Reply:
-        """Runs one command now. Its `CommandError` becomes an error reply; other exceptions are left to rise."""
+        """Runs one command now. Its `CommandError` becomes an error reply; most other exceptions are left to rise."""
         started = self._read_at
         call.error = ""
         call.rejected = False
         reply: Reply
         try:
             reply = self._execute(spec, call.args)
-        except CommandError as refusal:
-            call.error = refusal.text
-            reply = ReplyError(refusal.text)
+        except CommandError as error:
+            call.error = error.text
+            reply = ReplyError(error.text)
+        except Exception as defect:
+            if not self._is_contained(spec, defect):
+                raise
+            call.error = refusal(defect)
+            reply = ReplyError(call.error)
         self._read_at = self._nanoseconds()
         call.nanoseconds = self._read_at - started
         if not isinstance(reply, Wait):  # which is counted when it is over
@@ -238,6 +250,15 @@ class Runner:
         if spec.kind == SESSION:
             self._collect_effects()
         return reply
+
+    def _is_contained(self, spec: CommandSpec, defect: Exception) -> bool:
+        """Whether a call that was left by a defect has changed no data, so that the others may go on."""
+        if self._complain is None or spec.kind == WRITE or spec.name == "EXEC" or spoils_transaction(defect):
+            return False
+        self._complain(defect)
+        if self._context is not None:
+            self._context.effects = []
+        return True
 
     def _execute(self, spec: CommandSpec, args: Args) -> Reply:
         function = spec.function

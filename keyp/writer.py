@@ -110,38 +110,52 @@ class GroupReport:
 
 
 class Complaints:
-    """Tells the log what goes wrong, the same thing once a minute: a full disk or a damaged key can go wrong often."""
+    """Tells the log what goes wrong, the same thing once a minute: a full disk or a damaged key can go wrong often.
+
+    With the next time it is told, how often it was not.
+    """
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
-        self._told_ns: dict[str, int] = {}
+        self._told: dict[str, tuple[int, int]] = {}  # when, and how often it has happened since
 
     def error(self, what: str, reason: str) -> None:
         """One line of log."""
         text = f"{what}: {reason}"
-        if self._is_due(text):
-            log.error("{text}", text=text)
+        untold = self._untold(text)
+        if untold is not None:
+            log.error("{text}{untold}", text=text, untold=untold)
 
     def warn(self, kind: str, text: str) -> None:
-        """One line of log a minute for all that are of one kind."""
-        if self._is_due(kind):
-            log.warn("{text}", text=text)
-
-    def _is_due(self, subject: str) -> bool:
-        now_ns = self._clock.nanoseconds()
-        if now_ns - self._told_ns.get(subject, -COMPLAIN_EVERY_NS) < COMPLAIN_EVERY_NS:
-            return False
-        if len(self._told_ns) >= COMPLAINTS_REMEMBERED:
-            self._told_ns.clear()
-        self._told_ns[subject] = now_ns
-        return True
+        """One line of log for all that are of one kind."""
+        untold = self._untold(kind)
+        if untold is not None:
+            log.warn("{text}{untold}", text=text, untold=untold)
 
     def failure(self, what: str, error: Exception) -> None:
         """A line where the store is to blame, a traceback where it is a defect of ours."""
         if is_damage(error):
             self.error(what, str(error) or type(error).__name__)
-        else:
-            log.failure("{what}", what=what)
+            return
+        at = error.__traceback__
+        while at is not None and at.tb_next is not None:
+            at = at.tb_next
+        place = "" if at is None else f"{at.tb_frame.f_code.co_filename}:{at.tb_lineno}"
+        untold = self._untold(f"{what}: {type(error).__name__} {place}")
+        if untold is not None:
+            log.failure("{what}{untold}", what=what, untold=untold)
+
+    def _untold(self, text: str) -> str | None:
+        """What to say of the times that were not told, None where this one is not told either."""
+        now_ns = self._clock.nanoseconds()
+        told_ns, untold = self._told.get(text, (now_ns - COMPLAIN_EVERY_NS, 0))
+        if now_ns - told_ns < COMPLAIN_EVERY_NS:
+            self._told[text] = (told_ns, untold + 1)
+            return None
+        if len(self._told) >= COMPLAINTS_REMEMBERED:
+            self._told.clear()
+        self._told[text] = (now_ns, 0)
+        return f" ({untold} times more since it was last told)" if untold else ""
 
 
 class Writer:
@@ -351,7 +365,8 @@ class Writer:
         now_us = self._clock.now_us()
         transaction = WriteTransaction(self._environment, now_us // 1000)
         try:
-            runner = Runner(WriteContext(transaction, self._around, now_us), self._clock.nanoseconds)
+            context = WriteContext(transaction, self._around, now_us)
+            runner = Runner(context, self._clock.nanoseconds, complain=self._complain)
             for batch in group:
                 runner.run(batch)
             self._commit_transaction(transaction)
@@ -366,12 +381,15 @@ class Writer:
         report.expired += transaction.expired
         report.served += self._waiting_clients.finish()
 
+    def _complain(self, defect: Exception) -> None:
+        self.complaints.failure("a call beside writes failed", defect)
+
     def _undo(self, transaction: WriteTransaction) -> None:
         transaction.abort()
         self._waiting_clients.undo()
 
     def _commit_transaction(self, transaction: WriteTransaction) -> None:
-        if self._environment.fsync == ALWAYS:
+        if self._environment.fsync == ALWAYS and transaction.has_changes:
             self._before_sync()
         transaction.commit()
 

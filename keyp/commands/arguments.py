@@ -9,6 +9,8 @@ from keyp.errors import NOT_A_FLOAT, NOT_AN_INTEGER, CommandError
 
 INT64_MIN: Final = -(1 << 63)
 INT64_MAX: Final = (1 << 63) - 1
+UINT64_END: Final = 1 << 64
+UINT64_DIGITS: Final = 20
 
 
 def to_int64(data: bytes) -> int | None:
@@ -42,6 +44,22 @@ def integer_between(data: bytes, low: int, high: int, error: str = NOT_AN_INTEGE
     if value is None or not low <= value <= high:
         raise CommandError(error)
     return value
+
+
+def unsigned(data: bytes, error: str) -> int:
+    """An unsigned 64-bit argument as C's strtoul reads one, up to a zero byte: negative numbers count from the end.
+
+    Nothing at all is 0; spaces are no part of it. Raises `error`.
+    """
+    text = data.partition(b"\0")[0]
+    digits = text[1:] if text[:1] in (b"+", b"-") else text
+    magnitude = digits.lstrip(b"0")
+    if (text and not digits.isdigit()) or len(magnitude) > UINT64_DIGITS:
+        raise CommandError(error)
+    value = int(magnitude or b"0")
+    if value >= UINT64_END:
+        raise CommandError(error)
+    return -value % UINT64_END if text[:1] == b"-" else value
 
 
 def real(data: bytes, error: str = NOT_A_FLOAT) -> float:

@@ -195,7 +195,7 @@ def bitfield(context: WriteContext, args: Args) -> Reply:
         keys.note_read(key, record is not None)
     least_length = (max(writes, default=0) + 7) >> 3
     grows = least_length > window.length
-    changed = False
+    changes = 0
     replies: list[Reply] = []
     for one in operations:
         old = window.get(one.field)
@@ -210,10 +210,11 @@ def bitfield(context: WriteContext, args: Args) -> Reply:
         replies.append(old if is_set else new)
         if new != old:
             window.put(one.field, new)
-        changed = changed or grows or new != old
+        if grows or new != old:
+            changes += 1
     window.save(keys, key, least_length)
-    if changed:
-        keys.notify(events.STRING, "setbit", key)
+    if changes:
+        keys.notify(events.STRING, "setbit", key, changes)
     return replies
 
 

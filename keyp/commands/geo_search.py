@@ -241,7 +241,7 @@ class _Search:
             (place.member, place.distance / self.metres if self.store_distance else place.score)
             for place in self.found(context)
         ]
-        return store_elements(context, target, elements, event)
+        return store_elements(context, target, elements, event, len(elements))
 
 
 def _distance(place: _Found) -> float:

@@ -43,14 +43,14 @@ def _set_all(context: WriteContext, args: Args) -> int:
     for at in range(2, len(args), 2):
         if found.set(args[at], args[at + 1]):
             new += 1
-    _save(context, found, "hset")
+    _save(context, found, "hset", len(args) // 2 - 1)
     return new
 
 
-def _save(context: WriteContext, found: Hash, event: str) -> None:
-    """Saves a hash that has fields, and tells what happened."""
+def _save(context: WriteContext, found: Hash, event: str, changes: int = 1) -> None:
+    """Saves a hash that has fields, and tells what happened, to so many of them."""
     found.save()
-    context.keys.notify(events.HASH, event, found.key)
+    context.keys.notify(events.HASH, event, found.key, changes)
 
 
 @HASHES.write(
@@ -119,7 +119,7 @@ def delete(context: WriteContext, args: Args) -> Reply:
         return 0
     removed = sum([found.discard(field) for field in args[2:]])
     if removed:
-        context.keys.notify(events.HASH, "hdel", args[1])
+        context.keys.notify(events.HASH, "hdel", args[1], removed)
         found.save()
     return removed
 

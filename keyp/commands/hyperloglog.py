@@ -62,32 +62,28 @@ def _dense(data: bytes, values: bytes) -> bytes:
     return hll.changed_header(data, hll.DENSE) + hll.pack(values)
 
 
-def _raised(data: bytes, pairs: list[tuple[int, int]], max_bytes: int) -> bytes | None:
-    """A HyperLogLog with registers raised to values, None where none of them was less. Raises INVALIDOBJ."""
+def _raised(data: bytes, pairs: list[tuple[int, int]], max_bytes: int) -> tuple[bytes, int]:
+    """A HyperLogLog with registers raised to values, and how often one of them was less. Raises INVALIDOBJ."""
     if hll.is_dense(data):
         return _raised_dense(data, pairs)
     sparse = hll.Sparse(data)
-    changed = False
+    raised = 0
     try:
         for done, (index, value) in enumerate(pairs):
             outcome = sparse.put(index, value, max_bytes)
             if outcome == hll.NO_ROOM:
-                return _raised_dense(_dense(data, sparse.registers()), pairs[done:])
-            changed = changed or outcome == hll.CHANGED
+                dense, more = _raised_dense(_dense(data, sparse.registers()), pairs[done:])
+                return dense, raised + more
+            raised += outcome == hll.CHANGED
     except hll.Corrupted:
         raise CommandError(CORRUPTED) from None
-    return hll.changed_header(data, hll.SPARSE) + sparse.body() if changed else None
+    return hll.changed_header(data, hll.SPARSE) + sparse.body(), raised
 
 
-def _raised_dense(data: bytes, pairs: list[tuple[int, int]]) -> bytes | None:
+def _raised_dense(data: bytes, pairs: list[tuple[int, int]]) -> tuple[bytes, int]:
     edited = bytearray(data)
-    changed = False
-    for index, value in pairs:
-        if hll.put_dense(edited, index, value):
-            changed = True
-    if not changed:
-        return None
-    return hll.changed_header(data, hll.DENSE) + bytes(edited[hll.HEADER_BYTES :])
+    raised = sum([hll.put_dense(edited, index, value) for index, value in pairs])
+    return hll.changed_header(data, hll.DENSE) + bytes(edited[hll.HEADER_BYTES :]), raised
 
 
 @HYPERLOGLOG.write(
@@ -106,13 +102,13 @@ def pfadd(context: WriteContext, args: Args) -> Reply:
     found = _find(keys, key)
     data = hll.EMPTY if found is None else found
     pairs = [register_of(element) for element in args[2:]]
-    result = _raised(data, pairs, context.around.hll_sparse_max_bytes)
-    if result is None and found is None:
-        result = hll.changed_header(data, hll.SPARSE) + data[hll.HEADER_BYTES :]
-    if result is None:
+    result, changes = _raised(data, pairs, context.around.hll_sparse_max_bytes)
+    if found is None:
+        changes += 1
+    if not changes:
         return 0
     _store(keys, key, result)
-    keys.notify(events.STRING, "pfadd", key)
+    keys.notify(events.STRING, "pfadd", key, changes)
     return 1
 
 
@@ -170,12 +166,10 @@ def pfmerge(context: WriteContext, args: Args) -> Reply:
     found = _find(keys, key)
     data = hll.EMPTY if found is None else found
     if dense:
-        result: bytes | None = _dense(data, values)
+        result = _dense(data, values)
     else:
         pairs = [(index, value) for index, value in enumerate(values) if value]
-        result = _raised(data, pairs, context.around.hll_sparse_max_bytes)
-    if result is None:
-        result = hll.changed_header(data, hll.SPARSE) + data[hll.HEADER_BYTES :]
+        result, _ = _raised(data, pairs, context.around.hll_sparse_max_bytes)
     _store(keys, key, result)
     keys.notify(events.STRING, "pfadd", key)
     return "OK"
@@ -209,6 +203,7 @@ def pfdebug(context: WriteContext, args: Args) -> Reply:
     values = _registers(data)
     if not hll.is_dense(data):
         _store(keys, key, hll.header(data, hll.DENSE) + hll.pack(values))
+        context.writing.changes += 1
     if word == b"GETREG":
         return list(values)
     return 0 if hll.is_dense(data) else 1
@@ -228,9 +223,9 @@ def pfselftest(context: ReadContext, args: Args) -> Reply:
     if hll.unpack(hll.pack(pattern)) != pattern:
         raise CommandError("TESTFAILED the dense form does not keep what is put into it")
     pairs = [register_of(b"%d" % number) for number in range(TEST_ELEMENTS)]
-    sparse = _raised(hll.EMPTY, pairs, hll.DENSE_BYTES)
-    dense = _raised(_dense(hll.EMPTY, bytes(hll.REGISTERS)), pairs, 0)
-    if sparse is None or dense is None or hll.is_dense(sparse) or _registers(sparse) != _registers(dense):
+    sparse, _ = _raised(hll.EMPTY, pairs, hll.DENSE_BYTES)
+    dense, _ = _raised(_dense(hll.EMPTY, bytes(hll.REGISTERS)), pairs, 0)
+    if hll.is_dense(sparse) or _registers(sparse) != _registers(dense):
         raise CommandError("TESTFAILED the sparse and the dense form do not agree")
     if abs(estimate(_registers(dense)) - TEST_ELEMENTS) > TEST_ERROR:
         raise CommandError("TESTFAILED the estimate is too far from the number of elements")

@@ -164,6 +164,7 @@ def _persistence(context: SessionContext) -> list[str]:
     server = context.server
     saving_s = (context.now_ns - server.save_started_ns) // SECOND_NS if server.save_running else -1
     used = measure.StoreSize(server.environment).used
+    changes = server.environment.changes + context.data.transaction.changes - server.saved_changes
     writes_ok = server.last_sync_ok and not server.write_refusal and not server.environment.is_full()
     return [
         "loading:0",
@@ -171,7 +172,7 @@ def _persistence(context: SessionContext) -> list[str]:
         "current_cow_peak:0",
         "current_cow_size:0",
         "current_cow_size_age:0",
-        f"rdb_changes_since_last_save:{context.data.transaction.last_version() - server.saved_version}",
+        f"rdb_changes_since_last_save:{changes}",
         f"rdb_bgsave_in_progress:{int(server.save_running)}",
         f"rdb_last_save_time:{int(server.last_save_at)}",
         f"rdb_last_bgsave_status:{_STATUS[server.last_save_ok]}",

@@ -128,7 +128,7 @@ def rename(context: WriteContext, args: Args) -> Reply:
 def _rename(context: WriteContext, key: bytes, record: bytes, new_key: bytes) -> None:
     keys = context.keys
     keys.rename(key, record, new_key)
-    keys.notify(events.GENERIC, "rename_from", key)
+    keys.notify(events.GENERIC, "rename_from", key, changes=0)
     keys.notify(events.GENERIC, "rename_to", new_key)
 
 
@@ -221,7 +221,7 @@ def move(context: WriteContext, args: Args) -> Reply:
         return 0
     copy_value(context.keys, record, target, key)
     context.keys.remove(key)
-    context.keys.notify(events.GENERIC, "move_from", key)
+    context.keys.notify(events.GENERIC, "move_from", key, changes=0)
     target.notify(events.GENERIC, "move_to", key)
     return 1
 

@@ -23,7 +23,10 @@ COUNT_TOO_LOW = "ERR count should be greater than 0"
 
 
 def _move(context: WriteContext, source: bytes, target: bytes, from_left: bool, to_left: bool) -> Reply:
-    """Moves an element; None where there is no source. The target is told of before the source, as in the reference."""
+    """Moves an element; None where there is no source.
+
+    The target is told of before the source, as in the reference, which counts the move as one change.
+    """
     keys = context.keys
     taken = lists.find(keys, source)
     if taken is None:
@@ -31,16 +34,16 @@ def _move(context: WriteContext, source: bytes, target: bytes, from_left: bool, 
     if source == target:
         element = taken.pop(1, from_left)[0]
         taken.push([element], to_left)
-        tell_pushed(context, target, to_left)
-        tell_popped(context, source, from_left)
+        tell_pushed(context, target, to_left, 1)
+        tell_popped(context, source, from_left, 0)
         taken.save()
         return element
     given = lists.open_list(keys, target)
     element = taken.pop(1, from_left)[0]
     given.push([element], to_left)
-    tell_pushed(context, target, to_left)
+    tell_pushed(context, target, to_left, 1)
     given.save()
-    tell_popped(context, source, from_left)
+    tell_popped(context, source, from_left, 0)
     taken.save()
     return element
 

@@ -32,14 +32,14 @@ NEGATIVE_COUNT: Final = "ERR COUNT can't be negative"
 NEGATIVE_LENGTH: Final = "ERR MAXLEN can't be negative"
 
 
-def tell_pushed(context: WriteContext, key: bytes, left: bool) -> None:
-    """The event of a push."""
-    context.keys.notify(events.LIST, "lpush" if left else "rpush", key)
+def tell_pushed(context: WriteContext, key: bytes, left: bool, count: int) -> None:
+    """The event of a push of so many elements."""
+    context.keys.notify(events.LIST, "lpush" if left else "rpush", key, count)
 
 
-def tell_popped(context: WriteContext, key: bytes, left: bool) -> None:
-    """The event of a pop."""
-    context.keys.notify(events.LIST, "lpop" if left else "rpop", key)
+def tell_popped(context: WriteContext, key: bytes, left: bool, count: int) -> None:
+    """The event of a pop of so many elements."""
+    context.keys.notify(events.LIST, "lpop" if left else "rpop", key, count)
 
 
 def end_of(word: bytes) -> bool:
@@ -56,7 +56,7 @@ def _push(context: WriteContext, args: Args, left: bool, make: bool) -> Reply:
     if found is None:
         return 0
     found.push(args[2:], left)
-    tell_pushed(context, key, left)
+    tell_pushed(context, key, left, len(args) - 2)
     found.save()
     return found.count
 
@@ -124,7 +124,7 @@ def push_right_if_there(context: WriteContext, args: Args) -> Reply:
 def pop_elements(context: WriteContext, found: List, count: int, left: bool) -> list[bytes]:
     """Pops up to `count` elements, tells of it and saves the list."""
     elements = found.pop(count, left)
-    tell_popped(context, found.key, left)
+    tell_popped(context, found.key, left, len(elements))
     found.save()
     return elements
 
@@ -275,10 +275,12 @@ def trim(context: WriteContext, args: Args) -> Reply:
     found = lists.find(context.keys, args[1])
     if found is not None:
         start, count = _bounds(found, start, stop)
-        if count < found.count:
+        removed = found.count - count
+        if removed:
             found.keep(start, count)
-        context.keys.notify(events.LIST, "ltrim", args[1])
-        found.save()
+        context.keys.notify(events.LIST, "ltrim", args[1], removed)
+        if removed:
+            found.save()
     return "OK"
 
 
@@ -358,7 +360,7 @@ def remove(context: WriteContext, args: Args) -> Reply:
     indexes = find_matches(context, found, args[3], limit=abs(count), backwards=count < 0)
     if indexes:
         found.remove(sorted(indexes))
-        context.keys.notify(events.LIST, "lrem", args[1])
+        context.keys.notify(events.LIST, "lrem", args[1], len(indexes))
         found.save()
     return len(indexes)
 

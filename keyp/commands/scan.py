@@ -7,10 +7,9 @@ A pattern with a literal beginning is sought only among the names that have it. 
 
 from __future__ import annotations
 
-import re
 from typing import Final
 
-from keyp.commands.arguments import integer
+from keyp.commands.arguments import integer, unsigned
 from keyp.commands.context import ReadContext
 from keyp.commands.define import CommandTable
 from keyp.commands.spec import WALKS, Args
@@ -24,9 +23,7 @@ SCAN = CommandTable(group="generic", categories="keyspace")
 COUNT_DEFAULT: Final = 10
 COUNT_MAX: Final = 1_000_000  # a larger COUNT is only a hint: the batch has a reactor to give back
 
-CURSOR: Final = re.compile(rb"(?:[+-]?[0-9]+)?")
 INVALID_CURSOR: Final = "ERR invalid cursor"
-CURSOR_END: Final = 1 << 64
 
 
 @SCAN.read(
@@ -77,13 +74,8 @@ def scan(context: ReadContext, args: Args) -> Reply:
 
 
 def scan_cursor(data: bytes) -> int:
-    """A cursor as the reference reads it (C's strtoul, without leading spaces). Raises `ERR invalid cursor`."""
-    if CURSOR.fullmatch(data) is None:
-        raise CommandError(INVALID_CURSOR)
-    cursor = int(data or b"0")
-    if abs(cursor) >= CURSOR_END:
-        raise CommandError(INVALID_CURSOR)
-    return cursor % CURSOR_END
+    """A cursor as the reference reads it. Raises `ERR invalid cursor`."""
+    return unsigned(data, INVALID_CURSOR)
 
 
 def scan_options(words: list[bytes], with_type: bool) -> tuple[Glob | None, int, str]:

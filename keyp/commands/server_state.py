@@ -46,7 +46,7 @@ class ServerState:
         self.last_save_seconds = -1  # how long the last one took; -1 before the first
         self.save_running = False
         self.save_started_ns = 0
-        self.saved_version = environment.last_version()  # the last write command that the copy shows
+        self.saved_changes = 0  # how many of the environment's changes the copy is known to show
         self.sweeping = True  # DEBUG SET-ACTIVE-EXPIRE
         self.write_refusal = ""  # the error for every write while the disk is not to be trusted
         self.paused_until_ns = 0  # CLIENT PAUSE; 0 where clients are not paused

@@ -47,7 +47,7 @@ def add(context: WriteContext, args: Args) -> Reply:
             added += 1
     if added:
         found.save()
-        context.keys.notify(events.SET, "sadd", args[1])
+        context.keys.notify(events.SET, "sadd", args[1], added)
     return added
 
 
@@ -68,7 +68,7 @@ def remove(context: WriteContext, args: Args) -> Reply:
         return 0
     removed = sum([found.discard(member) for member in args[2:]])
     if removed:
-        context.keys.notify(events.SET, "srem", args[1])
+        context.keys.notify(events.SET, "srem", args[1], removed)
         found.save()
     return removed
 
@@ -124,12 +124,12 @@ def pop(context: WriteContext, args: Args) -> Reply:
         return None if len(args) == 2 else Set([])
     if wanted >= found.count:
         popped = [member for member, _ in found.all()]
-        keys.notify(events.SET, "spop", key)
+        keys.notify(events.SET, "spop", key, len(popped))
         keys.remove(key)
-        keys.notify(events.GENERIC, "del", key)
+        keys.notify(events.GENERIC, "del", key, changes=0)
     else:
         popped = found.pop(different_ranks(context.random, found.count, wanted))
-        keys.notify(events.SET, "spop", key)
+        keys.notify(events.SET, "spop", key, len(popped))
         found.save()
     return popped[0] if len(args) == 2 else Set(popped)
 

@@ -251,7 +251,7 @@ def sort(context: WriteContext, args: Args) -> Reply:
     keys = context.keys
     if found:
         lists.replace(keys, target, [value or b"" for value in found])
-        keys.notify(events.LIST, "sortstore", target)
+        keys.notify(events.LIST, "sortstore", target, len(found))
     elif keys.remove(target):
         keys.notify(events.GENERIC, "del", target)
     return len(found)

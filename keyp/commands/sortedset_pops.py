@@ -42,7 +42,7 @@ def _pop(context: WriteContext, zset: SortedSet, count: int, lowest: bool) -> li
         zset.discard(*elements[0])
     else:
         zset.remove_between(low, high)
-    context.keys.notify(events.ZSET, "zpopmin" if lowest else "zpopmax", zset.key)
+    context.keys.notify(events.ZSET, "zpopmin" if lowest else "zpopmax", zset.key, len(elements))
     zset.save()
     return elements
 

@@ -361,7 +361,7 @@ def _remove(context: WriteContext, key: bytes, wanted: Range, event: str) -> Rep
         return 0
     removed = zset.remove_between(*wanted.find(zset))
     if removed:
-        context.keys.notify(events.ZSET, event, key)
+        context.keys.notify(events.ZSET, event, key, removed)
         zset.save()
     return removed
 

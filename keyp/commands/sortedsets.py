@@ -85,7 +85,7 @@ def add_elements(context: WriteContext, key: bytes, options: int, elements: list
                 changed += 1
         reply = score
     if added or changed:
-        keys.notify(events.ZSET, "zincr" if options & INCREMENT else "zadd", key)
+        keys.notify(events.ZSET, "zincr" if options & INCREMENT else "zadd", key, added + changed)
         zset.save()
     if options & INCREMENT:
         return reply
@@ -104,12 +104,15 @@ def find_to_read(context: ReadContext, key: bytes) -> SortedSet | None:
     return SortedSet(keys, key, record)
 
 
-def store_elements(context: WriteContext, key: bytes, elements: list[Scored], event: str) -> int:
-    """Makes elements the value of a key, in place of whatever it held; without any the key goes. How many they are."""
+def store_elements(context: WriteContext, key: bytes, elements: list[Scored], event: str, changes: int = 1) -> int:
+    """Makes elements the value of a key, in place of whatever it held; without any the key goes. How many they are.
+
+    As how many changes the reference counts it is the command's own.
+    """
     keys = context.keys
     if elements:
         sortedsets.replace(keys, key, elements)
-        keys.notify(events.ZSET, event, key)
+        keys.notify(events.ZSET, event, key, changes)
     elif keys.remove(key):
         keys.notify(events.GENERIC, "del", key)
     return len(elements)
@@ -185,7 +188,7 @@ def remove(context: WriteContext, args: Args) -> Reply:
             zset.discard(member, score)
             removed += 1
     if removed:
-        context.keys.notify(events.ZSET, "zrem", args[1])
+        context.keys.notify(events.ZSET, "zrem", args[1], removed)
         zset.save()
     return removed
 

@@ -134,7 +134,7 @@ def _put(context: WriteContext, key: bytes, value: bytes, deadline_ms: int = NO_
     strings.put(keys, key, value, deadline_ms)
     keys.notify(events.STRING, "set", key)
     if deadline_ms not in (NO_DEADLINE, KEEP_DEADLINE):
-        keys.notify(events.GENERIC, "expire", key)
+        keys.notify(events.GENERIC, "expire", key, changes=0)
 
 
 def _old_value(context: WriteContext, key: bytes) -> bytes | None:

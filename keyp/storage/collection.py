@@ -54,7 +54,7 @@ class Collection(Elements):
                 told.insert(self._told, told.pop())  # a key is new before anything happens to it
         elif self.record is not None:
             keys.remove_emptied(self.key, self.record, with_rest=self.has_rest())
-            keys.notify(events.GENERIC, "del", self.key)
+            keys.notify(events.GENERIC, "del", self.key, changes=0)
 
     def has_rest(self) -> bool:
         """Whether entries of the collection are left when its elements have been removed."""

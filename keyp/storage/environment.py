@@ -121,11 +121,6 @@ class Store:
         """Writes one of the store's own numbers, or a list of them."""
         txn.put(name, layout.seal(name, data), db=self.meta)
 
-    def last_version(self) -> int:
-        """The version of the last write command that is committed. Raises `Damaged`."""
-        with self.lmdb.begin() as txn:
-            return layout.read_number(self.own(txn, b"version"))
-
     def live_bytes(self) -> int:
         """What the pages in use add up to. A look at the header of each sub-database, whatever it holds."""
         with self.lmdb.begin() as txn:
@@ -147,7 +142,7 @@ class Environment(Store):
     whoever opens it should know all the same. With `note_crashes` a fatal signal is noted for the next opening.
 
     `version` and `database_spaces` are what `meta` says as of the last commit: nobody else writes, so a transaction
-    need not look.
+    need not look. `changes` is how many changes of the data have been committed since the directory was opened.
     """
 
     version: int
@@ -161,6 +156,7 @@ class Environment(Store):
         self.fsync = fsync
         self.max_bytes = max_bytes  # 0: as much as the disk has
         self.max_spaces = databases + SPARE_SPACES
+        self.changes = 0
         self.notices: list[str] = []
         self._data_file = os.path.join(self.path, DATA_FILE)
         self._crash_note: last_run.CrashNote | None = None

@@ -65,6 +65,11 @@ def is_damage(error: Exception) -> bool:
     return isinstance(error, (Damaged, MustReopen, *_DAMAGE))
 
 
+def spoils_transaction(error: Exception) -> bool:
+    """Whether an exception came from LMDB, so that nothing more can be done in the transaction that it left."""
+    return isinstance(error, (lmdb.Error, SystemError, MustReopen))
+
+
 def refusal(error: Exception) -> str:
     """The error reply to a batch that ended in an exception which no command meant as a reply."""
     if isinstance(error, MustReopen):

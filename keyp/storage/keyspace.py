@@ -201,7 +201,7 @@ class WritableKeyspace(Keyspace):
     def _expire(self, space: Space, stored: bytes, record: bytes, key: bytes) -> None:
         self._forget(space, stored, record)
         self.transaction.expired += 1
-        self.notify(EXPIRED, "expired", key)
+        self.notify(EXPIRED, "expired", key, changes=0)
 
     def put(
         self, key: bytes, old: bytes | None, kind: int, flags: int, body: bytes, deadline_ms: int = KEEP_DEADLINE
@@ -218,7 +218,8 @@ class WritableKeyspace(Keyspace):
             deadline_ms = had_ms
         elif deadline_ms != had_ms and had_ms != NO_DEADLINE:
             self.txn.delete(layout.expiry_entry(had_ms, stored), b"", space.expiry)
-        record = layout.make_record(key, kind, flags, self.transaction.version, deadline_ms, body)
+        version = self.transaction.stored_version = self.transaction.version
+        record = layout.make_record(key, kind, flags, version, deadline_ms, body)
         if old is not None and len(old) > ONE_PAGE_MAX and len(record) < len(old):
             # LMDB would reuse pages that this transaction has written, all of them, however few are needed now.
             self.txn.delete(stored, b"", space.keys)
@@ -240,8 +241,12 @@ class WritableKeyspace(Keyspace):
             place -= 1
         events.insert(place, Event(NEW, "new", self.index, key))
 
-    def notify(self, kind: int, event: str, key: bytes) -> None:
-        """Tells those who listen what has happened to a key, once it is committed. `kind` is one of `keyp.events`."""
+    def notify(self, kind: int, event: str, key: bytes, changes: int = 1) -> None:
+        """Counts what has happened to a key as so many changes, and tells those who listen, once it is committed.
+
+        `kind` is one of `keyp.events`.
+        """
+        self.transaction.changes += changes
         if self.transaction.wanted_events & kind:
             self.transaction.events.append(Event(kind, event, self.index, key))
 
@@ -299,8 +304,11 @@ class WritableKeyspace(Keyspace):
 
     def flush(self) -> None:
         """Removes every key of this database."""
-        self.transaction.flush(self.index)
-        self.refresh()
+        size = self.size()
+        if size:
+            self.transaction.changes += size
+            self.transaction.flush(self.index)
+            self.refresh()
 
     def refresh(self) -> None:
         """Looks again which space the database uses; needed after a swap."""

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
+from itertools import chain
 from typing import Final
 
 from keyp.storage import layout
@@ -95,11 +96,13 @@ def replace(keys: WritableKeyspace, key: bytes, slices: Iterable[list[Entry]]) -
 
     The deadline goes. Without entries nothing is changed. What the key holds may still be read while they come.
     """
+    rest = iter(slices)
+    first = next((entries for entries in rest if entries), None)
+    if first is None:
+        return 0
     old = keys.find(key)
     made = Set(keys, key, None)
-    made.fill(slices)
-    if made.count == 0:
-        return 0
+    made.fill(chain([first], rest))
     if old is not None and old[0] & HAS_ELEMENTS:
         keys.discard_elements(layout.record_elements(old)[0])
     made.set_form(_form(made.forward(MEMBERS, b"", INTEGERS_MAX + 1)))

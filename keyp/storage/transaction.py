@@ -33,7 +33,8 @@ class Transaction:
     """What both have in common. `txn` is LMDB's own transaction, there when the constructors below are through.
 
     `hits` and `misses` count the lookups of reads; `in_write` says that a write command runs, whose lookups are
-    neither, as in the reference. `events` are what happened to keys, of the classes in `wanted_events`.
+    neither, as in the reference. `events` are what happened to keys, of the classes in `wanted_events`; `changes` is
+    how many changes of the data the reference would count.
     """
 
     txn: lmdb.Transaction[bytes]
@@ -45,13 +46,10 @@ class Transaction:
         self.in_write = False
         self.wanted_events = 0
         self.events: list[Event] = []
+        self.changes = 0
 
     def space(self, index: int) -> Space | None:
         """The space that database `index` uses, None while it is empty."""
-        raise NotImplementedError
-
-    def last_version(self) -> int:
-        """The version of the last write command that the transaction sees."""
         raise NotImplementedError
 
 
@@ -80,10 +78,6 @@ class ReadTransaction(Transaction):
             environment.database_list = seen
         return seen.spaces[index]
 
-    def last_version(self) -> int:
-        """The version of the last write command that the snapshot shows."""
-        return layout.read_number(self.environment.own(self.txn, b"version"))
-
     def close(self) -> None:
         """Lets go of the snapshot."""
         self.txn.abort()
@@ -107,10 +101,14 @@ def _find_spaces(environment: Store, raw: bytes | None) -> list[Space | None]:
 class WriteTransaction(Transaction):
     """The one write transaction of a commit group, on the writer's thread.
 
-    `version` is the version of the write command that runs now; `next_version` before each. `commit` makes all of it
-    durable as the environment's mode says, `abort` leaves no trace of it. `growth_refusal` is the error for commands
-    that add data, empty while there is room. `ready` are the keys that were made with something in them that clients
-    may wait for, as (database, key), and `swapped` the databases that have got other contents as a whole.
+    `version` is the version of the write command that runs now; `next_version` before each. `stored_version` is the
+    last one that a record carries. `commit` makes all of it durable as the environment's mode says, `abort` leaves no
+    trace of it. `growth_refusal` is the error for commands that add data, empty while there is room. `ready` are the
+    keys that were made with something in them that clients may wait for, as (database, key), and `swapped` the
+    databases that have got other contents as a whole.
+
+    What LMDB is not told to change it does not write: the commit of a group that has changed nothing writes nothing
+    and syncs nothing. So a version is stored where a record carries it, and one that none carries is given again.
 
     Raises `CommitFailed` where LMDB cannot begin.
     """
@@ -127,17 +125,13 @@ class WriteTransaction(Transaction):
             self.txn = environment.lmdb.begin(write=True)
         except lmdb.Error as error:
             raise CommitFailed(error) from error
-        self.version = environment.version
+        self.version = self.stored_version = environment.version
         # The space of each database, packed as it is stored: few groups change it or look at more than one.
         self._spaces = environment.database_spaces
         self._opened: list[Space] = []
 
     def _load(self, name: bytes) -> int:
         return layout.read_number(self.environment.own(self.txn, name))
-
-    def last_version(self) -> int:
-        """The version of the last write command so far, this transaction's own included."""
-        return self.version
 
     def next_version(self) -> None:
         """Begins a write command: all it writes carries a new version. Who runs it clears `in_write` after it."""
@@ -214,23 +208,30 @@ class WriteTransaction(Transaction):
         self._assign(one, spaces[other * size : other * size + size])
         self._assign(other, spaces[one * size : one * size + size])
         self.swapped += [one, other]
+        self.changes += 1
 
     def _assign(self, index: int, number: bytes) -> None:
         start = index * layout.NUMBER
         self._spaces = self._spaces[:start] + number + self._spaces[start + layout.NUMBER :]
 
+    @property
+    def has_changes(self) -> bool:
+        """Whether a command has changed anything, an expired key that it met included."""
+        return self.changes > 0 or self.expired > 0 or self.stored_version != self.environment.version
+
     def commit(self) -> None:
         """Writes the store's numbers and commits. Raises `CommitFailed`; nothing of the group is applied then."""
         txn, environment = self.txn, self.environment
-        if self.version != environment.version:
-            environment.put_own(txn, b"version", layout.number(self.version))
+        if self.stored_version != environment.version:
+            environment.put_own(txn, b"version", layout.number(self.stored_version))
         if self._spaces != environment.database_spaces:
             environment.put_own(txn, b"databases", self._spaces)
         try:
             txn.commit()
         except lmdb.Error as error:
             raise CommitFailed(error) from error
-        environment.version, environment.database_spaces = self.version, self._spaces
+        environment.version, environment.database_spaces = self.stored_version, self._spaces
+        environment.changes += self.changes
         for space in self._opened:
             environment.spaces[space.number] = space
 

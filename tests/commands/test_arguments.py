@@ -6,7 +6,7 @@ from math import inf
 
 import pytest
 
-from keyp.commands.arguments import bound, real
+from keyp.commands.arguments import bound, real, unsigned
 from keyp.errors import NOT_A_FLOAT, CommandError
 
 ERROR = "ERR not this"
@@ -45,3 +45,22 @@ def test_what_only_a_bound_may_be(text: bytes, number: float) -> None:
     assert bound(text, ERROR) == number
     with pytest.raises(CommandError, match=NOT_A_FLOAT):
         real(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "number"),
+    [(b"", 0), (b"0", 0), (b"00", 0), (b"-0", 0), (b"+7", 7), (b"007", 7), (b"18446744073709551615", (1 << 64) - 1),
+     (b"-1", (1 << 64) - 1), (b"-18446744073709551615", 1), (b"0" * 5000 + b"5", 5), (b"5\0abc", 5), (b"\0", 0)],
+)  # fmt: skip
+def test_what_strtoul_reads(text: bytes, number: int) -> None:
+    assert unsigned(text, ERROR) == number
+
+
+@pytest.mark.parametrize(
+    "text",
+    [b"18446744073709551616", b"-18446744073709551616", b"9" * 5000, b"-" + b"9" * 5000, b"1" + b"0" * 20, b" 1", b"1 ",
+     b"+", b"-", b"--1", b"+-1", b"0x1", b"1.5", b"1_0", b"\xff", "\u0661".encode(), b"-\0"],
+)  # fmt: skip
+def test_what_strtoul_does_not_read(text: bytes) -> None:
+    with pytest.raises(CommandError, match=ERROR):
+        unsigned(text, ERROR)

@@ -161,8 +161,7 @@ def test_persistence_tells_of_saves_and_syncs_apart(context: SessionContext):
     server.last_sync_ok = True
     server.last_save_at, server.last_save_ok, server.last_save_seconds = 1_600_000_000.7, False, 7
     server.save_running, server.save_started_ns = True, context.now_ns - 3 * SECOND_NS
-    for _ in range(5):
-        context.data.writing.next_version()
+    context.data.transaction.changes = 5
     persistence = fields(context, "persistence")
     assert persistence["aof_last_write_status"] == "ok"
     assert persistence["rdb_last_save_time"] == "1600000000"

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
+from twisted.logger import LogEvent, formatEvent, globalLogPublisher
 
 from keyp.commands.define import CommandTable
+from keyp.commands.effects import StopServer
 from keyp.commands.registry import Registry
 from keyp.gathering import GATHERED_MAX
 from keyp.storage import strings as values
 from keyp.storage.transaction import WriteTransaction
+from tests.counting import CountingLmdb
 from tests.fakes import Lab
 
 FAULTY = CommandTable(group="string")
@@ -25,6 +28,12 @@ def halfway(context: Any, args: list[bytes]) -> str:
 
 @FAULTY.read("STUMBLE", arity=1, since="0", summary="Meets a defect while reading.")
 def stumble(context: Any, args: list[bytes]) -> str:
+    raise ZeroDivisionError("a defect")
+
+
+@FAULTY.session("LEAVE", arity=1, since="0", summary="Asks for the server's end, then meets a defect.")
+def leave(context: Any, args: list[bytes]) -> str:
+    context.after(StopServer())
     raise ZeroDivisionError("a defect")
 
 
@@ -79,6 +88,61 @@ def test_a_defect_in_a_read_is_an_error_reply(faulty_lab: Lab) -> None:
     client = faulty_lab.connect()
     assert client.call("STUMBLE") == INTERNAL
     assert client.call("PING") == b"+PONG\r\n"
+
+
+@pytest.fixture
+def logged() -> Iterator[list[LogEvent]]:
+    """What has been logged."""
+    events: list[LogEvent] = []
+    globalLogPublisher.addObserver(events.append)
+    yield events
+    globalLogPublisher.removeObserver(events.append)
+
+
+@pytest.mark.parametrize("defective", ["STUMBLE", "MULTI\r\nSTUMBLE\r\nINCR own\r\nEXEC"])
+def test_a_defect_in_a_read_beside_writes_costs_only_the_call_that_met_it(faulty_lab: Lab, defective: str) -> None:
+    """The group is not undone, nor is what the same batch or transaction writes: the read has changed nothing."""
+    lab = faulty_lab
+    clients = [lab.connect() for _ in range(50)]
+    clients[0].call("SET all 0")
+    clients[0].transport.sent = b""
+    real = lab.environment.lmdb
+    lab.environment.lmdb = counting = CountingLmdb(real)  # type: ignore[assignment]
+    for index, client in enumerate(clients):
+        between = f"{defective}\r\n" if index == 20 else ""
+        client.protocol.dataReceived(f"INCR all\r\n{between}INCR all\r\n".encode())
+    lab.settle()
+    lab.environment.lmdb = real
+    assert counting.counts["begin"] == counting.counts["commit"] == 1
+    sent = [client.transport.sent for client in clients]
+    assert sent.pop(20) in (
+        b":41\r\n" + INTERNAL + b":42\r\n",
+        b":41\r\n+OK\r\n+QUEUED\r\n+QUEUED\r\n*2\r\n" + INTERNAL + b":1\r\n:42\r\n",
+    )
+    assert INTERNAL not in b"".join(sent)
+    assert clients[0].call("GET all") == b"$3\r\n100\r\n"
+    assert lab.server.state.metrics.errors["ERR"] == 1
+
+
+def test_a_defect_in_a_session_command_beside_writes_does_nothing_else(faulty_lab: Lab) -> None:
+    client = faulty_lab.connect()
+    assert client.call("SET a 1", "LEAVE", "SET b 2") == b"+OK\r\n" + INTERNAL + b"+OK\r\n"
+    assert faulty_lab.stopped == 0
+    assert client.call("MGET a b") == b"*2\r\n$1\r\n1\r\n$1\r\n2\r\n"
+
+
+@pytest.mark.parametrize("line", ["SET a 1\r\nSTUMBLE", "STUMBLE", "HALFWAY k"])
+def test_a_defect_fills_no_log(faulty_lab: Lab, logged: list[LogEvent], line: str) -> None:
+    """A traceback the first time; after a minute one more, which says how often it was not told."""
+    client = faulty_lab.connect()
+    for _ in range(100):
+        assert INTERNAL in client.send(f"{line}\r\n".encode())
+    told = len(logged)
+    assert told == len({formatEvent(event) for event in logged}) <= 2
+    assert all("ZeroDivisionError" in str(event["log_failure"]) for event in logged)
+    faulty_lab.clock.ns += 61 * 1_000_000_000
+    client.send(f"{line}\r\n".encode())
+    assert [formatEvent(event).endswith("(99 times more since it was last told)") for event in logged[told:]] == [True] * told
 
 
 def test_versions_grow_with_every_write_and_survive_a_restart(lab: Lab) -> None:
