@@ -173,10 +173,22 @@ def _operations(args: Args, max_bytes: int) -> list[Operation]:
     return operations
 
 
+def _key_flags(call: Args) -> str:
+    """A BITFIELD of nothing but GETs reads; one that makes no sense is taken for one that writes."""
+    position = 2
+    while position < len(call):
+        word = call[position].upper()
+        position += OPERANDS.get(word, len(call))
+        if word not in (b"GET", b"OVERFLOW") or position >= len(call):
+            return "RW access update"
+        position += 1
+    return "RO access"
+
+
 @BITFIELD.write(
     "BITFIELD",
     arity=-2,
-    keys=key_at(1, "RW access update variable_flags"),
+    keys=key_at(1, "RW access update variable_flags", _key_flags),
     flags=DENYOOM,
     since="3.2.0",
     complexity="O(1) for each subcommand specified",

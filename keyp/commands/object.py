@@ -137,6 +137,6 @@ def _string_encoding(keys: Keyspace, record: bytes) -> bytes:
     if record[0] & (layout.EDITED | layout.HAS_ELEMENTS):
         return b"raw"
     string = strings.value(keys, record)
-    if to_int64(string) is not None:
+    if not record[0] & layout.FLOAT and to_int64(string) is not None:
         return b"int"
     return b"embstr" if len(string) <= EMBEDDED_MAX else b"raw"

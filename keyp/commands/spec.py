@@ -60,20 +60,31 @@ class KeySpec:
     """Where keys stand among the arguments, and what is done with them.
 
     From argument `begin` to `last` (counted from `begin`; negative: from the end, -1 is the last one), each `step`.
-    `flags` are the reference's words: RO, RW, OW or RM, then access, update, insert or delete.
+    `flags` are the reference's words: RO, RW, OW or RM, then access, update, insert or delete; with `variable_flags`
+    the arguments decide, by `flags_of` if it is given.
     """
 
-    def __init__(self, begin: int, last: int, step: int, flags: str) -> None:
+    def __init__(
+        self, begin: int, last: int, step: int, flags: str, flags_of: Callable[[Args], str] | None = None
+    ) -> None:
         self.begin = begin
         self.last = last
         self.step = step
         self.flags = flags
+        self._flags_of = flags_of
+
+    def flags_in(self, call: Args) -> list[str]:
+        """What is done with the keys in this very call."""
+        words = self.flags if self._flags_of is None else self._flags_of(call)
+        return [word for word in words.split() if word != "variable_flags"]
 
     def positions(self, call: Args) -> list[int]:
         """The indexes of the keys in a call. Raises `ValueError` where the call does not make sense."""
         count = len(call)
         last = self.begin + self.last if self.last >= 0 else count + self.last
-        return list(range(self.begin, min(last, count - 1) + 1, self.step))
+        if not self.begin <= last < count:
+            raise ValueError
+        return list(range(self.begin, last + 1, self.step))
 
     def is_plain(self) -> bool:
         """Whether the keys stand in the same places in every call of the same length."""
@@ -198,9 +209,9 @@ def _described(kind: bytes, spec: dict[bytes, Reply]) -> dict[bytes, Reply]:
     return {b"type": kind, b"spec": spec}
 
 
-def key_at(position: int, flags: str) -> tuple[KeySpec, ...]:
-    """One key, the argument at `position` (the command's name is 0)."""
-    return (KeySpec(position, 0, 1, flags),)
+def key_at(position: int, flags: str, flags_of: Callable[[Args], str] | None = None) -> tuple[KeySpec, ...]:
+    """One key, the argument at `position` (the command's name is 0). `flags_of` tells its flags in a call."""
+    return (KeySpec(position, 0, 1, flags, flags_of),)
 
 
 def keys_from(position: int, flags: str, step: int = 1) -> tuple[KeySpec, ...]:

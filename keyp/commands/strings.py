@@ -102,10 +102,15 @@ def _time_option(options: _Options, args: Args, position: int) -> int:
     return position + 1
 
 
+def _key_flags(call: Args) -> str:
+    """SET looks at the old value only where it is told to GET it."""
+    return "RW access update" if b"GET" in [word.upper() for word in call[3:]] else "OW update"
+
+
 @STRINGS.write(
     "SET",
     arity=-3,
-    keys=key_at(1, "RW access update variable_flags"),
+    keys=key_at(1, "RW access update variable_flags", _key_flags),
     flags=DENYOOM,
     since="1.0.0",
     syntax="key value [NX | XX] [GET] [EX seconds | PX milliseconds | EXAT unix-time-seconds"

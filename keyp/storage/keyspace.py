@@ -247,7 +247,7 @@ class WritableKeyspace(Keyspace):
 
     def touch(self, key: bytes, record: bytes, deadline_ms: int = KEEP_DEADLINE) -> None:
         """Gives a key a new version, and a deadline or none; its value stays as it is."""
-        flags = record[0] & (HAS_ELEMENTS | layout.EDITED)
+        flags = record[0] & layout.OF_VALUE
         self.put(key, record, record[0] & KIND_MASK, flags, layout.record_body(record), deadline_ms)
 
     def remove(self, key: bytes) -> bool:
@@ -293,7 +293,7 @@ class WritableKeyspace(Keyspace):
         self.txn.delete(stored, b"", self.space.keys)
         if deadline_ms != NO_DEADLINE:
             self.txn.delete(layout.expiry_entry(deadline_ms, stored), b"", self.space.expiry)
-        flags = record[0] & (HAS_ELEMENTS | layout.EDITED)
+        flags = record[0] & layout.OF_VALUE
         body = layout.record_body(record)
         self.put(new_key, None, record[0] & KIND_MASK, flags, body, deadline_ms)
 
