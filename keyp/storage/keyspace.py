@@ -250,6 +250,12 @@ class WritableKeyspace(Keyspace):
         flags = record[0] & layout.OF_VALUE
         self.put(key, record, record[0] & KIND_MASK, flags, layout.record_body(record), deadline_ms)
 
+    def mark(self, key: bytes, record: bytes, flag: int) -> None:
+        """Sets a flag of a key's value. Nothing else changes, not even the version."""
+        stored = layout.stored_name(key)
+        marked = (record[0] | flag).to_bytes(1, "big") + record[1 : -layout.SEAL]
+        self.txn.put(stored, layout.seal(stored, marked), db=self.writable_space().keys)
+
     def remove(self, key: bytes) -> bool:
         """Removes a key of any kind; whether it was there. What it held is cleared later, in bounded steps.
 

@@ -149,6 +149,12 @@ def set_range(keys: WritableKeyspace, key: bytes, offset: int, patch: bytes) -> 
     return _overwrite(keys, key, record, offset, patch)
 
 
+def mark_edited(keys: WritableKeyspace, key: bytes, record: bytes) -> None:
+    """An edit has left the string as it was: only its encoding tells of it, once, and nobody who watches the key."""
+    if not record[0] & (EDITED | HAS_ELEMENTS):
+        keys.mark(key, record, EDITED)
+
+
 def copy(keys: Keyspace, record: bytes, target: WritableKeyspace, new_key: bytes) -> None:
     """Writes a STRING record's value and deadline under a key of `target` that does not exist."""
     _store(target, new_key, None, value(keys, record), record[0] & (EDITED | FLOAT), layout.record_deadline_ms(record))

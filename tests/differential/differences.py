@@ -177,13 +177,6 @@ KEYPS_OWN = [
         valkey_only=False,
     ),
     Difference(
-        "INCRBYFLOAT a 5\nOBJECT ENCODING a",
-        rb"\$6\r\nembstr\r\n",
-        rb"\$3\r\nint\r\n",
-        "the encoding of a number is told from its text, not from the command that wrote it",
-        False,
-    ),
-    Difference(
         "ZADD z 1 1\nSORT z\nOBJECT ENCODING z",
         rb"\$8\r\nskiplist\r\n",
         rb"\$8\r\nlistpack\r\n",
@@ -209,13 +202,6 @@ KEYPS_OWN = [
         rb"\*0\r\n",
         rb"\*-1\r\n",
         "a string that a BITFIELD makes longer has changed, even where overflow forbids the numbers",
-        valkey_only=False,
-    ),
-    Difference(
-        "SET k 12\nSETBIT k 0 0\nOBJECT ENCODING k",
-        rb"\$3\r\nraw\r\n",
-        rb"\$3\r\nint\r\n",
-        "a bit that is what it was is not written, and the string not edited",
         valkey_only=False,
     ),
     Difference(
