@@ -118,7 +118,7 @@ class Engine:
         if now_us // 1000 >= server.paused_until_ms:
             self.resume()
             return False
-        return batch.writes or not server.paused_writes_only
+        return not server.paused_writes_only or batch.may_replicate()
 
     def resume(self) -> None:
         """Ends a CLIENT PAUSE: what waited goes on."""
@@ -385,10 +385,11 @@ class Engine:
                     slow.add(call.args, call.nanoseconds, now_s, client.address, batch.state.name)
             if call.error:
                 metrics.error(call.error)
-        if batch.done_calls:
-            last = batch.done_calls[-1].spec
+        answered = len(batch.calls) - len(batch.rest)
+        if answered:
+            last = batch.calls[answered - 1].spec
             client.last_command = "NULL" if last is None else last.full_name
-            client.commands += len(batch.done_calls)
+        client.commands += len(batch.done_calls)
 
     def sweep_if_due(self) -> None:
         """Looks whether anything has expired or waits to be cleared, and has it removed."""

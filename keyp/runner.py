@@ -32,6 +32,9 @@ NOT_FOR_SUBSCRIBERS: Final = (
 REPLIES_MAX: Final = 1 << 20
 
 
+POINTER: Final = 8  # bytes, of each argument that is queued
+
+
 class NeedsWriter(Exception):
     """A write was met outside the writer's transaction; the batch is to be run again, inside it."""
 
@@ -180,10 +183,12 @@ class Runner:
         assert state.queue is not None
         if spec.flags & NO_MULTI:
             return self._reject(call, "ERR Command not allowed inside a transaction")
+        if state.queue_broken:
+            return "QUEUED"  # and is not, for EXEC will run none of them
         del state.queue[state.queued :]  # what an earlier run of this batch may have put there
         state.queue.append((spec, args))
         state.queued += 1
-        state.queue_bytes += sum([len(arg) for arg in args])
+        state.queue_bytes += sum([len(arg) for arg in args]) + POINTER * len(args)
         if state.queue_bytes > self._batch.server.settings.client_query_buffer_limit:
             self._batch.ends_connection = True
             return NO_REPLY

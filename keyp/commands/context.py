@@ -146,7 +146,8 @@ class SessionContext:
         self.state = state
         self.server = server
         self.data = data
-        self.in_exec = False  # whether an EXEC runs the command, so that it must not wait for anything
+        self.exec_calls = 0  # of how many commands the EXEC consists that runs this one; 0 outside of an EXEC …
+        self.exec_bytes = 0  # … and how much they took while they were queued
         self.effects: list[Effect] = []
         self.invoke: Callable[[CommandSpec, list[bytes]], Reply] = _not_running
 

@@ -27,7 +27,7 @@ SKIP_MONITOR: Final = 1 << 7
 SKIP_SLOWLOG: Final = 1 << 8
 FAST: Final = 1 << 9
 NO_AUTH: Final = 1 << 10
-MAY_REPLICATE: Final = 1 << 11
+MAY_REPLICATE: Final = 1 << 11  # no write, but held by CLIENT PAUSE WRITE; COMMAND INFO does not tell
 NO_MULTI: Final = 1 << 12
 MOVABLEKEYS: Final = 1 << 13
 ALLOW_BUSY: Final = 1 << 14
@@ -48,7 +48,6 @@ FLAG_NAMES: Final = (
     (SKIP_SLOWLOG, "skip_slowlog"),
     (FAST, "fast"),
     (NO_AUTH, "no_auth"),
-    (MAY_REPLICATE, "may_replicate"),
     (NO_MULTI, "no_multi"),
     (MOVABLEKEYS, "movablekeys"),
     (ALLOW_BUSY, "allow_busy"),
