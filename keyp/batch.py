@@ -114,7 +114,7 @@ class Batch:
         return any(spec.is_write for spec in queued + [call.spec for call in self.calls if call.spec is not None])
 
     def may_replicate(self) -> bool:
-        """Whether CLIENT PAUSE WRITE holds it: a call writes, or does what a replica would be told, at once or in EXEC."""
+        """Whether CLIENT PAUSE WRITE holds it: a call writes or does what a replica is told of, at once or in EXEC."""
         specs = [call.spec for call in self.calls if call.spec is not None and not call.refusal]
         if any(spec.name == "EXEC" for spec in specs):
             state = self.client.state

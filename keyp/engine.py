@@ -20,7 +20,7 @@ from keyp.batch import Batch
 from keyp.commands.context import ReadContext, Surroundings, TooLong
 from keyp.commands.effects import Effect, PubSubEffect
 from keyp.commands.server_state import ServerState
-from keyp.commands.spec import SKIP_SLOWLOG
+from keyp.commands.spec import SKIP_SLOWLOG, Args, CommandSpec
 from keyp.commands.waiters import Waiter
 from keyp.delivery import Delivery
 from keyp.events import KEYEVENT, KEYSPACE
@@ -348,6 +348,8 @@ class Engine:
         metrics.record(waiter.spec.full_name, waiter.nanoseconds, bool(error))
         if error:
             metrics.error(error)
+        if waiter.nanoseconds >= metrics.slow_log.threshold_ns:
+            self._log_slow(batch, waiter.spec, waiter.args, waiter.nanoseconds)
         batch.end_wait()
         try:
             batch.done(batch)
@@ -371,7 +373,7 @@ class Engine:
         metrics, client = self.server.metrics, batch.client
         metrics.keyspace_hits += batch.hits
         metrics.keyspace_misses += batch.misses
-        slow = metrics.slow_log
+        threshold_ns = metrics.slow_log.threshold_ns
         for call in batch.done_calls:
             spec = call.spec
             if spec is None:
@@ -380,9 +382,8 @@ class Engine:
                 metrics.reject(spec.full_name)
             else:
                 metrics.record(spec.full_name, call.nanoseconds, bool(call.error))
-                if call.nanoseconds > slow.threshold_ns and not spec.flags & SKIP_SLOWLOG:
-                    now_s = self.clock.now_us() // 1_000_000
-                    slow.add(call.args, call.nanoseconds, now_s, client.address, batch.state.name)
+                if call.nanoseconds >= threshold_ns:
+                    self._log_slow(batch, spec, call.args, call.nanoseconds)
             if call.error:
                 metrics.error(call.error)
         answered = len(batch.calls) - len(batch.rest)
@@ -390,6 +391,12 @@ class Engine:
             last = batch.calls[answered - 1].spec
             client.last_command = "NULL" if last is None else last.full_name
         client.commands += len(batch.done_calls)
+
+    def _log_slow(self, batch: Batch, spec: CommandSpec, args: Args, nanoseconds: int) -> None:
+        if not spec.flags & SKIP_SLOWLOG:
+            now_s = self.clock.now_us() // 1_000_000
+            shown = spec.without_secrets(args)
+            self.server.metrics.slow_log.add(shown, nanoseconds, now_s, batch.client.address, batch.state.name)
 
     def sweep_if_due(self) -> None:
         """Looks whether anything has expired or waits to be cleared, and has it removed."""

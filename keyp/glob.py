@@ -5,8 +5,8 @@
 
 A pattern is cut at its stars into segments. The first segment stands at the start of the name, the last one at its
 end, and of those between each is sought once, from the end of the one before: the leftmost place is always good
-enough. A segment of fixed bytes is sought by Python's own search; one that leaves a choice by Shift-And (Baeza-Yates and
-Gonnet, "A new approach to text searching"), which keeps in the bits of a number how many bytes of the segment stand
+enough. A segment of fixed bytes is sought by Python's own search; one that leaves a choice by Shift-And (Baeza-Yates
+and Gonnet, "A new approach to text searching"), which keeps in the bits of a number how many bytes of the segment stand
 before a place. So each byte of a name is looked at once, however many stars there are.
 
 The corners are the reference's (`stringmatchlen`): a class that is never closed reaches to the end of the pattern, a

@@ -1,10 +1,10 @@
 """A client's line in CLIENT LIST: every field of Redis 7.2, in its order. What Keyp has no such thing of is 0.
 
-    qbuf       bytes of a request that is not complete yet
-    argv-mem   bytes of the arguments of the call that asks; of clients that have none under way, 0
-    multi-mem  bytes of the queued calls' arguments, and a pointer for each
-    oll, omem  replies and messages that the socket has not taken: whether there are any, and how many bytes
-    tot-mem    the sum of these, and what a connection takes by itself
+qbuf       bytes of a request that is not complete yet
+argv-mem   bytes of the arguments of the call that asks; of clients that have none under way, 0
+multi-mem  bytes of the queued calls' arguments, and a pointer for each
+oll, omem  replies and messages that the socket has not taken: whether there are any, and how many bytes
+tot-mem    the sum of these, and what a connection takes by itself
 """
 
 from __future__ import annotations

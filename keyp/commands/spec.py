@@ -55,6 +55,9 @@ FLAG_NAMES: Final = (
 )
 
 
+REDACTED: Final = b"(redacted)"
+
+
 class KeySpec:
     """Where keys stand among the arguments, and what is done with them.
 
@@ -242,6 +245,7 @@ class CommandSpec:
         categories: str,
         tips: tuple[str, ...],
         aliases: tuple[str, ...],
+        secrets: Callable[[Args], list[int]] | None = None,
     ) -> None:
         self.name = name
         self.group = group
@@ -257,6 +261,7 @@ class CommandSpec:
         self.categories = categories
         self.tips = tips
         self.aliases = aliases
+        self._secrets = secrets
         self.full_name = name.lower()
         self.subcommands: dict[bytes, CommandSpec] = {}
         self.is_write = kind == WRITE
@@ -264,6 +269,13 @@ class CommandSpec:
 
     def __repr__(self) -> str:
         return f"<command {self.full_name}>"
+
+    def without_secrets(self, call: Args) -> Args:
+        """A call as it may be shown to others than its client: without its passwords."""
+        if self._secrets is None:
+            return call
+        hidden = self._secrets(call)
+        return [REDACTED if place in hidden else arg for place, arg in enumerate(call)]
 
     def accepts(self, count: int) -> bool:
         """Whether a call of `count` arguments, the name counted, fits the arity."""

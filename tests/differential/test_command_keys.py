@@ -1,4 +1,4 @@
-"""COMMAND GETKEYS and GETKEYSANDFLAGS of random calls, whole and cut short: keys and flags as a real server tells them."""
+"""COMMAND GETKEYS and GETKEYSANDFLAGS of random calls, whole and cut short: as a real server tells them."""
 
 from __future__ import annotations
 
