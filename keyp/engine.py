@@ -62,7 +62,9 @@ class Engine:
         self._call_later = call_later
         self._carry_out = carry_out
         settings = server.settings
-        self.around = Surroundings(random, server.environment.databases, settings.proto_max_bulk_len)
+        self.around = Surroundings(
+            random, server.environment.databases, settings.proto_max_bulk_len, clock.now_us() // 1_000_000
+        )
         self.turn = Turn(server.environment, self.around, clock.now_us, clock.nanoseconds, call_soon)
         settings.on_change(self._settings_changed)
         self.writer = Writer(

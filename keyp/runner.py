@@ -71,6 +71,7 @@ class Runner:
         self._state = batch.state
         transaction = self._transaction
         hits, misses = transaction.hits, transaction.misses
+        transaction.touches = not self._state.no_touch
         self._data.select(self._state.database)
         self._read_at = self._nanoseconds()
         self._answer_all(batch)

@@ -281,11 +281,12 @@ def client_no_evict(context: SessionContext, args: Args) -> Reply:
     flags=ORDINARY,
     since="7.2.0",
     syntax="<ON | OFF>",
-    summary="Asks that reading leave the keys' last access as it was; reading never changes anything here.",
+    summary="Asks that the client's commands be no use of keys, but for TOUCH.",
 )
 def client_no_touch(context: SessionContext, args: Args) -> Reply:
     """Replies OK."""
     context.state.no_touch = _switch(args[2])
+    context.data.transaction.touches = not context.state.no_touch
     return "OK"
 
 

@@ -215,4 +215,5 @@ def reset(context: SessionContext, args: Args) -> Reply:
         state.reply_mode = REPLY_ON
     state.no_evict = False
     state.no_touch = False
+    context.data.transaction.touches = True
     return "RESET"

@@ -33,6 +33,7 @@ class Keyspace:
     def __init__(self, transaction: Transaction, index: int) -> None:
         self.index = index
         self.now_ms = transaction.now_ms
+        self._now_s = transaction.now_ms // 1000
         self.lookups = transaction
         self.txn = transaction.txn
         self._get: Callable[..., bytes | None] = transaction.txn.get
@@ -41,15 +42,33 @@ class Keyspace:
     def find(self, key: bytes) -> bytes | None:
         """The record of a key that exists and is within its deadline; None otherwise. Raises DAMAGED.
 
-        In a read the look counts as a hit or a miss, and a miss is told to those who listen.
+        In a read the look counts as a hit or a miss, and a miss is told to those who listen. The key is used.
         """
+        record = self.look(key)
+        lookups = self.lookups
+        if not lookups.in_write:
+            self.note_read(key, record is not None)
+        if record is not None and lookups.uses is not None and lookups.touches:
+            lookups.uses.note(key, self._now_s)
+        return record
+
+    def read(self, key: bytes) -> bytes | None:
+        """As `find`; in a write, too, the look counts as a read's."""
+        record = self.look(key)
+        self.note_read(key, record is not None)
+        if record is not None and self.lookups.uses is not None and self.lookups.touches:
+            self.lookups.uses.note(key, self._now_s)
+        return record
+
+    def peek(self, key: bytes) -> bytes | None:
+        """As `find`, but no use of the key."""
         record = self.look(key)
         if not self.lookups.in_write:
             self.note_read(key, record is not None)
         return record
 
     def look(self, key: bytes) -> bytes | None:
-        """As `find`, uncounted and untold: for those who do not ask for the value's sake."""
+        """As `peek`, uncounted and untold: for those who do not ask for the value's sake."""
         if self.space is not None:
             record = self._read(layout.stored_name(key), self.space)
             if record is not None and not (
@@ -88,12 +107,12 @@ class Keyspace:
         return record
 
     def exists(self, key: bytes) -> bool:
-        """Whether the key exists."""
-        return self.find(key) is not None
+        """Whether the key exists. Asking is no use of it."""
+        return self.peek(key) is not None
 
     def kind(self, key: bytes) -> int:
-        """The kind of value a key holds; NOTHING where there is none."""
-        record = self.find(key)
+        """The kind of value a key holds; NOTHING where there is none. Asking is no use of it."""
+        record = self.peek(key)
         return NOTHING if record is None else layout.record_kind(record)
 
     def version(self, key: bytes) -> int:
@@ -227,8 +246,11 @@ class WritableKeyspace(Keyspace):
             self.transaction.ready.append((self.index, key))
         if deadline_ms not in (NO_DEADLINE, had_ms):
             self.txn.put(layout.expiry_entry(deadline_ms, stored), b"", db=space.expiry)
-        if old is None and self.transaction.wanted_events & NEW:
-            self._tell_new(key)
+        if old is None:
+            if self.transaction.uses is not None:
+                self.transaction.uses.note(key, self._now_s)
+            if self.transaction.wanted_events & NEW:
+                self._tell_new(key)
 
     def _tell_new(self, key: bytes) -> None:
         """A key is new before anything happens to it, though a collection's record may be written last."""
