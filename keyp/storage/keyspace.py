@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from itertools import islice, takewhile
-from typing import Final
+from typing import Any, Final
 
 from keyp.errors import DAMAGED, WRONG_TYPE, CommandError
 from keyp.events import EXPIRED, GENERIC, KEY_MISS, NEW, Event
@@ -33,8 +33,9 @@ class Keyspace:
     def __init__(self, transaction: Transaction, index: int) -> None:
         self.index = index
         self.now_ms = transaction.now_ms
-        self._now_s = transaction.now_ms // 1000
         self.lookups = transaction
+        uses = transaction.uses
+        self._second: Any = None if uses is None else uses.second(transaction.now_ms // 1000)
         self.txn = transaction.txn
         self._get: Callable[..., bytes | None] = transaction.txn.get
         self.space: Space | None = transaction.space(index)
@@ -49,7 +50,7 @@ class Keyspace:
         if not lookups.in_write:
             self.note_read(key, record is not None)
         if record is not None and lookups.uses is not None and lookups.touches:
-            lookups.uses.note(key, self._now_s)
+            lookups.uses.note(key, self._second)
         return record
 
     def read(self, key: bytes) -> bytes | None:
@@ -57,7 +58,7 @@ class Keyspace:
         record = self.look(key)
         self.note_read(key, record is not None)
         if record is not None and self.lookups.uses is not None and self.lookups.touches:
-            self.lookups.uses.note(key, self._now_s)
+            self.lookups.uses.note(key, self._second)
         return record
 
     def peek(self, key: bytes) -> bytes | None:
@@ -248,7 +249,7 @@ class WritableKeyspace(Keyspace):
             self.txn.put(layout.expiry_entry(deadline_ms, stored), b"", db=space.expiry)
         if old is None:
             if self.transaction.uses is not None:
-                self.transaction.uses.note(key, self._now_s)
+                self.transaction.uses.note(key, self._second)
             if self.transaction.wanted_events & NEW:
                 self._tell_new(key)
 

@@ -23,7 +23,8 @@ SET, ZSET, GEO, LOG = "SADD {} a b c d", "ZADD {} 1 a 2 b 3 c", "GEOADD {} 1 1 a
 CALLS = {
     STRING: """
         GET k | STRLEN k | GETRANGE k 0 1 | SUBSTR k 0 1 | MGET k l | GETBIT k 0 | BITCOUNT k | BITPOS k 1
-        BITFIELD_RO k | BITFIELD k GET u8 0 | LCS k l | TTL k | PTTL k | EXPIRETIME k | PEXPIRETIME k | TYPE k | EXISTS k l | TOUCH k l
+        BITFIELD_RO k | BITFIELD k GET u8 0 | LCS k l | TTL k | PTTL k | EXPIRETIME k | PEXPIRETIME k | TYPE k
+        EXISTS k l | TOUCH k l
         OBJECT ENCODING k | OBJECT REFCOUNT k | OBJECT IDLETIME k | OBJECT FREQ k | WATCH k | KEYS * | SCAN 0 COUNT 1000
         SCAN 0 COUNT 1000 TYPE string | RANDOMKEY | DBSIZE | SORT_RO k | LLEN k | HGET k f | APPEND k x | APPEND k ""
         SETRANGE k 0 x | SETRANGE k 0 "" | SETBIT k 0 0 | SET k 1 NX | SET k 1 XX | SET k 1 | SETNX k 1 | GETSET k 1
