@@ -350,7 +350,7 @@ class Engine:
         metrics.record(waiter.spec.full_name, waiter.nanoseconds, bool(error))
         if error:
             metrics.error(error)
-        if waiter.nanoseconds >= metrics.slow_log.threshold_ns:
+        if waiter.nanoseconds >= metrics.slow_log.threshold_ns and not waiter.has_left:
             self._log_slow(batch, waiter.spec, waiter.args, waiter.nanoseconds)
         batch.end_wait()
         try:

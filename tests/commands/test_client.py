@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from keyp.commands.client_line import CONNECTION_BYTES
+from keyp.commands.context import AT_ONCE_MAX
 from keyp.storage.keyspace import WritableKeyspace
 from keyp.storage.transaction import WriteTransaction
 from tests import wire
@@ -153,6 +154,17 @@ def test_list_shows_who_watches_what_has_changed(lab: Lab, client: Connection, c
     assert lines(client)[1]["flags"] == "x" + flags.removeprefix("N")
     other.call("EXEC")
     assert lines(client)[1]["flags"] == "N"
+
+
+def test_a_list_of_clients_that_watch_much_is_made_beside_the_others(lab: Lab, client: Connection) -> None:
+    quarter = " ".join(map(str, range(AT_ONCE_MAX // 4)))
+    for _ in range(4):
+        lab.connect().call(f"WATCH {quarter}")
+    assert [shown["flags"] for shown in lines(client)] == ["N"] * 5
+    assert lab.reader_threads.done == 0
+    lab.connect().call("WATCH k")
+    assert [shown["flags"] for shown in lines(client)] == ["N"] * 6
+    assert lab.reader_threads.done == 1
 
 
 def test_who_watches_a_damaged_key_is_shown_as_one_whose_exec_fails(lab: Lab, client: Connection) -> None:
