@@ -13,7 +13,7 @@ from typing import Final
 from keyp.aftermath import Aftermath
 from keyp.clients import REPLY_OFF, REPLY_ON, REPLY_SKIP_NOW, Client
 from keyp.commands.server_state import ServerState
-from keyp.commands.spec import SESSION, Args, CommandSpec
+from keyp.commands.spec import MAY_REPLICATE, SESSION, Args, CommandSpec
 from keyp.commands.waiters import Waiter
 from keyp.errors import CommandError
 from keyp.resp.encoder import encode_into
@@ -122,6 +122,14 @@ class Batch:
         state = self.client.state
         queued = [spec for spec, _ in (state.queue or [])[: state.queued]]
         return any(spec.is_write for spec in queued + [call.spec for call in self.calls if call.spec is not None])
+
+    def may_replicate(self) -> bool:
+        """Whether CLIENT PAUSE WRITE holds it: a call writes or does what a replica is told of, at once or in EXEC."""
+        specs = [call.spec for call in self.calls if call.spec is not None and not call.refusal]
+        if any(spec.name == "EXEC" for spec in specs):
+            state = self.client.state
+            specs += [spec for spec, _ in (state.queue or [])[: state.queued]]
+        return any(spec.is_write or spec.flags & MAY_REPLICATE for spec in specs)
 
     def wants(self) -> Aftermath:
         """Where the run's effects are collected."""

@@ -20,7 +20,7 @@ from keyp.batch import Batch
 from keyp.commands.context import ReadContext, Surroundings, TooLong
 from keyp.commands.effects import Effect, PubSubEffect
 from keyp.commands.server_state import ServerState
-from keyp.commands.spec import SKIP_SLOWLOG
+from keyp.commands.spec import SKIP_SLOWLOG, Args, CommandSpec
 from keyp.commands.waiters import Waiter
 from keyp.delivery import Delivery
 from keyp.events import KEYEVENT, KEYSPACE
@@ -62,7 +62,9 @@ class Engine:
         self._call_later = call_later
         self._carry_out = carry_out
         settings = server.settings
-        self.around = Surroundings(random, server.environment.databases, settings.proto_max_bulk_len)
+        self.around = Surroundings(
+            random, server.environment.databases, settings.proto_max_bulk_len, clock.now_us() // 1_000_000
+        )
         self.turn = Turn(server.environment, self.around, clock.now_us, clock.nanoseconds, call_soon)
         settings.on_change(self._settings_changed)
         self.writer = Writer(
@@ -118,7 +120,7 @@ class Engine:
         if now_ns >= server.paused_until_ns:
             self.resume()
             return False
-        return batch.writes or not server.paused_writes_only
+        return not server.paused_writes_only or batch.may_replicate()
 
     def resume(self) -> None:
         """Ends a CLIENT PAUSE: what waited goes on."""
@@ -348,6 +350,8 @@ class Engine:
         metrics.record(waiter.spec.full_name, waiter.nanoseconds, bool(error))
         if error:
             metrics.error(error)
+        if waiter.nanoseconds >= metrics.slow_log.threshold_ns and not waiter.has_left:
+            self._log_slow(batch, waiter.spec, waiter.args, waiter.nanoseconds)
         batch.end_wait()
         try:
             batch.done(batch)
@@ -371,7 +375,7 @@ class Engine:
         metrics, client = self.server.metrics, batch.client
         metrics.keyspace_hits += batch.hits
         metrics.keyspace_misses += batch.misses
-        slow = metrics.slow_log
+        threshold_ns = metrics.slow_log.threshold_ns
         for call in batch.done_calls:
             spec = call.spec
             if spec is None:
@@ -380,15 +384,21 @@ class Engine:
                 metrics.reject(spec.full_name)
             else:
                 metrics.record(spec.full_name, call.nanoseconds, bool(call.error))
-                if call.nanoseconds > slow.threshold_ns and not spec.flags & SKIP_SLOWLOG:
-                    now_s = self.clock.now_us() // 1_000_000
-                    slow.add(call.args, call.nanoseconds, now_s, client.address, batch.state.name)
+                if call.nanoseconds >= threshold_ns:
+                    self._log_slow(batch, spec, call.args, call.nanoseconds)
             if call.error:
                 metrics.error(call.error)
-        if batch.done_calls:
-            last = batch.done_calls[-1].spec
+        answered = len(batch.calls) - len(batch.rest)
+        if answered:
+            last = batch.calls[answered - 1].spec
             client.last_command = "NULL" if last is None else last.full_name
-            client.commands += len(batch.done_calls)
+        client.commands += len(batch.done_calls)
+
+    def _log_slow(self, batch: Batch, spec: CommandSpec, args: Args, nanoseconds: int) -> None:
+        if not spec.flags & SKIP_SLOWLOG:
+            now_s = self.clock.now_us() // 1_000_000
+            shown = spec.without_secrets(args)
+            self.server.metrics.slow_log.add(shown, nanoseconds, now_s, batch.client.address, batch.state.name)
 
     def sweep_if_due(self) -> None:
         """Looks whether anything has expired or waits to be cleared, and has it removed."""

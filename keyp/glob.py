@@ -5,7 +5,9 @@
 
 A pattern is cut at its stars into segments. The first segment stands at the start of the name, the last one at its
 end, and of those between each is sought once, from the end of the one before: the leftmost place is always good
-enough, so nothing is ever tried twice and no pattern takes longer than its length times the name's.
+enough. A segment of fixed bytes is sought by Python's own search; one that leaves a choice by Shift-And (Baeza-Yates
+and Gonnet, "A new approach to text searching"), which keeps in the bits of a number how many bytes of the segment stand
+before a place. So each byte of a name is looked at once, however many stars there are.
 
 The corners are the reference's (`stringmatchlen`): a class that is never closed reaches to the end of the pattern, a
 range may be given backwards, a `]` is closing even as the first of its class, a backslash at the very end is itself,
@@ -16,6 +18,8 @@ from __future__ import annotations
 
 from typing import Final
 
+_ZERO: Final = 48
+_ONE: Final = 49
 _STAR: Final = 42
 _CARET: Final = 94
 _DASH: Final = 45
@@ -27,6 +31,7 @@ _BACKSLASH: Final = 92
 # A mask has one byte for each byte there is: 1 where it fits.
 _ANY: Final = b"\1" * 256
 _NONE: Final = bytes(256)
+_ONLY: Final = [_NONE[:byte] + b"\1" + _NONE[byte + 1 :] for byte in range(256)]
 
 
 class Segment:
@@ -36,19 +41,20 @@ class Segment:
         self.size = 0
         self.literal = bytearray()  # the bytes of a segment without masks
         self.masks: list[bytes] = []  # one for each byte, as soon as one of them is not fixed
+        self._fits: dict[int, int] = {}  # for a byte of a name, a bit for each place of the segment where it fits
 
     def add_byte(self, byte: int) -> None:
         """Appends a fixed byte."""
         self.size += 1
         if self.masks:
-            self.masks.append(_only(byte))
+            self.masks.append(_ONLY[byte])
         else:
             self.literal.append(byte)
 
     def add_mask(self, mask: bytes) -> None:
         """Appends a byte that is chosen."""
         if not self.masks:
-            self.masks = [_only(byte) for byte in bytes(self.literal)]
+            self.masks = [_ONLY[byte] for byte in bytes(self.literal)]
         self.size += 1
         self.masks.append(mask)
 
@@ -66,10 +72,24 @@ class Segment:
         """The first place within `start` and `stop` where the segment fits, -1 if there is none."""
         if not self.masks:
             return name.find(self.literal, start, stop)
-        for place in range(start, stop - self.size + 1):
-            if self.stands_at(name, place):
-                return place
+        whole = 1 << (self.size - 1)
+        begun = 0  # a bit for each length of the segment's beginning that ends at this place
+        for place in range(start, stop):
+            byte = name[place]
+            fits = self._fits.get(byte, -1)
+            if fits < 0:
+                fits = self._fits[byte] = self._places_of(byte)
+            begun = (begun << 1 | 1) & fits
+            if begun >= whole:
+                return place - self.size + 1
         return -1
+
+    def _places_of(self, byte: int) -> int:
+        """A bit for each place of the segment where the byte fits, the lowest for the first."""
+        digits = bytearray()
+        for mask in reversed(self.masks):
+            digits.append(_ONE if mask[byte] else _ZERO)
+        return int(digits, 2)
 
 
 class Glob:
@@ -163,7 +183,3 @@ def _parse_class(pattern: bytes, place: int) -> tuple[bytes, int]:
 
 def _signed(byte: int) -> int:
     return byte - 256 if byte > 127 else byte
-
-
-def _only(byte: int) -> bytes:
-    return _NONE[:byte] + b"\1" + _NONE[byte + 1 :]

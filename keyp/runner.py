@@ -37,6 +37,9 @@ REPLIES_MAX: Final = 1 << 20
 MESSAGES_MAX: Final = 1000
 
 
+POINTER: Final = 8  # bytes, of each argument that is queued
+
+
 class NeedsWriter(Exception):
     """A write was met outside the writer's transaction; the batch is to be run again, inside it."""
 
@@ -79,6 +82,7 @@ class Runner:
         self._state = batch.state
         transaction = self._transaction
         hits, misses = transaction.hits, transaction.misses
+        transaction.touches = not self._state.no_touch
         self._data.select(self._state.database)
         self._read_at = self._nanoseconds()
         self._answer_all(batch)
@@ -202,10 +206,12 @@ class Runner:
         assert state.queue is not None
         if spec.flags & NO_MULTI:
             return self._reject(call, "ERR Command not allowed inside a transaction")
+        if state.queue_broken:
+            return "QUEUED"  # and is not, for EXEC will run none of them
         del state.queue[state.queued :]  # what an earlier run of this batch may have put there
         state.queue.append((spec, args))
         state.queued += 1
-        state.queue_bytes += sum([len(arg) for arg in args])
+        state.queue_bytes += sum([len(arg) for arg in args]) + POINTER * len(args)
         if state.queue_bytes > self._batch.server.settings.client_query_buffer_limit:
             self._batch.ends_connection = True
             return NO_REPLY

@@ -30,7 +30,7 @@ class SlowEntry:
 
 
 class SlowLog:
-    """The last slow calls, newest first. `threshold_ns`: calls that take longer belong here."""
+    """The last slow calls, newest first. `threshold_ns`: calls that take so long belong here."""
 
     def __init__(self) -> None:
         self.threshold_ns = NEVER

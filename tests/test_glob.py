@@ -1,12 +1,14 @@
 """Glob patterns: rows whose answers were compared with a real server's KEYS, and what the shortcuts promise."""
 
 import re
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from keyp.glob import Glob
+from tests.integration.daemon import COMPILED
 
 # (pattern, names that fit, names that do not)
 ROWS = [
@@ -105,6 +107,48 @@ def test_any_bytes_are_a_pattern(pattern: bytes, name: bytes) -> None:
         assert name.startswith(glob.prefix)
 
 
-def test_many_stars_take_no_longer() -> None:
-    assert not Glob(b"*a" * 1000 + b"b").matches(b"a" * 100_000)
-    assert not Glob(b"*?a" * 500 + b"b").matches(b"a" * 2000)
+class Looks(bytes):
+    """A name that counts how many of its bytes are looked at."""
+
+    count = 0
+
+    def __getitem__(self, place: Any) -> Any:
+        Looks.count += 1
+        return bytes(self)[place]
+
+    def startswith(self, literal: Any, start: Any = 0, stop: Any = None) -> bool:
+        Looks.count += len(literal)
+        return bytes(self).startswith(literal, start)
+
+    def find(self, literal: Any, start: Any = 0, stop: Any = None) -> int:
+        found = bytes(self).find(literal, start, stop)
+        Looks.count += (found + len(literal) if found >= 0 else stop) - start
+        return found
+
+
+@pytest.mark.skipif(COMPILED, reason="compiled code reads bytes without asking their class")
+@pytest.mark.parametrize("size", [500, 2000])
+@pytest.mark.parametrize(
+    ("repeated", "rest"),
+    [("*?", ""), ("*?", "b"), ("*a", "b"), ("a*", "b"), ("*[ab]", "b"), ("*?a", "b"), ("*a?*", "c"), ("*[^c]b", "c*")],
+)
+def test_many_stars_look_at_each_byte_once(repeated: str, rest: str, size: int) -> None:
+    """Redis's own regressions, "very long nested loops" among them."""
+    assert looks(repeated * size + rest, size) <= size + 4
+
+
+@pytest.mark.skipif(COMPILED, reason="compiled code reads bytes without asking their class")
+@pytest.mark.parametrize("size", [500, 2000])
+@pytest.mark.parametrize("pattern", ["*?{}b*", "*{}?b*", "*[^b]{}b*", "*?{}b*?{}b*", "[a]*{}b?*"])
+def test_long_segments_look_at_each_byte_once(pattern: str, size: int) -> None:
+    assert looks(pattern.replace("{}", "a" * (size // 4)), size) <= size + 4
+
+
+def looks(pattern: str, size: int) -> int:
+    """How many bytes of a name of that size are looked at, at most."""
+    found = []
+    for name in (b"a" * size, b"ab" * (size // 2)):
+        Looks.count = 0
+        Glob(pattern.encode()).matches(Looks(name))
+        found.append(Looks.count)
+    return max(found)

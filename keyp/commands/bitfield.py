@@ -125,7 +125,7 @@ class Window:
             self.edits[number] = (min(low, within_block), max(high, within_block))
 
     def save(self, keys: WritableKeyspace, key: bytes, least_length: int) -> None:
-        """Stores what has changed; the string gets at least a length."""
+        """Stores what has changed; the string gets at least a length, and counts as edited where there was a write."""
         length = self.length
         for number in sorted(self.edits):
             low, high = self.edits[number]
@@ -133,6 +133,8 @@ class Window:
             length = strings.set_range(keys, key, number * BLOCK_BYTES + low, patch)
         if length < least_length:
             strings.set_range(keys, key, least_length - 1, b"\0")
+        elif least_length and self.record is not None and not self.edits:
+            strings.mark_edited(keys, key, self.record)
 
 
 def _field(kind: bytes, place: bytes, max_bytes: int) -> Field:
@@ -173,10 +175,22 @@ def _operations(args: Args, max_bytes: int) -> list[Operation]:
     return operations
 
 
+def _key_flags(call: Args) -> str:
+    """A BITFIELD of nothing but GETs reads; one that makes no sense is taken for one that writes."""
+    position = 2
+    while position < len(call):
+        word = call[position].upper()
+        position += OPERANDS.get(word, len(call))
+        if word not in (b"GET", b"OVERFLOW") or position >= len(call):
+            return "RW access update"
+        position += 1
+    return "RO access"
+
+
 @BITFIELD.write(
     "BITFIELD",
     arity=-2,
-    keys=key_at(1, "RW access update variable_flags"),
+    keys=key_at(1, "RW access update variable_flags", _key_flags),
     flags=DENYOOM,
     since="3.2.0",
     complexity="O(1) for each subcommand specified",

@@ -68,12 +68,15 @@ def setbit(context: WriteContext, args: Args) -> Reply:
     if bit not in (0, 1):
         raise CommandError(BAD_BIT)
     place, mask = offset >> 3, 0x80 >> (offset & 7)
-    found = _byte_at(keys, key, place)
+    record = keys.find_kind(key, STRING)
+    found = _byte_at(keys, record, place)
     before = max(found, 0)
     after = before | mask if bit else before & ~mask
     if after != found:
         strings.set_range(keys, key, place, bytes((after,)))
         keys.notify(events.STRING, "setbit", key)
+    elif record is not None:
+        strings.mark_edited(keys, key, record)
     return 1 if before & mask else 0
 
 
@@ -89,12 +92,12 @@ def setbit(context: WriteContext, args: Args) -> Reply:
 def getbit(context: ReadContext, args: Args) -> Reply:
     """The bit, 0 behind the end."""
     offset = bit_offset(args[2], context.around.max_string_bytes)
-    return max(_byte_at(context.keys, args[1], offset >> 3), 0) >> (7 - (offset & 7)) & 1
+    record = context.keys.find_kind(args[1], STRING)
+    return max(_byte_at(context.keys, record, offset >> 3), 0) >> (7 - (offset & 7)) & 1
 
 
-def _byte_at(keys: Keyspace, key: bytes, place: int) -> int:
-    """A byte of the string a key holds, -1 behind its end."""
-    record = keys.find_kind(key, STRING)
+def _byte_at(keys: Keyspace, record: bytes | None, place: int) -> int:
+    """A byte of the string of a record, -1 behind its end."""
     if record is None or place >= strings.length_of(record):
         return -1
     return strings.part(keys, record, place, place + 1)[0]

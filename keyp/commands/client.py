@@ -8,14 +8,14 @@ from __future__ import annotations
 
 from typing import Final
 
-from keyp.clients import REPLY_OFF, REPLY_ON, REPLY_SKIP_NEXT, Client, ClientState
+from keyp.clients import REPLY_OFF, REPLY_ON, REPLY_SKIP_NEXT, Client
 from keyp.commands.arguments import INT64_MAX, integer, to_int64
-from keyp.commands.context import SECOND_NS, SessionContext
+from keyp.commands.client_line import describe
+from keyp.commands.context import SessionContext
 from keyp.commands.define import CommandTable
 from keyp.commands.effects import CloseClient, EndWait, PauseClients, ResumeClients
-from keyp.commands.spec import ADMIN, LOADING, NOSCRIPT, STALE, Args
+from keyp.commands.spec import ADMIN, LOADING, NO_MULTI, NOSCRIPT, STALE, Args
 from keyp.errors import SYNTAX, CommandError, printable
-from keyp.pubsub import CHANNEL, PATTERN, SHARD
 from keyp.resp.values import NO_REPLY, Reply, Verbatim
 
 CLIENT = CommandTable(group="connection", categories="connection")
@@ -130,7 +130,8 @@ def client_setinfo(context: SessionContext, args: Args) -> Reply:
 )
 def client_info(context: SessionContext, args: Args) -> Reply:
     """Replies with one line of text."""
-    return Verbatim(describe(context, context.client, "client|info") + b"\n")
+    context.data.expect(len(context.state.watched))
+    return Verbatim(describe(context, context.client, args) + b"\n")
 
 
 @CLIENT.session(
@@ -155,7 +156,8 @@ def client_list(context: SessionContext, args: Args) -> Reply:
     elif len(args) > 2:
         raise CommandError(SYNTAX)
     staying = [client for client in clients if not client.closing]
-    return Verbatim(b"".join([describe(context, client, "client|list") + b"\n" for client in staying]))
+    context.data.expect(sum([len(client.state.watched) for client in staying]))
+    return Verbatim(b"".join([describe(context, client, args) + b"\n" for client in staying]))
 
 
 def _client_type(word: bytes) -> bytes:
@@ -168,60 +170,6 @@ def _client_type(word: bytes) -> bytes:
 def _is_of_type(client: Client, kind: bytes) -> bool:
     """There are no replicas and no master, and whoever listens to anything is no longer normal."""
     return kind == (b"pubsub" if client.state.is_subscriber else b"normal")
-
-
-def describe(context: SessionContext, client: Client, running: str) -> bytes:
-    """A client's line in the list, in the reference's form; fields that mean nothing here have its value for none.
-
-    `running` is the name of the command that asks.
-    """
-    state = context.state if client is context.client else client.state
-    last = running if client is context.client else client.last_command
-    multi = -1 if state.queue is None else state.queued
-    fields: list[tuple[str, object]] = [
-        ("id", client.id),
-        ("addr", client.address),
-        ("laddr", client.local_address),
-        ("fd", client.fd),
-        ("name", state.name.decode("ascii")),
-        ("age", max(0, context.now_ns - client.connected_ns) // SECOND_NS),
-        ("idle", 0 if client is context.client else max(0, context.now_ns - client.last_seen_ns) // SECOND_NS),
-        ("flags", _flags(client, state)),
-        ("db", state.database),
-        ("sub", state.subscriptions[CHANNEL]),
-        ("psub", state.subscriptions[PATTERN]),
-        ("ssub", state.subscriptions[SHARD]),
-        ("multi", multi),
-        ("watch", len(state.watched)),
-        ("qbuf", client.input_buffered),
-        ("qbuf-free", 0),
-        ("argv-mem", 0),
-        ("multi-mem", state.queue_bytes),
-        ("rbs", 0),
-        ("rbp", 0),
-        ("obl", 0),
-        ("oll", 1 if client.output_buffered else 0),
-        ("omem", client.output_buffered),
-        ("tot-mem", client.input_buffered + client.output_buffered + state.queue_bytes),
-        ("events", "rw" if client.output_buffered else "r"),
-        ("cmd", last),
-        ("user", "default"),
-        ("redir", -1),
-        ("resp", state.protocol),
-        ("lib-name", state.lib_name.decode("ascii")),
-        ("lib-ver", state.lib_version.decode("ascii")),
-    ]
-    return " ".join([f"{name}={value}" for name, value in fields]).encode()
-
-
-def _flags(client: Client, state: ClientState) -> str:
-    flags = "P" if state.is_subscriber else ""
-    flags += "x" if state.queue is not None else ""
-    flags += "b" if client.waiting else ""
-    flags += "U" if client.is_unix else ""
-    flags += "e" if state.no_evict else ""
-    flags += "T" if state.no_touch else ""
-    return flags or "N"
 
 
 class KillFilter:
@@ -333,18 +281,19 @@ def client_no_evict(context: SessionContext, args: Args) -> Reply:
     flags=ORDINARY,
     since="7.2.0",
     syntax="<ON | OFF>",
-    summary="Asks that reading leave the keys' last access as it was; reading never changes anything here.",
+    summary="Asks that the client's commands be no use of keys, but for TOUCH.",
 )
 def client_no_touch(context: SessionContext, args: Args) -> Reply:
     """Replies OK."""
     context.state.no_touch = _switch(args[2])
+    context.data.transaction.touches = not context.state.no_touch
     return "OK"
 
 
 @CLIENT.session(
     "CLIENT|REPLY",
     arity=3,
-    flags=ORDINARY,
+    flags=ORDINARY | NO_MULTI,
     since="3.2.0",
     syntax="<ON | OFF | SKIP>",
     summary="Says whether replies are wanted: all, none, or not the next one.",

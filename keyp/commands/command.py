@@ -147,7 +147,7 @@ def command_getkeys(context: SessionContext, args: Args) -> Reply:
 def command_getkeysandflags(context: SessionContext, args: Args) -> Reply:
     """Replies with pairs of a key and its flags."""
     call = args[2:]
-    return [[key, Set(_key_flags(key_spec, call).split())] for key, key_spec in _keys(context, call)]
+    return [[key, Set(list(key_spec.flags_in(call)))] for key, key_spec in _keys(context, call)]
 
 
 def _keys(context: SessionContext, call: Args) -> list[tuple[bytes, KeySpec]]:
@@ -164,12 +164,3 @@ def _keys(context: SessionContext, call: Args) -> list[tuple[bytes, KeySpec]]:
         return [(call[at], key_spec) for key_spec in keys for at in key_spec.positions(call)]
     except ValueError:
         raise CommandError("ERR Invalid arguments specified for command") from None
-
-
-def _key_flags(key_spec: KeySpec, call: Args) -> str:
-    """What is done with a key in this very call: SET only looks at the old value where it is told to GET it."""
-    if "variable_flags" not in key_spec.flags:
-        return key_spec.flags
-    if call[0].upper() == b"SET" and b"GET" in [word.upper() for word in call[3:]]:
-        return "RW access update"
-    return "OW update"

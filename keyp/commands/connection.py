@@ -101,10 +101,16 @@ def _index_error(index: bytes) -> str:
     return INDEX_NOT_INT32
 
 
+def _words_of_auth(call: Args) -> list[int]:
+    """The user's name too, as in the reference: it may be a password that was given in the old form."""
+    return [1, 2] if len(call) <= 3 else []
+
+
 @CONNECTION.session(
     "AUTH",
     arity=-2,
     flags=AT_ANY_TIME,
+    secrets=_words_of_auth,
     since="1.0.0",
     syntax="[username] password",
     summary="Logs in; there are no passwords, so that the user default may always.",
@@ -124,10 +130,27 @@ def _check_user(name: bytes) -> None:
         raise CommandError(WRONG_PASSWORD)
 
 
+def _words_of_hello(call: Args) -> list[int]:
+    """What stands behind AUTH, up to where the options make no sense."""
+    found: list[int] = []
+    at = 2
+    while at < len(call):
+        option, left = call[at].upper(), len(call) - at - 1
+        if option == b"AUTH" and left >= 2:
+            found += [at + 1, at + 2]
+            at += 3
+        elif option == b"SETNAME" and left >= 1:
+            at += 2
+        else:
+            break
+    return found
+
+
 @CONNECTION.session(
     "HELLO",
     arity=-1,
     flags=AT_ANY_TIME,
+    secrets=_words_of_hello,
     since="6.0.0",
     syntax="[protover [AUTH username password] [SETNAME clientname]]",
     summary="Greets: chooses the protocol, logs in, names the connection, and tells about the server.",
@@ -192,4 +215,5 @@ def reset(context: SessionContext, args: Args) -> Reply:
         state.reply_mode = REPLY_ON
     state.no_evict = False
     state.no_touch = False
+    context.data.transaction.touches = True
     return "RESET"

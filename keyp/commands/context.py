@@ -24,6 +24,7 @@ from keyp.errors import DATABASE_OUT_OF_RANGE, CommandError
 from keyp.resp.values import Reply
 from keyp.storage.keyspace import Keyspace, WritableKeyspace
 from keyp.storage.transaction import Transaction, WriteTransaction
+from keyp.storage.uses import Uses
 
 # What a read on the reactor's thread may look at; the rest of the clients wait meanwhile, some 0.3 us for each.
 AT_ONCE_MAX: Final = 2048
@@ -38,15 +39,17 @@ class TooLong(Exception):
 class Surroundings:
     """What all contexts of one server share: chance, scan positions, and what settings may change.
 
-    `wanted_events` are the classes of events (`keyp.events`) that somebody may listen to.
+    `wanted_events` are the classes of events (`keyp.events`) that somebody may listen to. `now_s` is when the server
+    starts, in seconds since 1970.
     """
 
-    def __init__(self, random: Random, databases: int, max_string_bytes: int) -> None:
+    def __init__(self, random: Random, databases: int, max_string_bytes: int, now_s: int = 0) -> None:
         self.random = random
         self.databases = databases
         self.max_string_bytes = max_string_bytes
         self.hll_sparse_max_bytes = 3000
         self.cursors = CursorTable()
+        self.uses = Uses(now_s)
         self.wanted_events = 0
 
 
@@ -71,6 +74,7 @@ class ReadContext:
         self.selected = 0
         self._keyspace: Keyspace | None = None
         transaction.wanted_events = around.wanted_events
+        transaction.uses = around.uses
 
     @property
     def keys(self) -> Keyspace:
@@ -148,8 +152,9 @@ class SessionContext:
         self.state = state
         self.server = server
         self.data = data
-        self.in_exec = False  # whether an EXEC runs the command, so that it must not wait for anything
         self.now_ns = 0  # the moment of the batch by the clock that is never set; for how long something has lasted
+        self.exec_calls = 0  # of how many commands the EXEC consists that runs this one; 0 outside of an EXEC …
+        self.exec_bytes = 0  # … and how much they took while they were queued
         self.effects: list[Effect] = []
         self.invoke: Callable[[CommandSpec, list[bytes]], Reply] = _not_running
 

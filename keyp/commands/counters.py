@@ -16,7 +16,7 @@ from keyp.errors import NOT_A_FLOAT, NOT_FINITE, OVERFLOW, CommandError
 from keyp.resp.values import Reply
 from keyp.storage import strings
 from keyp.storage.keyspace import KEEP_DEADLINE, WritableKeyspace
-from keyp.storage.layout import HAS_ELEMENTS, STRING
+from keyp.storage.layout import FLOAT, HAS_ELEMENTS, STRING
 
 COUNTERS = CommandTable(group="string", categories="string")
 
@@ -119,6 +119,6 @@ def incrbyfloat(context: WriteContext, args: Args) -> Reply:
     if not total.finite:
         raise CommandError(NOT_FINITE)
     result = long_double.text(total)
-    strings.put(keys, key, result, KEEP_DEADLINE)
+    strings.put(keys, key, result, KEEP_DEADLINE, FLOAT)
     keys.notify(events.STRING, "incrbyfloat", key)
     return result

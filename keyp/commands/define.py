@@ -102,12 +102,14 @@ class CommandTable:
         categories: str | None = None,
         tips: tuple[str, ...] = (),
         aliases: tuple[str, ...] = (),
+        secrets: Callable[[Args], list[int]] | None = None,
     ) -> None:
+        """`secrets` gives the places of the passwords in a call, which are shown to nobody."""
         given = self.categories if categories is None else categories
         self.specs.append(
             CommandSpec(
                 name, self.group, kind, function, arity, keys, flags, since, summary, syntax, complexity, given, tips,
-                aliases,
+                aliases, secrets,
             )
         )  # fmt: skip
 

@@ -190,7 +190,7 @@ def pexpiretime(context: ReadContext, args: Args) -> Reply:
 
 def _deadline_ms(context: ReadContext, key: bytes) -> int:
     """The key's deadline, or NO_KEY or NO_TTL."""
-    record = context.keys.find(key)
+    record = context.keys.peek(key)
     if record is None:
         return NO_KEY
     deadline = layout.record_deadline_ms(record)

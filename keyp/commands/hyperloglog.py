@@ -15,7 +15,7 @@ from keyp.commands import hll_registers as hll
 from keyp.commands.context import ReadContext, WriteContext
 from keyp.commands.define import CommandTable
 from keyp.commands.hll_estimate import estimate, register_of
-from keyp.commands.spec import ADMIN, DENYOOM, FAST, WALKS, Args, KeySpec, key_at, keys_from
+from keyp.commands.spec import ADMIN, DENYOOM, FAST, MAY_REPLICATE, WALKS, Args, KeySpec, key_at, keys_from
 from keyp.errors import CommandError, printable
 from keyp.resp.values import Reply
 from keyp.storage import strings
@@ -116,6 +116,7 @@ def pfadd(context: WriteContext, args: Args) -> Reply:
     "PFCOUNT",
     arity=-2,
     keys=keys_from(1, "RW access"),
+    flags=MAY_REPLICATE,
     since="2.8.9",
     complexity="O(1) with a very small average constant time when called with a single key. O(N) with N being the"
     " number of keys, and much bigger constant times, when called with multiple keys.",

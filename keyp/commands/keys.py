@@ -91,8 +91,12 @@ def exists(context: ReadContext, args: Args) -> Reply:
     summary="Counts the keys that exist, as a use of each.",
 )
 def touch(context: ReadContext, args: Args) -> Reply:
-    """Replies with the count."""
-    return exists(context, args)
+    """Replies with the count. They are used even by a client that has CLIENT NO-TOUCH on."""
+    found = [key for key in args[1:] if context.keys.exists(key)]
+    uses = context.around.uses
+    for key in found:
+        uses.note(key, uses.second(context.now_us // 1_000_000))
+    return len(found)
 
 
 @KEYS.read(
@@ -144,7 +148,7 @@ def _rename(context: WriteContext, key: bytes, record: bytes, new_key: bytes) ->
 def rename_if_free(context: WriteContext, args: Args) -> Reply:
     """Replies 1, or 0 where the new name is taken, be it by the key itself."""
     record = _existing(context, args[1])
-    if context.keys.exists(args[2]):
+    if context.keys.find(args[2]) is not None:
         return 0
     _rename(context, args[1], record, args[2])
     return 1
@@ -176,7 +180,7 @@ def copy(context: WriteContext, args: Args) -> Reply:
     target = context.database(index)
     record = context.keys.find(key)
     context.keys.note_read(key, record is not None)
-    if record is None or (target.exists(new_key) and not replace):
+    if record is None or (target.find(new_key) is not None and not replace):
         return 0
     target.remove(new_key)
     copy_value(context.keys, record, target, new_key)
@@ -217,7 +221,7 @@ def move(context: WriteContext, args: Args) -> Reply:
         raise CommandError(SAME_OBJECT)
     target = context.database(index)
     record = context.keys.find(key)
-    if record is None or target.exists(key):
+    if record is None or target.find(key) is not None:
         return 0
     copy_value(context.keys, record, target, key)
     context.keys.remove(key)

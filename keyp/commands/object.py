@@ -1,7 +1,7 @@
 """OBJECT: what the reference would tell of a value's insides.
 
 The names of encodings are the reference's, for the clients and tests that ask for them; Keyp keeps all strings the
-same way. It does not track how often or when a key was used last.
+same way. It knows for how long at least a key was not used (`keyp.storage.uses`), and not how often it is.
 """
 
 from __future__ import annotations
@@ -88,11 +88,13 @@ def reference_count(context: ReadContext, args: Args) -> Reply:
     since="2.2.3",
     tips=UNSTABLE,
     syntax="key",
-    summary="Tells for how many seconds a key was not used; always 0, for uses are not tracked.",
+    summary="Tells for how many seconds at least a key was not used.",
 )
 def idle_time(context: ReadContext, args: Args) -> Reply:
-    """Replies 0, null without such a key."""
-    return None if _record(context, args[2]) is None else 0
+    """Replies with seconds, null without such a key."""
+    if _record(context, args[2]) is None:
+        return None
+    return context.around.uses.idle_s(args[2], context.now_us // 1_000_000)
 
 
 @OBJECT.read(
@@ -137,6 +139,6 @@ def _string_encoding(keys: Keyspace, record: bytes) -> bytes:
     if record[0] & (layout.EDITED | layout.HAS_ELEMENTS):
         return b"raw"
     string = strings.value(keys, record)
-    if to_int64(string) is not None:
+    if not record[0] & layout.FLOAT and to_int64(string) is not None:
         return b"int"
     return b"embstr" if len(string) <= EMBEDDED_MAX else b"raw"

@@ -15,7 +15,7 @@ from typing import Final
 from keyp.commands.context import SessionContext
 from keyp.commands.define import CommandTable
 from keyp.commands.effects import Publish, Subscribe, Unsubscribe
-from keyp.commands.spec import FAST, LOADING, NOSCRIPT, STALE, Args, key_at, keys_from
+from keyp.commands.spec import FAST, LOADING, MAY_REPLICATE, NOSCRIPT, STALE, Args, key_at, keys_from
 from keyp.commands.spec import PUBSUB as ABOUT_PUBSUB
 from keyp.errors import CommandError, printable
 from keyp.glob import Glob
@@ -25,7 +25,7 @@ from keyp.resp.values import Push, Reply, Several
 PUBSUB = CommandTable(group="pubsub")
 
 LISTEN: Final = ABOUT_PUBSUB | NOSCRIPT | LOADING | STALE
-TELL: Final = ABOUT_PUBSUB | LOADING | STALE | FAST
+TELL: Final = ABOUT_PUBSUB | LOADING | STALE | FAST | MAY_REPLICATE
 ASK: Final = ABOUT_PUBSUB | LOADING | STALE
 
 # How the reply to each (un)subscription begins, by kind.
@@ -141,7 +141,7 @@ def unsubscribe_from_patterns(context: SessionContext, args: Args) -> Reply:
 )
 def subscribe_to_shard_channels(context: SessionContext, args: Args) -> Reply:
     """A reply for each shard channel: the word, the channel, how many of them the client listens to."""
-    if context.in_exec:
+    if context.exec_calls:
         raise CommandError(NOT_IN_EXEC)
     return _subscribe(context, SHARD, args[1:])
 

@@ -35,6 +35,7 @@ SERVER = CommandTable(group="server")
 ADMINISTER: Final = ADMIN | NOSCRIPT | LOADING | STALE
 EVERYWHERE: Final = ("request_policy:all_nodes", "response_policy:all_succeeded")
 
+PASSWORDS: Final = (b"requirepass", b"masterauth", b"masteruser", b"tls-key-file-pass", b"tls-client-key-file-pass")
 SAMPLES_DEFAULT: Final = 5
 LONGEST_DELAY_S: Final = 86_400.0
 BACKGROUND_SAVE_RUNNING: Final = "ERR Background save already in progress"
@@ -66,10 +67,15 @@ def config_get(context: SessionContext, args: Args) -> Reply:
     return context.server.settings.matching(args[2:])
 
 
+def _values_of_passwords(call: Args) -> list[int]:
+    return [place + 1 for place in range(2, len(call) - 1, 2) if call[place].lower() in PASSWORDS]
+
+
 @SERVER.session(
     "CONFIG|SET",
     arity=-4,
     flags=ADMINISTER,
+    secrets=_values_of_passwords,
     since="2.0.0",
     complexity="O(N) with N the number of settings given",
     tips=EVERYWHERE,

@@ -64,7 +64,7 @@ class Pattern:
         if not self.has_star:
             return None
         keys = context.keys
-        record = _look_up(context, self.before + element + self.after)
+        record = keys.read(self.before + element + self.after)
         if record is None:
             return None
         kind = layout.record_kind(record)
@@ -178,16 +178,9 @@ def _is_zero(text: bytes) -> bool:
     return not digits.strip(b"0.")
 
 
-def _look_up(context: ReadContext, key: bytes) -> bytes | None:
-    """The record of a key whose value is asked for: in a write too this counts as a read."""
-    record = context.keys.look(key)
-    context.keys.note_read(key, record is not None)
-    return record
-
-
 def _values(context: ReadContext, order: Order) -> list[bytes | None]:
     """What a call replies with or stores."""
-    record = _look_up(context, order.key)
+    record = context.keys.read(order.key)
     kind = LIST if record is None else layout.record_kind(record)
     if kind not in (LIST, SET, ZSET):
         raise CommandError(WRONG_TYPE)

@@ -207,8 +207,7 @@ def _find(context: ReadContext, key: bytes) -> Collection | None:
     The look is a read, also where the result is stored.
     """
     keys = context.keys
-    record = keys.look(key)
-    keys.note_read(key, record is not None)
+    record = keys.read(key)
     if record is None:
         return None
     kind = layout.record_kind(record)

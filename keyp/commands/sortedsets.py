@@ -95,8 +95,7 @@ def add_elements(context: WriteContext, key: bytes, options: int, elements: list
 def find_to_read(context: ReadContext, key: bytes) -> SortedSet | None:
     """The sorted set a key holds, None where there is no such key. Raises WRONGTYPE. In a write it is a read, too."""
     keys = context.keys
-    record = keys.look(key)
-    keys.note_read(key, record is not None)
+    record = keys.read(key)
     if record is None:
         return None
     if layout.record_kind(record) != ZSET:

@@ -27,7 +27,7 @@ SKIP_MONITOR: Final = 1 << 7
 SKIP_SLOWLOG: Final = 1 << 8
 FAST: Final = 1 << 9
 NO_AUTH: Final = 1 << 10
-MAY_REPLICATE: Final = 1 << 11
+MAY_REPLICATE: Final = 1 << 11  # no write, but held by CLIENT PAUSE WRITE; COMMAND INFO does not tell
 NO_MULTI: Final = 1 << 12
 MOVABLEKEYS: Final = 1 << 13
 ALLOW_BUSY: Final = 1 << 14
@@ -48,7 +48,6 @@ FLAG_NAMES: Final = (
     (SKIP_SLOWLOG, "skip_slowlog"),
     (FAST, "fast"),
     (NO_AUTH, "no_auth"),
-    (MAY_REPLICATE, "may_replicate"),
     (NO_MULTI, "no_multi"),
     (MOVABLEKEYS, "movablekeys"),
     (ALLOW_BUSY, "allow_busy"),
@@ -56,24 +55,38 @@ FLAG_NAMES: Final = (
 )
 
 
+REDACTED: Final = b"(redacted)"
+
+
 class KeySpec:
     """Where keys stand among the arguments, and what is done with them.
 
     From argument `begin` to `last` (counted from `begin`; negative: from the end, -1 is the last one), each `step`.
-    `flags` are the reference's words: RO, RW, OW or RM, then access, update, insert or delete.
+    `flags` are the reference's words: RO, RW, OW or RM, then access, update, insert or delete; with `variable_flags`
+    the arguments decide, by `flags_of` if it is given.
     """
 
-    def __init__(self, begin: int, last: int, step: int, flags: str) -> None:
+    def __init__(
+        self, begin: int, last: int, step: int, flags: str, flags_of: Callable[[Args], str] | None = None
+    ) -> None:
         self.begin = begin
         self.last = last
         self.step = step
         self.flags = flags
+        self._flags_of = flags_of
+
+    def flags_in(self, call: Args) -> list[str]:
+        """What is done with the keys in this very call."""
+        words = self.flags if self._flags_of is None else self._flags_of(call)
+        return [word for word in words.split() if word != "variable_flags"]
 
     def positions(self, call: Args) -> list[int]:
         """The indexes of the keys in a call. Raises `ValueError` where the call does not make sense."""
         count = len(call)
         last = self.begin + self.last if self.last >= 0 else count + self.last
-        return list(range(self.begin, min(last, count - 1) + 1, self.step))
+        if not self.begin <= last < count:
+            raise ValueError
+        return list(range(self.begin, last + 1, self.step))
 
     def is_plain(self) -> bool:
         """Whether the keys stand in the same places in every call of the same length."""
@@ -198,9 +211,9 @@ def _described(kind: bytes, spec: dict[bytes, Reply]) -> dict[bytes, Reply]:
     return {b"type": kind, b"spec": spec}
 
 
-def key_at(position: int, flags: str) -> tuple[KeySpec, ...]:
-    """One key, the argument at `position` (the command's name is 0)."""
-    return (KeySpec(position, 0, 1, flags),)
+def key_at(position: int, flags: str, flags_of: Callable[[Args], str] | None = None) -> tuple[KeySpec, ...]:
+    """One key, the argument at `position` (the command's name is 0). `flags_of` tells its flags in a call."""
+    return (KeySpec(position, 0, 1, flags, flags_of),)
 
 
 def keys_from(position: int, flags: str, step: int = 1) -> tuple[KeySpec, ...]:
@@ -232,6 +245,7 @@ class CommandSpec:
         categories: str,
         tips: tuple[str, ...],
         aliases: tuple[str, ...],
+        secrets: Callable[[Args], list[int]] | None = None,
     ) -> None:
         self.name = name
         self.group = group
@@ -247,6 +261,7 @@ class CommandSpec:
         self.categories = categories
         self.tips = tips
         self.aliases = aliases
+        self._secrets = secrets
         self.full_name = name.lower()
         self.subcommands: dict[bytes, CommandSpec] = {}
         self.is_write = kind == WRITE
@@ -254,6 +269,13 @@ class CommandSpec:
 
     def __repr__(self) -> str:
         return f"<command {self.full_name}>"
+
+    def without_secrets(self, call: Args) -> Args:
+        """A call as it may be shown to others than its client: without its passwords."""
+        if self._secrets is None:
+            return call
+        hidden = self._secrets(call)
+        return [REDACTED if place in hidden else arg for place, arg in enumerate(call)]
 
     def accepts(self, count: int) -> bool:
         """Whether a call of `count` arguments, the name counted, fits the arity."""

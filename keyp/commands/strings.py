@@ -102,10 +102,15 @@ def _time_option(options: _Options, args: Args, position: int) -> int:
     return position + 1
 
 
+def _key_flags(call: Args) -> str:
+    """SET looks at the old value only where it is told to GET it."""
+    return "RW access update" if b"GET" in [word.upper() for word in call[3:]] else "OW update"
+
+
 @STRINGS.write(
     "SET",
     arity=-3,
-    keys=key_at(1, "RW access update variable_flags"),
+    keys=key_at(1, "RW access update variable_flags", _key_flags),
     flags=DENYOOM,
     since="1.0.0",
     syntax="key value [NX | XX] [GET] [EX seconds | PX milliseconds | EXAT unix-time-seconds"
@@ -122,7 +127,7 @@ def set_(context: WriteContext, args: Args) -> Reply:
     deadline_ms = options.deadline_ms(context.now_ms, "set")
     old = _old_value(context, key) if options.get else None
     if options.if_absent or options.if_present:
-        exists = keys.exists(key)
+        exists = keys.find(key) is not None
         if exists if options.if_absent else not exists:
             return old
     _put(context, key, args[2], KEEP_DEADLINE if options.keep_deadline else deadline_ms)
@@ -156,7 +161,7 @@ def _old_value(context: WriteContext, key: bytes) -> bytes | None:
 def setnx(context: WriteContext, args: Args) -> Reply:
     """1 if the key was made, 0 if there was one."""
     keys, key = context.keys, args[1]
-    if keys.exists(key):
+    if keys.find(key) is not None:
         return 0
     _put(context, key, args[2])
     return 1
@@ -333,7 +338,7 @@ def msetnx(context: WriteContext, args: Args) -> Reply:
         raise wrong_arity("msetnx")
     keys = context.keys
     for key in args[1::2]:
-        if keys.exists(key):
+        if keys.find(key) is not None:
             return 0
     _put_pairs(context, args, "msetnx")
     return 1

@@ -54,7 +54,8 @@ def execute(context: SessionContext, args: Args) -> Reply:
     if state.queue is None:
         raise CommandError("ERR EXEC without MULTI")
     calls = state.queue[: state.queued]
-    broken, changed = state.queue_broken, watched_changed(context)
+    broken, changed = state.queue_broken, watched_changed(context.data, state.watched)
+    context.exec_bytes = state.queue_bytes
     discard_queue(context)
     if broken:
         raise CommandError("EXECABORT Transaction discarded because of previous errors.")
@@ -63,9 +64,9 @@ def execute(context: SessionContext, args: Args) -> Reply:
         raise CommandError(f"EXECABORT Transaction discarded because of: {refusal}")
     if changed:
         return NULL_ARRAY
-    context.in_exec = True
+    context.exec_calls = len(calls)
     replies = [context.invoke(spec, call) for spec, call in calls]
-    context.in_exec = False
+    context.exec_calls = 0
     return replies
 
 
@@ -121,7 +122,6 @@ def unwatch(context: SessionContext, args: Args) -> Reply:
     return "OK"
 
 
-def watched_changed(context: SessionContext) -> bool:
+def watched_changed(data: ReadContext, watched: dict[tuple[int, bytes], int]) -> bool:
     """Whether any watched key is not what it was: written to, come, gone, or expired."""
-    data: ReadContext = context.data
-    return any(data.database(index).version(key) != seen for (index, key), seen in context.state.watched.items())
+    return any(data.database(index).version(key) != seen for (index, key), seen in watched.items())

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from itertools import islice, takewhile
-from typing import Final
+from typing import Any, Final
 
 from keyp.errors import DAMAGED, WRONG_TYPE, CommandError
 from keyp.events import EXPIRED, GENERIC, KEY_MISS, NEW, Event
@@ -34,6 +34,8 @@ class Keyspace:
         self.index = index
         self.now_ms = transaction.now_ms
         self.lookups = transaction
+        uses = transaction.uses
+        self._second: Any = None if uses is None else uses.second(transaction.now_ms // 1000)
         self.txn = transaction.txn
         self._get: Callable[..., bytes | None] = transaction.txn.get
         self.space: Space | None = transaction.space(index)
@@ -41,15 +43,33 @@ class Keyspace:
     def find(self, key: bytes) -> bytes | None:
         """The record of a key that exists and is within its deadline; None otherwise. Raises DAMAGED.
 
-        In a read the look counts as a hit or a miss, and a miss is told to those who listen.
+        In a read the look counts as a hit or a miss, and a miss is told to those who listen. The key is used.
         """
+        record = self.look(key)
+        lookups = self.lookups
+        if not lookups.in_write:
+            self.note_read(key, record is not None)
+        if record is not None and lookups.uses is not None and lookups.touches:
+            lookups.uses.note(key, self._second)
+        return record
+
+    def read(self, key: bytes) -> bytes | None:
+        """As `find`; in a write, too, the look counts as a read's."""
+        record = self.look(key)
+        self.note_read(key, record is not None)
+        if record is not None and self.lookups.uses is not None and self.lookups.touches:
+            self.lookups.uses.note(key, self._second)
+        return record
+
+    def peek(self, key: bytes) -> bytes | None:
+        """As `find`, but no use of the key."""
         record = self.look(key)
         if not self.lookups.in_write:
             self.note_read(key, record is not None)
         return record
 
     def look(self, key: bytes) -> bytes | None:
-        """As `find`, uncounted and untold: for those who do not ask for the value's sake."""
+        """As `peek`, uncounted and untold: for those who do not ask for the value's sake."""
         if self.space is not None:
             record = self._read(layout.stored_name(key), self.space)
             if record is not None and not (
@@ -88,12 +108,12 @@ class Keyspace:
         return record
 
     def exists(self, key: bytes) -> bool:
-        """Whether the key exists."""
-        return self.find(key) is not None
+        """Whether the key exists. Asking is no use of it."""
+        return self.peek(key) is not None
 
     def kind(self, key: bytes) -> int:
-        """The kind of value a key holds; NOTHING where there is none."""
-        record = self.find(key)
+        """The kind of value a key holds; NOTHING where there is none. Asking is no use of it."""
+        record = self.peek(key)
         return NOTHING if record is None else layout.record_kind(record)
 
     def version(self, key: bytes) -> int:
@@ -228,8 +248,11 @@ class WritableKeyspace(Keyspace):
             self.transaction.ready.append((self.index, key))
         if deadline_ms not in (NO_DEADLINE, had_ms):
             self.txn.put(layout.expiry_entry(deadline_ms, stored), b"", db=space.expiry)
-        if old is None and self.transaction.wanted_events & NEW:
-            self._tell_new(key)
+        if old is None:
+            if self.transaction.uses is not None:
+                self.transaction.uses.note(key, self._second)
+            if self.transaction.wanted_events & NEW:
+                self._tell_new(key)
 
     def _tell_new(self, key: bytes) -> None:
         """A key is new before anything happens to it, though a collection's record may be written last."""
@@ -252,8 +275,14 @@ class WritableKeyspace(Keyspace):
 
     def touch(self, key: bytes, record: bytes, deadline_ms: int = KEEP_DEADLINE) -> None:
         """Gives a key a new version, and a deadline or none; its value stays as it is."""
-        flags = record[0] & (HAS_ELEMENTS | layout.EDITED)
+        flags = record[0] & layout.OF_VALUE
         self.put(key, record, record[0] & KIND_MASK, flags, layout.record_body(record), deadline_ms)
+
+    def mark(self, key: bytes, record: bytes, flag: int) -> None:
+        """Sets a flag of a key's value. Nothing else changes, not even the version."""
+        stored = layout.stored_name(key)
+        marked = (record[0] | flag).to_bytes(1, "big") + record[1 : -layout.SEAL]
+        self.txn.put(stored, layout.seal(stored, marked), db=self.writable_space().keys)
 
     def remove(self, key: bytes) -> bool:
         """Removes a key of any kind; whether it was there. What it held is cleared later, in bounded steps.
@@ -298,7 +327,7 @@ class WritableKeyspace(Keyspace):
         self.txn.delete(stored, b"", self.space.keys)
         if deadline_ms != NO_DEADLINE:
             self.txn.delete(layout.expiry_entry(deadline_ms, stored), b"", self.space.expiry)
-        flags = record[0] & (HAS_ELEMENTS | layout.EDITED)
+        flags = record[0] & layout.OF_VALUE
         body = layout.record_body(record)
         self.put(new_key, None, record[0] & KIND_MASK, flags, body, deadline_ms)
 

@@ -48,11 +48,13 @@ SET: Final = 4
 ZSET: Final = 5
 STREAM: Final = 6
 
-KIND_MASK: Final = 0x0F
+KIND_MASK: Final = 0x07
+FLOAT: Final = 0x08  # a string that INCRBYFLOAT has written, which looks like an integer; OBJECT ENCODING tells
 HAS_DEADLINE: Final = 0x10
 LONG_NAME: Final = 0x20
 HAS_ELEMENTS: Final = 0x40
 EDITED: Final = 0x80  # a string that APPEND or SETRANGE has changed in place; OBJECT ENCODING tells
+OF_VALUE: Final = FLOAT | HAS_ELEMENTS | EDITED  # the flags that go with a value wherever it goes
 
 KIND_NAMES: Final = ("none", "string", "list", "hash", "set", "zset", "stream")
 
@@ -104,7 +106,7 @@ def is_whole(name: bytes, sealed: bytes) -> bool:
 
 
 def make_record(name: bytes, kind: int, flags: int, version: int, deadline_ms: int, body: bytes) -> bytes:
-    """A record. `flags` are those that belong to the value (HAS_ELEMENTS, EDITED); the others follow from the rest."""
+    """A record. `flags` are those of OF_VALUE; the others follow from the rest."""
     head = version.to_bytes(8, "big")
     if deadline_ms != NO_DEADLINE:
         flags |= HAS_DEADLINE

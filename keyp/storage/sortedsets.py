@@ -331,7 +331,7 @@ def replace(keys: WritableKeyspace, key: bytes, elements: list[Scored]) -> None:
 
     The key's deadline goes. `elements` may be in any order.
     """
-    old = keys.look(key)
+    old = keys.find(key)
     if old is not None and old[0] & HAS_ELEMENTS:
         keys.discard_elements(layout.record_elements(old)[0])
     made = SortedSet(keys, key, None)

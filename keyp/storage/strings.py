@@ -17,7 +17,7 @@ from typing import Final
 from keyp.errors import DAMAGED, WRONG_TYPE, CommandError
 from keyp.storage import layout
 from keyp.storage.keyspace import KEEP_DEADLINE, Keyspace, WritableKeyspace
-from keyp.storage.layout import EDITED, HAS_ELEMENTS, KIND_MASK, NO_DEADLINE, STRING
+from keyp.storage.layout import EDITED, FLOAT, HAS_ELEMENTS, KIND_MASK, NO_DEADLINE, STRING
 
 # Sixteen pages less LMDB's own page header and the seal: a piece fills its pages to the end.
 PIECE_BYTES: Final = 16 * 4096 - 16 - layout.SEAL
@@ -86,7 +86,8 @@ def parts(keys: Keyspace, record: bytes, start: int, stop: int) -> Iterator[byte
 def put(keys: WritableKeyspace, key: bytes, data: bytes, deadline_ms: int = NO_DEADLINE, flags: int = 0) -> None:
     """Makes `data` the key's value in place of whatever it held.
 
-    `deadline_ms` may be KEEP_DEADLINE; `flags` may be EDITED, for a value that is not told from one edited in place.
+    `deadline_ms` may be KEEP_DEADLINE; `flags` may be EDITED, for a value that is not told from one edited in place, or
+    FLOAT.
     """
     old = keys.find(key)
     if old is not None and old[0] & HAS_ELEMENTS:
@@ -148,9 +149,15 @@ def set_range(keys: WritableKeyspace, key: bytes, offset: int, patch: bytes) -> 
     return _overwrite(keys, key, record, offset, patch)
 
 
+def mark_edited(keys: WritableKeyspace, key: bytes, record: bytes) -> None:
+    """An edit has left the string as it was: only its encoding tells of it, once, and nobody who watches the key."""
+    if not record[0] & (EDITED | HAS_ELEMENTS):
+        keys.mark(key, record, EDITED)
+
+
 def copy(keys: Keyspace, record: bytes, target: WritableKeyspace, new_key: bytes) -> None:
     """Writes a STRING record's value and deadline under a key of `target` that does not exist."""
-    _store(target, new_key, None, value(keys, record), record[0] & EDITED, layout.record_deadline_ms(record))
+    _store(target, new_key, None, value(keys, record), record[0] & (EDITED | FLOAT), layout.record_deadline_ms(record))
 
 
 def _overwrite(keys: WritableKeyspace, key: bytes, record: bytes, offset: int, patch: bytes) -> int:

@@ -18,6 +18,7 @@ from keyp.events import Event
 from keyp.storage import layout
 from keyp.storage.environment import DatabaseList, Environment, Space, Store
 from keyp.storage.faults import CommitFailed, MustReopen
+from keyp.storage.uses import Uses
 
 NO_SPACE: Final = 0  # in the list of databases: nothing is stored there
 
@@ -34,7 +35,8 @@ class Transaction:
 
     `hits` and `misses` count the lookups of reads; `in_write` says that a write command runs, whose lookups are
     neither, as in the reference. `events` are what happened to keys, of the classes in `wanted_events`; `changes` is
-    how many changes of the data the reference would count.
+    how many changes of the data the reference would count. `uses` is where it is noted that a key is used, None where
+    nobody will ask; a key that was there counts as used only if `touches`.
     """
 
     txn: lmdb.Transaction[bytes]
@@ -47,6 +49,8 @@ class Transaction:
         self.wanted_events = 0
         self.events: list[Event] = []
         self.changes = 0
+        self.uses: Uses | None = None
+        self.touches = True
 
     def space(self, index: int) -> Space | None:
         """The space that database `index` uses, None while it is empty."""

@@ -10,7 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from keyp.commands.bits import combine, count_bits, find_bit
+from keyp.storage.keyspace import Keyspace
 from keyp.storage.strings import PIECE_BYTES
+from keyp.storage.transaction import ReadTransaction
 from tests.fakes import Lab
 
 SYNTAX = "ERR syntax error"
@@ -142,10 +144,18 @@ def test_the_longest_string_is_the_limit(keyp: Any) -> None:
     assert keyp.script("STRLEN k") == 10
 
 
-def test_setting_a_bit_to_what_it_is_changes_nothing(keyp: Any) -> None:
+@pytest.mark.parametrize("call", ["SETBIT k 7 1", "BITFIELD k SET u8 0 49", "BITFIELD k OVERFLOW FAIL SET u8 0 999"])
+def test_what_leaves_a_string_as_it_was_shows_only_in_the_encoding(keyp: Any, call: str) -> None:
     keyp.script("SET k 12 PX 100")
-    assert keyp.script("SETBIT k 7 1; OBJECT ENCODING k") == b"int"
-    assert keyp.script("SETBIT k 7 0; PTTL k") == 100
+    version = version_of(keyp, b"k")
+    assert keyp.script(f"{call}; OBJECT ENCODING k") == b"raw"
+    assert version_of(keyp, b"k") == version
+    assert [keyp.answer("GET k"), keyp.answer("PTTL k")] == [b"12", 100]
+
+
+def version_of(keyp: Any, key: bytes) -> int:
+    with ReadTransaction(keyp.environment, keyp.now_ms) as snapshot:
+        return Keyspace(snapshot, keyp.selected).version(key)
 
 
 def test_bits_of_long_strings(keyp: Any) -> None:

@@ -8,11 +8,15 @@ from typing import Any
 
 import pytest
 
+from keyp.commands.client_line import CONNECTION_BYTES
+from keyp.commands.context import AT_ONCE_MAX
+from keyp.storage.keyspace import WritableKeyspace
+from keyp.storage.transaction import WriteTransaction
 from tests import wire
 from tests.fakes import Connection, Lab
 
 FIELDS = [
-    "id", "addr", "laddr", "fd", "name", "age", "idle", "flags", "db", "sub", "psub", "ssub", "multi", "watch", "qbuf",
+    "id", "addr", "laddr", "fd", "name", "age", "idle", "flags", "db", "sub", "psub", "ssub", "multi", "qbuf",
     "qbuf-free", "argv-mem", "multi-mem", "rbs", "rbp", "obl", "oll", "omem", "tot-mem", "events", "cmd", "user",
     "redir", "resp", "lib-name", "lib-ver",
 ]  # fmt: skip
@@ -63,7 +67,9 @@ def test_info_of_a_fresh_client(lab: Lab, client: Connection) -> None:
     assert info["id"] == str(number(client))
     assert (info["addr"], info["laddr"], info["fd"]) == ("10.0.0.9:50000", "127.0.0.1:6377", "7")
     assert (info["age"], info["idle"], info["flags"], info["db"]) == ("5", "0", "N", "0")
-    assert (info["name"], info["multi"], info["watch"], info["cmd"]) == ("", "-1", "0", "client|info")
+    assert (info["name"], info["multi"], info["cmd"]) == ("", "-1", "client|info")
+    assert info["argv-mem"] == str(len("CLIENT" + "INFO"))
+    assert info["tot-mem"] == str(CONNECTION_BYTES + len("CLIENT" + "INFO"))
     assert (info["user"], info["redir"], info["resp"], info["events"]) == ("default", "-1", "2", "r")
 
 
@@ -80,7 +86,7 @@ def test_info_shows_what_the_same_chunk_has_changed(client: Connection) -> None:
     )
     text = wire.split(replies)[-1]
     assert text.startswith(b"=")
-    for field in (b"name=joe", b"db=3", b"watch=2", b"flags=eT", b"resp=3", b"lib-name=py", b"lib-ver=1.2"):
+    for field in (b"name=joe", b"db=3", b"flags=eT", b"resp=3", b"lib-name=py", b"lib-ver=1.2"):
         assert b" %s" % field in text
 
 
@@ -90,9 +96,87 @@ def test_list_shows_all_clients_as_they_are(lab: Lab, client: Connection) -> Non
     lab.clock.advance_ms(3_000)
     mine, theirs = lines(client)
     assert mine["cmd"] == "client|list"
-    assert (theirs["id"], theirs["name"], theirs["db"], theirs["cmd"]) == (str(number(other)), "other", "2", "multi")
+    assert (theirs["id"], theirs["name"], theirs["db"], theirs["cmd"]) == (str(number(other)), "other", "2", "get")
     assert (theirs["flags"], theirs["multi"], theirs["idle"]) == ("x", "2", "3")
-    assert theirs["multi-mem"] == theirs["tot-mem"] != "0"
+    assert theirs["multi-mem"] == str(len("SETkv" + "GETk") + 8 * 5)  # a pointer for each argument
+    assert int(theirs["tot-mem"]) == CONNECTION_BYTES + int(theirs["multi-mem"])
+
+
+@pytest.mark.parametrize(
+    ("sent", "shown"),
+    [
+        ("NOSUCH", "NULL"),
+        ("CLIENT NOSUCH", "NULL"),
+        ("GET", "get"),
+        ("GET k k", "get"),
+        ("MULTI|GET", "get"),
+        ("MULTI|GET k|CLIENT GETNAME", "client|getname"),
+        ("MULTI|GET k|NOSUCH", "NULL"),
+        ("MULTI|GET k|CLIENT REPLY OFF", "client|reply"),
+        ("MULTI|GET k|EXEC", "exec"),
+        ("MULTI|GET k|DISCARD", "discard"),
+        ("BLPOP k 0", "blpop"),
+        ("PING|BLPOP k 0|GET k", "blpop"),
+    ],
+)
+def test_list_shows_the_last_command(lab: Lab, client: Connection, sent: str, shown: str) -> None:
+    lab.connect().call(*sent.split("|"))
+    assert lines(client)[1]["cmd"] == shown
+
+
+def test_a_client_that_asks_inside_exec_is_shown_as_it_runs(client: Connection) -> None:
+    text = wire.parse(wire.split(client.call("MULTI", "GET k", "CLIENT INFO", "EXEC"))[-1])[1].decode()
+    shown = dict(field.split("=", 1) for field in text.rstrip("\n").split(" "))
+    assert (shown["flags"], shown["multi"], shown["cmd"], shown["argv-mem"]) == ("x", "2", "exec", "4")
+    assert shown["multi-mem"] == str(len("GETk" + "CLIENTINFO") + 8 * 4)
+
+
+@pytest.mark.parametrize(
+    ("change", "flags"),
+    [
+        ("SET k 2", "d"),
+        ("DEL k", "d"),
+        ("EXPIRE k 100", "d"),
+        ("FLUSHALL", "d"),
+        ("SET other 1", "N"),
+        ("SETBIT k 0 0", "N"),
+        ("GET k", "N"),
+    ],
+)
+def test_list_shows_who_watches_what_has_changed(lab: Lab, client: Connection, change: str, flags: str) -> None:
+    client.call("SET k 1")
+    other = lab.connect()
+    other.call("WATCH k")
+    assert lines(client)[1]["flags"] == "N"
+    client.call(change)
+    assert lines(client)[1]["flags"] == flags
+    other.call("MULTI")
+    assert lines(client)[1]["flags"] == "x" + flags.removeprefix("N")
+    other.call("EXEC")
+    assert lines(client)[1]["flags"] == "N"
+
+
+def test_a_list_of_clients_that_watch_much_is_made_beside_the_others(lab: Lab, client: Connection) -> None:
+    quarter = " ".join(map(str, range(AT_ONCE_MAX // 4)))
+    for _ in range(4):
+        lab.connect().call(f"WATCH {quarter}")
+    assert [shown["flags"] for shown in lines(client)] == ["N"] * 5
+    assert lab.reader_threads.done == 0
+    lab.connect().call("WATCH k")
+    assert [shown["flags"] for shown in lines(client)] == ["N"] * 6
+    assert lab.reader_threads.done == 1
+
+
+def test_who_watches_a_damaged_key_is_shown_as_one_whose_exec_fails(lab: Lab, client: Connection) -> None:
+    client.call("SET k 1")
+    other = lab.connect()
+    other.call("WATCH k")
+    transaction = WriteTransaction(lab.environment, 0)
+    keys = WritableKeyspace(transaction, 0)
+    transaction.txn.put(b"k", b"no record", db=keys.writable_space().keys)
+    transaction.commit()
+    assert lines(client)[1]["flags"] == "d"
+    client.call("DEL k")
 
 
 def test_list_shows_what_waits_in_buffers(lab: Lab, client: Connection) -> None:
@@ -252,6 +336,45 @@ def test_pause_lets_writes_wait(lab: Lab, client: Connection) -> None:
     before = len(other.transport.sent)
     lab.advance_ms(1001)
     assert other.transport.sent[before:] == b"+OK\r\n"
+
+
+@pytest.mark.parametrize(
+    ("lines", "held"),
+    [
+        ("PUBLISH c m", True),
+        ("SPUBLISH c m", True),
+        ("PFCOUNT h", True),
+        ("BITFIELD k GET u8 0", True),
+        ("SORT k", True),
+        ("BLPOP k 1", True),
+        ("FLUSHALL", True),
+        ("MULTI;SET k 1", True),  # not even to be queued
+        ("MULTI;PUBLISH c m", True),
+        ("MULTI;GET k;EXEC", False),
+        ("SUBSCRIBE c", False),
+        ("PUBSUB CHANNELS", False),
+        ("BITFIELD_RO k GET u8 0", False),
+        ("SORT_RO k", False),
+        ("WATCH k", False),
+        ("SET k", False),
+    ],
+)
+def test_pause_holds_what_the_reference_would_replicate(lab: Lab, client: Connection, lines: str, held: bool) -> None:
+    other = lab.connect()
+    assert answer(client, "CLIENT PAUSE 1000 WRITE") == "OK"
+    replies = [other.call(line) for line in lines.split(";")]
+    assert (replies[-1] == b"") == held
+    lab.advance_ms(1001)
+    lab.advance_ms(1001)  # BLPOP's own time
+    assert len(wire.split(other.transport.sent)) == len(replies)
+
+
+@pytest.mark.parametrize(("queued", "held"), [("SET k v", True), ("PFCOUNT h", True), ("GET k", False)])
+def test_pause_holds_exec_of_what_it_holds(lab: Lab, client: Connection, queued: str, held: bool) -> None:
+    other = lab.connect()
+    other.call("MULTI", queued)
+    assert answer(client, "CLIENT PAUSE 1000 WRITE") == "OK"
+    assert (other.call("EXEC") == b"") == held
 
 
 def test_pause_lets_all_wait_until_it_is_called_off(lab: Lab, client: Connection) -> None:

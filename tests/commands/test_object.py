@@ -38,6 +38,19 @@ EDITS = [
     ("SET a 5|APPEND a 6|GETSET a word", b"embstr"),
     ("SET a 5|APPEND a 6|RENAME a b|RENAME b a", b"raw"),
     ("SET a 5|APPEND a 6|EXPIRE a 100|PERSIST a", b"raw"),
+    ("INCRBYFLOAT a 5", b"embstr"),
+    ("INCRBYFLOAT a 5|EXPIRE a 100|RENAME a b|COPY b a", b"embstr"),
+    ("INCRBYFLOAT a 5|INCR a", b"int"),
+    ("INCRBYFLOAT a 5|SET a 5", b"int"),
+    ("INCRBYFLOAT a 5|APPEND a 5", b"raw"),
+    ("INCRBYFLOAT a 1e50", b"raw"),
+    ("SET a 5|SETBIT a 0 0", b"raw"),
+    ("SET a 5|SETBIT a 0 0|INCRBY a 0", b"int"),
+    ("SET a 5|BITFIELD a SET u8 0 53", b"raw"),
+    ("SET a 5|BITFIELD a OVERFLOW FAIL SET u8 0 300", b"raw"),
+    ("SET a 5|BITFIELD a GET u8 0 OVERFLOW FAIL", b"int"),
+    ("BITFIELD a SET u8 0 53", b"raw"),
+    ("SET a 5|BITOP AND a a", b"raw"),
 ]
 
 

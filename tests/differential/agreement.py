@@ -6,7 +6,7 @@
 | NEARLY   | so do two positive numbers a moment apart                                       |
 | ANY_ORDER| so do arrays, maps and sets with the same members                               |
 | SCANNED  | so do a scan's batches with the same names; the cursors are each server's own   |
-| ENCODED  | so do any of strings, and those of sorted sets (see `differences.py`)           |
+| ENCODED  | so do those of texts, and those of sorted sets (see `differences.py`)           |
 | KIND     | so do any two replies of the same kind, errors only word for word               |
 | FIELDS   | so do maps and texts of `name=value` in which we name no field that they do not |
 """
@@ -28,7 +28,7 @@ FIELDS = "fields"
 
 # How far apart two clocks may be read: seconds, or milliseconds.
 NEAR = {b"TTL": 2, b"EXPIRETIME": 2, b"PTTL": 2000, b"PEXPIRETIME": 2000}
-OF_STRINGS = {b"$3\r\nint\r\n", b"$3\r\nraw\r\n", b"$6\r\nembstr\r\n"}
+OF_TEXTS = {b"$3\r\nraw\r\n", b"$6\r\nembstr\r\n"}
 OF_SORTED_SETS = {b"$8\r\nlistpack\r\n", b"$8\r\nskiplist\r\n"}
 FIELD = re.compile(rb"(?:^|[ \r\n])([a-z][a-z_0-9-]*)[=:]")
 
@@ -42,7 +42,7 @@ def agree(how: str, call: list[bytes], theirs: bytes, ours: bytes) -> bool:
     if how == KIND:
         return True
     if how == ENCODED:
-        return {theirs, ours} <= OF_STRINGS or {theirs, ours} == OF_SORTED_SETS
+        return {theirs, ours} == OF_TEXTS or {theirs, ours} == OF_SORTED_SETS
     one, other = wire.parse(theirs), wire.parse(ours)
     if how == NEARLY:
         return one > 0 and other > 0 and abs(one - other) <= NEAR.get(call[0].upper(), 2)

@@ -36,6 +36,7 @@ IN_REDIS_7_0: Final = {
     ("scan", "tips"): NEW_TIPS,
     ("wait", "flags"): "blocking since 7.2",
     ("wait", "categories"): "blocking since 7.2",
+    ("client|reply", "flags"): "refused by MULTI, as by Valkey: in EXEC it would put the client out of step",
     ("command|getkeys", "arity"): "since 7.2 a command without arguments may be asked about",
     ("command|getkeysandflags", "arity"): "since 7.2 a command without arguments may be asked about",
 }
@@ -48,7 +49,7 @@ IN_VALKEY_9: Final = {
     ("client|no-evict", "flags"): BUSY,
     ("client|no-touch", "flags"): BUSY,
     ("client|getredir", "flags"): BUSY,
-    ("client|reply", "flags"): f"{BUSY}. {REFUSED}",
+    ("client|reply", "flags"): BUSY,
     ("multi", "flags"): REFUSED,
     ("watch", "flags"): REFUSED,
     ("exec", "flags"): "Valkey's slow log has another name",

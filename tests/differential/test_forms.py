@@ -1,4 +1,4 @@
-"""Forms of large hashes and sets: OBJECT ENCODING after commands with hundreds of arguments, on both servers."""
+"""Forms of values: OBJECT ENCODING after commands with hundreds of arguments, and where values go, on both servers."""
 
 from __future__ import annotations
 
@@ -20,6 +20,10 @@ def texts(count: int) -> list[str]:
 
 def pairs(fields: Iterable[str]) -> list[str]:
     return [word for field in fields for word in (field, "v")]
+
+
+def scored(members: Iterable[str]) -> list[str]:
+    return [word for score, member in enumerate(members) for word in (str(score), member)]
 
 
 Call = list[str]
@@ -84,11 +88,54 @@ ROWS: list[tuple[str, list[Call]]] = [
 
 @pytest.mark.parametrize(("name", "calls"), ROWS, ids=[name for name, _ in ROWS])
 def test_same_form(reference: Reference, keyp: Keyp, name: str, calls: list[Call]) -> None:
-    forms: list[bytes] = []
-    for server in (reference, keyp):
-        server.clear()
-        client = server.connect()
-        requests = [wire.request(*[word.encode() for word in call]) for call in calls]
-        forms.append(client.send(b"".join([*requests, wire.request(b"OBJECT", b"ENCODING", b"k")]), len(calls) + 1)[-1])
-        client.close()
+    forms = [run(server, [*calls, ["OBJECT", "ENCODING", "k"]])[-1] for server in (reference, keyp)]
     assert forms[0] == forms[1]
+
+
+# Values in each of their forms; those that have been larger keep the form they had.
+MADE: dict[str, list[Call]] = {
+    "a hash": [["HSET", "k", "f", "v"]],
+    "a large hash": [["HSET", "k", *pairs(texts(513))]],
+    "a hash that was large": [["HSET", "k", *pairs(texts(513))], ["HDEL", "k", *texts(510)]],
+    "a hash that had a long value": [["HSET", "k", "a", "x" * 65, "b", "1"], ["HDEL", "k", "a"]],
+    "a sorted set": [["ZADD", "k", "1", "a", "2", "b"]],
+    "a large sorted set": [["ZADD", "k", *scored(texts(129))]],
+    "a sorted set that was large": [["ZADD", "k", *scored(texts(600))], ["ZREM", "k", *texts(597)]],
+    "a sorted set that had a long member": [["ZADD", "k", "1", "x" * 65, "2", "b"], ["ZREM", "k", "x" * 65]],
+    "a set of integers": [["SADD", "k", *integers(3)]],
+    "a set that was one of texts": [["SADD", "k", "a", "1"], ["SREM", "k", "a"]],
+    "a set that was large": [["SADD", "k", *texts(129)], ["SREM", "k", *texts(120)]],
+    "a list": [["RPUSH", "k", "a", "b"]],
+    "a list that was large": [["RPUSH", "k", *["x" * 30] * 400], ["LTRIM", "k", "0", "3"]],
+    "an integer": [["SET", "k", "5"]],
+    "an integer that was appended to": [["SET", "k", "5"], ["APPEND", "k", "6"]],
+    "a number with a point": [["INCRBYFLOAT", "k", "5"]],
+}
+MOVED: list[list[Call]] = [
+    [["COPY", "k", "other"], ["RENAME", "other", "k"]],
+    [["SET", "other", "x"], ["COPY", "k", "other", "REPLACE"], ["RENAME", "other", "k"]],
+    [["COPY", "k", "k", "DB", "1"], ["SELECT", "1"]],
+    [["EXPIRE", "k", "100"], ["MOVE", "k", "1"], ["SELECT", "1"], ["PERSIST", "k"]],
+    [["SWAPDB", "0", "1"], ["SELECT", "1"]],
+    [["ZUNIONSTORE", "k", "1", "k"]],
+    [["ZRANGESTORE", "k", "k", "0", "-1"]],
+    [["SUNIONSTORE", "k", "k"]],
+    [["SDIFFSTORE", "k", "k", "other"]],
+]
+
+
+@pytest.mark.parametrize("moves", MOVED, ids=[" ".join(moves[0]) for moves in MOVED])
+def test_the_form_goes_with_the_value(reference: Reference, keyp: Keyp, moves: list[Call]) -> None:
+    for name, calls in MADE.items():
+        replies = [run(server, [*calls, *moves, ["OBJECT", "ENCODING", "k"]]) for server in (reference, keyp)]
+        assert replies[0] == replies[1], name
+
+
+def run(server: Reference | Keyp, calls: list[Call]) -> list[bytes]:
+    """The replies to calls on an empty server."""
+    server.clear()
+    client = server.connect()
+    requests = [wire.request(*[word.encode() for word in call]) for call in calls]
+    replies = client.send(b"".join(requests), len(calls))
+    client.close()
+    return replies

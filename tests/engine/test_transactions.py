@@ -52,6 +52,16 @@ ROWS: list[tuple[str, list[tuple[str, str, bytes]]]] = [
         ],
     ),
     (
+        "so does CLIENT REPLY, by which EXEC's replies would be fewer than its client counts on",
+        [
+            ("a", "MULTI", b"+OK\r\n"),
+            ("a", "CLIENT REPLY OFF", b"-ERR Command not allowed inside a transaction\r\n"),
+            ("a", "SET k 1", b"+QUEUED\r\n"),
+            ("a", "EXEC", EXECABORT),
+            ("a", "GET k", b"$-1\r\n"),
+        ],
+    ),
+    (
         "so does an unknown command",
         [
             ("a", "MULTI", b"+OK\r\n"),

@@ -46,7 +46,7 @@ deadlines = st.just(layout.NO_DEADLINE) | st.integers(1, 2**63 - 1)
 @given(
     name=st.sampled_from(NAMES) | st.binary(max_size=600),
     kind=st.integers(layout.STRING, layout.STREAM),
-    flags=st.sampled_from([0, layout.EDITED]),
+    flags=st.sampled_from([0, layout.EDITED, layout.FLOAT]),
     version=versions,
     deadline_ms=deadlines,
     body=st.binary(max_size=50),
@@ -59,7 +59,7 @@ def test_records_round_trip(name: bytes, kind: int, flags: int, version: int, de
     assert layout.record_name(layout.stored_name(name), record) == name
     assert layout.record_body(record) == body
     assert layout.is_whole(layout.stored_name(name), record)
-    assert record[0] & layout.EDITED == flags
+    assert record[0] & (layout.EDITED | layout.FLOAT) == flags
 
 
 @given(versions, versions, deadlines, st.sampled_from(NAMES), st.binary(max_size=9))
