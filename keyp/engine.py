@@ -22,11 +22,13 @@ from keyp.commands.effects import Effect, PubSubEffect
 from keyp.commands.server_state import ServerState
 from keyp.commands.spec import SKIP_SLOWLOG
 from keyp.commands.waiters import Waiter
+from keyp.config import Settings
 from keyp.delivery import Delivery
 from keyp.events import KEYEVENT, KEYSPACE
 from keyp.resp.values import NULL_ARRAY, Reply, ReplyError
 from keyp.runner import NeedsWriter, Runner
 from keyp.storage.faults import MustReopen, refusal
+from keyp.storage.limits import FormLimits
 from keyp.storage.sweep import is_due
 from keyp.storage.transaction import NotYetOpen, ReadTransaction
 from keyp.turn import Turn
@@ -94,6 +96,7 @@ class Engine:
         settings = self.server.settings
         self.around.max_string_bytes = settings.proto_max_bulk_len
         self.around.hll_sparse_max_bytes = settings.hll_sparse_max_bytes
+        self.around.limits = _form_limits(settings)
         self.server.environment.max_bytes = settings.maxmemory
         wanted = settings.notify_keyspace_events
         self.around.wanted_events = wanted if wanted & (KEYSPACE | KEYEVENT) else 0
@@ -429,3 +432,16 @@ class Engine:
         waiters, self._idle_waiters = self._idle_waiters, []
         for waiter in waiters:
             self.writer.when_idle().chainDeferred(waiter)
+
+
+def _form_limits(settings: Settings) -> FormLimits:
+    limits = FormLimits()
+    limits.hash_fields = settings.hash_max_listpack_entries
+    limits.hash_bytes = settings.hash_max_listpack_value
+    limits.integers = settings.set_max_intset_entries
+    limits.set_members = settings.set_max_listpack_entries
+    limits.set_bytes = settings.set_max_listpack_value
+    limits.sorted_set_members = settings.zset_max_listpack_entries
+    limits.sorted_set_bytes = settings.zset_max_listpack_value
+    limits.list_size = settings.list_max_listpack_size
+    return limits

@@ -38,6 +38,18 @@ def total_memory() -> int:
     return os.sysconf("SC_PHYS_PAGES") * PAGE_BYTES
 
 
+def allow_descriptors(count: int) -> int:
+    """Raises the limit of open files to `count`, where it is lower and may be raised; what the limit is then."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    possible = count if hard == resource.RLIM_INFINITY else min(count, hard)
+    if soft != resource.RLIM_INFINITY and soft < possible:
+        try:
+            resource.setrlimit(resource.RLIMIT_NOFILE, (possible, hard))
+        except (OSError, ValueError):  # the kernel allows one process no more (fs.nr_open)
+            return soft
+    return possible
+
+
 class ProcessorTime:
     """Seconds of processor time, in the kernel and in the program, of this process and of its children."""
 

@@ -175,7 +175,12 @@ class Lab:
         )
         self.stopped = 0
         settings = Settings(
-            host="localhost", port=6377, data_dir=str(path), databases=self.environment.databases, fsync="no"
+            host="localhost",
+            port=6377,
+            data_dir=str(path),
+            databases=self.environment.databases,
+            fsync="no",
+            enable_debug_command=options.get("enable_debug_command", "yes"),
         )
         self.server = Server(self.reactor, self.environment, settings, self.clock, self._stop)
         self.writer_thread = FakeThreads()

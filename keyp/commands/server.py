@@ -22,6 +22,7 @@ from keyp.commands.spec import (
     NO_ASYNC_LOADING,
     NO_MULTI,
     NOSCRIPT,
+    PROTECTED,
     STALE,
     Args,
     key_at,
@@ -82,8 +83,7 @@ def config_set(context: SessionContext, args: Args) -> Reply:
         raise CommandError(SYNTAX)
     server = context.server
     server.settings.set_many(list(zip(args[2::2], args[3::2], strict=True)))
-    data = context.data
-    data.transaction.wanted_events = data.around.wanted_events  # for what follows in the same batch
+    context.data.follow_settings()
     if b"appendfsync" in [name.lower() for name in args[2::2]]:
         context.after(ReopenStore())
     return "OK"
@@ -201,7 +201,7 @@ def shutdown(context: SessionContext, args: Args) -> Reply:
 @SERVER.session(
     "DEBUG",
     arity=-2,
-    flags=ADMINISTER,
+    flags=ADMINISTER | PROTECTED,
     since="1.0.0",
     complexity="Depends on the subcommand.",
     syntax="subcommand [argument ...]",

@@ -88,6 +88,7 @@ class KeypService(Service):
             databases=options["databases"],
             fsync=options["fsync"],
             max_size=options["max-size"],
+            enable_debug_command=options["enable-debug-command"],
         )
         self.server = Server(self._reactor, environment, settings, SystemClock(), self._reactor.stop)
         self.server.start()

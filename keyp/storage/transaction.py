@@ -18,7 +18,9 @@ from keyp.events import Event
 from keyp.storage import layout
 from keyp.storage.environment import DatabaseList, Environment, Space, Store
 from keyp.storage.faults import CommitFailed, MustReopen
+from keyp.storage.limits import FormLimits
 
+USUAL_LIMITS: Final = FormLimits()
 NO_SPACE: Final = 0  # in the list of databases: nothing is stored there
 
 # A space of at most so many pages is emptied at once, where it stands; a larger one is left to the sweeper.
@@ -33,7 +35,8 @@ class Transaction:
     """What both have in common. `txn` is LMDB's own transaction, there when the constructors below are through.
 
     `hits` and `misses` count the lookups of reads; `in_write` says that a write command runs, whose lookups are
-    neither, as in the reference. `events` are what happened to keys, of the classes in `wanted_events`.
+    neither, as in the reference. `events` are what happened to keys, of the classes in `wanted_events`. `limits` are
+    those of collections' compact forms.
     """
 
     txn: lmdb.Transaction[bytes]
@@ -45,6 +48,7 @@ class Transaction:
         self.in_write = False
         self.wanted_events = 0
         self.events: list[Event] = []
+        self.limits = USUAL_LIMITS
 
     def space(self, index: int) -> Space | None:
         """The space that database `index` uses, None while it is empty."""
