@@ -16,11 +16,11 @@ from twisted.python.failure import Failure
 
 from keyp import errors
 from keyp.aftermath import Aftermath
-from keyp.batch import Batch
+from keyp.batch import Batch, Call
 from keyp.commands.context import ReadContext, Surroundings, TooLong
 from keyp.commands.effects import Effect, PubSubEffect
 from keyp.commands.server_state import ServerState
-from keyp.commands.spec import SKIP_SLOWLOG
+from keyp.commands.spec import FAST, SKIP_SLOWLOG, CommandSpec
 from keyp.commands.waiters import Waiter
 from keyp.config import Settings
 from keyp.delivery import Delivery
@@ -374,7 +374,6 @@ class Engine:
         metrics, client = self.server.metrics, batch.client
         metrics.keyspace_hits += batch.hits
         metrics.keyspace_misses += batch.misses
-        slow = metrics.slow_log
         for call in batch.done_calls:
             spec = call.spec
             if spec is None:
@@ -383,15 +382,23 @@ class Engine:
                 metrics.reject(spec.full_name)
             else:
                 metrics.record(spec.full_name, call.nanoseconds, bool(call.error))
-                if call.nanoseconds > slow.threshold_ns and not spec.flags & SKIP_SLOWLOG:
-                    now_s = self.clock.now_us() // 1_000_000
-                    slow.add(call.args, call.nanoseconds, now_s, client.address, batch.state.name)
+                if call.nanoseconds > metrics.long_ns:
+                    self._note_long(batch, call, spec)
             if call.error:
                 metrics.error(call.error)
         if batch.done_calls:
             last = batch.done_calls[-1].spec
             client.last_command = "NULL" if last is None else last.full_name
             client.commands += len(batch.done_calls)
+
+    def _note_long(self, batch: Batch, call: Call, spec: CommandSpec) -> None:
+        """A call has taken long: the slow log or the latency monitor remembers it."""
+        slow, monitor = self.server.metrics.slow_log, self.server.metrics.latency_monitor
+        now_s = self.clock.now_us() // 1_000_000
+        if call.nanoseconds > slow.threshold_ns and not spec.flags & SKIP_SLOWLOG:
+            slow.add(call.args, call.nanoseconds, now_s, batch.client.address, batch.state.name)
+        if call.nanoseconds >= monitor.threshold_ns:
+            monitor.add("fast-command" if spec.flags & FAST else "command", call.nanoseconds, now_s)
 
     def sweep_if_due(self) -> None:
         """Looks whether anything has expired or waits to be cleared, and has it removed."""

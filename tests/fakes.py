@@ -31,6 +31,7 @@ class FakeClock:
     def __init__(self) -> None:
         self.us = START_US
         self.ns = 0
+        self.step_ns = 1000  # how long everything takes that is measured
         self.breaths = 0
         self.steps_aside = 0
 
@@ -38,7 +39,7 @@ class FakeClock:
         return self.us
 
     def nanoseconds(self) -> int:
-        self.ns += 1000
+        self.ns += self.step_ns
         return self.ns
 
     def breathe(self) -> None:
@@ -87,9 +88,13 @@ class FakeSocket:
         self.transport = transport
         self.room = 1 << 30
         self.sends = 0
+        self.options: dict[tuple[int, int], int] = {}
 
     def fileno(self) -> int:
         return 7
+
+    def setsockopt(self, level: int, option: int, value: int) -> None:
+        self.options[level, option] = value
 
     def send(self, data: bytes) -> int:
         self.sends += 1

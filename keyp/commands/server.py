@@ -317,6 +317,29 @@ def slave_of(context: SessionContext, args: Args) -> Reply:
 
 
 SERVER.container(
+    "MODULE",
+    arity=-2,
+    since="4.0.0",
+    complexity="Depends on the subcommand.",
+    summary="Introduces the subcommand about modules.",
+)
+
+
+@SERVER.session(
+    "MODULE|LIST",
+    arity=2,
+    flags=ADMIN | NOSCRIPT,
+    since="4.0.0",
+    complexity="O(N) with N the number of modules",
+    tips=("nondeterministic_output_order",),
+    summary="Lists the loaded modules: there are none.",
+)
+def module_list(context: SessionContext, args: Args) -> Reply:
+    """Replies with an empty array."""
+    return []
+
+
+SERVER.container(
     "MEMORY",
     arity=-2,
     since="4.0.0",

@@ -156,6 +156,7 @@ class Connection:
         if client.closing:
             return
         size = len(data)
+        self._metrics.reads += 1
         self._metrics.input_bytes += size
         client.bytes_in += size
         if self._read_step or size == self._read_bytes:
@@ -327,6 +328,7 @@ class Connection:
         data = replies[0] if len(replies) == 1 else b"".join(replies)
         sent = 0
         if not self._congested:
+            self._metrics.writes += 1
             try:
                 sent = self._socket_send(data)
             except OSError:

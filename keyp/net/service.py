@@ -32,7 +32,6 @@ from keyp.storage.faults import StoreError
 log = Logger()
 
 BACKLOG: Final = 511
-SWEEP_INTERVAL_S: Final = 0.1
 FAREWELL_S: Final = 5.0  # how long clients may take to read their last replies when the server stops
 
 
@@ -96,7 +95,7 @@ class KeypService(Service):
         for notice in environment.notices:
             log.warn("{notice}", notice=notice)
         gc.freeze()  # what is there now stays: a look for garbage need not stop everybody to go through it again
-        self._repeat(SWEEP_INTERVAL_S, self.server.engine.sweep_if_due)
+        follow_frequency(self._repeat(1 / settings.hz, self.server.engine.sweep_if_due), settings)
         self._repeat(1.0, self.server.each_second)
         for port in self._ports:
             port.startReading()
@@ -108,7 +107,7 @@ class KeypService(Service):
             fsync=options["fsync"],
         )
 
-    def _repeat(self, seconds: float, function: Callable[[], None]) -> None:
+    def _repeat(self, seconds: float, function: Callable[[], None]) -> LoopingCall:
         def once() -> None:
             try:
                 function()
@@ -119,6 +118,7 @@ class KeypService(Service):
         loop.clock = self._reactor
         loop.start(seconds, now=False)
         self._loops.append(loop)
+        return loop
 
     # Ports.
 
@@ -227,3 +227,12 @@ def _address_text(port: Any) -> str:
 def _reason(error: Any) -> str:
     cause = getattr(error, "socketError", error)
     return str(getattr(cause, "strerror", None) or cause)
+
+
+def follow_frequency(loop: LoopingCall, settings: Settings) -> None:
+    """Has `loop` go round as often as the setting `hz` says, from the round on that comes next."""
+
+    def follow() -> None:
+        loop.interval = 1 / settings.hz
+
+    settings.on_change(follow)
