@@ -39,7 +39,11 @@ class LatencyMonitor:
 
     def latest(self) -> list[tuple[str, int, int, int]]:
         """The last sample of each event: its name, when, how long, and the longest there was, in milliseconds."""
-        return [(name, *samples[-1], self._longest[name]) for name, samples in self._samples.items()]
+        found: list[tuple[str, int, int, int]] = []
+        for name, samples in self._samples.items():
+            at_s, milliseconds = samples[-1]
+            found.append((name, at_s, milliseconds, self._longest[name]))
+        return found
 
     def history(self, event: str) -> list[Sample]:
         """An event's samples, the oldest first."""

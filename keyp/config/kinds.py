@@ -7,7 +7,7 @@ Numbers are never read from more digits than they can have, whatever a client se
 from __future__ import annotations
 
 import re
-from math import isnan
+from math import isinf, isnan
 from typing import Final, TypeAlias
 
 from keyp import process
@@ -72,19 +72,6 @@ class Number(Kind):
         return value
 
 
-class Frequency(Number):
-    """A number of times a second. What is too little or too much becomes the least or the most there is."""
-
-    def __init__(self, least: int, most: int) -> None:
-        super().__init__(0, INT32_MAX)
-        self._least = least
-        self._most = most
-
-    def check(self, value: int) -> int:
-        """See `Number`."""
-        return min(max(super().check(value), self._least), self._most)
-
-
 class ClientCount(Number):
     """A number of clients, for which there must be descriptors."""
 
@@ -137,6 +124,8 @@ class MemoryOrPercent(Memory):
             if not text.endswith(b"%") or not _INTEGER.fullmatch(number) or number.startswith(b"-"):
                 raise Invalid("argument must be a memory or percent value")
             size = -int(number)
+        elif size > INT64_MAX:
+            size -= 1 << 64  # as Redis reads it: the last hundred sizes of 64 bits are percentages
         if not self.low <= size <= self.high:
             raise Invalid("percentage argument must be less or equal to 100")
         return size
@@ -208,6 +197,19 @@ class ShutdownOptions(Choice):
         return " ".join([word for word in self.words[1:] if word in given]) or "default"
 
 
+class Clamped(Kind):
+    """Another kind's numbers. What is less than `least` becomes that, and what is more than `most` likewise."""
+
+    def __init__(self, kind: Number, least: int, most: int) -> None:
+        self._kind = kind
+        self._least = least
+        self._most = most
+
+    def parse(self, text: bytes) -> Value:
+        """See `Kind`."""
+        return min(max(self._kind.parse(text), self._least), self._most)
+
+
 class Pinned(Kind):
     """Of another kind's values only the one there is; any other is refused with a sentence that says why."""
 
@@ -269,7 +271,8 @@ class TitleTemplate(Kind):
         """See `Kind`."""
         template = text.decode("utf-8", "surrogateescape")
         words = re.findall(r"\{([^}]*)(\}?)", template)
-        if not template or not all(end and word in self.KNOWN for word, end in words):
+        shown = re.sub(r"\{(title|server-mode)\}", "", template)  # in Redis's trial both are empty
+        if not shown.strip(" ") or not all(end and word in self.KNOWN for word, end in words):
             raise Invalid("template format is invalid or contains unknown variables")
         return template
 
@@ -333,7 +336,7 @@ class Percentiles(Kind):
             percentage = float(word)
         except ValueError:
             raise Invalid("Invalid latency-tracking-info-percentiles parameters") from None
-        if isnan(percentage):
+        if isnan(percentage) or (isinf(percentage) and b"inf" not in word.lower()):
             raise Invalid("Invalid latency-tracking-info-percentiles parameters")
         if not 0.0 <= percentage <= 100.0:
             raise Invalid("latency-tracking-info-percentiles parameters should sit between [0.0,100.0]")

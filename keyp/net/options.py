@@ -12,12 +12,13 @@ from keyp.storage.environment import ALWAYS, EVERYSEC, NO
 
 DEFAULT_HOST = "localhost"
 DEFAULT_PORT = 6377
+DIGITS_MAX = 4300  # Python does not read more
 WHO = ["yes", "local", "no"]
 
 
 def _number(option: str, low: int, high: int) -> object:
     def convert(text: str) -> int:
-        if not (text.isascii() and text.isdigit() and low <= int(text) <= high):
+        if not (text.isascii() and text.isdigit() and len(text) < DIGITS_MAX and low <= int(text) <= high):
             raise usage.UsageError(f"{option} is a number between {low} and {high}, not {text!r}")
         return int(text)
 
