@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from typing import Final
 
 from keyp.storage import layout
-from keyp.storage.elements import MEMBERS, Entry, place_of, with_member
+from keyp.storage.elements import Entry, place_of, with_member
 from keyp.storage.keyspace import Keyspace, WritableKeyspace
 from keyp.storage.layout import HAS_ELEMENTS, NO_DEADLINE, SET
 from keyp.storage.limits import FormLimits
@@ -87,7 +87,8 @@ class Set(Members):
                 (popped if rank in going else kept).append(entry)
                 rank += 1
         self.begin_anew(kept)
-        if self.form == LARGE and _is_compact(kept, self.keys.lookups.limits):
+        limits = self.keys.lookups.limits
+        if self.form == LARGE and len(kept) <= limits.set_members and _are_short(kept, limits):
             self.set_form(COMPACT)
         return [member for member, _ in opened(popped)]
 
@@ -115,23 +116,25 @@ def replace(keys: WritableKeyspace, key: bytes, slices: Iterable[list[Entry]]) -
         return 0
     if old is not None and old[0] & HAS_ELEMENTS:
         keys.discard_elements(layout.record_elements(old)[0])
-    limits = keys.lookups.limits
-    made.set_form(_form(made.forward(MEMBERS, b"", max(limits.integers, limits.set_members) + 1), limits))
+    made.set_form(_form(made, keys.lookups.limits))
     made.record = old
     made.save(NO_DEADLINE)
     return made.count
 
 
-def _form(entries: list[Entry], limits: FormLimits) -> int:
-    """The form that a new set of these entries has; more than any compact form may have are like any number."""
-    if len(entries) <= limits.integers and all(_is_integer(place) for place, _ in entries):
-        return INTEGERS
-    return COMPACT if _is_compact(entries, limits) else LARGE
+def _form(made: Set, limits: FormLimits) -> int:
+    """The form that a new set has. Its members are looked at for as long as it may be one of the compact ones."""
+    integers, compact = made.count <= limits.integers, made.count <= limits.set_members
+    if integers or compact:
+        for entries in made.slices():
+            integers = integers and all(_is_integer(place) for place, _ in entries)
+            compact = compact and _are_short(entries, limits)
+            if not (integers or compact):
+                break
+    return INTEGERS if integers else COMPACT if compact else LARGE
 
 
-def _is_compact(entries: list[Entry], limits: FormLimits) -> bool:
-    if len(entries) > limits.set_members:
-        return False
+def _are_short(entries: list[Entry], limits: FormLimits) -> bool:
     return all(len(member) <= limits.set_bytes for member, _ in opened(entries))
 
 

@@ -33,11 +33,12 @@ ARGUMENTS = ("", "all", "everything", "default", "ALL", "server cpu", "cpu serve
 
 
 def info(server: Reference | Keyp, arguments: str) -> str:
+    """INFO of a server that has had two commands and no error since its counters began, and holds one key."""
     server.clear()
     client = server.connect()
-    call = wire.request(b"INFO", *arguments.encode().split())
-    fill = wire.request(b"SET", b"k", b"v")
-    text = wire.parse(client.send(fill + call, 2)[1])
+    client.send(wire.request(b"CONFIG", b"RESETSTAT"), 1)
+    client.send(wire.request(b"SET", b"k", b"v"), 1)
+    text = wire.parse(client.send(wire.request(b"INFO", *arguments.encode().split()), 1)[0])
     client.close()
     return text.decode()
 
