@@ -260,6 +260,10 @@ def test_there_must_be_descriptors_for_so_many_clients(monkeypatch: pytest.Monke
         "The operating system is not able to handle the specified number of clients, try with 19968",
     )
     raised.clear()
+    assert refusal(settings, "maxclients", "5000", "timeout", "x") == failed(
+        "timeout", "argument couldn't be parsed into an integer"
+    )
+    settings.set_many([(b"maxclients", b"10000")])  # which it is
     settings.set_many([(b"maxclients", b"500")])
     assert raised == []
     settings.set_many([(b"maxclients", b"5000")])

@@ -47,6 +47,9 @@ class Kind:
         """What becomes of a value when CONFIG SET is given `text`. Raises `Invalid`."""
         return self.parse(text)
 
+    def prepare(self, value: Value) -> None:
+        """Called when all values of a CONFIG SET have been read and before any holds. Raises `Invalid`."""
+
     def show(self, value: Value) -> str:
         """A value as CONFIG GET shows it."""
         return str(value)
@@ -77,15 +80,15 @@ class ClientCount(Number):
 
     SPARE: Final = 32  # descriptors that are none of the clients'
 
-    def check(self, value: int) -> int:
-        """See `Number`."""
-        possible = process.allow_descriptors(super().check(value) + self.SPARE) - self.SPARE
+    def prepare(self, value: Value) -> None:
+        """See `Kind`. The process's own limit is raised as far as need be."""
+        assert isinstance(value, int)
+        possible = process.allow_descriptors(value + self.SPARE) - self.SPARE
         if possible < value:
             raise Invalid(
                 "The operating system is not able to handle the specified number of clients,"
                 f" try with {max(possible, 1)}"
             )
-        return value
 
 
 class Memory(Number):

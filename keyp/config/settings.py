@@ -118,12 +118,18 @@ class Settings:
     def set_many(self, pairs: list[tuple[bytes, bytes]]) -> None:
         """Changes all of the settings named, or none. Raises `CommandError` with Redis's texts."""
         values = self._values.copy()
-        for name, text in self._find_all(pairs):
-            setting = self._table[name]
-            try:
+        found = self._find_all(pairs)
+        name = ""
+        try:
+            for name, text in found:
+                setting = self._table[name]
                 values[setting.name] = setting.kind.change(values[setting.name], text)
-            except Invalid as error:
-                raise _failed(name, str(error)) from None
+            for name, _ in found:
+                setting = self._table[name]
+                if values[setting.name] != self._values[setting.name]:
+                    setting.kind.prepare(values[setting.name])
+        except Invalid as error:
+            raise _failed(name, str(error)) from None
         self._values = values
         self._refresh()
         for listener in self._listeners:
