@@ -86,7 +86,7 @@ format: $(INSTALLED_DEV) ## format the sources, mend what can be mended
 	$(DEV)/ruff check --fix .
 	$(DEV)/ruff format .
 
-readme: $(INSTALLED_DEV) ## write the table of commands into README.md
+readme: $(INSTALLED_DEV) ## write the tables of commands and settings into README.md
 	$(DEV)/python -m keyp.commands.table README.md
 
 bench: $(INSTALLED_BENCH) ## compare with redis-server on this machine, half an hour (BENCH="--quick", BENCH="durable --rounds 9" …)

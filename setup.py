@@ -19,6 +19,7 @@ COMPILED = (
     "glob",
     "clients",
     "slowlog",
+    "latency_monitor",
     "metrics",
     "pubsub",
     "aftermath",

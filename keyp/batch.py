@@ -12,8 +12,9 @@ from typing import Final
 
 from keyp.aftermath import Aftermath
 from keyp.clients import REPLY_OFF, REPLY_ON, REPLY_SKIP_NOW, Client
+from keyp.commands.protection import refusal
 from keyp.commands.server_state import ServerState
-from keyp.commands.spec import MAY_REPLICATE, SESSION, Args, CommandSpec
+from keyp.commands.spec import MAY_REPLICATE, PROTECTED, SESSION, Args, CommandSpec
 from keyp.commands.waiters import Waiter
 from keyp.errors import CommandError
 from keyp.resp.encoder import encode_into
@@ -102,10 +103,13 @@ class Batch:
                 if (found is None and is_http(args)) or (found is not None and found.name == "EXEC"):
                     self.simple = False
                 continue
-            self.calls.append(Call(args, spec, ""))
+            call = Call(args, spec, "")
+            self.calls.append(call)
             if spec.kind == SESSION:
                 self.simple = False
-                if spec.name == "MULTI":
+                if spec.flags & PROTECTED:
+                    call.refusal = refusal(self.server, self.client, spec)
+                elif spec.name == "MULTI":
                     queueing = True
                 elif spec.name == "EXEC":
                     self.writes = self.writes or self._queue_writes()

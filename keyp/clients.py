@@ -96,6 +96,11 @@ class Client:
         self.waiting = False  # in a command that waits for a key
         self.is_unix = False
 
+    @property
+    def is_local(self) -> bool:
+        """Whether the client is a program on the same machine."""
+        return self.is_unix or self.address.startswith(("127.", "[::1]"))
+
 
 class ClientTable:
     """The clients connected now, by id. Changed on the reactor's thread only; other threads may look."""

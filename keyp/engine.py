@@ -20,13 +20,15 @@ from keyp.batch import Batch
 from keyp.commands.context import ReadContext, Surroundings, TooLong
 from keyp.commands.effects import Effect, PubSubEffect
 from keyp.commands.server_state import ServerState
-from keyp.commands.spec import SKIP_SLOWLOG, Args, CommandSpec
+from keyp.commands.spec import FAST, SKIP_SLOWLOG, Args, CommandSpec
 from keyp.commands.waiters import Waiter
+from keyp.config import Settings
 from keyp.delivery import Delivery
 from keyp.events import KEYEVENT, KEYSPACE
 from keyp.resp.values import NO_REPLY, NULL_ARRAY, Reply, ReplyError
 from keyp.runner import NeedsWriter, Runner
 from keyp.storage.faults import MustReopen, refusal
+from keyp.storage.limits import FormLimits
 from keyp.storage.sweep import is_due
 from keyp.storage.transaction import NotYetOpen, ReadTransaction
 from keyp.turn import Turn
@@ -96,6 +98,7 @@ class Engine:
         settings = self.server.settings
         self.around.max_string_bytes = settings.proto_max_bulk_len
         self.around.hll_sparse_max_bytes = settings.hll_sparse_max_bytes
+        self.around.limits = _form_limits(settings)
         self.server.environment.max_bytes = settings.maxmemory
         wanted = settings.notify_keyspace_events
         self.around.wanted_events = wanted if wanted & (KEYSPACE | KEYEVENT) else 0
@@ -350,8 +353,8 @@ class Engine:
         metrics.record(waiter.spec.full_name, waiter.nanoseconds, bool(error))
         if error:
             metrics.error(error)
-        if waiter.nanoseconds >= metrics.slow_log.threshold_ns and not waiter.has_left:
-            self._log_slow(batch, waiter.spec, waiter.args, waiter.nanoseconds)
+        if waiter.nanoseconds >= metrics.long_ns and not waiter.has_left:
+            self._note_long(batch, waiter.spec, waiter.args, waiter.nanoseconds)
         batch.end_wait()
         try:
             batch.done(batch)
@@ -375,7 +378,6 @@ class Engine:
         metrics, client = self.server.metrics, batch.client
         metrics.keyspace_hits += batch.hits
         metrics.keyspace_misses += batch.misses
-        threshold_ns = metrics.slow_log.threshold_ns
         for call in batch.done_calls:
             spec = call.spec
             if spec is None:
@@ -384,8 +386,8 @@ class Engine:
                 metrics.reject(spec.full_name)
             else:
                 metrics.record(spec.full_name, call.nanoseconds, bool(call.error))
-                if call.nanoseconds >= threshold_ns:
-                    self._log_slow(batch, spec, call.args, call.nanoseconds)
+                if call.nanoseconds >= metrics.long_ns:
+                    self._note_long(batch, spec, call.args, call.nanoseconds)
             if call.error:
                 metrics.error(call.error)
         answered = len(batch.calls) - len(batch.rest)
@@ -394,11 +396,14 @@ class Engine:
             client.last_command = "NULL" if last is None else last.full_name
         client.commands += len(batch.done_calls)
 
-    def _log_slow(self, batch: Batch, spec: CommandSpec, args: Args, nanoseconds: int) -> None:
-        if not spec.flags & SKIP_SLOWLOG:
-            now_s = self.clock.now_us() // 1_000_000
-            shown = spec.without_secrets(args)
-            self.server.metrics.slow_log.add(shown, nanoseconds, now_s, batch.client.address, batch.state.name)
+    def _note_long(self, batch: Batch, spec: CommandSpec, args: Args, nanoseconds: int) -> None:
+        """A call has taken long: the slow log or the latency monitor remembers it."""
+        slow, monitor = self.server.metrics.slow_log, self.server.metrics.latency_monitor
+        now_s = self.clock.now_us() // 1_000_000
+        if nanoseconds >= slow.threshold_ns and not spec.flags & SKIP_SLOWLOG:
+            slow.add(spec.without_secrets(args), nanoseconds, now_s, batch.client.address, batch.state.name)
+        if nanoseconds >= monitor.threshold_ns:
+            monitor.add("fast-command" if spec.flags & FAST else "command", nanoseconds, now_s)
 
     def sweep_if_due(self) -> None:
         """Looks whether anything has expired or waits to be cleared, and has it removed."""
@@ -439,3 +444,16 @@ class Engine:
         waiters, self._idle_waiters = self._idle_waiters, []
         for waiter in waiters:
             self.writer.when_idle().chainDeferred(waiter)
+
+
+def _form_limits(settings: Settings) -> FormLimits:
+    limits = FormLimits()
+    limits.hash_fields = settings.hash_max_listpack_entries
+    limits.hash_bytes = settings.hash_max_listpack_value
+    limits.integers = settings.set_max_intset_entries
+    limits.set_members = settings.set_max_listpack_entries
+    limits.set_bytes = settings.set_max_listpack_value
+    limits.sorted_set_members = settings.zset_max_listpack_entries
+    limits.sorted_set_bytes = settings.zset_max_listpack_value
+    limits.list_size = settings.list_max_listpack_size
+    return limits

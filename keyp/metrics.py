@@ -12,6 +12,7 @@ from __future__ import annotations
 from typing import Final
 
 from keyp.config import Settings
+from keyp.latency_monitor import NEVER, LatencyMonitor
 from keyp.slowlog import SlowLog
 
 ERROR_KINDS_MAX: Final = 128
@@ -36,6 +37,11 @@ class Latencies:
             shift = min(nanoseconds, _LONGEST_NS).bit_length() - 4
             bucket = (shift << 3) + (min(nanoseconds, _LONGEST_NS) >> shift)
         self._counts[bucket] += 1
+
+    @property
+    def count(self) -> int:
+        """How many were counted."""
+        return sum(self._counts)
 
     def percentile(self, percent: float) -> int:
         """The duration that `percent` of those counted do not exceed, in nanoseconds; 0 where none was counted."""
@@ -113,8 +119,11 @@ class Metrics:
 
     def __init__(self) -> None:
         self.slow_log = SlowLog()
+        self.latency_monitor = LatencyMonitor()
+        self.long_ns = NEVER  # what takes so long concerns one of the two
         self.memory_peak = 0  # bytes, the largest seen by `note_memory`
         self.blocked_clients = 0  # how many wait in a blocking command just now
+        self.latency_tracking = True
         self.reset()
 
     def reset(self) -> None:
@@ -125,11 +134,14 @@ class Metrics:
         self.commands_processed = 0
         self.connections_received = 0
         self.connections_rejected = 0
+        self.reads = 0  # from clients' sockets …
+        self.writes = 0  # … and to them
         self.input_bytes = 0
         self.output_bytes = 0
         self.keyspace_hits = 0
         self.keyspace_misses = 0
         self.expired_keys = 0
+        self.saves = 0
         self.sweeps = 0
         self.sweep_errors = 0
         self.sweep_nanoseconds = 0
@@ -147,10 +159,13 @@ class Metrics:
         self.output_rate = Rate()
 
     def follow(self, settings: Settings) -> None:
-        """Keeps the slow log's threshold and length as the settings say, now and after every change."""
+        """Keeps what is watched and remembered as the settings say, now and after every change."""
 
         def apply() -> None:
+            self.latency_tracking = settings.latency_tracking
             self.slow_log.configure(settings.slowlog_log_slower_than, settings.slowlog_max_len)
+            self.latency_monitor.configure(settings.latency_monitor_threshold)
+            self.long_ns = min(self.slow_log.threshold_ns, self.latency_monitor.threshold_ns)
 
         apply()
         settings.on_change(apply)
@@ -168,7 +183,8 @@ class Metrics:
         stats.nanoseconds += nanoseconds
         if failed:
             stats.failed += 1
-        stats.latencies.add(nanoseconds)
+        if self.latency_tracking:
+            stats.latencies.add(nanoseconds)
         self.commands_processed += 1
 
     def reject(self, name: str) -> None:

@@ -34,6 +34,7 @@ class FakeClock:
     def __init__(self) -> None:
         self.us = START_US
         self.ns = START_NS
+        self.step_ns = 1000  # how long everything takes that is measured
         self.breaths = 0
         self.steps_aside = 0
 
@@ -41,7 +42,7 @@ class FakeClock:
         return self.us
 
     def nanoseconds(self) -> int:
-        self.ns += 1000
+        self.ns += self.step_ns
         return self.ns
 
     def breathe(self) -> None:
@@ -92,9 +93,13 @@ class FakeSocket:
         self.room = 1 << 30
         self.sends = 0
         self.unread = b""
+        self.options: dict[tuple[int, int], int] = {}
 
     def fileno(self) -> int:
         return 7
+
+    def setsockopt(self, level: int, option: int, value: int) -> None:
+        self.options[level, option] = value
 
     def send(self, data: bytes) -> int:
         self.sends += 1
@@ -200,7 +205,12 @@ class Lab:
         )
         self.stopped = 0
         settings = Settings(
-            host="localhost", port=6377, data_dir=str(path), databases=self.environment.databases, fsync="no"
+            host="localhost",
+            port=6377,
+            data_dir=str(path),
+            databases=self.environment.databases,
+            fsync="no",
+            enable_debug_command=options.get("enable_debug_command", "yes"),
         )
         self.server = Server(self.reactor, self.environment, settings, self.clock, self._stop)
         self.writer_thread = FakeThreads()

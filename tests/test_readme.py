@@ -1,4 +1,4 @@
-"""The README's table of commands says what the registry says."""
+"""The README's tables of commands and settings say what the registry and the table of settings say."""
 
 from __future__ import annotations
 
@@ -10,6 +10,8 @@ from keyp.commands.all import TABLES
 from keyp.commands.define import CommandTable
 from keyp.commands.registry import Registry
 from keyp.commands.table import BEGIN, END, markdown, put_between_markers
+from keyp.config import TABLE
+from keyp.config.markdown import MARKERS, settings_markdown
 from keyp.resp.values import Reply
 
 README = Path(__file__).parent.parent / "README.md"
@@ -18,6 +20,12 @@ README = Path(__file__).parent.parent / "README.md"
 def test_the_readme_is_up_to_date() -> None:
     text = README.read_text(encoding="utf-8")
     assert text == put_between_markers(text, markdown(Registry(TABLES))), "`make readme` writes the table anew"
+    assert text == put_between_markers(text, settings_markdown(), MARKERS), "`make readme` writes the tables anew"
+
+
+def test_every_setting_is_named_in_the_readme() -> None:
+    text = settings_markdown()
+    assert [name for setting in TABLE for name in setting.names if f"`{name}`" not in text] == []
 
 
 def test_every_command_has_its_row() -> None:

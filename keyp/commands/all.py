@@ -7,6 +7,7 @@ from typing import Final
 from keyp.commands.bitfield import BITFIELD
 from keyp.commands.bits import BITS
 from keyp.commands.client import CLIENT
+from keyp.commands.cluster import CLUSTER
 from keyp.commands.command import COMMAND
 from keyp.commands.connection import CONNECTION
 from keyp.commands.counters import COUNTERS
@@ -70,5 +71,6 @@ TABLES: Final[tuple[CommandTable, ...]] = (
     INFO,
     TIMINGS,
     WAITING,
+    CLUSTER,
     COMMAND,
 )

@@ -23,6 +23,7 @@ from keyp.commands.spec import DENYOOM, CommandSpec
 from keyp.errors import DATABASE_OUT_OF_RANGE, CommandError
 from keyp.resp.values import Reply
 from keyp.storage.keyspace import Keyspace, WritableKeyspace
+from keyp.storage.limits import FormLimits
 from keyp.storage.transaction import Transaction, WriteTransaction
 from keyp.storage.uses import Uses
 
@@ -48,6 +49,7 @@ class Surroundings:
         self.databases = databases
         self.max_string_bytes = max_string_bytes
         self.hll_sparse_max_bytes = 3000
+        self.limits = FormLimits()
         self.cursors = CursorTable()
         self.uses = Uses(now_s)
         self.wanted_events = 0
@@ -73,8 +75,14 @@ class ReadContext:
         self.hurried = hurried
         self.selected = 0
         self._keyspace: Keyspace | None = None
+        self.follow_settings()
+
+    def follow_settings(self) -> None:
+        """Takes over what settings say of the data; a command of the running batch may have changed them."""
+        transaction, around = self.transaction, self.around
         transaction.wanted_events = around.wanted_events
         transaction.uses = around.uses
+        transaction.limits = around.limits
 
     @property
     def keys(self) -> Keyspace:

@@ -64,10 +64,11 @@ class CommandTable:
 
         return record
 
-    def container(self, name: str, **about: Any) -> None:
-        """Records a word that only introduces subcommands, and its HELP; give it before them."""
+    def container(self, name: str, has_help: bool = True, **about: Any) -> None:
+        """Records a word that only introduces subcommands, and its HELP if it has one; give it before them."""
         self._record(name, SESSION, None, **about)
-        self.help_for(name)
+        if has_help:
+            self.help_for(name)
 
     def help_for(self, name: str) -> None:
         """Records `NAME HELP`, which lists the subcommands of the word recorded last."""

@@ -32,6 +32,7 @@ def scan_elements(
     """
     glob, count, _ = scan_options(options, with_type=False)
     if is_compact:
+        context.expect(found.count)
         return END, _matching(found.forward(MEMBERS, b"", found.count), glob)
     cursors = context.around.cursors
     position = cursors.find(cursor)

@@ -1,8 +1,8 @@
 """The names that the reference has for the forms in which it keeps lists, hashes, sets and sorted sets.
 
-Keyp keeps every collection in one way; tools and tests ask for these names all the same. The reference does not go back
-to a compact form when a collection has become smaller, but for lists; so the others' headers keep the form. That of a
-list is found by looking at no more elements than the compact form may have.
+Keyp keeps every collection in one way; tools and tests ask for these names all the same. Redis looks at its limits when
+a collection is written and does not go back to a compact form, but for lists; so the others' headers keep the form.
+That of a list is found by looking at no more elements than the compact form may have just now.
 """
 
 from __future__ import annotations
@@ -16,7 +16,8 @@ from keyp.storage.members import COMPACT, INTEGERS, LARGE
 from keyp.storage.sets import Set
 from keyp.storage.sortedsets import SortedSet
 
-LIST_BYTES_MAX: Final = 8192  # list-max-listpack-size -2
+LIST_BYTES_MAX: Final = 8192  # where `list-max-listpack-size` counts elements
+LIST_BYTES: Final = (4096, 8192, 16384, 32768, 65536)  # for list-max-listpack-size -1, -2, …
 LIST_HEAD: Final = 7
 LIST_SLICE: Final = 128
 
@@ -24,13 +25,17 @@ SET_FORMS: Final = {INTEGERS: b"intset", COMPACT: b"listpack", LARGE: b"hashtabl
 
 
 def list_encoding(found: List) -> bytes:
-    """`listpack` for a list that fits into 8 KiB, as the reference packs it, else `quicklist`."""
+    """`listpack` for a list that fits into one, as Redis packs it, else `quicklist`."""
+    wanted = found.keys.lookups.limits.list_size
+    bytes_max = LIST_BYTES[min(-wanted, len(LIST_BYTES)) - 1] if wanted < 0 else LIST_BYTES_MAX
+    if wanted >= 0 and found.count > max(wanted, 1):
+        return b"quicklist"
     size, done = LIST_HEAD, 0
-    while done < found.count and size <= LIST_BYTES_MAX:
+    while done < found.count and size <= bytes_max:
         part = found.range(done, min(LIST_SLICE, found.count - done))
         size += sum([_packed_size(element) for element in part])
         done += len(part)
-    return b"listpack" if size <= LIST_BYTES_MAX else b"quicklist"
+    return b"listpack" if size <= bytes_max else b"quicklist"
 
 
 def _packed_size(element: bytes) -> int:

@@ -1,8 +1,8 @@
-"""INFO: what monitoring tools read of a server, in the reference's form.
+"""INFO: what monitoring tools read of a server, in Redis's form.
 
-One function a section; each gives lines `name:value`. Fields that the reference has and Keyp has no cause for are
-given where tools read them, with the value that is true here (no replica, no eviction, no fork); those that would
-have to be invented are left out. Memory is what the process takes, since the data lives in the store.
+One function a section; each gives lines `name:value`, all those of Redis 7.2 in its order. What Keyp has no cause for
+(a replica, an eviction, a fork) has the value that Redis shows while nothing of the kind happens. Memory is what the
+process takes, since the data lives in the store: all of it is overhead, nothing of it the dataset.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from keyp import process
 from keyp.commands.context import SECOND_NS, SessionContext
 from keyp.commands.define import CommandTable
 from keyp.commands.spec import LOADING, STALE, Args
-from keyp.metrics import Rate
+from keyp.metrics import Latencies, Metrics, Rate
 from keyp.pubsub import CHANNEL, PATTERN, SHARD
 from keyp.resp.values import Reply, Verbatim
 from keyp.storage import layout, measure
@@ -77,6 +77,9 @@ def _server(context: SessionContext) -> list[str]:
         f"os:{process.operating_system()}",
         f"arch_bits:{process.word_bits()}",
         "monotonic_clock:POSIX clock_gettime",
+        f"multiplexing_api:{_multiplexing(server.reactor)}",
+        "atomicvar_api:none",
+        f"gcc_version:{process.compiler_version()}",
         f"process_id:{process.process_id()}",
         "process_supervised:no",
         f"run_id:{server.run_id}",
@@ -96,6 +99,11 @@ def _server(context: SessionContext) -> list[str]:
     if settings.unix_socket:
         lines.append(f"listener{int(settings.port > 0)}:name=unix,bind={settings.unix_socket}")
     return lines
+
+
+def _multiplexing(reactor: str) -> str:
+    """What a reactor, by the name of its class, waits for sockets with."""
+    return next((api for api in ("epoll", "kqueue", "poll") if api in reactor.lower()), "select")
 
 
 def _clients(context: SessionContext) -> list[str]:
@@ -120,7 +128,7 @@ def _memory(context: SessionContext) -> list[str]:
     memory = process.memory()
     metrics.note_memory(memory.private)
     used, peak, total = memory.private, metrics.memory_peak, process.total_memory()
-    limit = int(settings.get("maxmemory"))
+    limit = settings.maxmemory
     return [
         f"used_memory:{used}",
         f"used_memory_human:{human(used)}",
@@ -129,29 +137,49 @@ def _memory(context: SessionContext) -> list[str]:
         f"used_memory_peak:{peak}",
         f"used_memory_peak_human:{human(peak)}",
         f"used_memory_peak_perc:{used * 100 / peak:.2f}%",
+        f"used_memory_overhead:{used}",
+        f"used_memory_startup:{context.server.memory_at_start}",
+        "used_memory_dataset:0",
+        "used_memory_dataset_perc:0.00%",
+        f"allocator_allocated:{used}",
+        f"allocator_active:{used}",
+        f"allocator_resident:{memory.resident}",
         f"total_system_memory:{total}",
         f"total_system_memory_human:{human(total)}",
         "used_memory_lua:0",
+        "used_memory_vm_eval:0",
         "used_memory_lua_human:0B",
-        "used_memory_scripts:0",
-        "used_memory_scripts_human:0B",
+        "used_memory_scripts_eval:0",
         "number_of_cached_scripts:0",
         "number_of_functions:0",
         "number_of_libraries:0",
+        "used_memory_vm_functions:0",
+        "used_memory_vm_total:0",
+        "used_memory_vm_total_human:0B",
+        "used_memory_functions:0",
+        "used_memory_scripts:0",
+        "used_memory_scripts_human:0B",
         f"maxmemory:{limit}",
         f"maxmemory_human:{human(limit)}",
         f"maxmemory_policy:{settings.get('maxmemory-policy')}",
+        "allocator_frag_ratio:1.00",
+        "allocator_frag_bytes:0",
+        f"allocator_rss_ratio:{memory.resident / used:.2f}",
+        f"allocator_rss_bytes:{memory.resident - used}",
+        "rss_overhead_ratio:1.00",
+        "rss_overhead_bytes:0",
         f"mem_fragmentation_ratio:{memory.resident / used:.2f}",
         f"mem_fragmentation_bytes:{memory.resident - used}",
         "mem_not_counted_for_evict:0",
         "mem_replication_backlog:0",
+        "mem_total_replication_buffers:0",
         "mem_clients_slaves:0",
         f"mem_clients_normal:{_client_buffers(context)}",
         "mem_cluster_links:0",
         "mem_aof_buffer:0",
         "mem_allocator:python",
         "active_defrag_running:0",
-        "lazyfree_pending_objects:0",
+        f"lazyfree_pending_objects:{measure.garbage_entries(context.data.transaction, context.server.environment)}",
         "lazyfreed_objects:0",
     ]
 
@@ -172,12 +200,16 @@ def _persistence(context: SessionContext) -> list[str]:
         "current_cow_peak:0",
         "current_cow_size:0",
         "current_cow_size_age:0",
+        "current_fork_perc:0.00",
+        "current_save_keys_processed:0",
+        "current_save_keys_total:0",
         f"rdb_changes_since_last_save:{changes}",
         f"rdb_bgsave_in_progress:{int(server.save_running)}",
         f"rdb_last_save_time:{int(server.last_save_at)}",
         f"rdb_last_bgsave_status:{_STATUS[server.last_save_ok]}",
         f"rdb_last_bgsave_time_sec:{server.last_save_seconds}",
         f"rdb_current_bgsave_time_sec:{saving_s}",
+        f"rdb_saves:{server.metrics.saves}",
         "rdb_last_cow_size:0",
         "rdb_last_load_keys_expired:0",
         "rdb_last_load_keys_loaded:0",
@@ -187,16 +219,18 @@ def _persistence(context: SessionContext) -> list[str]:
         "aof_last_rewrite_time_sec:-1",
         "aof_current_rewrite_time_sec:-1",
         "aof_last_bgrewrite_status:ok",
+        "aof_rewrites:0",
+        "aof_rewrites_consecutive_failures:0",
         f"aof_last_write_status:{_STATUS[writes_ok]}",
         "aof_last_cow_size:0",
+        "module_fork_in_progress:0",
+        "module_fork_last_cow_size:0",
         f"aof_current_size:{used}",
         f"aof_base_size:{used}",
         "aof_pending_rewrite:0",
         "aof_buffer_length:0",
         "aof_pending_bio_fsync:0",
         "aof_delayed_fsync:0",
-        "module_fork_in_progress:0",
-        "module_fork_last_cow_size:0",
     ]
 
 
@@ -235,6 +269,12 @@ def _stats(context: SessionContext) -> list[str]:
         f"pubsub_channels:{pubsub.size(CHANNEL)}",
         f"pubsub_patterns:{pubsub.size(PATTERN)}",
         f"pubsubshard_channels:{pubsub.size(SHARD)}",
+        *_rarer_stats(metrics),
+    ]
+
+
+def _rarer_stats(metrics: Metrics) -> list[str]:
+    return [
         "latest_fork_usec:0",
         "total_forks:0",
         "migrate_cached_sockets:0",
@@ -243,12 +283,25 @@ def _stats(context: SessionContext) -> list[str]:
         "active_defrag_misses:0",
         "active_defrag_key_hits:0",
         "active_defrag_key_misses:0",
+        "total_active_defrag_time:0",
+        "current_active_defrag_time:0",
         "tracking_total_keys:0",
         "tracking_total_items:0",
         "tracking_total_prefixes:0",
         "unexpected_error_replies:0",
         f"total_error_replies:{metrics.total_error_replies}",
         "dump_payload_sanitizations:0",
+        f"total_reads_processed:{metrics.reads}",
+        f"total_writes_processed:{metrics.writes}",
+        "io_threaded_reads_processed:0",
+        "io_threaded_writes_processed:0",
+        "reply_buffer_shrinks:0",
+        "reply_buffer_expands:0",
+        "eventloop_cycles:0",
+        "eventloop_duration_sum:0",
+        "eventloop_duration_cmd_sum:0",
+        "instantaneous_eventloop_cycles_per_sec:0",
+        "instantaneous_eventloop_duration_usec:0",
         "acl_access_denied_auth:0",
         "acl_access_denied_cmd:0",
         "acl_access_denied_key:0",
@@ -266,7 +319,7 @@ def _replication(context: SessionContext) -> list[str]:
         "master_repl_offset:0",
         "second_repl_offset:-1",
         "repl_backlog_active:0",
-        "repl_backlog_size:0",
+        f"repl_backlog_size:{context.server.settings.get('repl-backlog-size')}",
         "repl_backlog_first_byte_offset:0",
         "repl_backlog_histlen:0",
     ]
@@ -279,6 +332,8 @@ def _cpu(context: SessionContext) -> list[str]:
         f"used_cpu_user:{spent.user:.6f}",
         f"used_cpu_sys_children:{spent.children_system:.6f}",
         f"used_cpu_user_children:{spent.children_user:.6f}",
+        f"used_cpu_sys_main_thread:{spent.main_thread_system:.6f}",
+        f"used_cpu_user_main_thread:{spent.main_thread_user:.6f}",
     ]
 
 
@@ -304,12 +359,19 @@ def _error_stats(context: SessionContext) -> list[str]:
 
 
 def _latency_stats(context: SessionContext) -> list[str]:
+    settings, metrics = context.server.settings, context.server.metrics
+    if not settings.latency_tracking:
+        return []
     lines: list[str] = []
-    for name, stats in list(context.server.metrics.commands.items()):
-        if stats.calls:
-            p50, p99, p999 = [stats.latencies.percentile(percent) / 1000 for percent in (50.0, 99.0, 99.9)]
-            lines.append(f"latency_percentiles_usec_{name}:p50={p50:.3f},p99={p99:.3f},p99.9={p999:.3f}")
+    for name, stats in list(metrics.commands.items()):
+        if stats.latencies.count:
+            percentiles = ",".join([_percentile(stats.latencies, percent) for percent in settings.latency_percentiles])
+            lines.append(f"latency_percentiles_usec_{name}:{percentiles}")
     return lines
+
+
+def _percentile(latencies: Latencies, percent: str) -> str:
+    return f"p{percent}={latencies.percentile(float(percent)) / 1000:.3f}"
 
 
 def _cluster(context: SessionContext) -> list[str]:

@@ -22,6 +22,7 @@ from keyp.commands.spec import (
     NO_ASYNC_LOADING,
     NO_MULTI,
     NOSCRIPT,
+    PROTECTED,
     STALE,
     Args,
     key_at,
@@ -88,8 +89,7 @@ def config_set(context: SessionContext, args: Args) -> Reply:
         raise CommandError(SYNTAX)
     server = context.server
     server.settings.set_many(list(zip(args[2::2], args[3::2], strict=True)))
-    data = context.data
-    data.transaction.wanted_events = data.around.wanted_events  # for what follows in the same batch
+    context.data.follow_settings()
     if b"appendfsync" in [name.lower() for name in args[2::2]]:
         context.after(ReopenStore())
     return "OK"
@@ -207,7 +207,7 @@ def shutdown(context: SessionContext, args: Args) -> Reply:
 @SERVER.session(
     "DEBUG",
     arity=-2,
-    flags=ADMINISTER,
+    flags=ADMINISTER | PROTECTED,
     since="1.0.0",
     complexity="Depends on the subcommand.",
     syntax="subcommand [argument ...]",
@@ -320,6 +320,29 @@ def replica_of(context: SessionContext, args: Args) -> Reply:
 def slave_of(context: SessionContext, args: Args) -> Reply:
     """See `replica_of`."""
     return replica_of(context, args)
+
+
+SERVER.container(
+    "MODULE",
+    arity=-2,
+    since="4.0.0",
+    complexity="Depends on the subcommand.",
+    summary="Introduces the subcommand about modules.",
+)
+
+
+@SERVER.session(
+    "MODULE|LIST",
+    arity=2,
+    flags=ADMIN | NOSCRIPT,
+    since="4.0.0",
+    complexity="O(N) with N the number of modules",
+    tips=("nondeterministic_output_order",),
+    summary="Lists the loaded modules: there are none.",
+)
+def module_list(context: SessionContext, args: Args) -> Reply:
+    """Replies with an empty array."""
+    return []
 
 
 SERVER.container(

@@ -6,6 +6,7 @@ with consequences outside goes through an effect (`effects.py`).
 
 from __future__ import annotations
 
+from keyp import process
 from keyp.clients import ClientTable
 from keyp.commands.registry import Registry
 from keyp.commands.waiters import WaitingTable
@@ -38,6 +39,7 @@ class ServerState:
         self.run_id = run_id  # forty hexadecimal digits, new at each start
         self.started_at = started_at
         self.started_ns = 0  # what `nanoseconds` of the clock gave when the server was made
+        self.memory_at_start = process.memory().private  # bytes
         self.last_sync_at = started_at  # when all commits were last known to be on the disk
         self.last_sync_ok = True
         self.sync_running = False

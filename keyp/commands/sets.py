@@ -96,6 +96,8 @@ def move(context: WriteContext, args: Args) -> Reply:
     keys.notify(events.SET, "srem", source)
     taken.save()
     given = sets.Set(keys, target, record)
+    if record is None:
+        given.make_room(1, member)
     if given.add(member):
         given.save()
         keys.notify(events.SET, "sadd", target)

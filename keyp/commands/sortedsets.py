@@ -60,7 +60,7 @@ def add_elements(context: WriteContext, key: bytes, options: int, elements: list
     if record is None and options & IF_PRESENT:
         return None if options & INCREMENT else 0
     zset = SortedSet(keys, key, record)
-    if needs_large_form(elements):
+    if needs_large_form(elements, keys.lookups.limits):
         zset.enlarge()
     added = changed = 0
     reply: Reply = None

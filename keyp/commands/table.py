@@ -1,7 +1,7 @@
-"""The README's table of commands, made from the blocks that define them.
+"""The README's tables of commands and settings, made from the blocks that define them.
 
-`python -m keyp.commands.table` prints it; with a file's name it puts it between the file's two markers. A test compares
-the README with it, so that the two cannot drift apart.
+`python -m keyp.commands.table` prints them; with a file's name it puts each between its two markers in the file. A
+test compares the README with them, so that they cannot drift apart.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from typing import Final
 
 from keyp.commands.registry import Registry
 from keyp.commands.spec import CommandSpec
+from keyp.config.markdown import MARKERS, settings_markdown
 
 BEGIN: Final = "<!-- commands -->"
 END: Final = "<!-- /commands -->"
@@ -31,6 +32,7 @@ TITLES: Final = {
     "pubsub": "Publish/subscribe",
     "connection": "Connection",
     "server": "Server",
+    "cluster": "Clusters",
 }
 
 
@@ -75,17 +77,17 @@ def put_between_markers(document: str, text: str, markers: tuple[str, str] = (BE
 
 
 def main() -> None:
-    """Prints the table, or puts it into the file that the command line names."""
+    """Prints the tables, or puts them into the file that the command line names."""
     from keyp.commands.all import TABLES  # not sooner: this module serves tests with tables of their own
 
-    table = markdown(Registry(TABLES))
+    commands = markdown(Registry(TABLES))
     if len(sys.argv) == 1:
-        sys.stdout.write(table)
+        sys.stdout.write(f"{commands}\n{settings_markdown()}")
         return
     with open(sys.argv[1], encoding="utf-8") as file:
         document = file.read()
     with open(sys.argv[1], "w", encoding="utf-8") as file:
-        file.write(put_between_markers(document, table))
+        file.write(put_between_markers(put_between_markers(document, commands), settings_markdown(), MARKERS))
 
 
 if __name__ == "__main__":

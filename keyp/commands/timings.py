@@ -1,8 +1,4 @@
-"""How long commands take: the slow log and the distribution of latencies.
-
-The latency monitor of the reference (events above a threshold) has nothing to watch here; LATENCY LATEST and
-LATENCY RESET answer as a server does on which nothing was ever slow.
-"""
+"""How long commands take: the slow log, the events of the latency monitor and the distribution of latencies."""
 
 from __future__ import annotations
 
@@ -100,11 +96,27 @@ TIMINGS.container(
     flags=LOOK | NOSCRIPT,
     since="2.8.13",
     tips=(UNSTABLE, ON_EVERY_NODE, SPECIAL),
-    summary="Shows the latest latency events: there are none.",
+    summary="Shows the latest latency events.",
 )
 def latency_latest(context: SessionContext, args: Args) -> Reply:
-    """Replies with an empty array."""
-    return []
+    """Replies for each event: its name, seconds since 1970, milliseconds it took, the most it ever took."""
+    latest = context.server.metrics.latency_monitor.latest()
+    return [[name.encode(), at_s, last, longest] for name, at_s, last, longest in latest]
+
+
+@TIMINGS.session(
+    "LATENCY|HISTORY",
+    arity=3,
+    flags=LOOK | NOSCRIPT,
+    since="2.8.13",
+    tips=(UNSTABLE, ON_EVERY_NODE, SPECIAL),
+    syntax="event",
+    summary="Shows the moments at which an event took long.",
+)
+def latency_history(context: SessionContext, args: Args) -> Reply:
+    """Replies with pairs of seconds since 1970 and milliseconds, the oldest first."""
+    samples = context.server.metrics.latency_monitor.history(args[2].decode("latin-1"))
+    return [[at_s, milliseconds] for at_s, milliseconds in samples]
 
 
 @TIMINGS.session(
@@ -114,11 +126,12 @@ def latency_latest(context: SessionContext, args: Args) -> Reply:
     since="2.8.13",
     tips=(ON_EVERY_NODE, "response_policy:agg_sum"),
     syntax="[event [event ...]]",
-    summary="Forgets latency events: there are none.",
+    summary="Forgets latency events, all or some.",
 )
 def latency_reset(context: SessionContext, args: Args) -> Reply:
-    """Replies with 0, the number of events forgotten."""
-    return 0
+    """Replies with the number of events forgotten."""
+    events = [arg.decode("latin-1") for arg in args[2:]]
+    return context.server.metrics.latency_monitor.reset(events or None)
 
 
 @TIMINGS.session(
@@ -139,7 +152,7 @@ def latency_histogram(context: SessionContext, args: Args) -> Reply:
     metrics = context.server.metrics
     names = _names(context, args[2:]) if len(args) > 2 else list(metrics.commands)
     found = [(name, metrics.commands.get(name)) for name in names]
-    return {name.encode(): _distribution(stats) for name, stats in found if stats is not None and stats.calls}
+    return {name.encode(): _distribution(stats) for name, stats in found if stats is not None and stats.latencies.count}
 
 
 def _names(context: SessionContext, asked: list[bytes]) -> list[str]:
@@ -156,6 +169,6 @@ def _distribution(stats: CommandStats) -> Reply:
     """Bounds are powers of two of nanoseconds, in microseconds rounded as the reference does it: 1, 2 … 33, 66 …"""
     steps = stats.latencies.cumulative()
     return {
-        b"calls": stats.calls,
+        b"calls": stats.latencies.count,
         b"histogram_usec": {(bound + (bound >> 7) - 1) // 1000: count for bound, count in steps},
     }

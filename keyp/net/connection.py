@@ -137,6 +137,7 @@ class Connection:
         if client.closing:
             return
         size = len(data)
+        self._metrics.reads += 1
         self._metrics.input_bytes += size
         client.bytes_in += size
         if self._read_size.step or size == self._read_size.bytes:
@@ -348,6 +349,7 @@ class Connection:
         data = replies[0] if len(replies) == 1 else b"".join(replies)
         sent = 0
         if self._output == FLOWING:
+            self._metrics.writes += 1
             try:
                 sent = self._socket_send(data)
             except OSError:

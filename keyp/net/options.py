@@ -12,11 +12,13 @@ from keyp.storage.environment import ALWAYS, EVERYSEC, NO
 
 DEFAULT_HOST = "localhost"
 DEFAULT_PORT = 6377
+DIGITS_MAX = 4300  # Python does not read more
+WHO = ["yes", "local", "no"]
 
 
 def _number(option: str, low: int, high: int) -> object:
     def convert(text: str) -> int:
-        if not (text.isascii() and text.isdigit() and low <= int(text) <= high):
+        if not (text.isascii() and text.isdigit() and len(text) < DIGITS_MAX and low <= int(text) <= high):
             raise usage.UsageError(f"{option} is a number between {low} and {high}, not {text!r}")
         return int(text)
 
@@ -35,7 +37,8 @@ _size.coerceDoc = "A number of bytes, or one with kb, mb or gb."  # type: ignore
 
 
 class Options(usage.Options):
-    """Command line to values: `host`, `port`, `data-dir`, `databases`, `fsync`, `max-size` and the list `endpoint`."""
+    """Command line to values: `host`, `port`, `data-dir`, `databases`, `fsync`, `enable-debug-command`,
+    `max-size` and the list `endpoint`."""
 
     longdesc = "A Redis-compatible key-value server that keeps what it has acknowledged."
     optParameters = [  # noqa: RUF012 - the name and the form are Twisted's
@@ -44,9 +47,15 @@ class Options(usage.Options):
         ["data-dir", "d", "./data", "Directory of the store; made if it is not there."],
         ["databases", None, 16, "How many databases SELECT can choose from.", _number("--databases", 1, 1024)],
         ["fsync", None, ALWAYS, f"When a write is synced to the disk: {ALWAYS}, {EVERYSEC} or {NO}."],
+        ["enable-debug-command", None, "no", "Who may call DEBUG: yes (all), local (from this machine) or no."],
         ["max-size", None, 0, "Limit of the data in use, such as 500mb or 20gb. [default: the disk]", _size],
     ]
-    compData = usage.Completions(optActions={"fsync": usage.CompleteList([ALWAYS, EVERYSEC, NO])})
+    compData = usage.Completions(
+        optActions={
+            "fsync": usage.CompleteList([ALWAYS, EVERYSEC, NO]),
+            "enable-debug-command": usage.CompleteList(WHO),
+        }
+    )
 
     def __init__(self) -> None:
         usage.Options.__init__(self)
@@ -72,6 +81,8 @@ class Options(usage.Options):
         """Called by Twisted when all options are read. Raises `UsageError` for values that make no sense."""
         if self["fsync"] not in (ALWAYS, EVERYSEC, NO):
             raise usage.UsageError(f"--fsync is {ALWAYS}, {EVERYSEC} or {NO}, not {self['fsync']!r}")
+        if self["enable-debug-command"] not in WHO:
+            raise usage.UsageError(f"--enable-debug-command is {', '.join(WHO)}, not {self['enable-debug-command']!r}")
         if not self["data-dir"]:
             raise usage.UsageError("--data-dir is empty")
         self["wants-tcp"] = not self["endpoint"] or self["host"] is not None or self["port"] is not None

@@ -83,6 +83,7 @@ class Saver:
             raise CommandError(f"ERR Background save failed: {reason}")
         state.last_save_at = self._clock.now_us() / 1e6
         state.saved_changes = result
+        state.metrics.saves += 1
         log.info("the store was saved to {path}", path=os.path.join(state.environment.path, SAVED_FILE))
 
 

@@ -6,6 +6,7 @@ Made when the store is open, gone when it closes (`service.py` does both). Every
 from __future__ import annotations
 
 import secrets
+import socket
 from collections.abc import Callable
 from random import Random
 from typing import Any, Final
@@ -53,6 +54,7 @@ from keyp.writer import Clock
 
 log = Logger()
 
+KEEP_ALIVE_MAX_S: Final = 32767  # Linux takes no more
 READER_THREADS: Final = 2
 HTTP_SENT: Final = (
     "possible attack: {} has sent POST or Host: where Redis has commands, as a browser does that a web page makes "
@@ -147,7 +149,7 @@ class Server:
         state, client = self.state, connection.client
         if not client.is_unix:
             connection.transport.setTcpNoDelay(True)
-            connection.transport.setTcpKeepAlive(state.settings.tcp_keepalive > 0)
+            _keep_alive(connection.transport, state.settings.tcp_keepalive)
         state.metrics.connections_received += 1
         state.clients.add(client)
         self._connections[client.id] = connection
@@ -386,3 +388,13 @@ def _describe(transport: Any, client_id: int, now_ns: int) -> Client:
 
 def _host_and_port(address: Any) -> str:
     return f"[{address.host}]:{address.port}" if ":" in address.host else f"{address.host}:{address.port}"
+
+
+def _keep_alive(transport: Any, seconds: int) -> None:
+    """Has TCP look, after so many seconds of silence and three times, whether the peer is there; 0 is never."""
+    transport.setTcpKeepAlive(seconds > 0)
+    if seconds > 0 and hasattr(socket, "TCP_KEEPIDLE"):
+        set_option = transport.getHandle().setsockopt
+        for option, value in ((socket.TCP_KEEPIDLE, seconds), (socket.TCP_KEEPINTVL, max(seconds // 3, 1))):
+            set_option(socket.IPPROTO_TCP, option, min(value, KEEP_ALIVE_MAX_S))
+        set_option(socket.IPPROTO_TCP, socket.TCP_KEEPCNT, 3)

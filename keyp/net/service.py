@@ -34,7 +34,6 @@ from keyp.storage.faults import StoreError
 log = Logger()
 
 BACKLOG: Final = 511
-SWEEP_INTERVAL_S: Final = 0.1
 FAREWELL_S: Final = 5.0  # how long clients may take to read their last replies when the server stops
 
 
@@ -93,6 +92,7 @@ class KeypService(Service):
             databases=options["databases"],
             fsync=options["fsync"],
             max_size=options["max-size"],
+            enable_debug_command=options["enable-debug-command"],
         )
         self.server = Server(self._reactor, environment, settings, SystemClock(), self._reactor.stop)
         self.server.start()
@@ -100,7 +100,7 @@ class KeypService(Service):
         for notice in environment.notices:
             log.warn("{notice}", notice=notice)
         gc.freeze()  # what is there now stays: a look for garbage need not stop everybody to go through it again
-        self._repeat(SWEEP_INTERVAL_S, self.server.engine.sweep_if_due)
+        follow_frequency(self._repeat(1 / settings.hz, self.server.engine.sweep_if_due), settings)
         self._repeat(1.0, self.server.each_second)
         self._repeat(1.0, self._refusals.each_second)
         for port in self._ports:
@@ -113,7 +113,7 @@ class KeypService(Service):
             fsync=options["fsync"],
         )
 
-    def _repeat(self, seconds: float, function: Callable[[], None]) -> None:
+    def _repeat(self, seconds: float, function: Callable[[], None]) -> LoopingCall:
         def once() -> None:
             try:
                 function()
@@ -124,6 +124,7 @@ class KeypService(Service):
         loop.clock = self._reactor
         loop.start(seconds, now=False)
         self._loops.append(loop)
+        return loop
 
     # Ports.
 
@@ -233,3 +234,12 @@ def _address_text(port: Any) -> str:
 def _reason(error: Any) -> str:
     cause = getattr(error, "socketError", error)
     return str(getattr(cause, "strerror", None) or cause)
+
+
+def follow_frequency(loop: LoopingCall, settings: Settings) -> None:
+    """Has `loop` go round as often as the setting `hz` says, from the round on that comes next."""
+
+    def follow() -> None:
+        loop.interval = 1 / settings.hz
+
+    settings.on_change(follow)

@@ -5,15 +5,10 @@ All functions that find a hash raise WRONGTYPE where the key holds another kind 
 
 from __future__ import annotations
 
-from typing import Final
-
 from keyp.storage.elements import MEMBERS, place_of, split_member, with_member
 from keyp.storage.keyspace import Keyspace, WritableKeyspace
 from keyp.storage.layout import HASH
 from keyp.storage.members import COMPACT, LARGE, Members
-
-COMPACT_COUNT_MAX: Final = 512
-COMPACT_LENGTH_MAX: Final = 64
 
 
 class Hash(Members):
@@ -42,13 +37,15 @@ class Hash(Members):
         return True
 
     def _adapt_form(self, field: bytes, value: bytes) -> None:
-        longest = max(len(field), len(value))
-        if self.form != LARGE and (longest > COMPACT_LENGTH_MAX or self.count > COMPACT_COUNT_MAX):
+        if self.form == LARGE:
+            return
+        limits = self.keys.lookups.limits
+        if max(len(field), len(value)) > limits.hash_bytes or self.count > limits.hash_fields:
             self.set_form(LARGE)
 
     def make_room(self, count: int) -> None:
         """So many fields are about to be given: by that the reference chooses the form, be some of them the same."""
-        if count > COMPACT_COUNT_MAX:
+        if count > self.keys.lookups.limits.hash_fields:
             self.set_form(LARGE)
 
 

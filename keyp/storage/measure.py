@@ -12,6 +12,7 @@ from keyp.storage.elements import MEMBERS, ORDER
 from keyp.storage.environment import Environment
 from keyp.storage.keyspace import Keyspace
 from keyp.storage.layout import HAS_ELEMENTS, STRING, ZSET
+from keyp.storage.transaction import Transaction
 
 # More elements than this are never looked at, whatever the caller asks for: the reactor's thread may be waiting.
 SAMPLES_MAX: Final = 1000
@@ -41,6 +42,12 @@ def key_bytes(keys: Keyspace, key: bytes, samples: int) -> int | None:
     for section in (MEMBERS, ORDER) if kind == ZSET else (MEMBERS,):
         total += _section_bytes(keys, prefix + section, count, samples)
     return total
+
+
+def garbage_entries(transaction: Transaction, environment: Environment) -> int:
+    """How many removed collections and spaces the sweeper has still to clear, as far as the transaction sees."""
+    entries: int = transaction.txn.stat(environment.garbage)["entries"]
+    return entries
 
 
 def _section_bytes(keys: Keyspace, prefix: bytes, count: int, samples: int) -> int:

@@ -11,17 +11,15 @@ from itertools import chain
 from typing import Final
 
 from keyp.storage import layout
-from keyp.storage.elements import MEMBERS, Entry, place_of, with_member
+from keyp.storage.elements import Entry, place_of, with_member
 from keyp.storage.keyspace import Keyspace, WritableKeyspace
 from keyp.storage.layout import HAS_ELEMENTS, NO_DEADLINE, SET
+from keyp.storage.limits import FormLimits
 from keyp.storage.members import COMPACT, INTEGERS, LARGE, Members, opened
-
-INTEGERS_MAX: Final = 512
-COMPACT_COUNT_MAX: Final = 128
-COMPACT_LENGTH_MAX: Final = 64
 
 _INTEGER: Final = re.compile(rb"0|-?[1-9][0-9]{0,18}")
 _INTEGER_END: Final = 1 << 63
+INTEGER_BYTES_MAX: Final = 20  # of a signed 64-bit number
 
 _MOVED: Final = 5  # where at least so many times as many go as are left, those that are left are stored anew
 
@@ -36,22 +34,37 @@ class Set(Members):
         """Adds a member; whether it is new."""
         if not self.insert_if_new(place_of(member), with_member(member, b"")):
             return False
-        form = self.form
-        if form == INTEGERS and not _is_integer(member):
-            form = COMPACT
-        most = INTEGERS_MAX if form == INTEGERS else COMPACT_COUNT_MAX
-        if self.count > most or len(member) > COMPACT_LENGTH_MAX:
-            form = LARGE
-        self.set_form(form)
+        if self.form != LARGE:
+            self._adapt_form(member)
         return True
+
+    def _adapt_form(self, member: bytes) -> None:
+        """`member` has been added, and the set was no large one."""
+        limits = self.keys.lookups.limits
+        form = self.form
+        if form == INTEGERS:
+            if _is_integer(member):
+                if self.count > limits.integers:
+                    self.set_form(LARGE)
+                return
+            self.set_form(COMPACT)
+        longest = len(member)
+        if form == INTEGERS and limits.set_bytes < INTEGER_BYTES_MAX and self.count <= limits.set_members:
+            longest = max(longest, *[len(one) for one in self.names()])
+        if self.count > limits.set_members or longest > limits.set_bytes:
+            self.set_form(LARGE)
 
     def make_room(self, count: int, first: bytes) -> None:
         """So many members are about to be added, `first` at first.
 
         By that the reference chooses the form, be some of them the same.
         """
-        fits_integers = self.form == INTEGERS and (self.count > 0 or _is_integer(first))
-        if count > (INTEGERS_MAX if fits_integers else COMPACT_COUNT_MAX):
+        limits = self.keys.lookups.limits
+        form = self.form
+        if self.count == 0:
+            form = INTEGERS if _is_integer(first) and count <= limits.integers else COMPACT
+            self.set_form(form)
+        if form != LARGE and count > (limits.integers if form == INTEGERS else limits.set_members):
             self.set_form(LARGE)
 
     def pop(self, ranks: list[int]) -> list[bytes]:
@@ -75,7 +88,8 @@ class Set(Members):
                 (popped if rank in going else kept).append(entry)
                 rank += 1
         self.begin_anew(kept)
-        if self.form == LARGE and _is_compact(kept):
+        limits = self.keys.lookups.limits
+        if self.form == LARGE and len(kept) <= limits.set_members and _are_short(kept, limits):
             self.set_form(COMPACT)
         return [member for member, _ in opened(popped)]
 
@@ -105,21 +119,26 @@ def replace(keys: WritableKeyspace, key: bytes, slices: Iterable[list[Entry]]) -
     made.fill(chain([first], rest))
     if old is not None and old[0] & HAS_ELEMENTS:
         keys.discard_elements(layout.record_elements(old)[0])
-    made.set_form(_form(made.forward(MEMBERS, b"", INTEGERS_MAX + 1)))
+    made.set_form(_form(made, keys.lookups.limits))
     made.record = old
     made.save(NO_DEADLINE)
     return made.count
 
 
-def _form(entries: list[Entry]) -> int:
-    """The form that a new set of these entries has; more than INTEGERS_MAX are like any number of them."""
-    if len(entries) <= INTEGERS_MAX and all(_is_integer(place) for place, _ in entries):
-        return INTEGERS
-    return COMPACT if _is_compact(entries) else LARGE
+def _form(made: Set, limits: FormLimits) -> int:
+    """The form that a new set has. Its members are looked at for as long as it may be one of the compact ones."""
+    integers, compact = made.count <= limits.integers, made.count <= limits.set_members
+    if integers or compact:
+        for entries in made.slices():
+            integers = integers and all(_is_integer(place) for place, _ in entries)
+            compact = compact and _are_short(entries, limits)
+            if not (integers or compact):
+                break
+    return INTEGERS if integers else COMPACT if compact else LARGE
 
 
-def _is_compact(entries: list[Entry]) -> bool:
-    return len(entries) <= COMPACT_COUNT_MAX and all(len(place) <= COMPACT_LENGTH_MAX for place, _ in entries)
+def _are_short(entries: list[Entry], limits: FormLimits) -> bool:
+    return all(len(member) <= limits.set_bytes for member, _ in opened(entries))
 
 
 def _is_integer(member: bytes) -> bool:

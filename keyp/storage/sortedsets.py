@@ -26,6 +26,7 @@ from keyp.storage.elements import MEMBERS, ORDER, Elements, Entry, place_of, spl
 from keyp.storage.faults import Damaged
 from keyp.storage.keyspace import Keyspace, WritableKeyspace
 from keyp.storage.layout import HAS_ELEMENTS, NO_DEADLINE, SEAL, ZSET
+from keyp.storage.limits import FormLimits
 from keyp.storage.ranked import Ranked
 
 Scored: TypeAlias = tuple[bytes, float]  # a member and its score
@@ -35,8 +36,6 @@ END: Final = b"\xff" * 8
 
 COMPACT: Final = 0
 LARGE: Final = 1
-COMPACT_COUNT_MAX: Final = 128
-COMPACT_MEMBER_MAX: Final = 64
 
 SCORE: Final = 8  # bytes of a score
 
@@ -124,7 +123,8 @@ class SortedSet(Ranked):
 
     def add(self, member: bytes, score: float) -> None:
         """Adds a member that is not there."""
-        if self.count >= COMPACT_COUNT_MAX or len(member) > COMPACT_MEMBER_MAX:
+        limits = self.keys.lookups.limits
+        if self.count >= limits.sorted_set_members or len(member) > limits.sorted_set_bytes:
             self.enlarge()
         place = place_of(member)
         number = self._put_score(member, place, score)
@@ -315,9 +315,11 @@ def _order_data(member: bytes, number: bytes) -> bytes:
     return with_member(member, _MARK if number == _MINUS_ZERO else b"")
 
 
-def needs_large_form(elements: list[Scored]) -> bool:
+def needs_large_form(elements: list[Scored], limits: FormLimits) -> bool:
     """Whether a sorted set to which these are added together, or that is made of them, is no compact one."""
-    return len(elements) > COMPACT_COUNT_MAX or max([len(member) for member, _ in elements]) > COMPACT_MEMBER_MAX
+    if len(elements) > limits.sorted_set_members:
+        return True
+    return max([len(member) for member, _ in elements]) > limits.sorted_set_bytes
 
 
 def find(keys: Keyspace, key: bytes) -> SortedSet | None:
@@ -336,7 +338,7 @@ def replace(keys: WritableKeyspace, key: bytes, elements: list[Scored]) -> None:
         keys.discard_elements(layout.record_elements(old)[0])
     made = SortedSet(keys, key, None)
     made.record = old
-    if needs_large_form(elements):
+    if needs_large_form(elements, keys.lookups.limits):
         made.enlarge()
     made.load(elements)
     made.save(NO_DEADLINE)

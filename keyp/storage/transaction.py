@@ -18,8 +18,10 @@ from keyp.events import Event
 from keyp.storage import layout
 from keyp.storage.environment import DatabaseList, Environment, Space, Store
 from keyp.storage.faults import CommitFailed, MustReopen
+from keyp.storage.limits import FormLimits
 from keyp.storage.uses import Uses
 
+USUAL_LIMITS: Final = FormLimits()
 NO_SPACE: Final = 0  # in the list of databases: nothing is stored there
 
 # A space of at most so many pages is emptied at once, where it stands; a larger one is left to the sweeper.
@@ -35,8 +37,9 @@ class Transaction:
 
     `hits` and `misses` count the lookups of reads; `in_write` says that a write command runs, whose lookups are
     neither, as in the reference. `events` are what happened to keys, of the classes in `wanted_events`; `changes` is
-    how many changes of the data the reference would count. `uses` is where it is noted that a key is used, None where
-    nobody will ask; a key that was there counts as used only if `touches`.
+    how many changes of the data the reference would count. `limits` are those of collections' compact forms. `uses` is
+    where it is noted that a key is used, None where nobody will ask; a key that was there counts as used only if
+    `touches`.
     """
 
     txn: lmdb.Transaction[bytes]
@@ -51,6 +54,7 @@ class Transaction:
         self.changes = 0
         self.uses: Uses | None = None
         self.touches = True
+        self.limits = USUAL_LIMITS
 
     def space(self, index: int) -> Space | None:
         """The space that database `index` uses, None while it is empty."""

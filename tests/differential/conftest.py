@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+import shutil
 from collections.abc import Iterator
 
 import pytest
@@ -18,6 +20,22 @@ def reference() -> Iterator[Reference]:
     server = Reference(program)
     try:
         server.start()
+        yield server
+    finally:
+        server.stop()
+
+
+@pytest.fixture(scope="session")
+def redis_server() -> Iterator[Reference]:
+    """A Redis of 7.0 or 7.2, the `redis-server` on the path; tests that want one are skipped where there is none."""
+    program = shutil.which("redis-server")
+    if program is None:
+        pytest.skip("there is no redis-server")
+    server = Reference(program)
+    try:
+        server.start()
+        if not re.match(r"redis 7\.[02]$", server.version):
+            pytest.skip(f"redis-server is {server.version}")
         yield server
     finally:
         server.stop()

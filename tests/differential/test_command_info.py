@@ -23,6 +23,7 @@ FIELDS: Final = ("name", "arity", "flags", "first key", "last key", "step", "cat
 
 NEW_TIPS: Final = "the tips of 7.2, which 7.0 did not give yet"
 BUSY: Final = "allowed while a script runs, in Valkey only; Keyp has no scripts"
+LOADING: Final = "Valkey answers while it loads"
 REFUSED: Final = "Valkey marks what MULTI refuses to queue"
 
 # Where the reference is known to say something else, and why: (command, field) -> reason.
@@ -50,6 +51,11 @@ IN_VALKEY_9: Final = {
     ("client|no-touch", "flags"): BUSY,
     ("client|getredir", "flags"): BUSY,
     ("client|reply", "flags"): BUSY,
+    ("cluster|info", "flags"): LOADING,
+    ("cluster|myid", "flags"): LOADING,
+    ("cluster|nodes", "flags"): LOADING,
+    ("cluster|shards", "flags"): LOADING,
+    ("cluster|slots", "flags"): LOADING,
     ("multi", "flags"): REFUSED,
     ("watch", "flags"): REFUSED,
     ("exec", "flags"): "Valkey's slow log has another name",

@@ -1,4 +1,5 @@
-"""Forms of values: OBJECT ENCODING after commands with hundreds of arguments, and where values go, on both servers."""
+"""Forms of values: OBJECT ENCODING after commands with hundreds of arguments, with other limits than the usual, and
+where values go, on both servers."""
 
 from __future__ import annotations
 
@@ -24,6 +25,72 @@ def pairs(fields: Iterable[str]) -> list[str]:
 
 def scored(members: Iterable[str]) -> list[str]:
     return [word for score, member in enumerate(members) for word in (str(score), member)]
+
+
+# A setting, its value, and calls after which both are asked for the form of k.
+LIMITS: list[tuple[str, str, str, list[list[str]]]] = [
+    ("hash entries", "hash-max-listpack-entries", "2", [["HSET", "k", *pairs(texts(2))]]),
+    ("more hash entries", "hash-max-ziplist-entries", "2", [["HSET", "k", *pairs(texts(2))], ["HSET", "k", "n", "1"]]),
+    ("no hash entries", "hash-max-listpack-entries", "0", [["HSET", "k", "f", "v"]]),
+    ("hash values", "hash-max-listpack-value", "3", [["HSET", "k", "abc", "abc"]]),
+    ("longer hash values", "hash-max-ziplist-value", "3", [["HSET", "k", "abc", "abcd"]]),
+    ("longer fields", "hash-max-listpack-value", "3", [["HSET", "k", "abcd", ""]]),
+    ("HINCRBY", "hash-max-listpack-value", "3", [["HINCRBY", "k", "f", "1234"]]),
+    ("integers", "set-max-intset-entries", "3", [["SADD", "k", "1", "2", "3"]]),
+    ("more integers at once", "set-max-intset-entries", "3", [["SADD", "k", "1", "2", "3", "4"]]),
+    ("more integers", "set-max-intset-entries", "3", [["SADD", "k", "1", "2", "3"], ["SADD", "k", "4"]]),
+    ("no integers", "set-max-intset-entries", "0", [["SADD", "k", "1"]]),
+    ("no integers by SMOVE", "set-max-intset-entries", "0", [["SADD", "a", "1"], ["SMOVE", "a", "k", "1"]]),
+    ("long integers", "set-max-listpack-value", "3", [["SADD", "k", "12345"]]),
+    ("a text beside long integers", "set-max-listpack-value", "3", [["SADD", "k", "12345"], ["SADD", "k", "a"]]),
+    ("a text beside integers", "set-max-listpack-value", "5", [["SADD", "k", "12345"], ["SADD", "k", "a"]]),
+    ("set members", "set-max-listpack-entries", "2", [["SADD", "k", "a", "b"]]),
+    ("more set members", "set-max-listpack-entries", "2", [["SADD", "k", "a", "b"], ["SADD", "k", "c"]]),
+    ("a text too many", "set-max-listpack-entries", "2", [["SADD", "k", "1", "2"], ["SADD", "k", "a"]]),
+    ("any number of set members", "set-max-listpack-entries", "9223372036854775807",
+     [["SADD", "a", *texts(200)], ["SUNIONSTORE", "k", "a"]]),
+    ("any number of integers", "set-max-intset-entries", "9223372036854775807",
+     [["SADD", "a", *integers(600)], ["SUNIONSTORE", "k", "a", "a"]]),
+    ("longer set members", "set-max-listpack-value", "3", [["SADD", "k", "abcd"]]),
+    ("a union of few", "set-max-listpack-entries", "2", [["SADD", "a", "x", "y", "z"], ["SUNIONSTORE", "k", "a"]]),
+    ("a small intersection", "set-max-listpack-value", "2", [["SADD", "a", "xyz"], ["SINTERSTORE", "k", "a", "a"]]),
+    ("elements", "zset-max-listpack-entries", "2", [["ZADD", "k", "1", "a", "2", "b"]]),
+    ("more elements", "zset-max-ziplist-entries", "2", [["ZADD", "k", "1", "a", "2", "b"], ["ZADD", "k", "3", "c"]]),
+    ("no elements", "zset-max-listpack-entries", "0", [["ZADD", "k", "1", "a"]]),
+    ("longer elements", "zset-max-listpack-value", "3", [["ZADD", "k", "1", "abcd"]]),
+    ("ZUNIONSTORE", "zset-max-ziplist-value", "3", [["ZADD", "a", "1", "abcd"], ["ZUNIONSTORE", "k", "1", "a"]]),
+    ("ZRANGESTORE", "zset-max-listpack-entries", "1", [["ZADD", "a", "1", "x"], ["ZRANGESTORE", "k", "a", "0", "-1"]]),
+    ("GEOADD", "zset-max-listpack-entries", "1", [["GEOADD", "k", "1", "1", "a", "2", "2", "b"]]),
+    ("list elements", "list-max-listpack-size", "3", [["RPUSH", "k", "a", "b", "c"]]),
+    ("more list elements", "list-max-listpack-size", "3", [["RPUSH", "k", "a", "b", "c"], ["RPUSH", "k", "d"]]),
+    ("a list of one", "list-max-ziplist-size", "0", [["RPUSH", "k", "a"]]),
+    ("a list of two", "list-max-listpack-size", "0", [["RPUSH", "k", "a", "b"]]),
+    ("4 KiB", "list-max-listpack-size", "-1", [["RPUSH", "k", "x" * 4000]]),
+    ("more than 4 KiB", "list-max-listpack-size", "-1", [["RPUSH", "k", "x" * 4096]]),
+    ("32 KiB", "list-max-listpack-size", "-4", [["RPUSH", "k", "x" * 16000, "y" * 16000]]),
+    ("64 KiB", "list-max-listpack-size", "-9", [["RPUSH", "k", "x" * 32000, "y" * 32000]]),
+    ("more than 64 KiB", "list-max-listpack-size", "-9", [["RPUSH", "k", "x" * 32000, "y" * 34000]]),
+    ("few and long", "list-max-listpack-size", "100", [["RPUSH", "k", "x" * 8000]]),
+    ("few and too long", "list-max-listpack-size", "100", [["RPUSH", "k", "x" * 8000, "y" * 300]]),
+    (
+        "a hash that was written before",
+        "hash-max-listpack-entries", "1",
+        [["CONFIG", "SET", "hash-max-listpack-entries", "9"], ["HSET", "k", *pairs(texts(5))],
+         ["CONFIG", "SET", "hash-max-listpack-entries", "1"]],
+    ),
+    (
+        "a hash that is written again",
+        "hash-max-listpack-entries", "1",
+        [["CONFIG", "SET", "hash-max-listpack-entries", "9"], ["HSET", "k", *pairs(texts(5))],
+         ["CONFIG", "SET", "hash-max-listpack-entries", "1"], ["HSET", "k", "n", "1"]],
+    ),
+    (
+        "a set that does not go back",
+        "set-max-listpack-entries", "1",
+        [["SADD", "k", "a", "b"], ["CONFIG", "SET", "set-max-listpack-entries", "9"], ["SREM", "k", "b"],
+         ["SADD", "k", "c"]],
+    ),
+]  # fmt: skip
 
 
 Call = list[str]
@@ -139,3 +206,20 @@ def run(server: Reference | Keyp, calls: list[Call]) -> list[bytes]:
     replies = client.send(b"".join(requests), len(calls))
     client.close()
     return replies
+
+
+@pytest.mark.parametrize(("name", "setting", "value", "calls"), LIMITS, ids=[row[0] for row in LIMITS])
+def test_settings_rule_the_form(
+    reference: Reference, keyp: Keyp, name: str, setting: str, value: str, calls: list[Call]
+) -> None:
+    ask = wire.request(b"CONFIG", b"GET", setting.encode())
+    usual = [wire.parse(server.connect().send(ask, 1)[0])[1] for server in (reference, keyp)]
+    assert usual[0] == usual[1]
+    try:
+        calls = [["CONFIG", "SET", setting, value], *calls, ["OBJECT", "ENCODING", "k"]]
+        theirs, ours = run(reference, calls), run(keyp, calls)
+    finally:
+        for server in (reference, keyp):
+            server.connect().send(wire.request(b"CONFIG", b"SET", setting.encode(), usual[0]), 1)
+    assert ours == theirs
+    assert not any(reply.startswith(b"-") for reply in theirs)

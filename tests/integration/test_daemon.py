@@ -222,6 +222,18 @@ def test_its_modules_are_compiled_where_the_run_says_so(server: StartServer) -> 
         assert client.info("keyp")["compiled"] == ("yes" if COMPILED else "no")
 
 
+def test_debug_is_for_those_whom_the_command_line_allows(server: StartServer) -> None:
+    assert ask(server().port, "DEBUG SLEEP 0")[0].startswith("-ERR DEBUG command not allowed. If the enable-debug")
+    for option in ("local", "yes"):
+        allowing = server(f"--enable-debug-command={option}")
+        assert ask(allowing.port, "DEBUG SLEEP 0") == ["+OK"]
+        with redis.Redis(port=allowing.port) as client:
+            assert client.config_get("enable-*-command") == {
+                "enable-debug-command": option,
+                "enable-module-command": "no",
+            }
+
+
 # Refusals.
 
 
@@ -234,6 +246,8 @@ def test_its_modules_are_compiled_where_the_run_says_so(server: StartServer) -> 
         ("--port=redis", ("--port", "'redis'")),
         ("--databases=0", ("--databases", "between 1 and", "'0'")),
         ("--databases=many", ("--databases", "'many'")),
+        (f"--databases={'1' * 5000}", ("--databases", "between 1 and")),
+        ("--enable-debug-command=maybe", ("--enable-debug-command", "yes, local, no", "'maybe'")),
         ("--data-dir=", ("--data-dir", "empty")),
         ("--endpoint=nonsense", ("endpoint", "'nonsense'")),
         ("--endpoint=tcp:port=x", ("endpoint", "'tcp:port=x'")),
@@ -283,7 +297,7 @@ def test_it_tells_its_version_and_its_options(tmp_path: Path) -> None:
     usage = run(tmp_path, *KEYP, "--help")
     assert usage.returncode == 0
     assert usage.stdout.startswith("Usage: keyp [options]\n")
-    for option in ("--host", "--port", "--data-dir", "--databases", "--fsync", "--endpoint"):
+    for option in ("--host", "--port", "--data-dir", "--databases", "--fsync", "--enable-debug-command", "--endpoint"):
         assert option in usage.stdout
     assert "keyp" in run(tmp_path, *TWISTD, "--help").stdout
 

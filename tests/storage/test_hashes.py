@@ -14,7 +14,6 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 from keyp.errors import WRONG_TYPE, CommandError
 from keyp.storage import hashes, strings
 from keyp.storage.faults import Damaged
-from keyp.storage.hashes import COMPACT_COUNT_MAX, COMPACT_LENGTH_MAX
 from keyp.storage.keyspace import Keyspace, WritableKeyspace
 from keyp.storage.members import COMPACT, LARGE
 from tests.storage.conftest import Store
@@ -75,7 +74,7 @@ class HashMachine(RuleBasedStateMachine):
             self.note_form(field, value)
 
     def note_form(self, field: bytes, value: bytes) -> None:
-        self.large |= max(len(field), len(value)) > COMPACT_LENGTH_MAX or len(self.model) > COMPACT_COUNT_MAX
+        self.large |= max(len(field), len(value)) > 64 or len(self.model) > 512
 
     @rule(fields=st.lists(FIELDS, min_size=1, max_size=8))
     def discard(self, fields: list[bytes]) -> None:

@@ -1,0 +1,21 @@
+"""Up to where collections have their compact forms: what settings say of OBJECT ENCODING.
+
+Keyp keeps every collection in one way; the form is a mark in its header. As in Redis, a form is looked at when a
+collection is written, with the limits of that moment, and stays what it is until then.
+"""
+
+from __future__ import annotations
+
+
+class FormLimits:
+    """Most elements of each compact form, and bytes of its longest element. `list_size` is as in the setting."""
+
+    def __init__(self) -> None:
+        self.hash_fields = 512
+        self.hash_bytes = 64
+        self.integers = 512
+        self.set_members = 128
+        self.set_bytes = 64
+        self.sorted_set_members = 128
+        self.sorted_set_bytes = 64
+        self.list_size = -2
