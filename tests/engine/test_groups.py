@@ -142,7 +142,9 @@ def test_a_defect_fills_no_log(faulty_lab: Lab, logged: list[LogEvent], line: st
     assert all("ZeroDivisionError" in str(event["log_failure"]) for event in logged)
     faulty_lab.clock.ns += 61 * 1_000_000_000
     client.send(f"{line}\r\n".encode())
-    assert [formatEvent(event).endswith("(99 times more since it was last told)") for event in logged[told:]] == [True] * told
+    assert [formatEvent(event).endswith("(99 times more since it was last told)") for event in logged[told:]] == [
+        True
+    ] * told
 
 
 def test_versions_grow_with_every_write_and_survive_a_restart(lab: Lab) -> None:

@@ -2,7 +2,7 @@
 
 Every write command stands here with calls that change nothing, of keys that are not there and of values that are there
 already, or with the reason why each of its calls changes something. LMDB's own number of the last transaction tells
-whether there was a commit. That Redis takes the same calls for nothing is shown by `tests/differential/test_changes.py`.
+whether there was a commit. That Redis takes such calls for nothing is shown by `tests/differential/test_changes.py`.
 """
 
 from __future__ import annotations
@@ -90,7 +90,10 @@ NOTHING: dict[str, tuple[list[str], list[str]]] = {
     "SINTERSTORE": (["SINTERSTORE d t u"], ["SINTERSTORE d t nosuch", "SINTERSTORE d t s"]),
     "SUNIONSTORE": (["SUNIONSTORE d t u"], ["SUNIONSTORE d nosuch"]),
     "SDIFFSTORE": (["SDIFFSTORE d t u"], ["SDIFFSTORE d nosuch t", "SDIFFSTORE d t t"]),
-    "ZADD": (["ZADD z XX 1 a", "ZADD z XX INCR 1 a"], ["ZADD z 1 a", "ZADD z NX 5 a", "ZADD z GT CH 1 b", "ZADD z x a"]),
+    "ZADD": (
+        ["ZADD z XX 1 a", "ZADD z XX INCR 1 a"],
+        ["ZADD z 1 a", "ZADD z NX 5 a", "ZADD z GT CH 1 b", "ZADD z x a"],
+    ),
     "ZINCRBY": ([], ["ZINCRBY z 0 a", "ZINCRBY z x a", "ZINCRBY s 1 a"]),
     "ZREM": (["ZREM z a"], ["ZREM z nosuch", "ZREM nosuch a"]),
     "ZRANGESTORE": (["ZRANGESTORE d z 0 -1"], ["ZRANGESTORE d z 5 9", "ZRANGESTORE d nosuch 0 1"]),
