@@ -2,7 +2,7 @@
 
 Every write command stands here with calls that change nothing, of keys that are not there and of values that are there
 already, or with the reason why each of its calls changes something. LMDB's own number of the last transaction tells
-whether there was a commit. That Redis takes the same calls for nothing is shown by `tests/differential/test_changes.py`.
+whether there was a commit. That Redis takes such calls for nothing is shown by `tests/differential/test_changes.py`.
 """
 
 from __future__ import annotations

@@ -13,6 +13,8 @@ import socket
 from collections import Counter
 from pathlib import Path
 
+import redis
+
 from tests.integration.conftest import StartServer
 from tests.integration.daemon import Daemon
 
@@ -27,8 +29,8 @@ def traced(server: StartServer, path: Path, *options: str) -> Daemon:
     return server(*options, launcher=[strace, "-D", "-f", "-qq", "-s", "64", "-o", str(path)])
 
 
-def calls_of(daemon: Daemon, path: Path, request: bytes, reply: bytes) -> Counter[str]:
-    """The system calls between two marks, while `request` was sent and `reply` received REQUESTS times."""
+def calls_of(daemon: Daemon, path: Path, *exchanges: tuple[bytes, bytes]) -> Counter[str]:
+    """The system calls between two marks, while each request was sent and its reply received, REQUESTS times in all."""
     with socket.create_connection(("127.0.0.1", daemon.port), timeout=30) as client:
         client.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
 
@@ -39,9 +41,10 @@ def calls_of(daemon: Daemon, path: Path, request: bytes, reply: bytes) -> Counte
                 answer += client.recv(size)
             return answer
 
-        assert ask(request, len(reply)) == reply  # the first write also readies the end of the data file
+        for request, reply in exchanges:
+            assert ask(request, len(reply)) == reply  # the first write also readies the end of the data file
         assert ask(b"ECHO the-first-mark\r\n", 21) == b"$14\r\nthe-first-mark\r\n"
-        for _ in range(REQUESTS):
+        for request, reply in exchanges * (REQUESTS // len(exchanges)):
             assert ask(request, len(reply)) == reply
         assert ask(b"ECHO the-last-mark\r\n", 20) == b"$13\r\nthe-last-mark\r\n"
     daemon.stop()
@@ -57,7 +60,7 @@ def calls_of(daemon: Daemon, path: Path, request: bytes, reply: bytes) -> Counte
 
 def test_a_get_is_one_wait_one_receive_and_one_send(server: StartServer, tmp_path: Path) -> None:
     daemon = traced(server, tmp_path / "trace", "--fsync=no")
-    counts = calls_of(daemon, tmp_path / "trace", b"*2\r\n$3\r\nGET\r\n$1\r\na\r\n", b"$-1\r\n")
+    counts = calls_of(daemon, tmp_path / "trace", (b"*2\r\n$3\r\nGET\r\n$1\r\na\r\n", b"$-1\r\n"))
     assert counts["sendto"] == REQUESTS
     assert REQUESTS <= counts["recvfrom"] <= REQUESTS + 1
     assert REQUESTS <= counts["epoll_wait"] <= REQUESTS + SLACK
@@ -71,7 +74,7 @@ def test_a_set_without_syncs(server: StartServer, tmp_path: Path) -> None:
     only because strace stops them at each call.
     """
     daemon = traced(server, tmp_path / "trace", "--fsync=no")
-    counts = calls_of(daemon, tmp_path / "trace", b"*3\r\n$3\r\nSET\r\n$1\r\na\r\n$1\r\nb\r\n", b"+OK\r\n")
+    counts = calls_of(daemon, tmp_path / "trace", (b"*3\r\n$3\r\nSET\r\n$1\r\na\r\n$1\r\nb\r\n", b"+OK\r\n"))
     assert counts["sendto"] == REQUESTS
     assert REQUESTS <= counts["recvfrom"] <= REQUESTS + 1
     assert counts["epoll_wait"] <= 2 * REQUESTS + SLACK, counts
@@ -79,3 +82,27 @@ def test_a_set_without_syncs(server: StartServer, tmp_path: Path) -> None:
     assert counts["pwrite64"] <= REQUESTS + SLACK, counts
     assert not {"fdatasync", "fsync", "msync"} & set(counts)
     assert counts.total() - counts["futex"] <= 13 * REQUESTS, counts
+
+
+def test_writes_for_nothing_reach_no_disk(server: StartServer, tmp_path: Path) -> None:
+    """The daily bread of task queues: polling pops, locks that are taken, members that are there already."""
+    daemon = traced(server, tmp_path / "trace", "--fsync=always")
+    with redis.Redis(port=daemon.port) as client:
+        client.set("taken", "by another")
+        client.sadd("s", "member")
+    counts = calls_of(
+        daemon,
+        tmp_path / "trace",
+        (b"LPOP nosuch\r\n", b"$-1\r\n"),
+        (b"DEL nosuch\r\n", b":0\r\n"),
+        (b"SREM s absent\r\n", b":0\r\n"),
+        (b"SETNX taken v\r\n", b":0\r\n"),
+        (b"SET taken v NX\r\n", b"$-1\r\n"),
+        (b"SADD s member\r\n", b":0\r\n"),
+        (b"BLPOP queue 0.001\r\n", b"*-1\r\n"),
+        (b"EXPIRE nosuch 100\r\n", b":0\r\n"),
+        (b"MULTI\r\nLPOP nosuch\r\nSETNX taken v\r\nEXEC\r\n", b"+OK\r\n+QUEUED\r\n+QUEUED\r\n*2\r\n$-1\r\n:0\r\n"),
+    )
+    to_disk = {"fdatasync", "fsync", "msync", "pwrite64", "pwritev", "writev", "ftruncate", "fallocate"}
+    assert not to_disk & set(counts), counts
+    assert counts["write"] <= 3 * REQUESTS + SLACK, counts  # the threads wake each other, nothing else
