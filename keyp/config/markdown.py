@@ -18,7 +18,7 @@ FIXED_TITLE: Final = "Fixed while the server runs, as in Redis"
 def settings_markdown() -> str:
     """What settings do, in four tables. Ends with a line break."""
     parts = [
-        "".join(_by_name(OBEYED_TITLE, "What it says", OBEYED)),
+        "".join(_by_name(OBEYED_TITLE, "Meaning", OBEYED)),
         "".join(_by_reason(INERT_TITLE, INERT)),
         "".join(_by_name(PINNED_TITLE, "Why", PINNED)),
         "".join(_by_reason(FIXED_TITLE, FIXED)),

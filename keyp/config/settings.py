@@ -51,7 +51,6 @@ class Settings:
         self.data_dir = data_dir
         self.databases = databases
         self.unix_socket = unix_socket
-        self.enable_debug_command = enable_debug_command
         self._refresh()
 
     def _number(self, name: str) -> int:
