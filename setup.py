@@ -95,13 +95,8 @@ class Progress:
     """
 
     def __init__(self) -> None:
-        self._stream: TextIO = sys.stderr
-        self._rewrites = False  # the line that was last written
+        self._stream: TextIO | None = None
         self._tenth = -1
-        if not sys.stderr.isatty():
-            with contextlib.suppress(OSError):
-                self._stream = _own_terminal() or sys.stderr
-        self._is_terminal = self._stream.isatty()
 
     def stage(self, text: str) -> None:
         """Something that takes its time begins."""
@@ -111,20 +106,29 @@ class Progress:
     def done(self, text: str, count: int, total: int) -> None:
         """So many of all are done. On a terminal the line counts, elsewhere there is a line for each tenth."""
         tenth = 10 * count // total
-        if self._is_terminal or tenth != self._tenth:
+        if self._out().isatty() or tenth != self._tenth:
             self._write(f"{text} {count} of {total}")
         self._tenth = tenth
-
-    def _write(self, text: str) -> None:
-        with contextlib.suppress(OSError):
-            self._stream.write(f"\r\033[K  keyp: {text} " if self._is_terminal else f"keyp: {text}\n")
-            self._stream.flush()
 
     def end(self, text: str) -> None:
         """All is done."""
         self._write(text)
-        if self._is_terminal and self._stream is sys.stderr:
-            self._stream.write("\n")
+        if self._out() is sys.stderr and sys.stderr.isatty():
+            sys.stderr.write("\n")
+
+    def _write(self, text: str) -> None:
+        out = self._out()
+        with contextlib.suppress(OSError):
+            out.write(f"\r\033[K  keyp: {text} " if out.isatty() else f"keyp: {text}\n")
+            out.flush()
+
+    def _out(self) -> TextIO:
+        if self._stream is None:
+            self._stream = sys.stderr
+            if not sys.stderr.isatty():
+                with contextlib.suppress(OSError):
+                    self._stream = _own_terminal() or sys.stderr
+        return self._stream
 
 
 def _own_terminal() -> TextIO | None:
