@@ -26,7 +26,7 @@ from typing import Any, TextIO
 from setuptools import Distribution, setup
 from setuptools.command.build_ext import build_ext
 from setuptools.command.build_py import build_py
-from setuptools.errors import BaseError
+from setuptools.errors import BaseError, CCompilerError
 
 # Everything a request passes through between Twisted's transport and LMDB.
 COMPILED = (
@@ -132,7 +132,7 @@ class Progress:
 
 
 def _own_terminal() -> TextIO | None:
-    """The terminal this process is being run from, where it is in the foreground; raises OSError where there is none."""
+    """The terminal this process is run from, if it is in the foreground. Raises OSError where there is none."""
     fd = os.open("/dev/tty", os.O_WRONLY | os.O_CLOEXEC)
     if os.tcgetpgrp(fd) != os.getpgrp():
         os.close(fd)
@@ -187,7 +187,7 @@ class Compile(build_ext):
             self._remove_left_over()
             self._compile()
             self._link()
-        except (BaseError, OSError) as error:
+        except (BaseError, CCompilerError, OSError) as error:
             if wish() == "1":
                 raise
             for extension in self.extensions:  # a part of them would look for the rest in vain

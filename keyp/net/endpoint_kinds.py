@@ -7,14 +7,13 @@ no such thing.
 
 from __future__ import annotations
 
-import os
 from typing import Any, Final
 
 from twisted.protocols.haproxy._wrapper import HAProxyWrappingFactory
 
 NO_TLS: Final = (
-    "there is no TLS yet; a proxy such as stunnel can take it off, in front of a Unix socket or of an address that only "
-    "this machine reaches"
+    "there is no TLS yet; a proxy such as stunnel can take it off, in front of a Unix socket or of an address that "
+    "only this machine reaches"
 )
 NO_SOCKET: Final = "that is one stream and no address that clients can connect to"
 NOTHING_HANDED_OVER: Final = "no socket was handed over; systemd does so for a .socket unit"
@@ -30,8 +29,6 @@ def endpoint_refusal(description: str) -> str:
         return NO_TLS
     if kinds[:1] == ["stdio"]:
         return NO_SOCKET
-    if kinds[:1] == ["systemd"] and os.environ.get("LISTEN_PID") != str(os.getpid()):
-        return NOTHING_HANDED_OVER
     return ""
 
 

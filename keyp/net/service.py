@@ -24,7 +24,7 @@ from twisted.python.failure import Failure
 import keyp
 from keyp.config import Settings
 from keyp.net.clock import SystemClock
-from keyp.net.endpoint_kinds import NOT_PLAIN, endpoint_refusal, has_plain_connections
+from keyp.net.endpoint_kinds import NOT_PLAIN, NOTHING_HANDED_OVER, endpoint_refusal, has_plain_connections
 from keyp.net.options import Options
 from keyp.net.server import RedisFactory, Server
 from keyp.storage.environment import Environment
@@ -161,6 +161,8 @@ class KeypService(Service):
         outcome: list[Any] = []
         try:
             listening = endpoints.serverFromString(self._reactor, description).listen(self._factory)
+        except LookupError:  # what systemd's sockets are looked up by
+            raise StartupError(f"cannot listen on {description!r}: {NOTHING_HANDED_OVER}") from None
         except Exception as error:
             raise StartupError(f"cannot make sense of the endpoint {description!r}: {error}") from None
         listening.addBoth(outcome.append)

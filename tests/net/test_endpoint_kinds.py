@@ -47,7 +47,7 @@ def listen(monkeypatch: pytest.MonkeyPatch, endpoint: object) -> None:
 
 
 def test_what_is_between_socket_and_server_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
-    with pytest.raises(StartupError, match="theirs:1.*between the socket"):
+    with pytest.raises(StartupError, match=r"theirs:1.*between the socket"):
         listen(monkeypatch, Wrapping())
     assert Port.stopped
 
