@@ -69,7 +69,8 @@ def test_a_socket_of_systemds(server: StartServer) -> None:
     hand_over = (
         "import os, socket, sys; listening = socket.create_server(('127.0.0.1', int(sys.argv[1])));"
         "os.dup2(listening.fileno(), 3); os.set_inheritable(3, True);"
-        "os.environ.update(LISTEN_PID=str(os.getpid()), LISTEN_FDS='1', LISTEN_FDNAMES='keyp'); os.execv(sys.argv[2], sys.argv[2:])"
+        "os.environ.update(LISTEN_PID=str(os.getpid()), LISTEN_FDS='1', LISTEN_FDNAMES='keyp');"
+        "os.execv(sys.argv[2], sys.argv[2:])"
     )
     launcher = ("/usr/bin/env", "python3", "-c", hand_over, str(port))
     server("--endpoint=systemd:domain=INET:index=0", launcher=launcher)
