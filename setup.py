@@ -332,6 +332,8 @@ def write_c_files() -> list[Any]:
     # mypyc forgets parts of its run-time library where it has modules in its cache. They are there from the first time.
     library = {path.as_posix() for path in Path(C_FILES).glob("*.c")}
     for extension in extensions:
+        # Calls inside a library then need no table. (mypyc gives all of them the same list.)
+        extension.extra_compile_args = [*extension.extra_compile_args, "-fvisibility=hidden"]
         if library & set(extension.sources):
             extension.sources = sorted(library | set(extension.sources))
     return list(extensions)
