@@ -10,8 +10,9 @@ RUN apt-get update \
 RUN python -m venv /opt/keyp
 WORKDIR /src
 COPY . .
+# pip shows how far the compiler is only where it is told to be verbose.
 # The call of twistd writes the cache of plugins, which the user of the next stage could not.
-RUN /opt/keyp/bin/pip install --no-cache-dir . \
+RUN /opt/keyp/bin/pip install --no-cache-dir --verbose . \
     && /opt/keyp/bin/twistd --help > /dev/null \
     && /opt/keyp/bin/keyp --version
 

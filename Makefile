@@ -26,7 +26,11 @@ INSTALLED_BENCH := $(VENV)/.installed-bench
 SOURCES := pyproject.toml setup.py $(shell find keyp twisted -name '*.py')
 COMPILED := build/compiled
 INSTALL := build/install
-PIP_INSTALL := -m pip --disable-pip-version-check install --quiet
+# What pyproject.toml requires to build with; kept, so that a change of the sources costs no new installation of it.
+TOOLS := build/tools
+WHEEL := build/wheel
+PIP := -m pip --disable-pip-version-check --quiet
+PIP_INSTALL := $(PIP) install
 APART := integration properties differential crash
 # A file stays in one process, with the servers and packages its tests share. Files start in their order, and the long
 # ones (crash, integration) stand before the short ones.
@@ -35,7 +39,7 @@ PYTEST = -m pytest --numprocesses=$(WORKERS) --dist=loadfile --no-loadscope-reor
 # Tests start hundreds of servers, and each would have to translate every module anew.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help run test test-compiled test-install test-unit test-integration test-property test-crash test-clients lint format readme bench soak docker-build docker-run clean
+.PHONY: help run wheel test test-compiled test-install test-unit test-integration test-property test-crash test-clients lint format readme bench soak docker-build docker-run clean
 .DEFAULT_GOAL := help
 
 help: ## list what can be made
@@ -43,6 +47,9 @@ help: ## list what can be made
 
 run: $(INSTALLED) ## serve on localhost:6377 from ./data (HOST=, PORT=, DATA= for others)
 	$(BIN)/keyp --host $(HOST) --port $(PORT) --data-dir $(DATA)
+
+wheel: $(TOOLS)/.installed ## build dist/keyp-….whl, compiled, for other environments like this one
+	$(TOOLS)/bin/python setup.py --quiet bdist_wheel
 
 test: $(INSTALLED_DEV) ## run every test (TESTS= to choose, or options for pytest; WORKERS= for more or fewer processes)
 	$(DEV)/python $(PYTEST) $(TESTS)
@@ -113,14 +120,27 @@ $(VENV)/bin/python $(VENV_DEV)/bin/python:
 	    { echo "$(PYTHON) cannot make a virtual environment: on Debian, apt-get install python3-venv brings what is missing." >&2; exit 1; }
 	$(PYTHON) -m venv --clear $(@D)/..
 
-$(INSTALLED): $(SOURCES) | $(VENV)/bin/python
-	@echo "Installing Keyp; where there is a C compiler it is compiled, which takes a minute or two." >&2
-	$(BIN)/python $(PIP_INSTALL) '.[tools]'
+# Into an environment of its own, with the pip of the other one, which is quicker than to make one more.
+$(TOOLS)/.installed: pyproject.toml | $(VENV)/bin/python
+	@echo "Fetching what Keyp is built with …" >&2
+	$(PYTHON) -m venv --clear --without-pip $(TOOLS)
+	$(BIN)/python -c 'import tomllib; print(*tomllib.load(open("pyproject.toml", "rb"))["build-system"]["requires"], sep="\n")' > $(TOOLS)/requirements
+	$(BIN)/python $(PIP) --python $(TOOLS)/bin/python install --requirement $(TOOLS)/requirements
 	@touch $@
 
-$(INSTALLED_BENCH): $(SOURCES) | $(VENV)/bin/python
-	$(BIN)/python $(PIP_INSTALL) '.[tools,bench]'
-	@touch $(INSTALLED) $@
+# pip would show nothing of what takes a minute. It takes a wheel of a version that it has already for the same one.
+$(INSTALLED): $(SOURCES) $(TOOLS)/.installed | $(VENV)/bin/python
+	@echo "Building Keyp; where there is a C compiler what has changed is compiled …" >&2
+	@rm -rf $(WHEEL)
+	$(TOOLS)/bin/python setup.py --quiet bdist_wheel --dist-dir $(WHEEL)
+	@echo "Installing it …" >&2
+	@$(BIN)/python $(PIP) uninstall --yes keyp 2> /dev/null
+	$(BIN)/python $(PIP_INSTALL) "$$(echo $(WHEEL)/*.whl)[tools]"
+	@touch $@
+
+$(INSTALLED_BENCH): $(INSTALLED)
+	$(BIN)/python $(PIP_INSTALL) "$$(echo $(WHEEL)/*.whl)[tools,bench]"
+	@touch $@
 
 $(INSTALLED_DEV): pyproject.toml setup.py | $(VENV_DEV)/bin/python
 	KEYP_COMPILE=0 $(DEV)/python $(PIP_INSTALL) --editable '.[dev]'

@@ -13,7 +13,7 @@ from twisted.application.service import IServiceMaker, ServiceMaker
 from twisted.python import usage
 from twisted.scripts._twistd_unix import ServerOptions, UnixApplicationRunner
 
-from keyp.net.options import Options
+from keyp.net.options import Options, install_reactor
 from keyp.tools import command_line
 
 
@@ -43,19 +43,10 @@ def main() -> None:
         usage.Options.parseOptions(options, sys.argv[1:])
     except usage.UsageError as error:
         sys.exit(f"keyp: {error} (keyp --help tells more)")
-    _install_reactor()
+    install_reactor()
     UnixApplicationRunner(_around(options)).run()
     if options["lost"]:
         sys.exit(1)
-
-
-def _install_reactor() -> None:
-    """Chooses the lean reactor; where there is no epoll, Twisted chooses."""
-    try:
-        from keyp.net import reactor
-    except ImportError:
-        return
-    reactor.install()
 
 
 def _around(options: Options) -> ServerOptions:

@@ -32,7 +32,7 @@ class Companion:
 
     def come(self) -> None:
         """Both threads stay on the processor where the calling one runs."""
-        if self._this_processor is None:
+        if sys.platform != "linux" or self._this_processor is None:
             return
         try:
             self._anywhere = os.sched_getaffinity(0)  # which may have been changed from outside
@@ -46,7 +46,7 @@ class Companion:
 
     def part(self, is_busy: bool) -> None:
         """The calling thread may go anywhere. The other one stays where it is, unless it `is_busy` and needs room."""
-        if self._this_processor is None or self._processor < 0:
+        if sys.platform != "linux" or self._this_processor is None or self._processor < 0:
             return
         with suppress(OSError):
             os.sched_setaffinity(0, self._anywhere)

@@ -16,6 +16,17 @@ DIGITS_MAX = 4300  # Python does not read more
 WHO = ["yes", "local", "no"]
 
 
+def install_reactor() -> None:
+    """Makes the lean reactor the process's, unless it has one already; where there is no epoll, Twisted chooses."""
+    if "twisted.internet.reactor" in sys.modules:
+        return
+    try:
+        from keyp.net import reactor
+    except ImportError:
+        return
+    reactor.install()
+
+
 def _number(option: str, low: int, high: int) -> object:
     def convert(text: str) -> int:
         if not (text.isascii() and text.isdigit() and len(text) < DIGITS_MAX and low <= int(text) <= high):
@@ -90,3 +101,5 @@ class Options(usage.Options):
             self["host"] = DEFAULT_HOST
         if self["port"] is None:
             self["port"] = DEFAULT_PORT
+        if self.parent is not None:  # twistd's or twist's: --reactor stands before `keyp` and has been obeyed
+            install_reactor()

@@ -2,7 +2,7 @@
 
 The stock reactor wraps every event in a logging context and asks a descriptor twice whether it still exists. Nearly
 all events of a server are plain `EPOLLIN`; for those this reactor calls `doRead` and nothing else. Everything else,
-and everything that fails, goes the stock way. `twistd --reactor=keyp-epoll` chooses it; `keyp` does where epoll is.
+and everything that fails, goes the stock way. `keyp` and `twistd keyp` choose it where epoll is and no other was named.
 
 It offers one thing more, `callAfterEvents`: what `callLater(0, …)` does, without a timed call for each commit group.
 

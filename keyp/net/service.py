@@ -26,6 +26,7 @@ from keyp.config import Settings
 from keyp.net import signals
 from keyp.net.accepting import Refusals
 from keyp.net.clock import SystemClock, keep_steady
+from keyp.net.endpoint_kinds import NOT_PLAIN, NOTHING_HANDED_OVER, endpoint_refusal, has_plain_connections
 from keyp.net.options import Options
 from keyp.net.server import RedisFactory, Server
 from keyp.storage.environment import Environment
@@ -161,9 +162,14 @@ class KeypService(Service):
             number = port.getHost().port  # port 0 means any, but the same one on all addresses
 
     def _listen_endpoint(self, description: str) -> None:
+        refusal = endpoint_refusal(description)
+        if refusal:
+            raise StartupError(f"cannot listen on {description!r}: {refusal}")
         outcome: list[Any] = []
         try:
             listening = endpoints.serverFromString(self._reactor, description).listen(self._factory)
+        except LookupError:  # what systemd's sockets are looked up by
+            raise StartupError(f"cannot listen on {description!r}: {NOTHING_HANDED_OVER}") from None
         except Exception as error:
             raise StartupError(f"cannot make sense of the endpoint {description!r}: {error}") from None
         listening.addBoth(outcome.append)
@@ -172,6 +178,8 @@ class KeypService(Service):
             reason = result.value if result is not None else "it does not listen at once"
             raise StartupError(f"cannot listen on {description!r}: {_reason(reason)}")
         self._hold(result)
+        if not has_plain_connections(result, self._factory):
+            raise StartupError(f"cannot listen on {description!r}: {NOT_PLAIN}")
 
     def _hold(self, port: Any) -> None:
         """Keeps a port, and the kernel's queue of its connections, until there is a store to serve them from."""

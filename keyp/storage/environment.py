@@ -22,7 +22,7 @@ from keyp.storage.faults import Damaged, StoreError
 from keyp.storage.growth import Growth
 from keyp.storage.head import is_sound_record
 from keyp.storage.hot_copy import CopyFailed, HotCopy, sync_directory
-from keyp.storage.room import RESERVE_BYTES, RESERVE_FILE, Reserve
+from keyp.storage.room import RESERVE_BYTES, RESERVE_FILE, Reserve, allocate
 
 Database = Any  # a handle, `lmdb._Database`: private by name, public by use
 Engine: TypeAlias = lmdb.Environment
@@ -34,6 +34,11 @@ NO: Final = "no"
 
 # Address space, not disk: a map this large is never outgrown, and growth is no event.
 MAP_BYTES: Final = 1 << 40
+
+NO_ADDRESS_SPACE: Final = (
+    "the system does not let this process have 1 TiB of address space, of which only what holds data takes up memory; "
+    "`ulimit -v unlimited`, or LimitAS=infinity under systemd, lifts a limit"
+)
 
 DATA_FILE: Final = "data.mdb"
 LMDB_LOCK_FILE: Final = "lock.mdb"
@@ -222,10 +227,10 @@ class Environment(Store):
         """LMDB maps its lock file and writes to it; where a full disk has no page for that, a signal would follow."""
         fd = os.open(os.path.join(self.path, LMDB_LOCK_FILE), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
-            os.posix_fallocate(fd, 0, LMDB_LOCK_BYTES)
+            allocate(fd, LMDB_LOCK_BYTES)
         except OSError:
             self.reserve.release()
-            os.posix_fallocate(fd, 0, LMDB_LOCK_BYTES)
+            allocate(fd, LMDB_LOCK_BYTES)
         finally:
             os.close(fd)
 
@@ -459,5 +464,7 @@ class Environment(Store):
 
 def lmdb_reason(error: Exception) -> str:
     """What went wrong, in the words of the system or of LMDB where they have some."""
+    if isinstance(error, lmdb.MemoryError):
+        return NO_ADDRESS_SPACE
     text = error.strerror if isinstance(error, OSError) else getattr(error, "reason", None)
     return str(text or error)

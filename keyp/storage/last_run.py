@@ -17,6 +17,7 @@ from struct import error
 from typing import Final
 
 from keyp.storage.head import DataFile, Head
+from keyp.storage.room import allocate
 
 LOCK_FILE: Final = "keyp.lock"
 CRASH_FILE: Final = "keyp.crash"
@@ -73,7 +74,7 @@ def note_running(lock_fd: int, mode: str) -> None:
     """Notes that a store is open and how it is synced; the note is on the disk before anything else is."""
     _write(lock_fd, f"running {mode} {_boot()}\n")
     with suppress(OSError):
-        os.fdatasync(lock_fd)
+        getattr(os, "fdatasync", os.fsync)(lock_fd)
 
 
 def note_closed(lock_fd: int, data_file: str) -> None:
@@ -122,7 +123,7 @@ class CrashNote:
         with suppress(OSError):
             self._fd = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
             faulthandler.enable(self._fd)
-            os.posix_fallocate(self._fd, 0, CRASH_BYTES)
+            allocate(self._fd, CRASH_BYTES)
 
     def remove(self) -> None:
         """Ends it, and leaves no note behind."""

@@ -96,9 +96,23 @@ def _allocate(path: str, size: int) -> int:
     try:
         fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
-            os.posix_fallocate(fd, 0, size)
+            allocate(fd, size)
         finally:
             os.close(fd)
     except OSError as error:
         return error.errno or errno.EIO
     return 0
+
+
+def allocate(fd: int, size: int) -> None:
+    """Makes the first `size` bytes of an open file take up room on the disk; what is in them stays. Raises OSError.
+
+    A system without a call for that (macOS) is given zeros to write behind the end of the file.
+    """
+    call = getattr(os, "posix_fallocate", None)
+    if call is not None:
+        call(fd, 0, size)
+        return
+    end = os.fstat(fd).st_size
+    while end < size:
+        end += os.pwrite(fd, bytes(min(size - end, PROBE_BYTES)), end)

@@ -1,0 +1,40 @@
+"""Which of Twisted's endpoints a server can have: those whose connections are sockets with nothing between.
+
+A connection sends its replies straight to its socket (`connection.py`). Where Twisted would change the bytes on their
+way, as TLS does, the client would get what it cannot read. A proxy's header, which comes before the first request, is
+no such thing.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from twisted.protocols.haproxy._wrapper import HAProxyWrappingFactory
+
+NO_TLS: Final = (
+    "there is no TLS yet; a proxy such as stunnel can take it off, in front of a Unix socket or of an address that "
+    "only this machine reaches"
+)
+NO_SOCKET: Final = "that is one stream and no address that clients can connect to"
+NOTHING_HANDED_OVER: Final = "no socket was handed over; systemd does so for a .socket unit"
+NOT_PLAIN: Final = "it puts something between the socket and the server, which sends its replies straight to the socket"
+
+
+def endpoint_refusal(description: str) -> str:
+    """Why an endpoint cannot be listened on, as far as its kind tells; empty where nothing is known against it."""
+    kinds = [kind.strip() for kind in description.split(":")]
+    if kinds[0] == "haproxy":
+        kinds = kinds[1:]
+    if kinds[:1] in (["ssl"], ["tls"]):
+        return NO_TLS
+    if kinds[:1] == ["stdio"]:
+        return NO_SOCKET
+    return ""
+
+
+def has_plain_connections(port: Any, factory: object) -> bool:
+    """Whether what listens for `factory` makes its connections as they are."""
+    found = getattr(port, "factory", None)
+    if isinstance(found, HAProxyWrappingFactory):
+        found = found.wrappedFactory
+    return found is factory
