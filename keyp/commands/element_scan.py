@@ -32,7 +32,7 @@ def scan_elements(
     """
     glob, count, _ = scan_options(options, with_type=False)
     if is_compact:
-        return END, _matching(found.forward(MEMBERS, b"", found.count), glob)
+        return END, _matching(found.exactly(MEMBERS, b"", found.count), glob)
     cursors = context.around.cursors
     position = cursors.find(cursor)
     start = behind(position[1:]) if position[:1] == MEMBERS else b""

@@ -67,6 +67,8 @@ NO_DEADLINE: Final = 0
 
 NUMBER: Final = 8  # bytes of one number
 
+ONE_PAGE_MAX: Final = 4096 - 16  # bytes of a record or a piece that takes no more than a page of its own
+
 crc32: Final = zlib.crc32  # compiled, a constant is found at once, an imported name by its text
 
 SEAL: Final = 4
