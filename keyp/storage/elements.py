@@ -83,6 +83,9 @@ class Elements:
         name = self.id + place
         sealed: bytes | None = self.txn.get(name, None, self.database)
         if sealed is None:
+            lookups = self.keys.lookups
+            if not lookups.in_write and not lookups.proof().of_absence(self.database, name):
+                raise Damaged(self.where())
             return None
         if not layout.is_whole(name, sealed):
             raise Damaged(self.where())

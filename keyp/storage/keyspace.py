@@ -11,9 +11,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from itertools import islice
-from typing import Final
+from typing import Any, Final
 
-from keyp.errors import DAMAGED, WRONG_TYPE, CommandError
+from keyp.errors import DAMAGED, DAMAGED_STORE, WRONG_TYPE, CommandError
 from keyp.events import EXPIRED, GENERIC, KEY_MISS, NEW, Event
 from keyp.storage import layout
 from keyp.storage.environment import Space
@@ -59,13 +59,24 @@ class Keyspace:
 
     def look(self, key: bytes) -> bytes | None:
         """As `find`, uncounted and untold: for those who do not ask for the value's sake."""
-        if self.space is not None:
-            record = self._read(layout.stored_name(key), self.space)
-            if record is not None and not (
-                record[0] & HAS_DEADLINE and self.now_ms > layout.record_deadline_ms(record)
-            ):
-                return record
-        return None
+        if self.space is None:
+            return None
+        record = self._read(layout.stored_name(key), self.space)
+        if record is None:
+            self._prove_absence(key, self.space)
+            return None
+        if record[0] & HAS_DEADLINE and self.now_ms > layout.record_deadline_ms(record):
+            return None
+        return record
+
+    def _prove_absence(self, key: bytes, space: Space) -> None:
+        """Raises DAMAGED_STORE in reads where a key that was not found may be there all the same.
+
+        A write that is about to make the key does not pay for it.
+        """
+        lookups = self.lookups
+        if not lookups.in_write and not lookups.proof().of_absence(space.keys, layout.stored_name(key)):
+            raise CommandError(DAMAGED_STORE)
 
     def count(self, found: bool) -> None:
         """Counts a look at a key as a hit or a miss."""
@@ -126,6 +137,29 @@ class Keyspace:
                     return layout.read_number(cursor.key())
         return NO_DEADLINE
 
+    def visit(self, count: int, after: bytes = b"", prefix: bytes = b"") -> tuple[list[bytes], list[bytes]]:
+        """The stored names that `stored_names` gives, and those of them that `live` does."""
+        if self.space is None or int(self.txn.stat(self.space.keys)["overflow_pages"]):
+            names = self.stored_names(count, after, prefix)
+            return names, self.live(names)
+        start = prefix[: layout.LONG_NAME_PREFIX]
+        with self.txn.cursor(self.space.keys) as cursor:
+            if not self._seek_behind(cursor, start, after):
+                return [], []
+            found = list(islice(cursor.iternext(keys=True, values=True), count))
+        names = [name for name, _ in found]
+        if not layout.are_whole(found) or not ascend(names):
+            raise CommandError(DAMAGED)
+        while start and found and not found[-1][0].startswith(start):
+            found.pop()
+            names.pop()
+        return names, [name for name, record in found if not record[0] & HAS_DEADLINE or not self._is_dead(record)]
+
+    def _seek_behind(self, cursor: Any, start: bytes, after: bytes) -> bool:
+        """Sets a cursor on the first name that begins as `start` does, or follows it, and is behind `after`."""
+        assert self.space is not None
+        return seek(cursor, max(start, after + b"\0"), self.lookups.proof(), self.space.keys)
+
     def stored_names(self, count: int, after: bytes = b"", prefix: bytes = b"") -> list[bytes]:
         """Up to `count` stored names in their order, the first ones behind `after`; no record is read.
 
@@ -136,15 +170,14 @@ class Keyspace:
         if self.space is None:
             return []
         start = prefix[: layout.LONG_NAME_PREFIX]
-        proof, database = self.lookups.proof(), self.space.keys
-        with self.txn.cursor(database) as cursor:
-            if not seek(cursor, max(start, after + b"\0" if after else b"\0"), proof, database):
+        with self.txn.cursor(self.space.keys) as cursor:
+            if not self._seek_behind(cursor, start, after):
                 return []
             names = list(islice(cursor.iternext(keys=True, values=False), count))
         behind = b""
         while start and names and not names[-1].startswith(start):
             behind = names.pop()
-        if not ascend(names) or (behind and not proof.of(database, behind)):
+        if not ascend(names) or (behind and not self.lookups.proof().of(self.space.keys, behind)):
             raise Damaged(f"the names of database {self.index} are not what was written")
         return names
 
@@ -152,12 +185,9 @@ class Keyspace:
         """Those of some stored names whose keys are within their deadline. Raises DAMAGED.
 
         A record of more than a page is not read: its name is believed, and the expiry index says whether it is dead.
-        Only where that lists more dead keys than there are names to look at, the records are the shorter way.
         """
-        if self.space is None or not stored_names:
+        if self.space is None:
             return []
-        if not int(self.txn.stat(self.space.keys)["overflow_pages"]):
-            return [stored for stored in stored_names if not self.is_past(stored)]
         proof = self.lookups.proof()
         for stored in stored_names:
             if not proof.of(self.space.keys, stored):
@@ -165,6 +195,7 @@ class Keyspace:
         dead = [entry[8:] for entry in islice(self._expired_entries(), len(stored_names))]
         if not dead:
             return stored_names
+        # Where it lists more than there are names to look at, the records are the shorter way.
         hidden = set(dead if len(dead) < len(stored_names) else stored_names)
         return [stored for stored in stored_names if stored not in hidden or not self.is_past(stored)]
 
@@ -180,13 +211,13 @@ class Keyspace:
 
     def names(self, prefix: bytes = b"") -> Iterator[bytes]:
         """The names of all live keys, in the order of stored names; with a prefix those that `stored_names` gives."""
-        after = b""
         walked = 0
-        while stored_names := self.stored_names(NAMES_AT_ONCE, after, prefix):
-            for stored in self.live(stored_names):
-                yield self.full_name(stored)
-            walked += len(stored_names)
-            after = stored_names[-1]
+        visited, live = self.visit(NAMES_AT_ONCE, b"", prefix)
+        while visited:
+            for stored in live:
+                yield stored if len(stored) < layout.STORED_NAME_MAX else self.full_name(stored)
+            walked += len(visited)
+            visited, live = self.visit(NAMES_AT_ONCE, visited[-1], prefix)
         if not prefix and walked != self.size():
             raise Damaged(f"database {self.index} has {self.size()} keys, of which {walked} were met")
 
@@ -196,7 +227,10 @@ class Keyspace:
         record = self._read(stored, self.space)
         if record is None:
             raise CommandError(DAMAGED)
-        return bool(record[0] & HAS_DEADLINE) and self.now_ms > layout.record_deadline_ms(record)
+        return bool(record[0] & HAS_DEADLINE) and self._is_dead(record)
+
+    def _is_dead(self, record: bytes) -> bool:
+        return self.now_ms > layout.record_deadline_ms(record)
 
     def _expired_entries(self) -> Iterator[bytes]:
         if self.space is None:
@@ -224,6 +258,8 @@ class WritableKeyspace(Keyspace):
         if record is not None and record[0] & HAS_DEADLINE and self.now_ms > layout.record_deadline_ms(record):
             self._expire(self.space, stored, record, key)
             return None
+        if record is None:
+            self._prove_absence(key, self.space)
         return record
 
     def _expire(self, space: Space, stored: bytes, record: bytes, key: bytes) -> None:

@@ -35,6 +35,8 @@ from __future__ import annotations
 
 import zlib
 from hashlib import blake2b
+from itertools import starmap
+from operator import add
 from typing import Final
 
 FORMAT: Final = 1
@@ -103,6 +105,11 @@ def is_whole(name: bytes, sealed: bytes) -> bool:
     if len(sealed) <= _SHORT:
         return crc32(name + sealed) == _SEALED
     return crc32(sealed, crc32(name)) == _SEALED
+
+
+def are_whole(entries: list[tuple[bytes, bytes]]) -> bool:
+    """The same of entries that are short, LMDB keys with what is sealed, faster than one by one."""
+    return set(map(crc32, starmap(add, entries))) <= {_SEALED}
 
 
 def make_record(name: bytes, kind: int, flags: int, version: int, deadline_ms: int, body: bytes) -> bytes:

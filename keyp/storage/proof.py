@@ -30,6 +30,7 @@ class Proof:
     def __init__(self, engine: lmdb.Environment, txn: lmdb.Transaction[bytes]) -> None:
         self._txn = txn
         self._views = engine.begin(buffers=True)
+        self._cursors: dict[Any, Any] = {}  # over the views, by sub-database
 
     def of(self, database: Any, name: bytes) -> bool:
         """Whether there is such an entry, and either its seal is right or its data are longer than a page."""
@@ -38,14 +39,50 @@ class Proof:
             view = self._views.get(name, None, database)
         except lmdb.Error:
             pass  # a sub-database that this transaction has made
-        if view is not None and (len(view) > ONE_PAGE_MAX or layout.is_whole(name, bytes(view))):
+        if view is not None and _is_whole(name, view):
             return True
         sealed: bytes | None = self._txn.get(name, None, database)
         return sealed is not None and layout.is_whole(name, sealed)
 
+    def of_absence(self, database: Any, name: bytes) -> bool:
+        """Whether there is no such entry for certain: what stands on both sides of its place is what was written."""
+        return self._shows_absence(database, name) or self._finds_absence(database, name)
+
+    def _shows_absence(self, database: Any, name: bytes) -> bool:
+        """The same as far as the views show it."""
+        try:
+            cursor = self._cursors.get(database)
+            if cursor is None:
+                cursor = self._cursors[database] = self._views.cursor(database)
+            if cursor.set_range(name):
+                behind, view = cursor.item()
+                if bytes(behind) <= name or not _is_whole(bytes(behind), view):
+                    return False
+                if not cursor.prev():
+                    return True
+            elif not cursor.last():
+                return True
+            before, view = cursor.item()
+            return bytes(before) < name and _is_whole(bytes(before), view)
+        except lmdb.Error:
+            return False
+
+    def _finds_absence(self, database: Any, name: bytes) -> bool:
+        with self._txn.cursor(database) as cursor:
+            try:
+                found = seek(cursor, name, self, database)
+            except Damaged:
+                return False
+            return not found or (cursor.key() != name and self.of(database, cursor.key()))
+
     def close(self) -> None:
         """Lets go of the views."""
         self._views.abort()
+
+
+def _is_whole(name: bytes, view: Any) -> bool:
+    """Whether the seal in a view is right, or its data are longer than a page."""
+    return len(view) > ONE_PAGE_MAX or layout.is_whole(name, bytes(view))
 
 
 def seek(cursor: Any, name: bytes, proof: Proof, database: Any) -> bool:

@@ -27,7 +27,7 @@ OUT_OF_ORDER: Final = "names are not in order"
 def random_name(keys: Keyspace, random: Random) -> bytes | None:
     """The name of some live key; None where there is none."""
     if keys.size() <= SMALL:
-        live = keys.live(keys.stored_names(SMALL))
+        _, live = keys.visit(SMALL)
         return keys.full_name(random.choice(live)) if live else None
     assert keys.space is not None
     with keys.txn.cursor(keys.space.keys) as cursor:
@@ -92,9 +92,9 @@ def _common_length(one: bytes, other: bytes) -> int:
 
 def _next_live(keys: Keyspace, after: bytes) -> bytes | None:
     """The first live key behind a stored name, None where there is none."""
-    while stored_names := keys.stored_names(NAMES_AT_ONCE, after):
-        live = keys.live(stored_names)
+    visited, live = keys.visit(NAMES_AT_ONCE, after)
+    while visited:
         if live:
             return keys.full_name(live[0])
-        after = stored_names[-1]
+        visited, live = keys.visit(NAMES_AT_ONCE, visited[-1])
     return None

@@ -158,6 +158,19 @@ def draws() -> dict[Call, Call]:
     return found
 
 
+def writes() -> list[Call]:
+    """Calls that change values of every kind."""
+    calls: list[Call] = []
+    for number in range(60):
+        calls += [(b"SET", b"new:%d" % number, b"v" * number * 100), (b"APPEND", b"new:%d" % (number % 7), b"w" * 3000)]
+        calls += [(b"DEL", b"new:%d" % (number * 3 % 11)), (b"SET", name("string", number * 5), b"z" * number)]
+        for label in (b"small", b"large"):
+            calls += [(b"HSET", b"hash:" + label, name("field", number), b"z"), (b"SADD", b"set:" + label, b"x%d" % number)]
+            calls += [(b"ZREM", b"zset:" + label, name("scored", number)), (b"ZADD", b"lex:" + label, b"3", b"x%d" % number)]
+            calls += [(b"LPUSH", b"list:" + label, b"x%d" % number), (b"RPOP", b"list:" + label)]
+    return calls
+
+
 def ask_all(client: Connection) -> dict[Call, bytes]:
     """The replies to all calls."""
     ask = asking(client)
