@@ -68,10 +68,10 @@ def scan(context: ReadContext, args: Args) -> Reply:
     if over and not cursor and (glob is None or not glob.prefix) and len(visited) != keyspace.size():
         raise CommandError(DAMAGED_STORE)
     visited = visited[:count]
+    if not over and live and live[-1] != visited[-1]:
+        live = [stored for stored in live if stored <= visited[-1]]
     names: list[bytes] = []
     for stored in live:
-        if not over and stored > visited[-1]:
-            break
         name = keyspace.full_name(stored)
         if glob is not None and not glob.matches(name):
             continue

@@ -68,13 +68,14 @@ class _Input:
         """All elements in the order of the members' places, so many at a time."""
         found, place, left = self.found, b"", self.count
         while found is not None and left > 0:
+            entries = found.exactly(MEMBERS, place, min(left, SLICE))
             elements: list[Scored] = []
-            for place, data in found.exactly(MEMBERS, place, min(left, SLICE)):
-                member, _ = split_member(place, data)
+            for at, data in entries:
+                member, _ = split_member(at, data)
                 elements.append((member, 1.0 if found.kind == SET else member_score(found, data)))
             yield elements
-            left -= len(elements)
-            place += b"\0"
+            left -= len(entries)
+            place = entries[-1][0] + b"\0"
 
     def weighted(self, score: float) -> float:
         """A score times the weight."""

@@ -88,11 +88,7 @@ class Members(Ranked):
 
     def _has_short_data(self) -> bool:
         """Whether it is certain, at no cost, that no data take more than a part of a page."""
-        return (
-            self.form != LARGE
-            or self.kind == SET
-            or not int(self.txn.stat(self.database)["overflow_pages"])
-        )
+        return self.form != LARGE or self.kind == SET or not int(self.txn.stat(self.database)["overflow_pages"])
 
     def names_at(self, places: list[bytes]) -> list[bytes]:
         """The members at places that are taken, as `names` gives them."""

@@ -1,10 +1,10 @@
 """Do the pages of a data file look like pages of LMDB's? The upper part of every tree is judged before it is mapped.
 
 LMDB takes the first bytes of a page for granted. One that is no leaf where there must be one ends the process by an
-assertion, a key that is longer than its page by a signal. So each start looks itself at what LMDB will meet first: level
-by level from the roots, and at the lists of free pages, up to a number of pages that does not grow with the store. Of a
-small store that is all there is. What is deeper in a large one is found by LMDB; then the note that a signal leaves
-(`last_run.py`) has the next start verify the whole file.
+assertion, a key that is longer than its page by a signal. So each start looks itself at what LMDB will meet first:
+level by level from the roots, and at the lists of free pages, up to a number of pages that does not grow with the
+store. Of a small store that is all there is. What is deeper in a large one is found by LMDB; then the note that a
+signal leaves (`last_run.py`) has the next start verify the whole file.
 
 Only structure is judged here, a page at a time: what the entries are is for their seals to say, and whether each page
 is in its place for `verification.problems`.
@@ -16,13 +16,12 @@ import os
 from struct import Struct
 from typing import Final
 
-from keyp.storage.head import BRANCH_PAGE, FIRST_DATA_PAGE, LEAF_PAGE, NO_ROOT, DataFile, Tree
+from keyp.storage.head import BRANCH_PAGE, FIRST_DATA_PAGE, LEAF_PAGE, NO_ROOT, DataFile, Tree, is_sound_record
 
-JUDGED_MAX: Final = 1024  # pages, some 30 ms
+JUDGED_MAX: int = 1024  # pages; some 30 ms
 
 OVERFLOW_PAGE: Final = 0x04
 BIG_DATA: Final = 0x01  # of a node: its data have pages of their own
-SUB_DATABASE: Final = 0x02
 
 _PAGE: Final = Struct("=QHHHH")  # number, not for us, flags, end of the list of nodes, beginning of the nodes
 _OVERFLOW: Final = Struct("=QHHI")  # number, not for us, flags, how many pages
@@ -54,20 +53,20 @@ class Pages:
         self._fd = file.descriptor
         self._size = file.newest.page_bytes
         self._last = file.newest.last_page
-        self._written = file.size // self._size
+        self._left = 0
         self._next: list[_Page] = []
         self._seen: set[int] = set()
         self._add_tree(file.newest.free, FREE)
         self._add_tree(file.newest.main, MAIN)
 
-    def problem(self, most: int = JUDGED_MAX) -> str:
-        """What is wrong with one of the first `most` pages, level by level; empty where nothing is."""
-        left = most
-        while self._next and left > 0:
-            level = sorted(self._next, key=_number)[:left]
-            left -= len(level)
+    def problem(self) -> str:
+        """What is wrong with one of the first JUDGED_MAX pages, level by level; empty where nothing is."""
+        self._left = JUDGED_MAX
+        while self._next and self._left > 0:
+            level = sorted(self._next, key=_number)
             self._next = []
-            for page in level:
+            for page in level[: self._left]:
+                self._left -= 1
                 try:
                     self._judge(page)
                 except _Unsound as error:
@@ -121,16 +120,15 @@ class Pages:
             pages = -(-(_PAGE.size + length) // self._size)
             if not FIRST_DATA_PAGE <= first <= first + pages - 1 <= self._last:
                 raise _Unsound("has data that are not in the file")
-            if page.purpose == FREE:
+            if page.purpose == FREE and pages <= self._left:
+                self._left -= pages
                 self._judge_free(self._big_data(first, pages, length))
-        elif flags != (SUB_DATABASE if page.purpose == MAIN else 0) or start + length > self._size:
+        elif start + length > self._size or (flags and page.purpose != MAIN):
             raise _Unsound("has data that are not in it")
         elif page.purpose == FREE:
             self._judge_free(data[start : start + length])
-        elif page.purpose == MAIN:
-            if length != Tree.SIZE:
-                raise _Unsound("has a sub-database that is none")
-            self._add_tree(Tree(data, start), OURS)
+        elif page.purpose == MAIN and is_sound_record(data[start : start + length], self._last):
+            self._add_tree(Tree(data, start), OURS)  # what is no sound record is refused when it is opened
 
     def _big_data(self, first: int, pages: int, length: int) -> bytes:
         number, _, flags, stored = _OVERFLOW.unpack(self._read(first, 0, _OVERFLOW.size))

@@ -10,6 +10,7 @@ both its sides are what was written and stand in order: then none can be missing
 
 from __future__ import annotations
 
+from contextlib import suppress
 from itertools import islice
 from operator import lt
 from typing import Any
@@ -35,10 +36,8 @@ class Proof:
     def of(self, database: Any, name: bytes) -> bool:
         """Whether there is such an entry, and either its seal is right or its data are longer than a page."""
         view: Any = None
-        try:
+        with suppress(lmdb.Error):  # of a sub-database that this transaction has made
             view = self._views.get(name, None, database)
-        except lmdb.Error:
-            pass  # a sub-database that this transaction has made
         if view is not None and _is_whole(name, view):
             return True
         sealed: bytes | None = self._txn.get(name, None, database)

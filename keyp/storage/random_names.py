@@ -40,9 +40,9 @@ def random_name(keys: Keyspace, random: Random) -> bytes | None:
 
 
 def draw(cursor: Any, random: Random) -> bytes:
-    """One of the keys that an LMDB cursor over at least one key can reach. Raises `Damaged` where they are not in order.
+    """One of the keys that an LMDB cursor over at least one key can reach; it is not proved.
 
-    It is not proved.
+    Raises `Damaged` where they are not in order.
     """
     cursor.last()
     last: bytes = cursor.key()

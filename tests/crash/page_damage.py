@@ -49,7 +49,9 @@ class PageDamage:
             place = min(start, PAGE - 8) + 2 * random.randrange(4)
         offset = _HEADER.get(self.what, place)
         (old,) = struct.unpack_from("=H", self.page, offset)
-        new = random.choice((old ^ 1 << random.randrange(16), old + 2 * random.randrange(-8, 8), random.randrange(PAGE)))
+        new = random.choice(
+            (old ^ 1 << random.randrange(16), old + 2 * random.randrange(-8, 8), random.randrange(PAGE))
+        )
         struct.pack_into("=H", self.page, offset, new % 65536)
 
     def apply(self, data_file: Path) -> None:

@@ -7,8 +7,8 @@ each of which is opened and used in a process of its own.
 from __future__ import annotations
 
 import os
-import signal
 import shutil
+import signal
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
