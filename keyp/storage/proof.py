@@ -13,13 +13,18 @@ from __future__ import annotations
 from contextlib import suppress
 from itertools import islice
 from operator import lt
-from typing import Any
+from typing import Any, Final
 
 import lmdb
 
 from keyp.storage import layout
 from keyp.storage.faults import Damaged
 from keyp.storage.layout import ONE_PAGE_MAX
+
+
+# A name is not worth more than a page to be read for it. That there is no value is worth what it costs to read one; but
+# the fields of a hash may be longer than any record.
+RECORD_MAX: Final = 1 << 17
 
 
 class Proof:
@@ -38,7 +43,7 @@ class Proof:
         view: Any = None
         with suppress(lmdb.Error):  # of a sub-database that this transaction has made
             view = self._views.get(name, None, database)
-        if view is not None and _is_whole(name, view):
+        if view is not None and _is_whole(name, view, ONE_PAGE_MAX):
             return True
         sealed: bytes | None = self._txn.get(name, None, database)
         return sealed is not None and layout.is_whole(name, sealed)
@@ -55,14 +60,14 @@ class Proof:
                 cursor = self._cursors[database] = self._views.cursor(database)
             if cursor.set_range(name):
                 behind, view = cursor.item()
-                if bytes(behind) <= name or not _is_whole(bytes(behind), view):
+                if bytes(behind) <= name or not _is_whole(bytes(behind), view, RECORD_MAX):
                     return False
                 if not cursor.prev():
                     return True
             elif not cursor.last():
                 return True
             before, view = cursor.item()
-            return bytes(before) < name and _is_whole(bytes(before), view)
+            return bytes(before) < name and _is_whole(bytes(before), view, RECORD_MAX)
         except lmdb.Error:
             return False
 
@@ -72,16 +77,16 @@ class Proof:
                 found = seek(cursor, name, self, database)
             except Damaged:
                 return False
-            return not found or (cursor.key() != name and self.of(database, cursor.key()))
+            return not found or (cursor.key() > name and layout.is_whole(*cursor.item()))
 
     def close(self) -> None:
         """Lets go of the views."""
         self._views.abort()
 
 
-def _is_whole(name: bytes, view: Any) -> bool:
-    """Whether the seal in a view is right, or its data are longer than a page."""
-    return len(view) > ONE_PAGE_MAX or layout.is_whole(name, bytes(view))
+def _is_whole(name: bytes, view: Any, most: int) -> bool:
+    """Whether the seal in a view is right, or there are more than `most` bytes before it."""
+    return len(view) > most or layout.is_whole(name, bytes(view))
 
 
 def seek(cursor: Any, name: bytes, proof: Proof, database: Any) -> bool:

@@ -102,7 +102,7 @@ def replace(keys: WritableKeyspace, key: bytes, slices: Iterable[list[Entry]]) -
         return 0
     if old is not None and old[0] & HAS_ELEMENTS:
         keys.discard_elements(layout.record_elements(old)[0])
-    made.set_form(_form(made.forward(MEMBERS, b"", INTEGERS_MAX + 1)))
+    made.set_form(_form(made.exactly(MEMBERS, b"", min(made.count, INTEGERS_MAX + 1))))
     made.record = old
     made.save(NO_DEADLINE)
     return made.count
