@@ -21,7 +21,6 @@ from keyp.storage import layout
 from keyp.storage.faults import Damaged
 from keyp.storage.layout import ONE_PAGE_MAX
 
-
 # A name is not worth more than a page to be read for it. That there is no value is worth what it costs to read one; but
 # the fields of a hash may be longer than any record.
 RECORD_MAX: Final = 1 << 17

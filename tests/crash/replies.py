@@ -248,8 +248,8 @@ EVERYTHING: Final = {
 LOOKS: Final = {
     b"GET", b"GETRANGE", b"GETBIT", b"BITCOUNT", b"BITPOS", b"BITFIELD_RO", b"STRLEN", b"LCS", b"PFCOUNT", b"MGET",
     b"PTTL", b"TYPE", b"EXISTS", b"OBJECT", b"HGET", b"HMGET", b"HEXISTS", b"HSTRLEN", b"SISMEMBER", b"SMISMEMBER",
-    b"SINTER", b"SDIFF", b"SUNION", b"SINTERCARD", b"ZUNION", b"ZSCORE", b"ZRANK", b"ZREVRANK", b"ZMSCORE", b"ZINTER", b"ZDIFF",
-    b"ZINTERCARD", b"GEOPOS", b"GEODIST",
+    b"SINTER", b"SDIFF", b"SUNION", b"SINTERCARD", b"ZSCORE", b"ZRANK", b"ZREVRANK", b"ZMSCORE", b"ZINTER", b"ZDIFF",
+    b"ZINTERCARD", b"ZUNION", b"GEOPOS", b"GEODIST",
 }  # fmt: skip
 
 # What a command of any family replies where it does not find its key.
