@@ -16,6 +16,7 @@ from keyp.glob import Glob
 from keyp.resp.values import Reply
 from keyp.storage.collection import Collection
 from keyp.storage.elements import MEMBERS, Entry
+from keyp.storage.faults import Damaged
 from keyp.storage.layout import LONG_NAME_PREFIX
 from keyp.storage.members import behind, opened
 
@@ -33,7 +34,7 @@ def scan_elements(
     glob, count, _ = scan_options(options, with_type=False)
     if is_compact:
         context.expect(found.count)
-        return END, _matching(found.forward(MEMBERS, b"", found.count), glob)
+        return END, _matching(found.exactly(MEMBERS, b"", found.count), glob)
     cursors = context.around.cursors
     position = cursors.find(cursor)
     start = behind(position[1:]) if position[:1] == MEMBERS else b""
@@ -44,6 +45,8 @@ def scan_elements(
     while visited and not visited[-1][0].startswith(prefix):
         visited.pop()
     if len(visited) <= count:
+        if not start and not prefix and len(visited) != found.count:
+            raise Damaged(found.where())
         return END, _matching(visited, glob)
     visited.pop()
     return b"%d" % cursors.save(MEMBERS + visited[-1][0]), _matching(visited, glob)

@@ -332,7 +332,7 @@ def draw(context: ReadContext, args: Args) -> Reply:
     """Replies with a field or null; with a count with fields, or with pairs of fields and values."""
     if len(args) == 2:
         found = hashes.find(context.keys, args[1])
-        return None if found is None else found.name(found.at(context.random.randrange(found.count)))
+        return None if found is None else found.names_at(found.places_at([context.random.randrange(found.count)]))[0]
     wanted, with_values = _drawing_arguments(args)
     found = hashes.find(context.keys, args[1])
     if found is None:
@@ -348,11 +348,11 @@ def draw(context: ReadContext, args: Args) -> Reply:
     else:
         ranks = drawn_ranks(context.random, size, -wanted)
         different = sorted(set(ranks))
-    places = dict(zip(different, found.places_at(different), strict=True))
+    places = found.places_at(different)
     if not with_values:
-        names = {rank: found.name(place) for rank, place in places.items()}
+        names = dict(zip(different, found.names_at(places), strict=True))
         return [names[rank] for rank in ranks]
-    entries = {rank: found.entry(place) for rank, place in places.items()}
+    entries = {rank: found.entry(place) for rank, place in zip(different, places, strict=True)}
     return Pairs([entries[rank] for rank in ranks])
 
 

@@ -13,7 +13,7 @@ from keyp.commands.arguments import integer, unsigned
 from keyp.commands.context import ReadContext
 from keyp.commands.define import CommandTable
 from keyp.commands.spec import WALKS, Args
-from keyp.errors import SYNTAX, CommandError
+from keyp.errors import DAMAGED_STORE, SYNTAX, CommandError
 from keyp.glob import Glob
 from keyp.resp.values import Reply
 from keyp.storage.layout import KIND_NAMES
@@ -60,11 +60,15 @@ def scan(context: ReadContext, args: Args) -> Reply:
     glob, count, kind = scan_options(args[2:], with_type=True)
     keyspace, cursors = context.keys, context.around.cursors
     # One name more than asked for shows whether the scan is over.
-    visited = keyspace.stored_names(count + 1, cursors.find(cursor), b"" if glob is None else glob.prefix)
+    visited, live = keyspace.visit(count + 1, cursors.find(cursor), b"" if glob is None else glob.prefix)
     over = len(visited) <= count
+    if over and not cursor and (glob is None or not glob.prefix) and len(visited) != keyspace.size():
+        raise CommandError(DAMAGED_STORE)
     visited = visited[:count]
+    if not over and live and live[-1] != visited[-1]:
+        live = [stored for stored in live if stored <= visited[-1]]
     names: list[bytes] = []
-    for stored in keyspace.live(visited):
+    for stored in live:
         name = keyspace.full_name(stored)
         if glob is not None and not glob.matches(name):
             continue

@@ -152,7 +152,7 @@ def draw(context: ReadContext, args: Args) -> Reply:
         raise CommandError(SYNTAX)
     if len(args) == 2:
         found = sets.find(context.keys, args[1])
-        return None if found is None else found.entry(found.at(context.random.randrange(found.count)))[0]
+        return None if found is None else found.entry(found.places_at([context.random.randrange(found.count)])[0])[0]
     wanted = drawing_count(args[2])
     found = sets.find(context.keys, args[1])
     if found is None:

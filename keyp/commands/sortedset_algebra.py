@@ -6,6 +6,7 @@ no number - infinity less infinity, or infinity times 0 - becomes 0.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from math import isnan
 from typing import Final
 
@@ -63,17 +64,18 @@ class _Input:
             return None
         return 1.0 if found.kind == SET else member_score(found, data)
 
-    def slice(self, place: bytes) -> tuple[list[Scored], bytes]:
-        """The elements that follow from a place of members on, and the place behind them; none at the end."""
-        found = self.found
-        entries = [] if found is None else found.forward(MEMBERS, place, SLICE)
-        if found is None or not entries:
-            return [], b""
-        elements: list[Scored] = []
-        for at, data in entries:
-            member, _ = split_member(at, data)
-            elements.append((member, 1.0 if found.kind == SET else member_score(found, data)))
-        return elements, entries[-1][0] + b"\0"
+    def slices(self) -> Iterator[list[Scored]]:
+        """All elements in the order of the members' places, so many at a time."""
+        found, place, left = self.found, b"", self.count
+        while found is not None and left > 0:
+            entries = found.exactly(MEMBERS, place, min(left, SLICE))
+            elements: list[Scored] = []
+            for at, data in entries:
+                member, _ = split_member(at, data)
+                elements.append((member, 1.0 if found.kind == SET else member_score(found, data)))
+            yield elements
+            left -= len(entries)
+            place = entries[-1][0] + b"\0"
 
     def weighted(self, score: float) -> float:
         """A score times the weight."""
@@ -133,21 +135,18 @@ class _Operation:
         context.expect(sum([one.count for one in inputs]))
         scores: dict[bytes, float] = {}
         for one in inputs:
-            elements, place = one.slice(b"")
-            while elements:
+            for elements in one.slices():
                 for member, score in elements:
                     score = one.weighted(score)
                     old = scores.get(member)
                     scores[member] = score if old is None else self._aggregated(old, score)
-                elements, place = one.slice(place)
         return scores
 
     def _intersection(self, context: ReadContext, inputs: list[_Input]) -> dict[bytes, float]:
         smallest, others = inputs[0], inputs[1:]
         context.expect(smallest.count * len(inputs))
         scores: dict[bytes, float] = {}
-        elements, place = smallest.slice(b"")
-        while elements:
+        for elements in smallest.slices():
             for member, score in elements:
                 score = smallest.weighted(score)
                 for other in others:
@@ -159,24 +158,19 @@ class _Operation:
                     scores[member] = score
                     if len(scores) == self.limit:
                         return scores
-            elements, place = smallest.slice(place)
         return scores
 
     def _difference(self, context: ReadContext) -> dict[bytes, float]:
         first, others = self.inputs[0], self.inputs[1:]
         context.expect(first.count + sum([min(first.count, other.count) for other in others]))
         scores: dict[bytes, float] = {}
-        elements, place = first.slice(b"")
-        while elements:
+        for elements in first.slices():
             scores.update(elements)
-            elements, place = first.slice(place)
         for other in sorted(others, key=_size):
             if other.count < len(scores):
-                elements, place = other.slice(b"")
-                while elements:
+                for elements in other.slices():
                     for member, _ in elements:
                         scores.pop(member, None)
-                    elements, place = other.slice(place)
             else:
                 scores = {member: score for member, score in scores.items() if other.score(member) is None}
         return scores

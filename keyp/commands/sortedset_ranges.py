@@ -9,6 +9,7 @@ order all the same, as in the reference; which elements such a range holds is no
 
 from __future__ import annotations
 
+from math import inf
 from typing import Final
 
 from keyp import events
@@ -21,6 +22,7 @@ from keyp.errors import SYNTAX, CommandError
 from keyp.resp.values import Pairs, Reply
 from keyp.storage import sortedsets
 from keyp.storage.elements import place_of
+from keyp.storage.faults import Damaged
 from keyp.storage.layout import STORED_NAME_MAX
 from keyp.storage.sortedsets import END, SCORE, START, Scored, SortedSet, ordered, score_range
 
@@ -89,7 +91,9 @@ def _score_places(low: bytes, high: bytes) -> tuple[bytes, bytes]:
     above_low, below_high = low.startswith(b"("), high.startswith(b"(")
     first = bound(low[1:] if above_low else low, NOT_A_SCORE)
     last = bound(high[1:] if below_high else high, NOT_A_SCORE)
-    return score_range(first, above_low, last, below_high)
+    start, stop = score_range(first, above_low, last, below_high)
+    # A range that is known to hold every element can be told from one that does not.
+    return START if first == -inf and not above_low else start, END if last == inf and not below_high else stop
 
 
 def _member_place(data: bytes, after: bytes, before: bytes) -> bytes:
@@ -195,12 +199,15 @@ def _elements(
 ) -> list[Scored]:
     """Up to `limit` elements of a range of places, -1 for all; the batch moves to another thread if they are many."""
     found: list[Scored] = []
+    expected = zset.count if (low, high, limit) == (START, END, -1) else -1
     while True:
         wanted = SLICE if limit < 0 else min(SLICE, limit - len(found))
         context.expect(len(found) + wanted)
         part = zset.between_back(low, high, wanted) if reverse else zset.between(low, high, wanted)
         found += part
         if len(part) < wanted or len(found) == limit:
+            if expected not in (-1, len(found)):
+                raise Damaged(zset.where())
             return found
         if reverse:
             high = zset.place(*part[-1])

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from itertools import islice
 
 from keyp.storage import layout, strings
 from keyp.storage.collection import Collection
+from keyp.storage.elements import MEMBERS, ORDER
+from keyp.storage.faults import Damaged
 from keyp.storage.keyspace import Keyspace, WritableKeyspace
 
 COPIED_AT_ONCE = 1024
@@ -20,18 +23,22 @@ def copy_value(keys: Keyspace, key_record: bytes, target: WritableKeyspace, new_
     source = Collection(keys, b"", kind, key_record)
     copy = Collection(target, new_key, kind, None, source.own)
     copy.count = source.count
+    met: Counter[bytes] = Counter()
     last = b""
     while entries := _entries(source, last):
         for name, data in entries:
             copy.put(name, data)
+            met[name[:1]] += 1
         last = entries[-1][0]
+    if met[MEMBERS] != source.count or (kind == layout.ZSET and met[ORDER] != source.count):
+        raise Damaged(source.where())
     copy.save(layout.record_deadline_ms(key_record))
 
 
 def _entries(source: Collection, after: bytes) -> list[tuple[bytes, bytes]]:
     """The next entries of a collection behind a place, whatever their section."""
     with source.txn.cursor(source.database) as cursor:
-        if not cursor.set_range(source.id + after + b"\0" if after else source.id):
+        if not source.seek(cursor, source.id + after + b"\0" if after else source.id):
             return []
         found = list(islice(cursor.iternext(True, True), COPIED_AT_ONCE))
     return source.opened(found, source.id)

@@ -19,12 +19,13 @@ from __future__ import annotations
 
 from hashlib import blake2b
 from itertools import islice
-from typing import Final, TypeAlias
+from typing import Any, Final, TypeAlias
 
 from keyp.storage import layout
 from keyp.storage.faults import Damaged
 from keyp.storage.keyspace import Keyspace
 from keyp.storage.layout import LONG_NAME_PREFIX, RAW_NAME_MAX, SEAL, STORED_NAME_MAX
+from keyp.storage.proof import ascend, seek
 
 Entry: TypeAlias = tuple[bytes, bytes]  # place and data
 
@@ -82,6 +83,9 @@ class Elements:
         name = self.id + place
         sealed: bytes | None = self.txn.get(name, None, self.database)
         if sealed is None:
+            lookups = self.keys.lookups
+            if not lookups.in_write and not lookups.proof().of_absence(self.database, name):
+                raise Damaged(self.where())
             return None
         if not layout.is_whole(name, sealed):
             raise Damaged(self.where())
@@ -123,9 +127,24 @@ class Elements:
         if count <= 0:
             return []
         with self.txn.cursor(self.database) as cursor:
-            if not cursor.set_range(start + place):
+            if not self.seek(cursor, start + place):
                 return []
             return self.opened(list(islice(cursor.iternext(True, True), count)), start)
+
+    def exactly(self, section: bytes, place: bytes, count: int) -> list[Entry]:
+        """The same where there are so many; raises `Damaged` where there are not.
+
+        For who knows how many there are: where that many different ones are whole none can be missing, and the entries
+        around them need not be looked at.
+        """
+        start = self.id + section
+        found: list[Entry] = []
+        with self.txn.cursor(self.database) as cursor:
+            if cursor.set_range(start + place):
+                found = self.opened(list(islice(cursor.iternext(True, True), count)), start)
+        if len(found) != count or (count and found[0][0] < place):
+            raise Damaged(self.where())
+        return found
 
     def backward(self, section: bytes, place: bytes | None, count: int) -> list[Entry]:
         """The same against the order: the first at `place` or before it; None stands for the end."""
@@ -138,31 +157,51 @@ class Elements:
                 cursor.last()
             elif cursor.key() != target and not cursor.prev():
                 return []
-            return self.opened(list(islice(cursor.iterprev(True, True), count)), start)
+            found = list(islice(cursor.iterprev(True, True), count))
+        self.leave_foreign(found, start)
+        return self.opened(found[::-1], start)[::-1]
 
     def places(self, section: bytes, place: bytes, count: int) -> list[bytes]:
-        """Only the places of up to `count` elements, as for `forward`; no data are read."""
+        """Only the places of up to `count` elements, as for `forward`; no data are read, so no place is proved."""
         start = self.id + section
         with self.txn.cursor(self.database) as cursor:
-            if not cursor.set_range(start + place):
+            if not self.seek(cursor, start + place):
                 return []
             names = list(islice(cursor.iternext(True, False), count))
         while names and not names[-1].startswith(start):
             names.pop()
+        if not ascend(names):
+            raise Damaged(self.where())
         cut = len(start)
         return [name[cut:] for name in names]
 
+    def seek(self, cursor: Any, name: bytes) -> bool:
+        """Sets a cursor on the first entry at `name` or behind it; whether there is one."""
+        return seek(cursor, name, self.keys.lookups.proof(), self.database)
+
     def opened(self, found: list[Entry], start: bytes) -> list[Entry]:
         """Those of some entries as LMDB has them whose names begin with `start`, without it and without seals."""
-        while found and not found[-1][0].startswith(start):
-            found.pop()
+        self.leave_foreign(found, start)
         cut = len(start)
+        before = b""
         entries: list[Entry] = []
         for name, sealed in found:
-            if not layout.is_whole(name, sealed):
+            if name <= before or not layout.is_whole(name, sealed):
                 raise Damaged(self.where())
+            before = name
             entries.append((name[cut:], sealed[:-SEAL]))
         return entries
+
+    def leave_foreign(self, found: list[Entry], start: bytes) -> None:
+        """Removes from some entries those at the end whose names do not begin with `start`.
+
+        The first of them is where a walk has ended, so it must be known that it is what it says.
+        """
+        last: Entry | None = None
+        while found and not found[-1][0].startswith(start):
+            last = found.pop()
+        if last is not None and not layout.is_whole(last[0], last[1]):
+            raise Damaged(self.where())
 
 
 def _behind(start: bytes) -> bytes:

@@ -116,6 +116,7 @@ class DataFile:
         except BaseException:
             self._file.close()
             raise
+        self.descriptor = self._file.fileno()
         self.newest = self.heads[first.transaction < self.heads[1].transaction]
         self.older = self.heads[self.newest is first]
 

@@ -10,19 +10,28 @@ Reading hides expired keys and changes nothing; writing removes the ones it meet
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from itertools import islice, takewhile
+from itertools import islice
 from typing import Any, Final
 
-from keyp.errors import DAMAGED, WRONG_TYPE, CommandError
+from keyp.errors import DAMAGED, DAMAGED_STORE, WRONG_TYPE, CommandError
 from keyp.events import EXPIRED, GENERIC, KEY_MISS, NEW, Event
 from keyp.storage import layout
 from keyp.storage.environment import Space
-from keyp.storage.layout import HAS_DEADLINE, HAS_ELEMENTS, KIND_MASK, LIST, NO_DEADLINE, NOTHING, ZSET
+from keyp.storage.faults import Damaged
+from keyp.storage.layout import (
+    HAS_DEADLINE,
+    HAS_ELEMENTS,
+    KIND_MASK,
+    LIST,
+    NO_DEADLINE,
+    NOTHING,
+    ONE_PAGE_MAX,
+    ZSET,
+)
+from keyp.storage.proof import ascend, seek
 from keyp.storage.transaction import Transaction, WriteTransaction
 
 KEEP_DEADLINE: Final = -1  # instead of a deadline: the one the key has
-
-ONE_PAGE_MAX: Final = 4096 - 16  # bytes of a record that takes no more than a page of its own
 
 NAMES_AT_ONCE: Final = 1024  # when all names of a database are asked for
 
@@ -70,13 +79,24 @@ class Keyspace:
 
     def look(self, key: bytes) -> bytes | None:
         """As `peek`, uncounted and untold: for those who do not ask for the value's sake."""
-        if self.space is not None:
-            record = self._read(layout.stored_name(key), self.space)
-            if record is not None and not (
-                record[0] & HAS_DEADLINE and self.now_ms > layout.record_deadline_ms(record)
-            ):
-                return record
-        return None
+        if self.space is None:
+            return None
+        record = self._read(layout.stored_name(key), self.space)
+        if record is None:
+            self._prove_absence(key, self.space)
+            return None
+        if record[0] & HAS_DEADLINE and self.now_ms > layout.record_deadline_ms(record):
+            return None
+        return record
+
+    def _prove_absence(self, key: bytes, space: Space) -> None:
+        """Raises DAMAGED_STORE in reads where a key that was not found may be there all the same.
+
+        A write that is about to make the key does not pay for it.
+        """
+        lookups = self.lookups
+        if not lookups.in_write and not lookups.proof().of_absence(space.keys, layout.stored_name(key)):
+            raise CommandError(DAMAGED_STORE)
 
     def count(self, found: bool) -> None:
         """Counts a look at a key as a hit or a miss."""
@@ -137,36 +157,67 @@ class Keyspace:
                     return layout.read_number(cursor.key())
         return NO_DEADLINE
 
+    def visit(self, count: int, after: bytes = b"", prefix: bytes = b"") -> tuple[list[bytes], list[bytes]]:
+        """The stored names that `stored_names` gives, and those of them that `live` does."""
+        if self.space is None or int(self.txn.stat(self.space.keys)["overflow_pages"]):
+            names = self.stored_names(count, after, prefix)
+            return names, self.live(names)
+        start = prefix[: layout.LONG_NAME_PREFIX]
+        with self.txn.cursor(self.space.keys) as cursor:
+            if not self._seek_behind(cursor, start, after):
+                return [], []
+            found = list(islice(cursor.iternext(keys=True, values=True), count))
+        names = [name for name, _ in found]
+        if not layout.are_whole(found) or not ascend(names):
+            raise CommandError(DAMAGED)
+        while start and found and not found[-1][0].startswith(start):
+            found.pop()
+            names.pop()
+        return names, [name for name, record in found if not record[0] & HAS_DEADLINE or not self._is_dead(record)]
+
+    def _seek_behind(self, cursor: Any, start: bytes, after: bytes) -> bool:
+        """Sets a cursor on the first name that begins as `start` does, or follows it, and is behind `after`."""
+        assert self.space is not None
+        return seek(cursor, max(start, after + b"\0"), self.lookups.proof(), self.space.keys)
+
     def stored_names(self, count: int, after: bytes = b"", prefix: bytes = b"") -> list[bytes]:
         """Up to `count` stored names in their order, the first ones behind `after`; no record is read.
 
-        Keys past their deadline are among them (`live` tells). With a prefix they are those of all keys whose names
-        begin with it, and of a few more where the prefix is longer than what a stored name keeps of a long name.
+        Keys past their deadline are among them, and names that are not what was written (`live` tells). With a prefix
+        they are those of all keys whose names begin with it, and of a few more where the prefix is longer than what a
+        stored name keeps of a long name. Raises `Damaged` where some may be missing.
         """
         if self.space is None:
             return []
         start = prefix[: layout.LONG_NAME_PREFIX]
         with self.txn.cursor(self.space.keys) as cursor:
-            if not cursor.set_range(max(start, after + b"\0" if after else b"")):
+            if not self._seek_behind(cursor, start, after):
                 return []
-            names = cursor.iternext(keys=True, values=False)
-            if start:
-                names = takewhile(lambda name: name.startswith(start), names)
-            return list(islice(names, count))
+            names = list(islice(cursor.iternext(keys=True, values=False), count))
+        behind = b""
+        while start and names and not names[-1].startswith(start):
+            behind = names.pop()
+        if not ascend(names) or (behind and not self.lookups.proof().of(self.space.keys, behind)):
+            raise Damaged(f"the names of database {self.index} are not what was written")
+        return names
 
     def live(self, stored_names: list[bytes]) -> list[bytes]:
-        """Those of some stored names whose keys are within their deadline.
+        """Those of some stored names whose keys are within their deadline. Raises DAMAGED.
 
-        The expiry index says which are not, so that no record is read; only where it lists more dead keys than there
-        are names to look at, the records are the shorter way.
+        A record of more than a page is not read: its name is believed, and the expiry index says whether it is dead.
         """
+        if self.space is None:
+            return []
+        proof = self.lookups.proof()
+        for stored in stored_names:
+            if not proof.of(self.space.keys, stored):
+                raise CommandError(DAMAGED)
         dead = [entry[8:] for entry in islice(self._expired_entries(), len(stored_names))]
         if not dead:
             return stored_names
-        if len(dead) < len(stored_names):
-            hidden = set(dead)
-            return [stored for stored in stored_names if stored not in hidden]
-        return [stored for stored in stored_names if not self._is_past(stored)]
+        # Where it lists more than there are names to look at, the records are the shorter way.
+        hidden = set(dead if len(dead) < len(stored_names) else stored_names)
+        return [stored for stored in stored_names if stored not in hidden or not self.is_past(stored)]
 
     def full_name(self, stored: bytes) -> bytes:
         """The name that a stored name of this database stands for."""
@@ -174,21 +225,32 @@ class Keyspace:
             return stored
         assert self.space is not None
         record = self._read(stored, self.space)
-        assert record is not None
+        if record is None:
+            raise CommandError(DAMAGED)
         return layout.record_name(stored, record)
 
     def names(self, prefix: bytes = b"") -> Iterator[bytes]:
         """The names of all live keys, in the order of stored names; with a prefix those that `stored_names` gives."""
-        after = b""
-        while stored_names := self.stored_names(NAMES_AT_ONCE, after, prefix):
-            for stored in self.live(stored_names):
-                yield self.full_name(stored)
-            after = stored_names[-1]
+        walked = 0
+        visited, live = self.visit(NAMES_AT_ONCE, b"", prefix)
+        while visited:
+            for stored in live:
+                yield stored if len(stored) < layout.STORED_NAME_MAX else self.full_name(stored)
+            walked += len(visited)
+            visited, live = self.visit(NAMES_AT_ONCE, visited[-1], prefix)
+        if not prefix and walked != self.size():
+            raise Damaged(f"database {self.index} has {self.size()} keys, of which {walked} were met")
 
-    def _is_past(self, stored: bytes) -> bool:
+    def is_past(self, stored: bytes) -> bool:
+        """Whether the key of a stored name that is there is past its deadline. Raises DAMAGED."""
         assert self.space is not None
-        record: bytes = self.txn.get(stored, b"\0", self.space.keys)
-        return bool(record[0] & HAS_DEADLINE) and self.now_ms > layout.record_deadline_ms(record)
+        record = self._read(stored, self.space)
+        if record is None:
+            raise CommandError(DAMAGED)
+        return bool(record[0] & HAS_DEADLINE) and self._is_dead(record)
+
+    def _is_dead(self, record: bytes) -> bool:
+        return self.now_ms > layout.record_deadline_ms(record)
 
     def _expired_entries(self) -> Iterator[bytes]:
         if self.space is None:
@@ -216,6 +278,8 @@ class WritableKeyspace(Keyspace):
         if record is not None and record[0] & HAS_DEADLINE and self.now_ms > layout.record_deadline_ms(record):
             self._expire(self.space, stored, record, key)
             return None
+        if record is None:
+            self._prove_absence(key, self.space)
         return record
 
     def _expire(self, space: Space, stored: bytes, record: bytes, key: bytes) -> None:

@@ -35,6 +35,8 @@ from __future__ import annotations
 
 import zlib
 from hashlib import blake2b
+from itertools import starmap
+from operator import add
 from typing import Final
 
 FORMAT: Final = 1
@@ -68,6 +70,8 @@ HEADER: Final = 9
 NO_DEADLINE: Final = 0
 
 NUMBER: Final = 8  # bytes of one number
+
+ONE_PAGE_MAX: Final = 4096 - 16  # bytes of a record or a piece that takes no more than a page of its own
 
 crc32: Final = zlib.crc32  # compiled, a constant is found at once, an imported name by its text
 
@@ -103,6 +107,11 @@ def is_whole(name: bytes, sealed: bytes) -> bool:
     if len(sealed) <= _SHORT:
         return crc32(name + sealed) == _SEALED
     return crc32(sealed, crc32(name)) == _SEALED
+
+
+def are_whole(entries: list[tuple[bytes, bytes]]) -> bool:
+    """The same of entries that are short, LMDB keys with what is sealed, faster than one by one."""
+    return set(map(crc32, starmap(add, entries))) <= {_SEALED}
 
 
 def make_record(name: bytes, kind: int, flags: int, version: int, deadline_ms: int, body: bytes) -> bytes:

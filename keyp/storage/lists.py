@@ -81,8 +81,8 @@ class List(Collection):
         while len(elements) < count:
             position = self.first + start + len(elements)
             wanted = min(AT_ONCE, count - len(elements))
-            found = self.forward(MEMBERS, layout.number(position), wanted)
-            if len(found) != wanted or found[-1][0] != layout.number(position + wanted - 1):
+            found = self.exactly(MEMBERS, layout.number(position), wanted)
+            if found[-1][0] != layout.number(position + wanted - 1):
                 raise Damaged(self.where())
             elements += [data for _, data in found]
         return elements

@@ -13,7 +13,7 @@ from typing import Final
 from keyp.storage.elements import MEMBERS, Entry, place_of, split_member
 from keyp.storage.faults import Damaged
 from keyp.storage.keyspace import Keyspace, WritableKeyspace
-from keyp.storage.layout import STORED_NAME_MAX
+from keyp.storage.layout import SET, STORED_NAME_MAX
 from keyp.storage.ranked import Ranked
 
 # Forms.
@@ -53,19 +53,13 @@ class Members(Ranked):
         """The member at a place that is taken, and its data."""
         return split_member(place, self.must_get(MEMBERS + place))
 
-    def name(self, place: bytes) -> bytes:
-        """The member at a place that is taken. Its data are not looked at where the place says it all."""
-        return place if len(place) < STORED_NAME_MAX else self.entry(place)[0]
-
     # Several.
 
     def slices(self) -> Iterator[list[Entry]]:
         """All entries as they are stored, places with data, in order: so many at a time as are read in one go."""
         place, left = b"", self.count
         while left > 0:
-            entries = self.forward(MEMBERS, place, min(left, AT_ONCE))
-            if not entries:
-                raise Damaged(self.where())
+            entries = self.exactly(MEMBERS, place, min(left, AT_ONCE))
             yield entries
             left -= len(entries)
             place = behind(entries[-1][0])
@@ -73,20 +67,36 @@ class Members(Ranked):
     def all(self) -> list[Entry]:
         """All members with their data, in order."""
         if self.count <= AT_ONCE:
-            return opened(self.forward(MEMBERS, b"", self.count))
+            return opened(self.exactly(MEMBERS, b"", self.count))
         found: list[Entry] = []
         for entries in self.slices():
             found += opened(entries)
         return found
 
     def names(self) -> list[bytes]:
-        """All members in order; their data are not looked at."""
+        """All members in order. Data of more than a page are not read, nor the seals behind them."""
+        if self._has_short_data():
+            return [member for member, _ in self.all()]
         found: list[bytes] = []
         place = b""
         while places := self.places(MEMBERS, place, AT_ONCE):
-            found += [self.name(place) for place in places]
+            found += self.names_at(places)
             place = behind(places[-1])
+        if len(found) != self.count:
+            raise Damaged(self.where())
         return found
+
+    def _has_short_data(self) -> bool:
+        """Whether it is certain, at no cost, that no data take more than a part of a page."""
+        return self.form != LARGE or self.kind == SET or not int(self.txn.stat(self.database)["overflow_pages"])
+
+    def names_at(self, places: list[bytes]) -> list[bytes]:
+        """The members at places that are taken, as `names` gives them."""
+        proof = self.keys.lookups.proof()
+        for place in places:
+            if not proof.of(self.database, self.id + MEMBERS + place):
+                raise Damaged(self.where())
+        return [place if len(place) < STORED_NAME_MAX else self.entry(place)[0] for place in places]
 
     def begin_anew(self, entries: list[Entry]) -> None:
         """Keeps nothing but some entries, as they are stored, in order; those there were are left to the sweeper."""

@@ -15,39 +15,49 @@ from __future__ import annotations
 from random import Random
 from typing import Any, Final
 
+from keyp.storage.faults import Damaged
 from keyp.storage.keyspace import NAMES_AT_ONCE, Keyspace
 
 SMALL: Final = 1024  # so many keys are looked at one by one
 TRIES: Final = 64
 
+OUT_OF_ORDER: Final = "names are not in order"
+
 
 def random_name(keys: Keyspace, random: Random) -> bytes | None:
     """The name of some live key; None where there is none."""
     if keys.size() <= SMALL:
-        live = keys.live(keys.stored_names(SMALL))
+        _, live = keys.visit(SMALL)
         return keys.full_name(random.choice(live)) if live else None
     assert keys.space is not None
     with keys.txn.cursor(keys.space.keys) as cursor:
         for _ in range(TRIES):
             stored = draw(cursor, random)
-            if keys.live([stored]):
+            if not keys.is_past(stored):
                 return keys.full_name(stored)
     name = _next_live(keys, stored)
     return _next_live(keys, b"") if name is None else name
 
 
 def draw(cursor: Any, random: Random) -> bytes:
-    """One of the keys that an LMDB cursor over at least one key can reach."""
+    """One of the keys that an LMDB cursor over at least one key can reach; it is not proved.
+
+    Raises `Damaged` where they are not in order.
+    """
     cursor.last()
     last: bytes = cursor.key()
     cursor.first()
     first: bytes = cursor.key()
     while first != last:
+        if not first < last:
+            raise Damaged(OUT_OF_ORDER)
         starts = _branches(cursor, first, last)
         chosen = random.randrange(len(starts))
         if chosen + 1 < len(starts):
             cursor.set_key(starts[chosen + 1])
             cursor.prev()
+            if cursor.key() >= last:
+                raise Damaged(OUT_OF_ORDER)
             last = cursor.key()
         first = starts[chosen]
     return first
@@ -65,6 +75,8 @@ def _branches(cursor: Any, first: bytes, last: bytes) -> list[bytes]:
     while following <= last[depth]:
         cursor.set_range(stem + following.to_bytes(1, "big"))
         start: bytes = cursor.key()
+        if start[:depth] != stem or len(start) <= depth or start[depth] < following:
+            raise Damaged(OUT_OF_ORDER)
         starts.append(start)
         following = start[depth] + 1
     return starts
@@ -80,9 +92,9 @@ def _common_length(one: bytes, other: bytes) -> int:
 
 def _next_live(keys: Keyspace, after: bytes) -> bytes | None:
     """The first live key behind a stored name, None where there is none."""
-    while stored_names := keys.stored_names(NAMES_AT_ONCE, after):
-        live = keys.live(stored_names)
+    visited, live = keys.visit(NAMES_AT_ONCE, after)
+    while visited:
         if live:
             return keys.full_name(live[0])
-        after = stored_names[-1]
+        visited, live = keys.visit(NAMES_AT_ONCE, visited[-1])
     return None

@@ -18,6 +18,7 @@ never joined: a walk is bounded by RUN_MAX all the same.
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Iterable
 from itertools import islice
 from typing import Final
@@ -27,6 +28,7 @@ from keyp.storage.collection import Collection
 from keyp.storage.elements import COUNTS, Entry
 from keyp.storage.faults import Damaged
 from keyp.storage.keyspace import Keyspace
+from keyp.storage.proof import ascend
 
 RUN_MAX: Final = 256
 FILLED: Final = 192  # parts of a run that is made at once: there is room for some more
@@ -125,26 +127,50 @@ class Ranked(Collection):
             self._added(new_place)
 
     def rank(self, place: bytes) -> int:
-        """How many elements stand before a place."""
-        start, before = b"", 0
+        """How many elements stand before a place. Raises `Damaged` where that is not certain."""
+        start, before, count = b"", 0, self.count
         for level in range(self.levels - 1, 0, -1):
-            start, before = self._walk_to_place(level, start, place, before)
-        ahead = self.id + self.section
-        stop = ahead + place
-        with self.txn.cursor(self.database) as cursor:
-            if cursor.set_range(ahead + start):
-                name: bytes
-                for name in cursor.iternext(True, False):
-                    if name >= stop:
-                        break
-                    before += 1
-        return before
+            start, before, count = self._walk_to_place(level, start, place, before)
+        names = self._names_in_run(start, count)
+        stop = self.id + self.section + place
+        if not ascend(names):
+            raise Damaged(self.where())
+        behind = bisect_left(names, stop)
+        proof = self.keys.lookups.proof()
+        for name in names[max(behind - 1, 0) : behind + 1]:
+            if not proof.of(self.database, name):
+                raise Damaged(self.where())
+        return before + behind
 
     def at(self, rank: int) -> bytes:
-        """The place of the element that `rank` others stand before; 0 <= rank < count."""
+        """The place of the element that `rank` others stand before; 0 <= rank < count.
+
+        Raises `Damaged` where its run has not as many elements as it should.
+        """
+        start, before, count = b"", 0, self.count
+        for level in range(self.levels - 1, 0, -1):
+            start, before, count = self._walk_to_rank(level, start, rank, before)
+        name = self._names_in_run(start, count)[rank - before]
+        if not self.keys.lookups.proof().of(self.database, name):
+            raise Damaged(self.where())
+        return name[len(self.id) + len(self.section) :]
+
+    def _names_in_run(self, start: bytes, count: int) -> list[bytes]:
+        """The names of the elements of the run at `start`, of which there must be `count`."""
+        ahead = self.id + self.section
+        names: list[bytes] = []
+        with self.txn.cursor(self.database) as cursor:
+            if self.seek(cursor, ahead + start):
+                names = list(islice(cursor.iternext(True, False), count))
+        if len(names) != count or (names and not names[-1].startswith(ahead)):
+            raise Damaged(self.where())
+        return names
+
+    def drawn(self, rank: int) -> bytes:
+        """The place of an element to be drawn by lot: where all is sound, that of this rank. It is not proved."""
         start, before = b"", 0
         for level in range(self.levels - 1, 0, -1):
-            start, before = self._walk_to_rank(level, start, rank, before)
+            start, before, _ = self._walk_to_rank(level, start, rank, before)
         ahead = self.id + self.section
         with self.txn.cursor(self.database) as cursor:
             if cursor.set_range(ahead + start):
@@ -156,7 +182,7 @@ class Ranked(Collection):
         raise Damaged(self.where())
 
     def places_at(self, ranks: list[int]) -> list[bytes]:
-        """The places of elements by their ranks, which are different and in order."""
+        """The places of elements by their ranks, which are different, in order, and drawn by lot."""
         found: list[bytes] = []
         start = 0
         while start < len(ranks):
@@ -164,7 +190,7 @@ class Ranked(Collection):
             while stop < len(ranks) and ranks[stop] - ranks[stop - 1] <= _NEAR and ranks[stop] - first < _TOGETHER_MAX:
                 stop += 1
             count = ranks[stop - 1] - first + 1
-            places = [self.at(first)]
+            places = [self.drawn(first)]
             if count > 1:
                 places = self.places(self.section, places[0], count)
                 if len(places) < count:
@@ -175,26 +201,33 @@ class Ranked(Collection):
 
     # The tree.
 
-    def _walk_to_place(self, level: int, start: bytes, place: bytes, before: int) -> tuple[bytes, int]:
-        """From the run that begins at `start` to the one that holds `place`: where it begins, and what is before it."""
+    def _walk_to_place(self, level: int, start: bytes, place: bytes, before: int) -> tuple[bytes, int, int]:
+        """From the run that begins at `start` to its part that holds `place`.
+
+        Where that begins, how many elements are before it, and how many it has.
+        """
         head = self.id + _at_level(level)
         stop = head + place
         found, count = head, 0
+        last = b""
         name: bytes
         sealed: bytes
         with self.txn.cursor(self.database) as cursor:
             if not cursor.set_key(head + start):
                 raise Damaged(self.where())
             for name, sealed in cursor.iternext(True, True):
+                next_count = self._count_in(name, sealed, last)
                 if name > stop:
                     break
                 before += count
-                found, count = name, self._count_in(name, sealed)
-        return found[len(head) :], before
+                last = found = name
+                count = next_count
+        return found[len(head) :], before, count
 
-    def _walk_to_rank(self, level: int, start: bytes, rank: int, before: int) -> tuple[bytes, int]:
+    def _walk_to_rank(self, level: int, start: bytes, rank: int, before: int) -> tuple[bytes, int, int]:
         """The same for the element of a rank."""
         head = self.id + _at_level(level)
+        last = b""
         name: bytes
         sealed: bytes
         with self.txn.cursor(self.database) as cursor:
@@ -203,15 +236,16 @@ class Ranked(Collection):
             for name, sealed in cursor.iternext(True, True):
                 if not name.startswith(head):
                     break
-                count = self._count_in(name, sealed)
+                count = self._count_in(name, sealed, last)
                 if before + count > rank:
-                    return name[len(head) :], before
+                    return name[len(head) :], before, count
                 before += count
+                last = name
         raise Damaged(self.where())
 
-    def _count_in(self, name: bytes, sealed: bytes) -> int:
-        """How many elements the run has that is stored so."""
-        if not layout.is_whole(name, sealed):
+    def _count_in(self, name: bytes, sealed: bytes, last: bytes) -> int:
+        """How many elements the run has that is stored so, behind the one at `last`."""
+        if name <= last or not layout.is_whole(name, sealed):
             raise Damaged(self.where())
         return layout.read_number(sealed)
 

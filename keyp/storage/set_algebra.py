@@ -76,14 +76,16 @@ class Stream:
 
     def __init__(self, members: Set) -> None:
         self._members = members
+        self._left = members.count
         self._next = b""
         self._entries: list[Entry] = []
 
     def fill(self) -> bool:
         """Reads on where nothing is in memory; whether there is something now."""
         if not self._entries:
-            self._entries = self._members.forward(MEMBERS, self._next, AT_ONCE)
+            self._entries = self._members.exactly(MEMBERS, self._next, min(self._left, AT_ONCE))
             if self._entries:
+                self._left -= len(self._entries)
                 self._next = behind(self.bound())
         return len(self._entries) > 0
 

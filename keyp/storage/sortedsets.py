@@ -154,23 +154,25 @@ class SortedSet(Ranked):
     # Several.
 
     def between(self, low: bytes, high: bytes, count: int) -> list[Scored]:
-        """The first `count` elements of a range of places, in order."""
+        """The first `count` elements of a range of places, in order. Raises `Damaged` where one may be missing."""
         found: list[Entry] = []
         if count <= 0:
             return []
         start = self.id + ORDER
-        stop = start + high
+        first, stop = start + low, start + high
         with self.txn.cursor(self.database) as cursor:
-            if not cursor.set_range(start + low):
-                return []
             name: bytes
             sealed: bytes
-            for name, sealed in cursor.iternext(True, True):
-                if name >= stop:
-                    break
-                found.append((name, sealed))
-                if len(found) == count:
-                    break
+            if self.seek(cursor, first):
+                for name, sealed in cursor.iternext(True, True):
+                    if name >= stop:
+                        self._must_be_whole(name, sealed)
+                        break
+                    found.append((name, sealed))
+                    if len(found) == count:
+                        break
+        if low == START and high == END and len(found) != min(count, self.count):
+            raise Damaged(self.where())
         return self._scored(found)
 
     def between_back(self, low: bytes, high: bytes, count: int) -> list[Scored]:
@@ -179,27 +181,46 @@ class SortedSet(Ranked):
         if count <= 0:
             return []
         start = self.id + ORDER
-        first = start + low
+        first, stop = start + low, start + high
         with self.txn.cursor(self.database) as cursor:
-            if not (cursor.prev() if cursor.set_range(start + high) else cursor.last()):
-                return []
             name: bytes
             sealed: bytes
-            for name, sealed in cursor.iterprev(True, True):
-                if name < first:
-                    break
-                found.append((name, sealed))
-                if len(found) == count:
-                    break
-        return self._scored(found)
+            if cursor.set_range(stop):
+                self._must_be_whole(*cursor.item())
+                is_any = cursor.key() >= stop and cursor.prev()
+            else:
+                is_any = cursor.last()
+            if is_any:
+                for name, sealed in cursor.iterprev(True, True):
+                    if name < first:
+                        self._must_be_whole(name, sealed)
+                        break
+                    found.append((name, sealed))
+                    if len(found) == count:
+                        break
+        if low == START and high == END and len(found) != min(count, self.count):
+            raise Damaged(self.where())
+        if found and found[0][0] >= stop:
+            raise Damaged(self.where())
+        found.reverse()
+        elements = self._scored(found)
+        elements.reverse()
+        return elements
+
+    def _must_be_whole(self, name: bytes, sealed: bytes) -> None:
+        """Raises `Damaged` where an entry at which a walk ends is not what was written."""
+        if not layout.is_whole(name, sealed):
+            raise Damaged(self.where())
 
     def _scored(self, found: list[Entry]) -> list[Scored]:
         """Entries of the order, as LMDB has them, as members and scores."""
         elements: list[Scored] = []
         last, score = b"", 0.0
+        before = b""
         for name, sealed in found:
-            if not layout.is_whole(name, sealed):
+            if name <= before or not layout.is_whole(name, sealed):
                 raise Damaged(self.where())
+            before = name
             ahead = name[9:17]
             if ahead != last:
                 last, score = ahead, score_of(ahead)
@@ -219,7 +240,7 @@ class SortedSet(Ranked):
             return self.between(START, END, rank + count)[rank:]
         if left <= _FEW:
             return self.between_back(START, END, left)[::-1][:count]
-        return self.between(self.at(rank), END, count)
+        return self._all_of(min(count, left), self.between(self.at(rank), END, count))
 
     def by_rank_back(self, rank: int, count: int) -> list[Scored]:
         """Up to `count` elements against the order, the first of which has `rank` others behind it."""
@@ -230,7 +251,12 @@ class SortedSet(Ranked):
             return self.between_back(START, END, rank + count)[rank:]
         if left <= _FEW:
             return self.between(START, END, left)[::-1][:count]
-        return self.between_back(START, self.at(left), count)
+        return self._all_of(min(count, left), self.between_back(START, self.at(left), count))
+
+    def _all_of(self, count: int, found: list[Scored]) -> list[Scored]:
+        if len(found) != count:
+            raise Damaged(self.where())
+        return found
 
     def at_ranks(self, ranks: list[int]) -> list[Scored]:
         """The elements of some ranks, which are different and in order."""

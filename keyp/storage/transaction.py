@@ -16,9 +16,10 @@ import lmdb
 
 from keyp.events import Event
 from keyp.storage import layout
-from keyp.storage.environment import DatabaseList, Environment, Space, Store
+from keyp.storage.environment import DatabaseList, Engine, Environment, Space, Store
 from keyp.storage.faults import CommitFailed, MustReopen
 from keyp.storage.limits import FormLimits
+from keyp.storage.proof import Proof
 from keyp.storage.uses import Uses
 
 USUAL_LIMITS: Final = FormLimits()
@@ -44,7 +45,8 @@ class Transaction:
 
     txn: lmdb.Transaction[bytes]
 
-    def __init__(self, now_ms: int) -> None:
+    def __init__(self, engine: Engine, now_ms: int) -> None:
+        self.engine = engine
         self.now_ms = now_ms
         self.hits = 0
         self.misses = 0
@@ -55,6 +57,18 @@ class Transaction:
         self.uses: Uses | None = None
         self.touches = True
         self.limits = USUAL_LIMITS
+        self._proof: Proof | None = None
+
+    def proof(self) -> Proof:
+        """Tells of names whether they are what was written."""
+        if self._proof is None:
+            self._proof = Proof(self.engine, self.txn)
+        return self._proof
+
+    def _end_proof(self) -> None:
+        if self._proof is not None:
+            self._proof.close()
+            self._proof = None
 
     def space(self, index: int) -> Space | None:
         """The space that database `index` uses, None while it is empty."""
@@ -65,7 +79,7 @@ class ReadTransaction(Transaction):
     """A snapshot. Close it on the thread that opened it, soon: pages it can see are not reused meanwhile."""
 
     def __init__(self, environment: Store, now_ms: int) -> None:
-        super().__init__(now_ms)
+        super().__init__(environment.lmdb, now_ms)
         self.environment = environment
         try:
             self.txn = environment.lmdb.begin()
@@ -88,6 +102,7 @@ class ReadTransaction(Transaction):
 
     def close(self) -> None:
         """Lets go of the snapshot."""
+        self._end_proof()
         self.txn.abort()
 
     def __enter__(self) -> ReadTransaction:
@@ -122,7 +137,7 @@ class WriteTransaction(Transaction):
     """
 
     def __init__(self, environment: Environment, now_ms: int) -> None:
-        super().__init__(now_ms)
+        super().__init__(environment.lmdb, now_ms)
         self.environment = environment
         self.expired = 0  # keys removed because their deadline had passed
         self.ready: list[tuple[int, bytes]] = []
@@ -229,6 +244,7 @@ class WriteTransaction(Transaction):
 
     def commit(self) -> None:
         """Writes the store's numbers and commits. Raises `CommitFailed`; nothing of the group is applied then."""
+        self._end_proof()
         txn, environment = self.txn, self.environment
         if self.stored_version != environment.version:
             environment.put_own(txn, b"version", layout.number(self.stored_version))
@@ -245,4 +261,5 @@ class WriteTransaction(Transaction):
 
     def abort(self) -> None:
         """Undoes everything since the transaction began."""
+        self._end_proof()
         self.txn.abort()

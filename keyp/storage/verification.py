@@ -16,6 +16,7 @@ from lmdb import verify
 
 from keyp.storage import last_run
 from keyp.storage.head import MAGIC, DataFile
+from keyp.storage.pages import Pages
 
 UNREADABLE_HEAD: Final = "it is cut off in its head"
 
@@ -48,7 +49,7 @@ def _doubt_of_head(file: DataFile) -> str:
         return "its head points to a wrong page"
     if file.size < file.newest.file_bytes:
         return "it is shorter than its head says"
-    return file.transaction_problem(order_kept=True)
+    return file.transaction_problem(order_kept=True) or Pages(file).problem()
 
 
 def problems(path: str) -> list[str]:

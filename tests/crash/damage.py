@@ -17,7 +17,7 @@ from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 from random import Random
-from typing import Final
+from typing import Any, Final
 
 from twisted.logger import LogEvent, globalLogBeginner
 
@@ -25,7 +25,7 @@ from keyp.storage import last_run
 from keyp.storage.check import check
 from keyp.storage.environment import DATA_FILE
 from keyp.storage.faults import StoreError
-from keyp.storage.head import Head
+from keyp.storage.head import NO_ROOT, Head
 from keyp.storage.transaction import ReadTransaction
 from tests.fakes import START_US, Connection, Lab
 from tests.wire import request
@@ -100,6 +100,8 @@ class Flip:
         pages = range(len(data) // PAGE)
         if kind in KINDS.values():
             pages = [page for page in pages if page_kind(data, page) == kind]
+        if kind == "free" and head.free.root == NO_ROOT:
+            kind = "any"
         page = {"free": head.free.root, "names": head.main.root}.get(kind, random.choice(list(pages)))
         used = (16, 200, PAGE)[random.randrange(3)] if kind != "head" else 152
         self.offset = page * PAGE + random.randrange(used)
@@ -198,7 +200,7 @@ def _write_and_read(client: Connection) -> Counter[str]:
     return read_all(ask)
 
 
-def in_a_process(path: Path) -> dict[str, int | str]:
+def in_a_process(path: Path, use: Callable[[Path], dict[str, Any]] = use) -> dict[str, Any]:
     """As `use`, in a child process. The outcome is REFUSED with a text, DIED with a signal, or what `use` found."""
     read_end, write_end = os.pipe()
     child = os.fork()
@@ -225,6 +227,6 @@ def in_a_process(path: Path) -> dict[str, int | str]:
     _, status = os.waitpid(child, 0)
     if os.WIFSIGNALED(status):
         return {DIED: os.WTERMSIG(status)}
-    outcome: dict[str, int | str] = eval(text)  # our own child wrote it
+    outcome: dict[str, Any] = eval(text)  # our own child wrote it
     assert FAILED not in outcome, outcome[FAILED]
     return outcome

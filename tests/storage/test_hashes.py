@@ -126,7 +126,7 @@ class HashMachine(RuleBasedStateMachine):
                 entries = found.all()
                 places = found.places_at(ranks)
                 assert [found.entry(place) for place in places] == [entries[rank] for rank in ranks]
-                assert [found.name(place) for place in places] == [entries[rank][0] for rank in ranks]
+                assert found.names_at(places) == [entries[rank][0] for rank in ranks]
 
         self.store.read(compare)
 

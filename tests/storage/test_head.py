@@ -17,6 +17,7 @@ from keyp.storage.faults import StoreError
 from keyp.storage.head import DataFile, Head
 from keyp.storage.keyspace import WritableKeyspace
 from keyp.storage.last_run import LOCK_FILE, note_closed, note_running
+from keyp.storage.pages import Pages
 from keyp.storage.reader import StoreReader
 from keyp.storage.transaction import WriteTransaction
 from keyp.tools.check import examine
@@ -163,6 +164,7 @@ def test_each_commit_leaves_its_number_among_the_free_pages(tmp_path: Path) -> N
                     txn.drop(env.open_db(b"d%d" % random.randrange(4), txn=txn), delete=random.random() < 0.5)
             with DataFile(str(tmp_path / DATA_FILE)) as file:
                 assert file.transaction_problem(order_kept=True) == ""
+                assert Pages(file).problem() == ""
                 assert file.newest.transaction == number + 1
 
 

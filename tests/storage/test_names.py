@@ -5,6 +5,7 @@ import pytest
 from keyp.storage import strings
 from keyp.storage.environment import NO, Environment
 from keyp.storage.keyspace import NAMES_AT_ONCE, Keyspace, WritableKeyspace
+from keyp.storage.layout import ONE_PAGE_MAX, expiry_entry
 from keyp.storage.transaction import ReadTransaction, WriteTransaction
 
 NOW_MS = 1_000_000
@@ -26,6 +27,9 @@ class CountingTransaction:
     def cursor(self, database):
         return self.txn.cursor(database)
 
+    def stat(self, database):
+        return self.txn.stat(database)
+
 
 @pytest.fixture
 def environment(tmp_path):
@@ -39,13 +43,13 @@ def opened(environment):
     """Gives a database with the names wanted, as a snapshot shows it."""
     snapshots = []
 
-    def fill(alive, dead=()):
+    def fill(alive, dead=(), value=b"value"):
         transaction = WriteTransaction(environment, NOW_MS)
         keys = WritableKeyspace(transaction, 0)
         for name in alive:
-            strings.put(keys, name, b"value", NOW_MS)
+            strings.put(keys, name, value, NOW_MS)
         for name in dead:
-            strings.put(keys, name, b"value", NOW_MS - 1)
+            strings.put(keys, name, value, NOW_MS - 1)
         transaction.commit()
         snapshots.append(ReadTransaction(environment, NOW_MS))
         return Keyspace(snapshots[-1], 0)
@@ -102,9 +106,28 @@ def test_the_dead_are_told_from_the_living_without_more_looks_than_names(opened,
     stored = keys.stored_names(1000)
     assert len(stored) == 10 + dead
     assert keys.live(stored) == stored[:10]
-    assert transaction.gets == 0
+    assert transaction.gets <= len(stored)
     assert keys.live(stored[5:15]) == stored[5:10]
-    assert transaction.gets <= 10
+    assert transaction.gets <= len(stored) + 10
+    assert keys.visit(1000) == (stored, stored[:10])
+
+
+@pytest.mark.parametrize("size", [10, ONE_PAGE_MAX, 60_000])
+def test_records_of_more_than_a_page_are_not_read(opened, size):
+    names = [b"%03d" % index for index in range(50)]
+    keys = opened(names, value=b"x" * size)
+    transaction = count_gets(keys)
+    assert list(keys.names()) == names
+    assert keys.live(names) == names
+    assert transaction.gets == 0
+
+
+def test_an_index_entry_that_no_record_has_hides_no_name(environment, opened):
+    keys = opened([b"a", b"b"], value=b"x" * 60_000)
+    transaction = WriteTransaction(environment, NOW_MS)
+    transaction.txn.put(expiry_entry(5, b"a"), b"", db=keys.space.expiry)
+    transaction.commit()
+    assert list(opened([b"c"]).names()) == [b"a", b"b", b"c"]
 
 
 def test_more_names_than_are_taken_at_once(opened):

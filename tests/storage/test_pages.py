@@ -1,0 +1,167 @@
+"""The pages that a start meets first: what LMDB would end the process for is found, and what is sound is let be."""
+
+from __future__ import annotations
+
+import os
+import struct
+from pathlib import Path
+from random import Random
+
+import lmdb
+import pytest
+
+from keyp.storage import hashes, pages, strings
+from keyp.storage.environment import DATA_FILE, NO, Environment
+from keyp.storage.faults import StoreError
+from keyp.storage.head import BRANCH_PAGE, LEAF_PAGE, DataFile
+from keyp.storage.keyspace import WritableKeyspace
+from keyp.storage.pages import OVERFLOW_PAGE, Pages
+from keyp.storage.transaction import WriteTransaction
+
+PAGE = 4096
+NUMBER, FLAGS, LOWER, UPPER, FIRST_PLACE = 0, 10, 12, 14, 16
+
+
+@pytest.fixture(scope="module")
+def sound(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A store with branch pages, long values and a long list of free pages."""
+    path = tmp_path_factory.mktemp("pages")
+    environment = Environment(str(path), fsync=NO)
+    for turn in range(3):
+        transaction = WriteTransaction(environment, 0)
+        transaction.next_version()
+        keys = WritableKeyspace(transaction, 0)
+        for number in range(600):
+            strings.put(keys, b"key:%d" % number, bytes(2500 if number % 9 == 0 else 60 + turn))
+        strings.put(keys, b"long", bytes(3_000_000 if turn < 2 else 10))
+        found = hashes.find_or_make(keys, b"hash")
+        found.set(b"field %d" % turn, b"value")
+        found.save()
+        transaction.commit()
+    environment.close()
+    return path
+
+
+def problem(path: Path) -> str:
+    with DataFile(str(path / DATA_FILE)) as file:
+        return Pages(file).problem()
+
+
+def pages_of(path: Path, flags: int) -> list[int]:
+    """The numbers of the pages in use that say they are such."""
+    data = (path / DATA_FILE).read_bytes()
+    with DataFile(str(path / DATA_FILE)) as file:
+        judged = Pages(file)
+        judged.problem()
+        seen = judged._seen
+    numbers = [
+        page for page in range(2, len(data) // PAGE) if struct.unpack_from("=H", data, page * PAGE + FLAGS)[0] == flags
+    ]
+    return [page for page in numbers if page in seen]
+
+
+@pytest.fixture
+def change(sound: Path):  # type: ignore[no-untyped-def]
+    """Writes bytes into the store; it is sound again after the test."""
+    data_file = sound / DATA_FILE
+    data = data_file.read_bytes()
+
+    def write(page: int, offset: int, new: bytes) -> None:
+        with data_file.open("r+b") as file:
+            file.seek(page * PAGE + offset)
+            file.write(new)
+
+    yield write
+    data_file.write_bytes(data)
+
+
+def test_a_sound_store_has_no_problem(sound: Path) -> None:
+    assert problem(sound) == ""
+    assert pages_of(sound, BRANCH_PAGE)
+    assert len(pages_of(sound, LEAF_PAGE)) > 10
+
+
+@pytest.mark.parametrize("flags", [BRANCH_PAGE, LEAF_PAGE], ids=["branch", "leaf"])
+@pytest.mark.parametrize(
+    ("offset", "new", "text"),
+    [
+        (0, bytes(PAGE), "is not what it should be"),
+        (NUMBER, b"\xff", "is not what it should be"),
+        (FLAGS, b"\x04", "is not what it should be"),
+        (FLAGS, b"\x03", "is not what it should be"),
+        (LOWER, b"\x10\x00", "has impossible bounds"),
+        (LOWER, b"\x0e\x00", "has impossible bounds"),
+        (LOWER, b"\xff\xff", "has impossible bounds"),
+        (UPPER, b"\xff\x1f", "has impossible bounds"),
+        (FIRST_PLACE, b"\xfe\x0f", "has a node that is not in it"),
+        (FIRST_PLACE, b"\x10\x00", "has a node that is not in it"),
+    ],
+)  # fmt: skip
+def test_what_a_page_cannot_be(sound: Path, change, flags: int, offset: int, new: bytes, text: str) -> None:  # type: ignore[no-untyped-def]
+    number = pages_of(sound, flags)[-1]
+    change(number, offset, new)
+    assert problem(sound) == f"page {number} {text}"
+    with pytest.raises(StoreError, match="damaged"):
+        Environment(str(sound))
+
+
+@pytest.mark.parametrize("place", range(4))
+def test_nodes_that_cannot_be(sound: Path, change, place: int) -> None:  # type: ignore[no-untyped-def]
+    """Their four numbers: a child's page or the length of the data, the flags, the key's length."""
+    for flags in (BRANCH_PAGE, LEAF_PAGE):
+        number = pages_of(sound, flags)[-1]
+        data = (sound / DATA_FILE).read_bytes()[number * PAGE :][:PAGE]
+        (node,) = struct.unpack_from("=H", data, FIRST_PLACE + 2)
+        change(number, node + 2 * place, b"\xff\xff")
+        assert problem(sound).startswith(f"page {number} ")
+        change(number, 0, data)
+    assert problem(sound) == ""
+
+
+def test_a_page_that_two_lead_to(sound: Path, change) -> None:  # type: ignore[no-untyped-def]
+    number = pages_of(sound, BRANCH_PAGE)[-1]
+    data = (sound / DATA_FILE).read_bytes()[number * PAGE :][:PAGE]
+    one, other = struct.unpack_from("=HH", data, FIRST_PLACE)
+    change(number, one, data[other : other + 6])
+    assert problem(sound) == f"page {number} leads to a page that is met twice"
+
+
+def test_lists_of_free_pages_that_cannot_be(sound: Path, change) -> None:  # type: ignore[no-untyped-def]
+    """LMDB would write over pages that are in use."""
+    data = (sound / DATA_FILE).read_bytes()
+    with DataFile(str(sound / DATA_FILE)) as file:
+        root = file.newest.free.root
+        last = file.newest.last_page
+    longest = 0
+    for page in range(2, len(data) // PAGE):
+        number, flags = struct.unpack_from("=Q", data, page * PAGE)[0], data[page * PAGE + FLAGS]
+        if number == page and flags == OVERFLOW_PAGE:
+            count = struct.unpack_from("=Q", data, page * PAGE + 16)[0]
+            if 500 < count < last:
+                longest = page
+    for page, offset in ((longest, 24), (longest, 16), (longest, FLAGS), (root, LOWER)):
+        if page:
+            change(page, offset, b"\xff\xff")
+            assert problem(sound), (page, offset)
+            change(page, 0, data[page * PAGE : page * PAGE + PAGE])
+    assert problem(sound) == ""
+
+
+def test_a_start_looks_at_no_more_pages_in_a_larger_store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    looks: list[int] = []
+    pread = os.pread
+    monkeypatch.setattr(os, "pread", lambda *args: looks.append(args[1]) or pread(*args))
+    monkeypatch.setattr(pages, "JUDGED_MAX", 40)
+    random = Random(1)
+    counts = []
+    with lmdb.open(str(tmp_path), map_size=1 << 28, max_dbs=9, sync=False, lib_version=0) as env:
+        database = env.open_db(b"keys:1")
+        for _ in range(3):
+            with env.begin(write=True) as txn:
+                for _ in range(20_000):
+                    txn.put(random.randbytes(20), b"value", db=database)
+            looks.clear()
+            assert problem(tmp_path) == ""
+            counts.append(sum(looks))
+    assert max(counts) <= 40 * PAGE + 100, counts
+    assert min(counts) > 20 * PAGE, counts
