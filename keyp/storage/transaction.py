@@ -18,6 +18,7 @@ from keyp.events import Event
 from keyp.storage import layout
 from keyp.storage.environment import DatabaseList, Environment, Space, Store
 from keyp.storage.faults import CommitFailed, MustReopen
+from keyp.storage.pieces import Staged
 
 NO_SPACE: Final = 0  # in the list of databases: nothing is stored there
 
@@ -110,7 +111,8 @@ class WriteTransaction(Transaction):
     `version` is the version of the write command that runs now; `next_version` before each. `commit` makes all of it
     durable as the environment's mode says, `abort` leaves no trace of it. `growth_refusal` is the error for commands
     that add data, empty while there is room. `ready` are the keys that were made with something in them that clients
-    may wait for, as (database, key), and `swapped` the databases that have got other contents as a whole.
+    may wait for, as (database, key), and `swapped` the databases that have got other contents as a whole. `staged` are
+    the long strings that were written before it; None where that is not done.
 
     Raises `CommitFailed` where LMDB cannot begin.
     """
@@ -121,6 +123,7 @@ class WriteTransaction(Transaction):
         self.expired = 0  # keys removed because their deadline had passed
         self.ready: list[tuple[int, bytes]] = []
         self.swapped: list[int] = []
+        self.staged: list[Staged] | None = None
         try:
             self.growth_refusal = environment.growth_refusal()
             environment.grow()

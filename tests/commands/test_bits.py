@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from keyp.commands.bits import combine, count_bits, find_bit
-from keyp.storage.strings import PIECE_BYTES
+from keyp.storage.pieces import PIECE_BYTES
 from tests.fakes import Lab
 
 SYNTAX = "ERR syntax error"
