@@ -40,6 +40,7 @@ from keyp.engine import Engine
 from keyp.errors import CommandError
 from keyp.metrics import Metrics
 from keyp.net.connection import Connection, Outbox
+from keyp.net.memory import SpareMemory
 from keyp.net.protocol import RedisProtocol
 from keyp.net.recovery import Recovery
 from keyp.net.saving import Saver
@@ -106,6 +107,7 @@ class Server:
         self.engine.on_disk_failure = self.recovery.disk_failed
         self._connections: dict[int, Connection] = {}
         self._all_gone: Deferred[None] | None = None
+        self._spare_memory = SpareMemory(lambda work: self._reader_threads.defer(work))
         self._seconds = 0
         self._filling = False  # the reserve's turn will come
         self._modes_awaited = 0  # how many clients wait for the store to be synced in another way
@@ -244,6 +246,7 @@ class Server:
         state.metrics.tick(self.now())
         self.close_idle_clients()
         self.close_slow_clients()
+        self._spare_memory.look()
         if state.write_refusal:
             self.recovery.try_again()
             return
