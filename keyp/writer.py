@@ -347,7 +347,7 @@ class Writer:
                 self._commit([batch], report, staged)
                 return
             except LargeWrite as large:
-                string = StagedString(large)
+                string = StagedString(large, is_first=not staged)
             while not string.is_whole:
                 self._go_on(string)
             staged.append(string)

@@ -36,10 +36,11 @@ class LargeWrite(Exception):
 
 
 class StagedString(Staged):
-    """A long string on its way into the store."""
+    """A long string on its way into the store; `is_first` of those that its batch has asked for."""
 
-    def __init__(self, large: LargeWrite) -> None:
+    def __init__(self, large: LargeWrite, is_first: bool) -> None:
         super().__init__(large.index, large.content)
+        self._is_first = is_first
         self._next = 0
 
     @property
@@ -50,11 +51,11 @@ class StagedString(Staged):
     def go_on(self, transaction: WriteTransaction) -> None:
         """Writes the next of the pieces. Raises `Damaged` where what they are made of is.
 
-        Before the first of them, as many of removed values are cleared: whoever writes long strings again and again
-        would leave the sweeper behind.
+        Before a batch's first, as many of removed values are cleared: whoever writes long strings again and again would
+        leave the sweeper behind. Later, those that wait to be taken over are in the garbage as well.
         """
         stop = pieces_of(self.content.length)
-        if not self.collection:
+        if self._is_first and not self.collection:
             collect_garbage(transaction, stop)
         space = WritableKeyspace(transaction, self.index).writable_space()
         if not self.collection:

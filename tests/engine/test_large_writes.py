@@ -44,6 +44,11 @@ def get(lab: Lab, key: bytes, database: int = 0) -> bytes | None:
         return strings.get(Keyspace(transaction, database), key)
 
 
+def holds(lab: Lab, key: bytes, expected: bytes | None, database: int = 0) -> bool:
+    """Compared here, so that nobody prints what differs."""
+    return get(lab, key, database) == expected
+
+
 def garbage(lab: Lab) -> int:
     with lab.environment.lmdb.begin() as txn:
         return int(txn.stat(lab.environment.garbage)["entries"])
@@ -83,9 +88,9 @@ def test_no_transaction_holds_a_long_string(lab: Lab, command: tuple[bytes, ...]
     assert reply[:1] in b":+", reply[:100]
     assert transactions(lab) - before == TRANSACTIONS + 1
     if expected is not None:
-        assert get(lab, b"t") == expected
+        assert holds(lab, b"t", expected)
     if command[0] == b"MOVE":
-        assert get(lab, b"a", 3) == long_string()
+        assert holds(lab, b"a", long_string(), 3)
     sweep(lab)
     assert garbage(lab) == 0
 
@@ -106,14 +111,17 @@ def test_those_who_were_in_its_group_are_run_once(lab: Lab) -> None:
         client.protocol.dataReceived(b"COPY a t\r\n" if number == 2 else b"INCR n\r\n")
     lab.settle()
     assert [client.transport.sent for client in clients] == [b":1\r\n", b":2\r\n", b":1\r\n", b":3\r\n", b":4\r\n"]
-    assert get(lab, b"t") == long_string()
+    assert holds(lab, b"t", long_string())
 
 
 def test_several_of_one_command(lab: Lab) -> None:
     one, other = long_string(first=b"1"), long_string(first=b"2")
     client = lab.connect()
     assert client.send(multibulk(b"MSET", b"x", one, b"y", other, b"z", one, b"short", b"s")) == b"+OK\r\n"
-    assert (get(lab, b"x"), get(lab, b"y"), get(lab, b"z"), get(lab, b"short")) == (one, other, one, b"s")
+    assert holds(lab, b"x", one)
+    assert holds(lab, b"y", other)
+    assert holds(lab, b"z", one)
+    assert get(lab, b"short") == b"s"
     assert garbage(lab) == 0
 
 
@@ -127,9 +135,9 @@ def test_after_another_write_of_its_transaction_it_is_not_staged(lab: Lab, befor
     client.send(multibulk(b"SET", b"u", long_string(first=b"u")))
     client.call("EXEC")
     assert transactions(lab) - started == 1
-    assert get(lab, b"u") == long_string(first=b"u")
+    assert holds(lab, b"u", long_string(first=b"u"))
     expected = {"SET x 1": long_string(), "APPEND a more": long_string() + b"more"}
-    assert get(lab, b"t") == expected.get(before)
+    assert holds(lab, b"t", expected.get(before))
 
 
 @pytest.mark.parametrize("spared", range(TRANSACTIONS + 2))
@@ -140,7 +148,7 @@ def test_a_full_disk_leaves_all_or_nothing(lab: Lab, spared: int) -> None:
         reply = lab.connect().call("COPY a t REPLACE")
     done = spared == TRANSACTIONS + 1
     assert reply == (b":1\r\n" if done else f"-{DISK_FULL}\r\n".encode())
-    assert get(lab, b"t") == (long_string() if done else b"old")
+    assert holds(lab, b"t", (long_string() if done else b"old"))
     sweep(lab)
     assert garbage(lab) == 0
     with ReadTransaction(lab.environment, 1) as transaction:
