@@ -31,6 +31,8 @@ from keyp.runner import Runner
 from keyp.storage.environment import ALWAYS, Environment
 from keyp.storage.faults import CommitFailed, is_damage, is_from_system, is_out_of_room, refusal
 from keyp.storage.keyspace import WritableKeyspace
+from keyp.storage.pieces import Staged
+from keyp.storage.staging import LargeWrite, StagedString
 from keyp.storage.sweep import sweep
 from keyp.storage.transaction import WriteTransaction
 
@@ -319,9 +321,11 @@ class Writer:
         started = self._clock.nanoseconds()
         report = GroupReport(group)
         try:
-            self._commit(group, report)
+            self._commit(group, report, [])
         except CommitFailed as failure:
             self._commit_failed(failure, report)
+        except LargeWrite:
+            self._commit_one_by_one(report)
         except Exception as error:
             self.complaints.failure("a group of batches was undone; they run again one by one", error)
             self._commit_one_by_one(report)
@@ -351,7 +355,7 @@ class Writer:
                 batch.refuse(errors.DISK_FAILED)
                 continue
             try:
-                self._commit([batch], report)
+                self._commit_alone(batch, report)
             except CommitFailed as failure:
                 report.disk_failed = not is_out_of_room(failure.error, self._environment.reserve)
                 batch.refuse(errors.DISK_FAILED if report.disk_failed else errors.DISK_FULL)
@@ -359,11 +363,37 @@ class Writer:
                 self.complaints.failure("a batch was undone and refused", error)
                 batch.refuse(refusal(error))
 
-    def _commit(self, group: list[Batch], report: GroupReport) -> None:
-        """Runs and commits. Raises `CommitFailed`, or what a defective command raises."""
+    def _commit_alone(self, batch: Batch, report: GroupReport) -> None:
+        """Runs and commits one batch; the long strings that it asks for are written before. Raises as `_commit`."""
+        staged: list[Staged] = []
+        while True:
+            try:
+                self._commit([batch], report, staged)
+                return
+            except LargeWrite as large:
+                string = StagedString(large, is_first=not staged)
+            while not string.is_whole:
+                self._go_on(string)
+            staged.append(string)
+
+    def _go_on(self, string: StagedString) -> None:
+        """Writes some more of a long string. Raises `CommitFailed`, `Damaged`."""
+        transaction = WriteTransaction(self._environment, self._clock.now_us() // 1000)
+        try:
+            string.go_on(transaction)
+            self._commit_transaction(transaction)
+        except BaseException as error:
+            transaction.abort()
+            if isinstance(error, lmdb.Error) and is_from_system(error):
+                raise CommitFailed(error) from error
+            raise
+
+    def _commit(self, group: list[Batch], report: GroupReport, staged: list[Staged]) -> None:
+        """Runs and commits. Raises `CommitFailed`, `LargeWrite`, or what a defective command raises."""
         self._waiting_clients.begin()
         now_us = self._clock.now_us()
         transaction = WriteTransaction(self._environment, now_us // 1000)
+        transaction.staged = staged
         try:
             context = WriteContext(transaction, self._around, now_us)
             runner = Runner(context, self._clock.nanoseconds, complain=self._complain)

@@ -20,8 +20,10 @@ from keyp.commands.spec import DENYOOM, FAST, Args, KeySpec, key_at
 from keyp.errors import SYNTAX, CommandError
 from keyp.resp.values import Reply
 from keyp.storage import strings
+from keyp.storage.environment import Transaction
 from keyp.storage.keyspace import Keyspace
 from keyp.storage.layout import EDITED, NO_DEADLINE, STRING
+from keyp.storage.pieces import PIECE_BYTES, Content
 
 BITS = CommandTable(group="bitmap", categories="bitmap")
 
@@ -251,38 +253,44 @@ def bitop(context: WriteContext, args: Args) -> Reply:
         keys.note_read(key, record is not None)
         if record is not None:
             records.append(record)
-    result = _combined(keys, operation, records, len(records) < len(args) - 3)
-    if result:
-        strings.put(keys, target, result, NO_DEADLINE, EDITED)
+    sources = [strings.Stored(keys, record) for record in records]
+    result = Combined(operation, sources, len(records) < len(args) - 3)
+    if result.length:
+        strings.put_content(keys, target, result, NO_DEADLINE, EDITED)
         keys.notify(events.STRING, "set", target)
     elif keys.remove(target):
         keys.notify(events.GENERIC, "del", target)
-    return len(result)
+    return result.length
 
 
-def _combined(keys: Keyspace, operation: bytes, records: list[bytes], one_is_missing: bool) -> bytes:
-    """The strings of some records combined, those that are missing or shorter with zero bits in their place."""
-    lengths = [strings.length_of(record) for record in records]
-    length = max(lengths, default=0)
-    if operation == b"AND" and one_is_missing:
-        return bytes(length)
-    done: list[bytes] = []
-    for start in range(0, length, strings.PIECE_BYTES):
-        stop = min(start + strings.PIECE_BYTES, length)
-        parts = [
-            strings.part(keys, record, start, min(stop, own_length))
-            for record, own_length in zip(records, lengths, strict=True)
-        ]
-        done.append(combine(operation, parts, stop - start))
-    return b"".join(done)
+class Combined(Content):
+    """Strings combined, zeros in the place of what is missing or shorter."""
+
+    def __init__(self, operation: bytes, sources: list[strings.Stored], one_is_missing: bool) -> None:
+        length = max([source.length for source in sources], default=0)
+        super().__init__(length, (operation, one_is_missing, *[source.identity for source in sources]))
+        self._operation = operation
+        self._sources = [] if one_is_missing and operation == b"AND" else sources
+
+    def piece(self, txn: Transaction, number: int) -> bytes | None:
+        """As `Content.piece`."""
+        parts = [source.piece(txn, number) for source in self._sources]
+        return combine(self._operation, parts, min(PIECE_BYTES, self.length - number * PIECE_BYTES))
 
 
-def combine(operation: bytes, parts: list[bytes], length: int) -> bytes:
-    """AND, OR or XOR of some bytes, or NOT of the first of them, as `length` bytes; no part is longer."""
+def combine(operation: bytes, parts: list[bytes | None], length: int) -> bytes | None:
+    """AND, OR or XOR of some bytes, or NOT of the first of them, as `length` bytes; no part is longer.
+
+    None stands for zeros, in a part and in the result.
+    """
     if operation == b"NOT":
-        return parts[0].translate(FLIPPED)
-    result = int.from_bytes(parts[0], "little")  # little-endian, so that zeros follow a shorter part
-    for part in parts[1:]:
+        part = parts[0]
+        return ALL_SET * length if part is None else part.translate(FLIPPED)
+    some = [part for part in parts if part is not None]
+    if not some or (operation == b"AND" and len(some) < len(parts)):
+        return None
+    result = int.from_bytes(some[0], "little")  # little-endian, so that zeros follow a shorter part
+    for part in some[1:]:
         number = int.from_bytes(part, "little")
         if operation == b"AND":
             result &= number

@@ -134,13 +134,20 @@ class _Options:
             raise CommandError(LEN_OR_IDX)
 
 
-def _string_at(context: ReadContext, key: bytes) -> bytes:
+def _record_at(context: ReadContext, key: bytes) -> bytes | None:
     record = context.keys.find(key)
-    if record is None:
-        return b""
-    if record_kind(record) != STRING:
+    if record is not None and record_kind(record) != STRING:
         raise CommandError(NOT_STRINGS)
-    return strings.value(context.keys, record)
+    return record
+
+
+def _refuse_long(first: int, second: int, max_bytes: int) -> None:
+    """Raises the errors for strings of such lengths that the reference does not compare."""
+    if first >= LONGEST or second >= LONGEST:
+        raise CommandError(TOO_LONG)
+    # Ours takes a thirtieth of it, but the same calls must fail.
+    if (first + 1) * (second + 1) * REFERENCE_CELL_BYTES > max_bytes:
+        raise CommandError(TOO_MUCH_MEMORY)
 
 
 @LCS.read(
@@ -155,13 +162,11 @@ def _string_at(context: ReadContext, key: bytes) -> bytes:
 )
 def lcs(context: ReadContext, args: Args) -> Reply:
     """The subsequence; with LEN its length; with IDX a map of the runs (last first) and the length."""
-    first, second = _string_at(context, args[1]), _string_at(context, args[2])
+    records = [_record_at(context, args[1]), _record_at(context, args[2])]
     options = _Options(args)
-    if len(first) >= LONGEST or len(second) >= LONGEST:
-        raise CommandError(TOO_LONG)
-    # Ours takes a thirtieth of it, but the same calls must fail.
-    if (len(first) + 1) * (len(second) + 1) * REFERENCE_CELL_BYTES > context.around.max_string_bytes:
-        raise CommandError(TOO_MUCH_MEMORY)
+    lengths = [0 if record is None else strings.length_of(record) for record in records]
+    _refuse_long(lengths[0], lengths[1], context.around.max_string_bytes)
+    first, second = [b"" if record is None else strings.value(context.keys, record) for record in records]
     table = Table(first, second, turns=not options.length_only)
     if options.length_only:
         return table.length

@@ -42,6 +42,7 @@ from keyp.engine import Engine
 from keyp.errors import CommandError
 from keyp.metrics import Metrics
 from keyp.net.connection import Connection
+from keyp.net.memory import SpareMemory
 from keyp.net.outbox import Outbox
 from keyp.net.protocol import RedisProtocol
 from keyp.net.recovery import Recovery
@@ -116,6 +117,7 @@ class Server:
         self._connections: dict[int, Connection] = {}
         self.engine.delivery.listeners = self._connections
         self._all_gone: Deferred[None] | None = None
+        self._spare_memory = SpareMemory(lambda work: self._reader_threads.defer(work))
         self._seconds = 0
         self._filling = False  # the reserve's turn will come
         self._delays: dict[Deferred[None], Any] = {}  # those under way, each with its timed call
@@ -281,6 +283,7 @@ class Server:
         state.metrics.tick(self.clock.nanoseconds() / 1e9)
         self.close_idle_clients()
         self.close_slow_clients()
+        self._spare_memory.look()
         if self.recovery.file_is_gone():
             return
         if state.write_refusal:

@@ -9,8 +9,8 @@ points to:
   under its stored name, a version and a collection id that have been given out;
 - deadlines: each record's is in the expiry index, each entry of the index has its record;
 - elements: a value has as many as it says, whole by their seals and in order, and the counts of its runs are right; the
-  pieces of a long string are all there and of the right size, no collection belongs to two keys, and what belongs to
-  none is in the garbage.
+  pieces of a long string are all there and of the right size or holes, no collection belongs to two keys, and what
+  belongs to none is in the garbage.
 
 Everything is read as a stream; only the ids of collections are remembered, a few dozen bytes for each.
 """
@@ -21,7 +21,7 @@ from collections.abc import Callable, Iterator
 from itertools import islice
 from typing import Final
 
-from keyp.storage import layout, strings
+from keyp.storage import layout, pieces
 from keyp.storage.check_elements import CollectionCheck
 from keyp.storage.environment import Database, Space
 from keyp.storage.faults import Damaged
@@ -168,17 +168,18 @@ class _Check:
         with self.txn.cursor(space.elements) as cursor:
             found = cursor.set_range(prefix)
             while found and cursor.key().startswith(prefix):
-                size = min(strings.PIECE_BYTES, length - expected * strings.PIECE_BYTES) + layout.SEAL
-                if cursor.key()[8:] != expected.to_bytes(4, "big") or len(cursor.value()) != size:
+                size = min(pieces.PIECE_BYTES, length - expected * pieces.PIECE_BYTES) + layout.SEAL
+                is_hole = cursor.value() == layout.hole(cursor.key())
+                if cursor.key()[8:] != expected.to_bytes(4, "big") or (len(cursor.value()) != size and not is_hole):
                     yield f"piece {expected} of string {collection} is missing or of the wrong size"
                     return
-                if not layout.is_whole(cursor.key(), cursor.value()):
+                if not is_hole and not layout.is_whole(cursor.key(), cursor.value()):
                     yield f"piece {expected} of string {collection} is not what was written"
                 elif self.txn.get(cursor.key(), None, space.elements) != cursor.value():
                     yield f"piece {expected} of string {collection} is there and is not found"
                 expected += 1
                 found = cursor.next()
-        if expected * strings.PIECE_BYTES < length:
+        if expected * pieces.PIECE_BYTES < length:
             yield f"piece {expected} of string {collection} is missing or of the wrong size"
 
     def _expiry(self, space: Space) -> Iterator[str]:

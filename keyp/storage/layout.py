@@ -28,6 +28,10 @@ the CRC-32 of the LMDB key and all that stands before the seal, little-endian. O
 none. A byte that has changed on the disk, or a value that stands under another key, is found when it is read. (A
 CRC-32 over data and its own CRC-32 is a constant, so a look need not take them apart.)
 
+Hole. The entry of a piece of a string that is all zeros holds no data, only the CRC-32 of its LMDB key and the word
+`hole`. It is not the seal of an empty piece, so that a Keyp that does not know of holes takes it for damage and not
+for nothing.
+
 All other numbers are big-endian, so that the order of bytes is the order of numbers.
 """
 
@@ -77,6 +81,7 @@ crc32: Final = zlib.crc32  # compiled, a constant is found at once, an imported 
 
 SEAL: Final = 4
 _SEALED: Final = 0x2144DF1C  # what CRC-32 makes of anything followed by its own CRC-32
+_HOLE: Final = b"hole"
 _SHORT: Final = 512  # bytes that are copied sooner than a second look is taken
 
 
@@ -102,6 +107,11 @@ def seal(name: bytes, data: bytes) -> bytes:
     return data + crc32(data, crc32(name)).to_bytes(SEAL, "little")
 
 
+def read_seal(sealed: bytes) -> int:
+    """The CRC-32 at the end of something sealed."""
+    return int.from_bytes(sealed[-SEAL:], "little")
+
+
 def is_whole(name: bytes, sealed: bytes) -> bool:
     """Whether `sealed` is, to the last bit, what `seal` made for `name`."""
     if len(sealed) <= _SHORT:
@@ -112,6 +122,11 @@ def is_whole(name: bytes, sealed: bytes) -> bool:
 def are_whole(entries: list[tuple[bytes, bytes]]) -> bool:
     """The same of entries that are short, LMDB keys with what is sealed, faster than one by one."""
     return set(map(crc32, starmap(add, entries))) <= {_SEALED}
+
+
+def hole(name: bytes) -> bytes:
+    """What stands under the LMDB key `name` for a piece of nothing but zeros: a seal that `is_whole` does not take."""
+    return crc32(_HOLE, crc32(name)).to_bytes(SEAL, "little")
 
 
 def make_record(name: bytes, kind: int, flags: int, version: int, deadline_ms: int, body: bytes) -> bytes:

@@ -1,9 +1,10 @@
 """Strings: short ones inside their record, long ones as pieces of their own.
 
 A string of up to 64 KiB is the body of its record. A longer one is cut into pieces of that size, kept as elements
-(collection id + number of the piece), and its record holds only the id and the length. So a deadline, a new name or
-a removal costs the same for a gigabyte as for a byte, APPEND and SETRANGE rewrite the pieces they touch, and LMDB
-never has to look for a hundred thousand free pages in a row. A long string in place of another is written over it.
+(`pieces.py`), and its record holds only the id and the length. So a deadline, a new name or a removal costs the same
+for a gigabyte as for a byte, APPEND and SETRANGE rewrite the pieces they touch, and LMDB never has to look for a
+hundred thousand free pages in a row. A long string in place of another is written over it; one that is too long for
+a transaction is written before it (`staging.py`).
 
 The functions take a `Keyspace` or a `WritableKeyspace` and a key. All of them raise WRONGTYPE where the key holds
 another kind of value, and DAMAGED where its bytes are not what was written.
@@ -14,13 +15,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Final
 
-from keyp.errors import DAMAGED, WRONG_TYPE, CommandError
-from keyp.storage import layout
-from keyp.storage.keyspace import KEEP_DEADLINE, Keyspace, WritableKeyspace
+from keyp.errors import WRONG_TYPE, CommandError
+from keyp.storage import layout, pieces
+from keyp.storage.environment import Transaction
+from keyp.storage.keyspace import Keyspace, WritableKeyspace
 from keyp.storage.layout import EDITED, FLOAT, HAS_ELEMENTS, KIND_MASK, NO_DEADLINE, STRING
-
-# Sixteen pages less LMDB's own page header and the seal: a piece fills its pages to the end.
-PIECE_BYTES: Final = 16 * 4096 - 16 - layout.SEAL
+from keyp.storage.pieces import Content, Given, Pieces, pieces_of
+from keyp.storage.staging import must_stage, new_string
 
 # So many pieces that a shorter value leaves over are removed at once, more are left to the sweeper.
 SURPLUS_MAX: Final = 16
@@ -42,8 +43,8 @@ def value(keys: Keyspace, record: bytes) -> bytes:
     """The string of a STRING record."""
     if not record[0] & HAS_ELEMENTS:
         return layout.record_body(record)
-    collection, length = layout.record_elements(record)
-    return _read_pieces(keys, collection, 0, length)
+    found = _pieces(keys, record)
+    return found.read(0, found.length)
 
 
 def length(keys: Keyspace, key: bytes) -> int:
@@ -70,7 +71,7 @@ def part(keys: Keyspace, record: bytes, start: int, stop: int) -> bytes:
     if start >= stop:
         return b""
     if record[0] & HAS_ELEMENTS:
-        return _read_pieces(keys, layout.record_elements(record)[0], start, stop)
+        return _pieces(keys, record).read(start, stop)
     offset = layout.body_offset(record)
     return record[offset + start : offset + stop]
 
@@ -78,9 +79,39 @@ def part(keys: Keyspace, record: bytes, start: int, stop: int) -> bytes:
 def parts(keys: Keyspace, record: bytes, start: int, stop: int) -> Iterator[bytes]:
     """The same range in parts of at most a piece, each read when it is asked for."""
     while start < stop:
-        end = min(stop, (start // PIECE_BYTES + 1) * PIECE_BYTES)
+        end = min(stop, (start // pieces.PIECE_BYTES + 1) * pieces.PIECE_BYTES)
         yield part(keys, record, start, end)
         start = end
+
+
+class Stored(Content):
+    """The string of a STRING record that `keys` found, short or long; zeros follow it."""
+
+    def __init__(self, keys: Keyspace, record: bytes) -> None:
+        super().__init__(length_of(record), (keys.index, record))
+        assert keys.space is not None
+        self._elements = keys.space.elements
+        self._body = b""
+        self._collection = 0
+        if record[0] & HAS_ELEMENTS:
+            self._collection = layout.record_elements(record)[0]
+        else:
+            self._body = layout.record_body(record)
+
+    def piece(self, txn: Transaction, number: int) -> bytes | None:
+        """As `Content.piece`."""
+        if number * pieces.PIECE_BYTES >= self.length:
+            return None
+        if not self._collection:
+            return self._body
+        return self._pieces(txn).find(number)
+
+    def write_into(self, own: Pieces, first: int, stop: int) -> None:
+        """As `Content.write_into`, for a long string of the same length."""
+        own.copy(self._pieces(own.txn), first, stop)
+
+    def _pieces(self, txn: Transaction) -> Pieces:
+        return Pieces(txn, self._elements, self._collection, self.length)
 
 
 def put(keys: WritableKeyspace, key: bytes, data: bytes, deadline_ms: int = NO_DEADLINE, flags: int = 0) -> None:
@@ -89,45 +120,67 @@ def put(keys: WritableKeyspace, key: bytes, data: bytes, deadline_ms: int = NO_D
     `deadline_ms` may be KEEP_DEADLINE; `flags` may be EDITED, for a value that is not told from one edited in place, or
     FLOAT.
     """
+    if len(data) > pieces.PIECE_BYTES:
+        put_content(keys, key, Given(data), deadline_ms, flags)
+        return
     old = keys.find(key)
     if old is not None and old[0] & HAS_ELEMENTS:
-        if _replace_pieces(keys, old, data):
-            header = _header(layout.record_elements(old)[0], len(data))
-            keys.put(key, old, STRING, flags | HAS_ELEMENTS, header, deadline_ms)
-            return
         keys.discard_elements(layout.record_elements(old)[0])
-    _store(keys, key, old, data, flags, deadline_ms)
+    keys.put(key, old, STRING, flags, data, deadline_ms)
 
 
-def _replace_pieces(keys: WritableKeyspace, record: bytes, data: bytes) -> bool:
+def put_content(
+    keys: WritableKeyspace, key: bytes, content: Content, deadline_ms: int = NO_DEADLINE, flags: int = 0
+) -> None:
+    """As `put`, for what may be too long for the memory. Raises `LargeWrite` and `Damaged` as `new_string` does."""
+    if content.length <= pieces.PIECE_BYTES:
+        put(keys, key, _short(keys, content), deadline_ms, flags)
+        return
+    old = keys.find(key)
+    collection = 0
+    if old is not None and old[0] & HAS_ELEMENTS:
+        if not must_stage(keys, content) and _replace_pieces(keys, old, content):
+            collection = layout.record_elements(old)[0]
+        else:
+            keys.discard_elements(layout.record_elements(old)[0])
+    _put_long(keys, key, old, content, flags, deadline_ms, collection)
+
+
+def _short(keys: Keyspace, content: Content) -> bytes:
+    """All of a content that is one piece at most."""
+    return content.piece(keys.txn, 0) or bytes(content.length)
+
+
+def _replace_pieces(keys: WritableKeyspace, record: bytes, content: Content) -> bool:
     """Writes a long string over the pieces of another, whatever is in them; whether the two are of such lengths.
 
     A collection that waits for the sweeper while the next is written would let the data file grow, and scatter its free
     pages.
     """
-    if record[0] & KIND_MASK != STRING or len(data) <= PIECE_BYTES:
+    if record[0] & KIND_MASK != STRING:
         return False
-    collection, length = layout.record_elements(record)
-    needed = _pieces(len(data))
-    surplus = range(needed, _pieces(length))
-    if len(surplus) > SURPLUS_MAX:
+    old = _pieces(keys, record)
+    needed, had = pieces_of(content.length), pieces_of(old.length)
+    if had - needed > SURPLUS_MAX:
         return False
-    elements = keys.writable_space().elements
-    _write_pieces(keys, collection, 0, data, {})
-    for piece in surplus:
-        keys.txn.delete(_piece_name(collection, piece), b"", elements)
+    old.write(content, 0, needed)
+    old.remove(needed, had)
     return True
 
 
-def _store(
-    keys: WritableKeyspace, key: bytes, old: bytes | None, data: bytes, flags: int, deadline_ms: int = KEEP_DEADLINE
+def _put_long(
+    keys: WritableKeyspace,
+    key: bytes,
+    old: bytes | None,
+    content: Content,
+    flags: int,
+    deadline_ms: int,
+    collection: int = 0,
 ) -> None:
-    if len(data) <= PIECE_BYTES:
-        keys.put(key, old, STRING, flags, data, deadline_ms)
-    else:
-        collection = keys.transaction.new_collection()
-        _write_pieces(keys, collection, 0, data, {})
-        keys.put(key, old, STRING, flags | HAS_ELEMENTS, _header(collection, len(data)), deadline_ms)
+    """Writes the record of a long string; its pieces too, where they are not in `collection` already."""
+    if not collection:
+        collection = new_string(keys, content)
+    keys.put(key, old, STRING, flags | HAS_ELEMENTS, _header(collection, content.length), deadline_ms)
 
 
 def append(keys: WritableKeyspace, key: bytes, tail: bytes) -> int:
@@ -156,88 +209,43 @@ def mark_edited(keys: WritableKeyspace, key: bytes, record: bytes) -> None:
 
 
 def copy(keys: Keyspace, record: bytes, target: WritableKeyspace, new_key: bytes) -> None:
-    """Writes a STRING record's value and deadline under a key of `target` that does not exist."""
-    _store(target, new_key, None, value(keys, record), record[0] & (EDITED | FLOAT), layout.record_deadline_ms(record))
+    """Writes a STRING record's value and deadline under a key of `target` that does not exist.
+
+    Raises `LargeWrite` and `Damaged` as `new_string` does.
+    """
+    flags, deadline_ms = record[0] & (EDITED | FLOAT), layout.record_deadline_ms(record)
+    if record[0] & HAS_ELEMENTS:
+        _put_long(target, new_key, None, Stored(keys, record), flags, deadline_ms)
+    else:
+        target.put(new_key, None, STRING, flags, layout.record_body(record), deadline_ms)
 
 
 def _overwrite(keys: WritableKeyspace, key: bytes, record: bytes, offset: int, patch: bytes) -> int:
+    """Writes `patch` into the string from `offset` on. A short one that becomes long is its own first piece."""
     old_length = length_of(record)
-    if offset > old_length:
-        patch = patch.rjust(len(patch) + offset - old_length, b"\0")
-        offset = old_length
     new_length = max(old_length, offset + len(patch))
     if record[0] & HAS_ELEMENTS:
-        collection = layout.record_elements(record)[0]
-        _edit_pieces(keys, collection, offset, patch)
-        keys.put(key, record, STRING, HAS_ELEMENTS | EDITED, _header(collection, new_length))
+        own = _pieces(keys, record)
+        own.overwrite(offset, patch)
+    elif new_length <= pieces.PIECE_BYTES:
+        old = layout.record_body(record).ljust(offset, b"\0")
+        keys.put(key, record, STRING, EDITED, old[:offset] + patch + old[offset + len(patch) :])
+        return new_length
     else:
-        whole = layout.record_body(record)
-        _store(keys, key, record, whole[:offset] + patch + whole[offset + len(patch) :], EDITED)
+        own = Pieces(keys.txn, keys.writable_space().elements, keys.transaction.new_collection(), old_length)
+        if old_length:
+            own.put(0, layout.record_body(record))
+        own.overwrite(offset, patch)
+    keys.put(key, record, STRING, HAS_ELEMENTS | EDITED, _header(own.collection, new_length))
     return new_length
+
+
+def _pieces(keys: Keyspace, record: bytes) -> Pieces:
+    """The pieces of a long string's record."""
+    assert keys.space is not None
+    collection, length = layout.record_elements(record)
+    return Pieces(keys.txn, keys.space.elements, collection, length)
 
 
 def _header(collection: int, total: int) -> bytes:
     return layout.number(collection) + layout.number(total)
-
-
-def _pieces(length: int) -> int:
-    """How many pieces a string of `length` bytes has."""
-    return -(-length // PIECE_BYTES)
-
-
-def _piece_name(collection: int, piece: int) -> bytes:
-    return layout.number(collection) + piece.to_bytes(4, "big")
-
-
-def _read_piece(keys: Keyspace, name: bytes) -> bytes:
-    """The piece stored under `name`. Raises DAMAGED where it is missing or not whole."""
-    assert keys.space is not None
-    sealed: bytes | None = keys.txn.get(name, None, keys.space.elements)
-    if sealed is None or not layout.is_whole(name, sealed):
-        raise CommandError(DAMAGED)
-    return sealed[: -layout.SEAL]
-
-
-def _read_pieces(keys: Keyspace, collection: int, start: int, stop: int) -> bytes:
-    first, last = start // PIECE_BYTES, (stop - 1) // PIECE_BYTES
-    pieces = [_read_piece(keys, _piece_name(collection, piece)) for piece in range(first, last + 1)]
-    pieces[-1] = pieces[-1][: stop - last * PIECE_BYTES]
-    pieces[0] = pieces[0][start - first * PIECE_BYTES :]
-    return b"".join(pieces)
-
-
-def _edit_pieces(keys: WritableKeyspace, collection: int, offset: int, data: bytes) -> None:
-    """Writes `data` into the string from byte `offset` on; it reaches at least to `offset` already.
-
-    What has to be read, the pieces at the ends, is read before anything is written, so that damage found there leaves
-    nothing half done.
-    """
-    if data:
-        first, last = offset // PIECE_BYTES, (offset + len(data) - 1) // PIECE_BYTES
-        ends = {piece: _edited_piece(keys, collection, piece, offset, data) for piece in (first, last)}
-        _write_pieces(keys, collection, offset, data, ends)
-
-
-def _write_pieces(keys: WritableKeyspace, collection: int, offset: int, data: bytes, whole: dict[int, bytes]) -> None:
-    """Writes the pieces that hold `data`, which stands at byte `offset`. `whole` are those that hold more than it.
-
-    The others are cut off `data` one at a time, so that a long string is not in memory twice.
-    """
-    elements = keys.writable_space().elements
-    for piece in range(offset // PIECE_BYTES, _pieces(offset + len(data))):
-        start = piece * PIECE_BYTES - offset
-        part = whole[piece] if piece in whole else data[start : start + PIECE_BYTES]
-        name = _piece_name(collection, piece)
-        keys.txn.put(name, layout.seal(name, part), db=elements)
-
-
-def _edited_piece(keys: WritableKeyspace, collection: int, piece: int, offset: int, data: bytes) -> bytes:
-    """A piece as it is once `data` has been written into the string from byte `offset` on."""
-    start = piece * PIECE_BYTES
-    within = max(offset - start, 0)
-    part = data[max(start - offset, 0) : max(start - offset, 0) + PIECE_BYTES - within]
-    name = _piece_name(collection, piece)
-    if len(part) < PIECE_BYTES and keys.txn.get(name, None, keys.writable_space().elements) is not None:
-        old = _read_piece(keys, name)
-        part = old[:within] + part + old[within + len(part) :]
-    return part

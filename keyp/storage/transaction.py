@@ -19,6 +19,7 @@ from keyp.storage import layout
 from keyp.storage.environment import DatabaseList, Engine, Environment, Space, Store
 from keyp.storage.faults import CommitFailed, MustReopen
 from keyp.storage.limits import FormLimits
+from keyp.storage.pieces import Staged
 from keyp.storage.proof import Proof
 from keyp.storage.uses import Uses
 
@@ -128,7 +129,8 @@ class WriteTransaction(Transaction):
     last one that a record carries. `commit` makes all of it durable as the environment's mode says, `abort` leaves no
     trace of it. `growth_refusal` is the error for commands that add data, empty while there is room. `ready` are the
     keys that were made with something in them that clients may wait for, as (database, key), and `swapped` the
-    databases that have got other contents as a whole.
+    databases that have got other contents as a whole. `staged` are the long strings that were written before it; None
+    where that is not done.
 
     What LMDB is not told to change it does not write: the commit of a group that has changed nothing writes nothing
     and syncs nothing. So a version is stored where a record carries it, and one that none carries is given again.
@@ -142,6 +144,7 @@ class WriteTransaction(Transaction):
         self.expired = 0  # keys removed because their deadline had passed
         self.ready: list[tuple[int, bytes]] = []
         self.swapped: list[int] = []
+        self.staged: list[Staged] | None = None
         try:
             self.growth_refusal = environment.growth_refusal()
             environment.grow()

@@ -13,6 +13,7 @@ from keyp.commands.bitfield import BLOCK_BYTES, Field, Window
 from keyp.storage import strings
 from keyp.storage.environment import NO, Environment
 from keyp.storage.keyspace import WritableKeyspace
+from keyp.storage.pieces import PIECE_BYTES
 from keyp.storage.transaction import WriteTransaction
 
 SYNTAX = "ERR syntax error"
@@ -98,9 +99,9 @@ def test_a_field_may_end_behind_the_longest_string(keyp: Any) -> None:
 
 
 def test_long_strings(keyp: Any) -> None:
-    length = 2 * strings.PIECE_BYTES
+    length = 2 * PIECE_BYTES
     keyp.run("SET", "k", b"\xaa" * length)
-    seam = strings.PIECE_BYTES * 8
+    seam = PIECE_BYTES * 8
     assert keyp.run("BITFIELD", "k", "SET", "i64", seam - 21, -2, "SET", "u9", 0, 1, "GET", "i64", seam - 21)[2] == -2
     assert keyp.run("BITFIELD", "k", "INCRBY", "u8", seam * 2 + 80, 3) == [3]
     assert keyp.run("STRLEN", "k") == length + 11

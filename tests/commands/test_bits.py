@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from keyp.commands.bits import combine, count_bits, find_bit
 from keyp.storage.keyspace import Keyspace
-from keyp.storage.strings import PIECE_BYTES
+from keyp.storage.pieces import PIECE_BYTES
 from keyp.storage.transaction import ReadTransaction
 from tests.fakes import Lab
 

@@ -15,6 +15,7 @@ import pytest
 from keyp.storage import strings
 from keyp.storage.environment import NO, Environment
 from keyp.storage.keyspace import WritableKeyspace
+from keyp.storage.pieces import PIECE_BYTES
 from keyp.storage.transaction import WriteTransaction
 from tests.counting import CountingLmdb, bytes_written
 from tests.fakes import START_US, Lab
@@ -41,7 +42,7 @@ def fill(environment: Environment, keys: int, value: bytes = b"v", index: int = 
 def put(environment: Environment, key: bytes, size: int) -> None:
     transaction = WriteTransaction(environment, NOW_MS)
     transaction.next_version()
-    strings.put(WritableKeyspace(transaction, 0), key, bytes(size))
+    strings.put(WritableKeyspace(transaction, 0), key, b"v" * size)
     transaction.commit()
 
 
@@ -91,7 +92,7 @@ def test_one_byte_and_100_megabytes(tmp_path: Path, command: str) -> None:
             lab.connect().call("EXPIRE k 100")
 
     # GETEX replies the value, so its looks at the pieces are its job; what it writes is still the same.
-    pieces = LARGE // strings.PIECE_BYTES + 1 if command.startswith("GETEX") else 0
+    pieces = LARGE // PIECE_BYTES + 1 if command.startswith("GETEX") else 0
     judge(tmp_path, command, prepare, 60 + pieces, 6 + pieces)
 
 
@@ -100,7 +101,7 @@ def test_an_edit_writes_one_piece(tmp_path: Path, command: str) -> None:
     def prepare(lab: Lab, large: bool) -> None:
         put(lab.environment, b"k", LARGE if large else 1)
 
-    judge(tmp_path, command, prepare, pages_apart=strings.PIECE_BYTES // PAGE + 5)
+    judge(tmp_path, command, prepare, pages_apart=PIECE_BYTES // PAGE + 5)
 
 
 @pytest.mark.parametrize("command", ["FLUSHDB", "FLUSHDB SYNC", "FLUSHALL", "SWAPDB 0 5", "DBSIZE"])

@@ -51,12 +51,13 @@ def sweep_all(lab: Lab) -> None:
 
 def test_free_pages_in_the_file_are_room(lab: Lab) -> None:
     client = lab.connect()
-    client.call(f"SETRANGE big {2 * RESERVE_BYTES} x")
+    big = b"*3\r\n$3\r\nSET\r\n$3\r\nbig\r\n$%d\r\n%b\r\n"
+    client.send(big % (2 * RESERVE_BYTES, b"x" * 2 * RESERVE_BYTES))
     client.call("DEL big")
     sweep_all(lab)
     lab.environment.reserve.release()
     assert client.call("SET small 1") == b"+OK\r\n"
-    assert client.call(f"SETRANGE big {RESERVE_BYTES * 5 // 4} x") == f":{RESERVE_BYTES * 5 // 4 + 1}\r\n".encode()
+    assert client.send(big % (RESERVE_BYTES * 5 // 4, b"x" * (RESERVE_BYTES * 5 // 4))) == b"+OK\r\n"
     assert client.call("SET small 2", "DEL big") == FULL + b":1\r\n"
     sweep_all(lab)
     assert client.call("SET small 2") == b"+OK\r\n"

@@ -6,6 +6,7 @@ import pytest
 
 from keyp.storage import strings
 from keyp.storage.keyspace import WritableKeyspace
+from keyp.storage.pieces import PIECE_BYTES
 from keyp.storage.transaction import WriteTransaction
 from keyp.writer import SWEEP_BUDGET, SWEEP_FACTOR, SWEEP_REST_S
 from tests.counting import CountingLmdb
@@ -21,7 +22,7 @@ def put(lab: Lab, count: int, size: int = 1, in_ms: int = 0) -> None:
     transaction.next_version()
     keys = WritableKeyspace(transaction, 0)
     for number in range(count):
-        strings.put(keys, b"k%d" % number, bytes(size), now_ms + in_ms if in_ms else 0)
+        strings.put(keys, b"k%d" % number, b"v" * size, now_ms + in_ms if in_ms else 0)
     transaction.commit()
 
 
@@ -79,7 +80,7 @@ def test_it_rests_between_two_steps(lab: Lab) -> None:
 def test_leftovers_of_a_long_string_go_in_steps(lab: Lab, command: str) -> None:
     """As many steps as its pieces need; none does more than its budget, and what it notes of its own work."""
     pieces = 1000
-    put(lab, 1, size=pieces * strings.PIECE_BYTES)
+    put(lab, 1, size=pieces * PIECE_BYTES)
     lab.connect().call(command)
     lab.advance_ms(2)
     deleted = steps(lab)
@@ -150,7 +151,7 @@ def test_what_was_written_while_nothing_was_due_makes_no_long_step(lab: Lab) -> 
 
 
 def test_garbage_goes_although_keys_never_cease_to_expire(lab: Lab) -> None:
-    put(lab, 1, size=50 * strings.PIECE_BYTES)
+    put(lab, 1, size=50 * PIECE_BYTES)
     lab.connect().call("DEL k0")
     put(lab, 3 * SWEEP_BUDGET, in_ms=10)
     lab.advance_ms(11)

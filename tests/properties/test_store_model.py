@@ -17,7 +17,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 
 from keyp.storage import layout
 from keyp.storage.check import check
-from keyp.storage.strings import PIECE_BYTES
+from keyp.storage.pieces import PIECE_BYTES
 from keyp.storage.transaction import ReadTransaction
 from tests import wire
 from tests.fakes import Connection, Lab

@@ -11,9 +11,10 @@ from keyp.storage.check import PROBLEMS_LISTED, check
 from keyp.storage.elements import MEMBERS
 from keyp.storage.environment import DATA_FILE
 from keyp.storage.keyspace import WritableKeyspace
+from keyp.storage.pieces import PIECE_BYTES
 from keyp.storage.transaction import ReadTransaction
 
-PIECE = strings.PIECE_BYTES
+PIECE = PIECE_BYTES
 
 
 def fill(keys: WritableKeyspace) -> None:
@@ -21,7 +22,7 @@ def fill(keys: WritableKeyspace) -> None:
     strings.put(keys, b"", b"v")
     strings.put(keys, b"n" * 600, b"v", 6000)
     strings.put(keys, b"plain", b"v")
-    strings.put(keys, b"long", bytes(PIECE + 5))  # collection 1
+    strings.put(keys, b"long", b"l" * (PIECE + 5))  # collection 1
     strings.put(keys, b"gone", bytes(PIECE + 5))  # collection 2
     keys.remove(b"gone")
 

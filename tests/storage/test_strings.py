@@ -12,14 +12,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from keyp.errors import CommandError
-from keyp.storage import layout, strings
+from keyp.storage import layout, pieces, strings
 from keyp.storage.check import check
 from keyp.storage.environment import NO, Environment
 from keyp.storage.keyspace import KEEP_DEADLINE, WritableKeyspace
 from keyp.storage.sweep import collect_garbage
 from keyp.storage.transaction import ReadTransaction, WriteTransaction
 
-PIECE = strings.PIECE_BYTES
+PIECE = pieces.PIECE_BYTES
 EDGES = [0, 1, PIECE - 1, PIECE, PIECE + 1, 2 * PIECE - 1, 2 * PIECE, 2 * PIECE + 1, 3 * PIECE]
 
 
@@ -132,7 +132,7 @@ def test_another_kind_is_refused(store: Any) -> None:
             store.read(act)
 
 
-@pytest.mark.parametrize("length", [0, 1, 100, strings.PIECE_BYTES, 3 * strings.PIECE_BYTES + 9])
+@pytest.mark.parametrize("length", [0, 1, 100, pieces.PIECE_BYTES, 3 * pieces.PIECE_BYTES + 9])
 def test_parts_are_read_one_by_one(store: Any, length: int) -> None:
     data = bytes(range(256)) * (length // 256 + 1)
     store.write(lambda keys: strings.put(keys, b"k", data[:length]))
@@ -143,7 +143,7 @@ def test_parts_are_read_one_by_one(store: Any, length: int) -> None:
         for start, stop in ((0, length), (length // 3, length), (length // 2, length // 2 + 1), (length, length)):
             found = list(strings.parts(keys, record, start, min(stop, length)))
             assert b"".join(found) == data[start : min(stop, length)]
-            assert all(0 < len(part) <= strings.PIECE_BYTES for part in found)
+            assert all(0 < len(part) <= pieces.PIECE_BYTES for part in found)
 
     store.read(parts)
 
@@ -210,7 +210,7 @@ steps = st.lists(
 @pytest.fixture(scope="module")
 def environment() -> Iterator[Environment]:
     with TemporaryDirectory() as directory, pytest.MonkeyPatch.context() as patch:
-        patch.setattr(strings, "PIECE_BYTES", SMALL_PIECE)
+        patch.setattr(pieces, "PIECE_BYTES", SMALL_PIECE)
         patch.setattr(strings, "SURPLUS_MAX", 1)
         environment = Environment(str(Path(directory) / "store"), fsync=NO)
         yield environment

@@ -8,6 +8,7 @@ import pytest
 
 from keyp.storage import layout, strings
 from keyp.storage.keyspace import WritableKeyspace
+from keyp.storage.pieces import PIECE_BYTES
 from keyp.storage.sweep import is_due, sweep
 from keyp.storage.transaction import ReadTransaction
 
@@ -94,8 +95,8 @@ def test_names_that_are_not_stored_as_they_are(store: Any, name: bytes) -> None:
 
 
 def test_pieces_of_a_removed_string_go_in_steps(store: Any) -> None:
-    store.write(lambda keys: strings.put(keys, b"gone", bytes(10 * strings.PIECE_BYTES)))
-    store.write(lambda keys: strings.put(keys, b"kept", bytes(2 * strings.PIECE_BYTES)))
+    store.write(lambda keys: strings.put(keys, b"gone", bytes(10 * PIECE_BYTES)))
+    store.write(lambda keys: strings.put(keys, b"kept", bytes(2 * PIECE_BYTES)))
     assert not due(store)
     store.write(lambda keys: keys.remove(b"gone"))
     assert due(store)
@@ -105,11 +106,11 @@ def test_pieces_of_a_removed_string_go_in_steps(store: Any) -> None:
     assert left == [8, 4]
     assert elements(store) == 2
     assert not due(store)
-    assert store.read(lambda keys: strings.length(keys, b"kept")) == 2 * strings.PIECE_BYTES
+    assert store.read(lambda keys: strings.length(keys, b"kept")) == 2 * PIECE_BYTES
 
 
 def test_an_expired_string_leaves_its_pieces_to_the_same_sweep(store: Any) -> None:
-    store.write(lambda keys: strings.put(keys, b"k", bytes(10 * strings.PIECE_BYTES), store.now_ms))
+    store.write(lambda keys: strings.put(keys, b"k", bytes(10 * PIECE_BYTES), store.now_ms))
     store.now_ms += 1
     removed, expired = step(store)
     assert (removed, expired) == (11, 1)
@@ -149,7 +150,7 @@ def test_damage_is_no_reason_to_remove_a_key(store: Any) -> None:
 
 def test_a_damaged_entry_of_the_garbage_clears_nothing(store: Any) -> None:
     def damage(keys: WritableKeyspace) -> None:
-        strings.put(keys, b"long", bytes(3 * strings.PIECE_BYTES))
+        strings.put(keys, b"long", bytes(3 * PIECE_BYTES))
         garbage = keys.transaction.environment.garbage
         for entry in (layout.space_garbage(1), layout.elements_garbage(1, 1)):
             keys.txn.put(entry, b"", db=garbage)
@@ -158,12 +159,12 @@ def test_a_damaged_entry_of_the_garbage_clears_nothing(store: Any) -> None:
     store.write(damage)
     step(store)
     assert not due(store)
-    assert store.read(lambda keys: strings.get(keys, b"long")) == bytes(3 * strings.PIECE_BYTES)
+    assert store.read(lambda keys: strings.get(keys, b"long")) == bytes(3 * PIECE_BYTES)
 
 
 def test_a_damaged_record_is_not_swept_with_what_it_names(store: Any) -> None:
     """It may name another key's elements."""
-    store.write(lambda keys: strings.put(keys, b"dies", bytes(strings.PIECE_BYTES + 1), store.now_ms + 1))
+    store.write(lambda keys: strings.put(keys, b"dies", bytes(PIECE_BYTES + 1), store.now_ms + 1))
     sound = store.read(lambda keys: keys.txn.get(b"dies", db=keys.space.keys))
     store.write(lambda keys: keys.txn.put(b"dies", sound[:-1] + bytes([sound[-1] ^ 1]), db=keys.space.keys))
     store.now_ms += 5

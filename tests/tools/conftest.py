@@ -11,6 +11,7 @@ import pytest
 from keyp.storage import strings
 from keyp.storage.environment import NO, Environment
 from keyp.storage.keyspace import WritableKeyspace
+from keyp.storage.pieces import PIECE_BYTES
 from keyp.storage.reader import StoreReader
 from keyp.storage.transaction import WriteTransaction
 
@@ -24,7 +25,7 @@ def fill(keys: WritableKeyspace, marker: bytes) -> None:
     strings.put(keys, b"marker", marker)
     strings.put(keys, b"dying", b"v", DEADLINE_MS)
     strings.put(keys, b"n" * 600, b"v", DEADLINE_MS + 1)
-    strings.put(keys, b"long", b"x" * (3 * strings.PIECE_BYTES))
+    strings.put(keys, b"long", b"x" * (3 * PIECE_BYTES))
     for number in range(300):
         strings.put(keys, b"key:%d" % number, b"v" * 50)
 

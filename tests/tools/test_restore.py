@@ -13,6 +13,7 @@ from keyp.storage import layout, strings
 from keyp.storage.environment import NO, Environment
 from keyp.storage.faults import StoreError
 from keyp.storage.keyspace import Keyspace
+from keyp.storage.pieces import PIECE_BYTES
 from keyp.storage.transaction import ReadTransaction
 from keyp.tools.backup import backup
 from keyp.tools.restore import DamagedBackup, restore
@@ -37,7 +38,7 @@ def test_the_backup_becomes_the_store(saved: Path, tmp_path: Path) -> None:
     with ReadTransaction(environment, 0) as snapshot:
         keys = Keyspace(snapshot, 0)
         assert strings.get(keys, b"marker") == b"first"
-        assert strings.get(keys, b"long") == b"x" * (3 * strings.PIECE_BYTES)
+        assert strings.get(keys, b"long") == b"x" * (3 * PIECE_BYTES)
         assert layout.record_deadline_ms(keys.find(b"dying") or b"") == DEADLINE_MS
         assert snapshot.last_version() == 2
     environment.close()
