@@ -179,12 +179,12 @@ class Compile(build_ext):
         self.distribution.ext_modules = write_c_files()
         self.swig_opts = None  # else it would be taken apart a second time
         self.finalize_options()
+        self._remove_left_over()
         super().run()
 
     def build_extensions(self) -> None:
         """Called by setuptools: brings every object and every library up to date, or removes them all."""
         try:
-            self._remove_left_over()
             self._compile()
             self._link()
         except (BaseError, CCompilerError, OSError) as error:
