@@ -217,6 +217,7 @@ class Compile(build_ext):
                 library.unlink(missing_ok=True)  # else setuptools might find it new enough
                 self._libraries[note] = digest
         stale = [each for each in objects.values() if each.is_stale]
+        stale.sort(key=lambda each: each.source_bytes, reverse=True)  # so that none is left to a single core at the end
         with ThreadPoolExecutor(cores()) as pool:
             compiling = [pool.submit(each.make) for each in stale]
             try:
@@ -250,6 +251,7 @@ class Object:
         self._command = command
         self._extension = extension
         self._source = source
+        self.source_bytes = os.path.getsize(source)
         self._path = Path(path)
         self._note = Path(path + ".made-of")
         self.digest = self._made_of()
