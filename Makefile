@@ -125,7 +125,7 @@ $(TOOLS)/.installed: pyproject.toml | $(VENV)/bin/python
 	@echo "Fetching what Keyp is built with …" >&2
 	$(PYTHON) -m venv --clear --without-pip $(TOOLS)
 	$(BIN)/python -c 'import tomllib; print(*tomllib.load(open("pyproject.toml", "rb"))["build-system"]["requires"], sep="\n")' > $(TOOLS)/requirements
-	$(BIN)/python $(PIP) --python $(TOOLS)/bin/python install --requirement $(TOOLS)/requirements
+	$(BIN)/python $(PIP) --python $(TOOLS)/bin/python install --no-compile --requirement $(TOOLS)/requirements
 	@touch $@
 
 # pip would show nothing of what takes a minute. It takes a wheel of a version that it has already for the same one.

@@ -180,12 +180,12 @@ class Compile(build_ext):
         self.distribution.ext_modules = write_c_files()
         self.swig_opts = None  # else it would be taken apart a second time
         self.finalize_options()
+        self._remove_left_over()
         super().run()
 
     def build_extensions(self) -> None:
         """Called by setuptools: brings every object and every library up to date, or removes them all."""
         try:
-            self._remove_left_over()
             self._compile()
             self._link()
         except (BaseError, CCompilerError, OSError) as error:
@@ -218,6 +218,7 @@ class Compile(build_ext):
                 library.unlink(missing_ok=True)  # else setuptools might find it new enough
                 self._libraries[note] = digest
         stale = [each for each in objects.values() if each.is_stale]
+        stale.sort(key=lambda each: each.source_bytes, reverse=True)  # so that none is left to a single core at the end
         with ThreadPoolExecutor(cores()) as pool:
             compiling = [pool.submit(each.make) for each in stale]
             try:
@@ -251,6 +252,7 @@ class Object:
         self._command = command
         self._extension = extension
         self._source = source
+        self.source_bytes = os.path.getsize(source)
         self._path = Path(path)
         self._note = Path(path + ".made-of")
         self.digest = self._made_of()

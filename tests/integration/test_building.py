@@ -153,6 +153,9 @@ def test_a_compiler_that_fails_leaves_no_half(tmp_path: Path) -> None:
     tree.fails_for = "/none"
     assert "keyp/__native_errors" in tree.build()[0]
     assert len(tree.libraries()) == tree.linked()
+    tree.write("errors", "code: int = 'a text'\n")
+    assert "mypyc does not take the sources" in tree.build()[1]
+    assert tree.libraries() == []
 
 
 def test_without_a_compiler_nothing_is_translated(tmp_path: Path) -> None:
