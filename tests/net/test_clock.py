@@ -118,11 +118,11 @@ def test_who_does_not_read_is_closed_in_its_time(lab: Lab, step_us: int) -> None
 def test_recovery_tries_again_in_its_time(lab: Lab, step_us: int, monkeypatch: pytest.MonkeyPatch) -> None:
     tries: list[None] = []
 
-    def refuse(mode: str) -> None:
+    def refuse() -> None:
         tries.append(None)
         raise OSError(5, "no disk")
 
-    monkeypatch.setattr(lab.environment, "reopen", refuse)
+    monkeypatch.setattr(lab.server.recovery, "_reopen", refuse)
     lab.server.engine.disk_failed()
     for _ in range(2):
         lab.server.recovery.try_again()
