@@ -26,17 +26,17 @@ pytestmark = [
 # Every way in which a page may send something of its own to a port without having been allowed to.
 PAGE = """<!doctype html>
 <iframe name="away"></iframe>
-<form id="form" target="away" method="post" enctype="text/plain" action="http://127.0.0.1:%(port)d/">
-<textarea name="x">\r\nSET pwned form\r\n</textarea></form>
+<form id="form" target="away" method="post" enctype="text/plain" action="http://store.test:%(port)d/">
+<textarea name="x">\r\n\r\nSET pwned form\r\n</textarea></form>
 <script>
-const port = %(port)d, body = "\\r\\nSET pwned fetch\\r\\n", target = "http://127.0.0.1:" + port + "/";
+const port = %(port)d, body = "\\r\\nSET pwned fetch\\r\\n", target = "http://store.test:" + port + "/";
 document.getElementById("form").submit();
 const sent = [
   fetch(target, {method: "POST", mode: "no-cors", body}),
   fetch(target + "%%0d%%0aSET pwned path", {mode: "no-cors"}),
   fetch(target, {method: "PUT", body}),
   new Promise(done => { const image = new Image(); image.onerror = done; image.src = target + "SET pwned image"; }),
-  new Promise(done => { const ws = new WebSocket("ws://127.0.0.1:" + port + "/"); ws.onerror = done; }),
+  new Promise(done => { const ws = new WebSocket("ws://store.test:" + port + "/"); ws.onerror = done; }),
 ];
 navigator.sendBeacon(target, body);
 Promise.allSettled(sent).then(() => fetch("/done"));
@@ -86,7 +86,9 @@ def browse(tmp_path: Path) -> Iterator[object]:
                 "--disable-dev-shm-usage",
                 "--no-first-run",
                 f"--user-data-dir={tmp_path / 'profile'}",
-                f"http://127.0.0.1:{site.server_address[1]}/",
+                # To 127.0.0.1 itself it would send headers with quotes, which break the line they stand in.
+                "--host-resolver-rules=MAP *.test 127.0.0.1",
+                f"http://page.test:{site.server_address[1]}/",
             ],
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
