@@ -62,15 +62,13 @@ class Saver:
         return self._clock.now_us() / 1e6
 
     def _begin(self) -> Deferred[int]:
-        """Fires with the number of the environment's changes that the copy is known to show."""
         if self._stopped:
             raise CopyFailed("the server stops")
         environment = self._state.environment
         target = os.path.join(environment.path, SAVED_FILE)
         make_directory(os.path.dirname(target))
         copy = self._copy = HotCopy(target)
-        changes = environment.changes
-        return self._engine.in_background(lambda: _write(copy, environment)).addCallback(lambda _: changes)
+        return self._engine.in_background(lambda: _write(copy, environment))
 
     def _done(self, result: int | Failure) -> None:
         if self._copy is not None:
@@ -89,8 +87,11 @@ class Saver:
         log.info("the store was saved to {path}", path=os.path.join(state.environment.path, SAVED_FILE))
 
 
-def _write(copy: HotCopy, environment: Environment) -> None:
+def _write(copy: HotCopy, environment: Environment) -> int:
+    """Writes the copy; returns how many of the environment's changes it is known to show."""
+    changes = environment.changes
     copy.write(environment.lmdb, environment.live_bytes())
     with StoreReader(copy.partial):  # what cannot be read gets no name
         pass
     copy.publish()
+    return changes
