@@ -399,7 +399,7 @@ class Writer:
             runner = Runner(context, self._clock.nanoseconds, complain=self._complain)
             for batch in group:
                 runner.run(batch)
-            self._commit_transaction(transaction)
+            self._commit_transaction(transaction, transaction.has_changes)
         except lmdb.Error as error:
             self._undo(transaction)
             if is_from_system(error):
@@ -418,8 +418,8 @@ class Writer:
         transaction.abort()
         self._waiting_clients.undo()
 
-    def _commit_transaction(self, transaction: WriteTransaction) -> None:
-        if self._environment.fsync == ALWAYS and transaction.has_changes:
+    def _commit_transaction(self, transaction: WriteTransaction, has_changes: bool) -> None:
+        if has_changes and self._environment.fsync == ALWAYS:
             self._before_sync()
         transaction.commit()
 
@@ -433,7 +433,7 @@ class Writer:
             try:
                 databases = [WritableKeyspace(transaction, index) for index in range(self._environment.databases)]
                 report.removed = sweep(transaction, databases, budget)
-                self._commit_transaction(transaction)
+                self._commit_transaction(transaction, has_changes=report.removed > 0)
                 report.expired = transaction.expired
                 report.events = transaction.events
             except BaseException:

@@ -21,6 +21,7 @@ assert client.call("CAS") == b"-ERR wrong number of arguments for 'cas' command\
 replies = client.call("SET k old", "CAS k old new", "CAS k old newer", "GET k")
 assert replies == b"+OK\\r\\n:1\\r\\n:0\\r\\n$3\\r\\nnew\\r\\n"
 assert lab.writer_thread.done == 1
+assert lab.environment.changes == 2
 info = client.call("COMMAND INFO cas")
 for word in (b"cas", b"write", b"denyoom", b"fast", b"@string", b"@write"):
     assert word in info, (word, info)

@@ -12,6 +12,7 @@ import pytest
 from keyp.commands.all import TABLES
 from keyp.commands.registry import Registry
 from keyp.commands.spec import WRITE
+from keyp.storage.environment import ALWAYS
 from tests.fakes import Connection, Lab
 
 # What is there in database 0. The others are empty, and nothing has been written to database 1 yet.
@@ -29,7 +30,7 @@ STORE = [
     "SETBIT bits 3 1",
 ]
 
-ALWAYS = {
+SOMETHING = {
     "SETEX": "puts a value and a deadline",
     "PSETEX": "puts a value and a deadline",
     "GETSET": "puts a value, be it the same",
@@ -166,8 +167,8 @@ def assert_for_nothing(lab: Lab, client: Connection, line: str) -> None:
 
 def test_every_write_command_is_here() -> None:
     names = {spec.name for spec in Registry(TABLES) if spec.kind == WRITE}
-    assert names == {*ALWAYS, *NOTHING}
-    assert not ALWAYS.keys() & NOTHING.keys()
+    assert names == {*SOMETHING, *NOTHING}
+    assert not SOMETHING.keys() & NOTHING.keys()
 
 
 @pytest.mark.parametrize("name", NOTHING)
@@ -181,7 +182,7 @@ def test_nothing_is_written(lab: Lab, client: Connection, name: str) -> None:
         assert_for_nothing(lab, client, line)
 
 
-@pytest.mark.parametrize("name", sorted(ALWAYS))
+@pytest.mark.parametrize("name", sorted(SOMETHING))
 def test_an_error_writes_nothing(lab: Lab, client: Connection, name: str) -> None:
     """What always changes something does not where it fails: on a key of another kind, or with too few arguments."""
     key = "h" if name.startswith(("L", "R")) else "l"
@@ -220,6 +221,27 @@ def test_flushing_what_is_empty(lab: Lab, client: Connection) -> None:
     assert commits(lab) == before + 1
     for line in ("FLUSHALL", "FLUSHALL ASYNC", "FLUSHDB"):
         assert_for_nothing(lab, client, line)
+
+
+def test_nobody_is_told_of_a_sync_that_does_not_come(lab: Lab, client: Connection) -> None:
+    """While a group's commands run, the reactor's thread waits for its end, or until it begins to sync."""
+    syncs: list[int] = []
+    lab.environment.fsync = ALWAYS
+    lab.server.engine.writer._before_sync = lambda: syncs.append(1)
+    client.call("SETNX s v", "DEL nosuch")
+    assert syncs == []
+    client.call("SET mortal v PX 10")
+    client.call("DEL s")
+    client.call("BITFIELD new OVERFLOW FAIL SET u1 0 2")
+    assert len(syncs) == 3
+    lab.advance_ms(11)
+    client.call("DEL mortal")
+    assert len(syncs) == 4
+    client.call("DEL h")
+    lab.reactor.advance(0.1)
+    lab.server.engine.sweep_if_due()
+    lab.settle()
+    assert len(syncs) == 6
 
 
 def test_what_is_removed_is_committed(lab: Lab, client: Connection) -> None:
