@@ -25,7 +25,7 @@ from keyp.storage import layout, pieces
 from keyp.storage.check_elements import CollectionCheck
 from keyp.storage.environment import Database, Space
 from keyp.storage.faults import Damaged
-from keyp.storage.layout import HAS_DEADLINE, HAS_ELEMENTS, LONG_NAME, NO_DEADLINE, STREAM, STRING
+from keyp.storage.layout import FLOAT, HAS_DEADLINE, HAS_ELEMENTS, LONG_NAME, NO_DEADLINE, STREAM, STRING
 from keyp.storage.transaction import NO_SPACE, ReadTransaction
 
 PROBLEMS_LISTED: Final = 1000
@@ -133,6 +133,8 @@ class _Check:
         kind = layout.record_kind(record)
         if not STRING <= kind <= STREAM:
             yield f"there is no kind {kind}"
+        if record[0] & FLOAT and kind != STRING:
+            yield "it has a flag that only strings have"
         if layout.stored_name(layout.record_name(stored, record)) != stored:
             yield "the name belongs elsewhere"
         if bool(record[0] & LONG_NAME) != (len(stored) == layout.STORED_NAME_MAX):
