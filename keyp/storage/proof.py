@@ -29,19 +29,34 @@ RECORD_MAX: Final = 1 << 17
 class Proof:
     """Of names as `txn`, a transaction of `engine`, sees them; valid until `close`, on the transaction's thread.
 
-    The views are those of the last commit. What they do not show as it should be, `txn` itself is asked for.
+    Where a sub-database has long data it is looked at through views, which are those of the last commit. What they do
+    not show as it should be, `txn` itself is asked for.
     """
 
     def __init__(self, engine: lmdb.Environment, txn: lmdb.Transaction[bytes]) -> None:
+        self._engine = engine
         self._txn = txn
-        self._views = engine.begin(buffers=True)
-        self._cursors: dict[Any, Any] = {}  # over the views, by sub-database
+        self._views: Any = None
+        self._lookings: dict[Any, Any] = {}
+        self._cursors: dict[Any, Any] = {}  # for looks at what is absent, by sub-database
+
+    def _looking(self, database: Any) -> Any:
+        """The transaction through which a sub-database is looked at."""
+        looking = self._lookings.get(database)
+        if looking is None:
+            looking = self._txn
+            if int(looking.stat(database)["overflow_pages"]):
+                if self._views is None:
+                    self._views = self._engine.begin(buffers=True)
+                looking = self._views
+            self._lookings[database] = looking
+        return looking
 
     def of(self, database: Any, name: bytes) -> bool:
         """Whether there is such an entry, and either its seal is right or its data are longer than a page."""
         view: Any = None
         with suppress(lmdb.Error):  # of a sub-database that this transaction has made
-            view = self._views.get(name, None, database)
+            view = self._looking(database).get(name, None, database)
         if view is not None and _is_whole(name, view, ONE_PAGE_MAX):
             return True
         sealed: bytes | None = self._txn.get(name, None, database)
@@ -52,11 +67,11 @@ class Proof:
         return self._shows_absence(database, name) or self._finds_absence(database, name)
 
     def _shows_absence(self, database: Any, name: bytes) -> bool:
-        """The same as far as the views show it."""
+        """The same as far as a look without a copy of long data shows it."""
         try:
             cursor = self._cursors.get(database)
             if cursor is None:
-                cursor = self._cursors[database] = self._views.cursor(database)
+                cursor = self._cursors[database] = self._looking(database).cursor(database)
             if cursor.set_range(name):
                 behind, view = cursor.item()
                 if bytes(behind) <= name or not _is_whole(bytes(behind), view, RECORD_MAX):
@@ -79,8 +94,11 @@ class Proof:
             return not found or (cursor.key() > name and layout.is_whole(*cursor.item()))
 
     def close(self) -> None:
-        """Lets go of the views."""
-        self._views.abort()
+        """Lets go of everything."""
+        self._cursors.clear()
+        self._lookings.clear()
+        if self._views is not None:
+            self._views.abort()
 
 
 def _is_whole(name: bytes, view: Any, most: int) -> bool:
