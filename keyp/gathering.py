@@ -24,6 +24,9 @@ GATHERED_MAX: Final = 64
 PATIENCE: Final = 4
 PATIENCE_NS: Final = 30_000
 
+# What a group took beyond this says nothing of its clients: it had much to write.
+TOOK_MAX_NS: Final = 20_000_000
+
 # Who was answered longer ago than another group would take, and this, is not on the way.
 RETURN_NS: Final = 200_000
 
@@ -71,5 +74,5 @@ class Gathering:
 
     def answered(self, took_ns: int) -> None:
         """A group is done, which took so long: its clients are about to come back."""
-        self._took_ns = took_ns
+        self._took_ns = min(took_ns, TOOK_MAX_NS)
         self._answered_ns = self._nanoseconds()

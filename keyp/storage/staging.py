@@ -23,7 +23,7 @@ from keyp.storage.sweep import collect_garbage
 from keyp.storage.transaction import WriteTransaction
 
 STAGED_MIN: Final = 32 << 20
-STAGED_AT_ONCE: Final = 8 << 20  # bytes: some milliseconds
+STAGED_AT_ONCE: Final = 16 << 20
 
 
 class LargeWrite(Exception):

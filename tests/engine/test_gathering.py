@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from keyp.gathering import GATHERED_MAX, PATIENCE, PATIENCE_NS, RETURN_NS, Gathering
+from keyp.gathering import GATHERED_MAX, PATIENCE, PATIENCE_NS, RETURN_NS, TOOK_MAX_NS, Gathering
 
 SYNC_NS = 700_000  # what a group takes on a disk that syncs
 
@@ -98,3 +98,9 @@ def test_clients_that_write_now_and_then_do_not_wait_for_each_other() -> None:
     groups.commit(2)
     groups.ns += SYNC_NS + RETURN_NS
     assert groups.looks(1) == 1
+
+
+def test_after_a_group_that_wrote_half_a_gigabyte_nobody_is_waited_for_longer() -> None:
+    groups = Groups()
+    groups.commit(1, 2, 3, took_ns=4_000_000_000)
+    assert groups.looks(1, step_ns=100_000) <= TOOK_MAX_NS // PATIENCE // 100_000 + 1
