@@ -381,7 +381,7 @@ class Writer:
         transaction = WriteTransaction(self._environment, self._clock.now_us() // 1000)
         try:
             string.go_on(transaction)
-            self._commit_transaction(transaction)
+            self._commit_transaction(transaction, has_changes=True)
         except BaseException as error:
             transaction.abort()
             if isinstance(error, lmdb.Error) and is_from_system(error):

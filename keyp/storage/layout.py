@@ -129,6 +129,11 @@ def hole(name: bytes) -> bytes:
     return crc32(_HOLE, crc32(name)).to_bytes(SEAL, "little")
 
 
+def is_written(name: bytes, sealed: bytes) -> bool:
+    """Whether an entry of any kind is what was written: a neighbour, of which nothing more is known, may be a hole."""
+    return is_whole(name, sealed) or (len(sealed) == SEAL and sealed == hole(name))
+
+
 def make_record(name: bytes, kind: int, flags: int, version: int, deadline_ms: int, body: bytes) -> bytes:
     """A record. `flags` are those of OF_VALUE; the others follow from the rest."""
     head = version.to_bytes(8, "big")

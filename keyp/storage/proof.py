@@ -60,7 +60,7 @@ class Proof:
         if view is not None and _is_whole(name, view, ONE_PAGE_MAX):
             return True
         sealed: bytes | None = self._txn.get(name, None, database)
-        return sealed is not None and layout.is_whole(name, sealed)
+        return sealed is not None and layout.is_written(name, sealed)
 
     def of_absence(self, database: Any, name: bytes) -> bool:
         """Whether there is no such entry for certain: what stands on both sides of its place is what was written."""
@@ -91,7 +91,7 @@ class Proof:
                 found = seek(cursor, name, self, database)
             except Damaged:
                 return False
-            return not found or (cursor.key() > name and layout.is_whole(*cursor.item()))
+            return not found or (cursor.key() > name and layout.is_written(*cursor.item()))
 
     def close(self) -> None:
         """Lets go of everything."""
@@ -103,7 +103,7 @@ class Proof:
 
 def _is_whole(name: bytes, view: Any, most: int) -> bool:
     """Whether the seal in a view is right, or there are more than `most` bytes before it."""
-    return len(view) > most or layout.is_whole(name, bytes(view))
+    return len(view) > most or layout.is_written(name, bytes(view))
 
 
 def seek(cursor: Any, name: bytes, proof: Proof, database: Any) -> bool:

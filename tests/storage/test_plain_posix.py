@@ -24,7 +24,7 @@ def plain(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_store_is_made_written_and_opened_again(tmp_path: Path) -> None:
     for version in (0, 7):
         environment = Environment(str(tmp_path), note_crashes=True)
-        assert environment.last_version() == version
+        assert environment.version == version
         with environment.lmdb.begin(write=True) as txn:
             environment.put_own(txn, b"version", (7).to_bytes(8, "big"))
         ReadTransaction(environment, 0).close()
