@@ -155,6 +155,8 @@ class Elements:
             target = _behind(start) if place is None else start + place
             if not cursor.set_range(target):
                 cursor.last()
+            elif cursor.key() < target:
+                raise Damaged(self.where())
             elif cursor.key() != target and not cursor.prev():
                 return []
             found = list(islice(cursor.iterprev(True, True), count))

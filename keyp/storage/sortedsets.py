@@ -187,7 +187,9 @@ class SortedSet(Ranked):
             sealed: bytes
             if cursor.set_range(stop):
                 self._must_be_whole(*cursor.item())
-                is_any = cursor.key() >= stop and cursor.prev()
+                if cursor.key() < stop:
+                    raise Damaged(self.where())
+                is_any = cursor.prev()
             else:
                 is_any = cursor.last()
             if is_any:
