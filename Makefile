@@ -49,7 +49,7 @@ run: $(INSTALLED) ## serve on localhost:6377 from ./data (HOST=, PORT=, DATA= fo
 	$(BIN)/keyp --host $(HOST) --port $(PORT) --data-dir $(DATA)
 
 wheel: $(TOOLS)/.installed ## build dist/keyp-….whl, compiled, for other environments like this one
-	$(TOOLS)/bin/python setup.py --quiet bdist_wheel
+	$(TOOLS)/bin/python -W ignore setup.py --quiet bdist_wheel
 
 test: $(INSTALLED_DEV) ## run every test (TESTS= to choose, or options for pytest; WORKERS= for more or fewer processes)
 	$(DEV)/python $(PYTEST) $(TESTS)
@@ -132,7 +132,7 @@ $(TOOLS)/.installed: pyproject.toml | $(VENV)/bin/python
 $(INSTALLED): $(SOURCES) $(TOOLS)/.installed | $(VENV)/bin/python
 	@echo "Building Keyp; where there is a C compiler what has changed is compiled …" >&2
 	@rm -rf $(WHEEL)
-	$(TOOLS)/bin/python setup.py --quiet bdist_wheel --dist-dir $(WHEEL)
+	$(TOOLS)/bin/python -W ignore setup.py --quiet bdist_wheel --dist-dir $(WHEEL)
 	@echo "Installing it …" >&2
 	@$(BIN)/python $(PIP) uninstall --yes keyp 2> /dev/null
 	$(BIN)/python $(PIP_INSTALL) "$$(echo $(WHEEL)/*.whl)[tools]"
