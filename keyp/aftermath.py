@@ -12,11 +12,15 @@ from keyp.resp.values import ReplyError
 
 
 class Aftermath:
-    """The `effects` of a run, in the order in which they were asked for. Where it `is_silent` no reply leaves."""
+    """The `effects` of a run, in the order in which they were asked for. Where it `is_silent` no reply leaves.
+
+    Where it `pauses` clients, the requests behind the call that asked for it are the batch's rest.
+    """
 
     def __init__(self) -> None:
         self.effects: list[Effect] = []
         self.is_silent = False
+        self.pauses = False
         self._asked_at: list[tuple[int, int]] = []  # for each effect, where the reply of its call begins and ends
         self._pushes: list[tuple[int, bytes]] = []  # what the client gets besides, and the place among the replies
 

@@ -35,6 +35,11 @@ def is_http(args: Args) -> bool:
     return args[0].lower() in HTTP_WORDS
 
 
+def may_replicate(spec: CommandSpec) -> bool:
+    """Whether a command writes or does what a replica is told of, so that CLIENT PAUSE WRITE holds it."""
+    return spec.is_write or bool(spec.flags & MAY_REPLICATE)
+
+
 class Call:
     """One request: the command it calls, or the error that it is, and what the statistics are told of it.
 
@@ -59,7 +64,7 @@ class Batch:
     that order; those that EXEC has run are among them. `rest` are the last requests, which have not run because the
     replies, or the `messages` to others, were many by then, or because the client waits for a key. `waiter` is its
     place in the line then; when the waiting is over the batch is done once more, with the reply to the command that
-    waited.
+    waited. `held` are the requests behind the rest, which CLIENT PAUSE WRITE has cut off.
     """
 
     def __init__(
@@ -75,6 +80,7 @@ class Batch:
         self.simple = (
             state.queue is None and state.reply_mode == REPLY_ON and not (state.is_subscriber and state.protocol == 2)
         )
+        self.held: list[Args] = []
         self.has_waited = False  # for the store to be opened anew; it does so once
         self._resolve(requests)
 
@@ -127,13 +133,21 @@ class Batch:
         queued = [spec for spec, _ in (state.queue or [])[: state.queued]]
         return any(spec.is_write for spec in queued + [call.spec for call in self.calls if call.spec is not None])
 
-    def may_replicate(self) -> bool:
-        """Whether CLIENT PAUSE WRITE holds it: a call writes or does what a replica is told of, at once or in EXEC."""
-        specs = [call.spec for call in self.calls if call.spec is not None and not call.refusal]
-        if any(spec.name == "EXEC" for spec in specs):
-            state = self.client.state
-            specs += [spec for spec, _ in (state.queue or [])[: state.queued]]
-        return any(spec.is_write or spec.flags & MAY_REPLICATE for spec in specs)
+    def hold_writes(self) -> bool:
+        """Whether CLIENT PAUSE WRITE holds all of the batch. Where it holds a part, that is cut off."""
+        state = self.client.state
+        queued = [spec for spec, _ in (state.queue or [])[: state.queued]]
+        for index, call in enumerate(self.calls):
+            spec = call.spec
+            if spec is None or call.refusal:
+                continue
+            if may_replicate(spec) or (spec.name == "EXEC" and any(may_replicate(each) for each in queued)):
+                if index > 0:
+                    self.held = [later.args for later in self.calls[index:]]
+                    del self.calls[index:]
+                    self.writes = False
+                return index == 0
+        return False
 
     def wants(self) -> Aftermath:
         """Where the run's effects are collected."""

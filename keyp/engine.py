@@ -123,7 +123,7 @@ class Engine:
         if now_ns >= server.paused_until_ns:
             self.resume()
             return False
-        return not server.paused_writes_only or batch.may_replicate()
+        return not server.paused_writes_only or batch.hold_writes()
 
     def resume(self) -> None:
         """Ends a CLIENT PAUSE: what waited goes on."""

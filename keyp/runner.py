@@ -11,7 +11,7 @@ from typing import Final
 from keyp.batch import NEVER_QUEUED, Batch, Call, is_http
 from keyp.clients import REPLY_ON, REPLY_SKIP_NEXT, REPLY_SKIP_NOW, ClientState
 from keyp.commands.context import ReadContext, SessionContext, WriteContext
-from keyp.commands.effects import Announce, CloseClient, Publish, StopServer, WarnOfHttp
+from keyp.commands.effects import Announce, CloseClient, PauseClients, Publish, StopServer, WarnOfHttp
 from keyp.commands.serving import serve_waiters
 from keyp.commands.spec import DENYOOM, NO_MULTI, READ, SESSION, WRITE, Args, CommandSpec
 from keyp.commands.waiters import Waiter
@@ -117,6 +117,9 @@ class Runner:
             stop = len(replies)
             if batch.aftermath is not None:
                 batch.aftermath.replied(start, stop)
+                if batch.aftermath.pauses and not batch.ends_connection:
+                    self._leave_rest(index + 1)
+                    break
             if batch.ends_connection:
                 break
             size += len(replies[start]) if stop == start + 1 else sum([len(chunk) for chunk in replies[start:]])
@@ -311,5 +314,7 @@ class Runner:
                 self._batch.wants().effects.append(effect)
                 if isinstance(effect, Publish):
                     self._batch.messages += effect.receivers
+                elif isinstance(effect, PauseClients) and effect.milliseconds > 0:
+                    self._batch.wants().pauses = True
                 self._batch.ends_connection = self._batch.ends_connection or isinstance(effect, StopServer)
         context.effects = []

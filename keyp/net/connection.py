@@ -198,8 +198,8 @@ class Connection:
         self._blocked = None
         if batch.ends_connection or self.client.closing:
             self.close()
-        elif batch.rest or self._backlog.unparsed:
-            self._backlog.rest = batch.rest
+        elif batch.rest or batch.held or self._backlog.unparsed:
+            self._backlog.rest = batch.rest + batch.held
             self._yield_turn()
         elif (
             self._backlog.waiting_bytes

@@ -252,6 +252,36 @@ def test_pause_holds_writes_and_lets_reads_pass(lab: Lab) -> None:
     assert other.transport.sent == b"+OK\r\n"
 
 
+def test_a_pause_holds_what_stands_behind_it_in_its_own_pipeline(lab: Lab) -> None:
+    client = lab.connect()
+    assert client.call("CLIENT PAUSE 1000 WRITE", "SET a 1", "GET a") == b"+OK\r\n"
+    lab.advance_ms(1001)
+    assert client.transport.sent == b"+OK\r\n+OK\r\n$1\r\n1\r\n"
+
+
+def test_a_pause_holds_nothing_of_the_transaction_that_asked_for_it(lab: Lab) -> None:
+    client = lab.connect()
+    queued = b"+OK\r\n" + b"+QUEUED\r\n" * 2
+    assert client.call("MULTI", "CLIENT PAUSE 1000", "SET a 1", "EXEC", "GET a") == queued + b"*2\r\n+OK\r\n+OK\r\n"
+    lab.advance_ms(1001)
+    assert client.transport.sent.endswith(b"$1\r\n1\r\n")
+
+
+def test_a_pause_holds_a_pipeline_from_its_first_write_on(lab: Lab) -> None:
+    admin, other = lab.connect(), lab.connect()
+    admin.call("CLIENT PAUSE 100000 WRITE")
+    assert other.call("GET a", "NOSUCH", "SET a 1", "GET a").startswith(b"$-1\r\n-ERR unknown command 'NOSUCH'")
+    assert other.transport.sent.count(b"\r\n") == 2
+    assert admin.call("CLIENT UNPAUSE", "SET b 1") == b"+OK\r\n+OK\r\n"
+    lab.settle()
+    assert other.transport.sent.endswith(b"+OK\r\n$1\r\n1\r\n")
+
+
+def test_a_pause_of_no_time_holds_nothing(lab: Lab) -> None:
+    client = lab.connect()
+    assert client.call("CLIENT PAUSE 0", "SET a 1") == b"+OK\r\n+OK\r\n"
+
+
 def test_unpause_ends_a_pause(lab: Lab) -> None:
     admin, other = lab.connect(), lab.connect()
     admin.call("CLIENT PAUSE 100000 WRITE")
