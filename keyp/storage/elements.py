@@ -155,10 +155,12 @@ class Elements:
             target = _behind(start) if place is None else start + place
             if not cursor.set_range(target):
                 cursor.last()
-            elif cursor.key() < target:
-                raise Damaged(self.where())
-            elif cursor.key() != target and not cursor.prev():
-                return []
+            else:
+                at: bytes = cursor.key()
+                if at < target:
+                    raise Damaged(self.where())
+                if at != target and not cursor.prev():
+                    return []
             found = list(islice(cursor.iterprev(True, True), count))
         self.leave_foreign(found, start)
         return self.opened(found[::-1], start)[::-1]
