@@ -12,7 +12,7 @@ from tests.fakes import Lab
 @pytest.fixture
 def warnings(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     told: list[str] = []
-    monkeypatch.setattr("keyp.writer.log.warn", lambda form, text: told.append(text))
+    monkeypatch.setattr("keyp.writer.log.warn", lambda form, text, untold: told.append(text + untold))
     return told
 
 
@@ -65,3 +65,4 @@ def test_the_log_warns_once_a_minute(lab: Lab, warnings: list[str]) -> None:
     lab.clock.ns += COMPLAIN_EVERY_NS
     lab.connect().call("POST")
     assert len(warnings) == 2
+    assert warnings[1].endswith(" (9 times more since it was last told)")
