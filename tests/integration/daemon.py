@@ -130,6 +130,7 @@ class Daemon:
         """Starts the server; returns when it answers."""
         assert not self.running
         command = [*self.launcher, sys.executable, *self.program, "--host=127.0.0.1", f"--port={self.port}"]
+        command.append("--enable-debug-command=local")  # tests hold up clients by DEBUG SLEEP
         command += [f"--data-dir={self.data_dir}", *self.options]
         path = os.pathsep.join(filter(None, (str(ROOT), os.environ.get("PYTHONPATH"))))
         with self.log_path.open("ab") as log:
