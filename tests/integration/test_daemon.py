@@ -223,7 +223,8 @@ def test_its_modules_are_compiled_where_the_run_says_so(server: StartServer) -> 
 
 
 def test_debug_is_for_those_whom_the_command_line_allows(server: StartServer) -> None:
-    assert ask(server().port, "DEBUG SLEEP 0")[0].startswith("-ERR DEBUG command not allowed. If the enable-debug")
+    refusing = server("--enable-debug-command=no")
+    assert ask(refusing.port, "DEBUG SLEEP 0")[0].startswith("-ERR DEBUG command not allowed. If the enable-debug")
     for option in ("local", "yes"):
         allowing = server(f"--enable-debug-command={option}")
         assert ask(allowing.port, "DEBUG SLEEP 0") == ["+OK"]
