@@ -65,12 +65,16 @@ class Space:
 
 
 class DatabaseList:
-    """Which space each database uses, as of one transaction id. Never changed, only replaced."""
+    """Which space each database uses, as of one transaction id. Never changed, only replaced.
+
+    `has_long` collects what is known of sub-databases as of that id: whether any data in them are longer than a page.
+    """
 
     def __init__(self, transaction_id: int, raw: bytes | None, spaces: list[Space | None]) -> None:
         self.transaction_id = transaction_id
         self.raw = raw
         self.spaces = spaces
+        self.has_long: dict[Any, bool] = {}
 
 
 class Store:

@@ -30,12 +30,14 @@ class Proof:
     """Of names as `txn`, a transaction of `engine`, sees them; valid until `close`, on the transaction's thread.
 
     Where a sub-database has long data it is looked at through views, which are those of the last commit. What they do
-    not show as it should be, `txn` itself is asked for.
+    not show as it should be, `txn` itself is asked for. `has_long` tells of sub-databases whether they have any, and
+    learns it of others: LMDB takes longer to count them than to find a name.
     """
 
-    def __init__(self, engine: lmdb.Environment, txn: lmdb.Transaction[bytes]) -> None:
+    def __init__(self, engine: lmdb.Environment, txn: lmdb.Transaction[bytes], has_long: dict[Any, bool]) -> None:
         self._engine = engine
         self._txn = txn
+        self._has_long = has_long
         self._views: Any = None
         self._lookings: dict[Any, Any] = {}
         self._cursors: dict[Any, Any] = {}  # for looks at what is absent, by sub-database
@@ -45,7 +47,10 @@ class Proof:
         looking = self._lookings.get(database)
         if looking is None:
             looking = self._txn
-            if int(looking.stat(database)["overflow_pages"]):
+            has_long = self._has_long.get(database)
+            if has_long is None:
+                has_long = self._has_long[database] = bool(looking.stat(database)["overflow_pages"])
+            if has_long:
                 if self._views is None:
                     self._views = self._engine.begin(buffers=True)
                 looking = self._views

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from itertools import chain
 from types import TracebackType
-from typing import Final
+from typing import Any, Final
 
 import lmdb
 
@@ -63,8 +63,12 @@ class Transaction:
     def proof(self) -> Proof:
         """Tells of names whether they are what was written."""
         if self._proof is None:
-            self._proof = Proof(self.engine, self.txn)
+            self._proof = Proof(self.engine, self.txn, self._known_long())
         return self._proof
+
+    def _known_long(self) -> dict[Any, bool]:
+        """What is known of the data's lengths, by sub-database; to be added to."""
+        return {}
 
     def _end_proof(self) -> None:
         if self._proof is not None:
@@ -100,6 +104,10 @@ class ReadTransaction(Transaction):
                 seen = DatabaseList(transaction_id, raw, _find_spaces(environment, raw))
             environment.database_list = seen
         return seen.spaces[index]
+
+    def _known_long(self) -> dict[Any, bool]:
+        seen = self.environment.database_list
+        return seen.has_long if seen is not None and seen.transaction_id == self.txn.id() else {}
 
     def close(self) -> None:
         """Lets go of the snapshot."""
