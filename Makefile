@@ -66,7 +66,7 @@ test-install: ## install as a user would, into a new environment, and see that i
 	$(PYTHON) -m venv $(INSTALL)/venv
 	tar --exclude=./.git --exclude='./.venv*' --exclude=./build --exclude=./data --exclude='*.so' --exclude='*.egg-info' -cf - . | (mkdir $(INSTALL)/sources && tar -xf - -C $(INSTALL)/sources)
 	KEYP_COMPILE=1 $(INSTALL)/venv/bin/python $(PIP_INSTALL) $(INSTALL)/sources
-	cd $(INSTALL) && venv/bin/python -c 'import keyp.runner as one; assert one.__file__.endswith(".so"), one.__file__'
+	cd $(INSTALL) && venv/bin/python -c 'import keyp.execution.executor as one; assert one.__file__.endswith(".so"), one.__file__'
 	cd $(INSTALL) && venv/bin/keyp --version && venv/bin/twistd keyp --help > /dev/null
 
 test-unit: $(INSTALLED_DEV) ## the tests that need no server, no disk worth mentioning and little time
@@ -94,7 +94,7 @@ format: $(INSTALLED_DEV) ## format the sources, mend what can be mended
 	$(DEV)/ruff format .
 
 readme: $(INSTALLED_DEV) ## write the tables of commands and settings into README.md
-	$(DEV)/python -m keyp.commands.table README.md
+	$(DEV)/python -m keyp.tools.readme README.md
 
 bench: $(INSTALLED_BENCH) ## compare with redis-server on this machine, half an hour (BENCH="--quick", BENCH="durable --rounds 9" …)
 	$(BIN)/python -m benchmarks $(BENCH)

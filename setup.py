@@ -28,29 +28,27 @@ from setuptools.command.build_ext import build_ext
 from setuptools.command.build_py import build_py
 from setuptools.errors import BaseError, CCompilerError
 
-# Everything a request passes through between Twisted's transport and LMDB.
-COMPILED = (
-    "errors",
-    "events",
-    "glob",
-    "clients",
-    "slowlog",
-    "latency_monitor",
-    "metrics",
-    "pubsub",
-    "aftermath",
-    "batch",
-    "runner",
-    "turn",
-    "delivery",
-    "gathering",
-    "engine",
-    "writer",
+# Compiled is every module, so that a request passes through nothing else between Twisted's transport and LMDB; but not
+# these, which run once or for themselves, or have Twisted's own classes for ancestors.
+NOT_COMPILED = (
+    "__init__.py",
+    "__main__.py",
+    "main.py",
+    "commands/lcs.py",
+    "execution/recovery.py",
+    "execution/saving.py",
+    "net/accepting.py",
+    "net/endpoint_kinds.py",
+    "net/memory.py",
+    "net/options.py",
+    "net/reactor.py",
+    "net/server.py",
+    "net/service.py",
+    "net/signals.py",
+    "server/config/",
+    "server/process.py",
+    "tools/",
 )
-COMPILED_IN_NET = ("affinity", "backlog", "bell", "clock", "connection", "outbox", "protocol", "read_size", "threads")
-COMPILED_FOLDERS = ("resp", "storage", "commands")
-# Run by hand, as programs.
-LEFT_OUT = ("commands/table.py", "commands/lcs.py")
 
 # Below `build`, which is below the current directory, as mypyc wants it.
 C_FILES = "build/mypyc"
@@ -62,12 +60,12 @@ INCLUDED = re.compile(rb'^\s*#\s*include\s*[<"]([^>"]+)[>"]', re.MULTILINE)
 def modules(root: Path = Path()) -> list[str]:
     """The paths of the modules to compile, from the root of the checkout on."""
     package = root / "keyp"
-    files = [package / f"{name}.py" for name in COMPILED]
-    files += [package / "net" / f"{name}.py" for name in COMPILED_IN_NET]
-    for folder in COMPILED_FOLDERS:
-        files += sorted(path for path in (package / folder).glob("*.py") if path.name != "__init__.py")
-    chosen = [path for path in files if path.relative_to(package).as_posix() not in LEFT_OUT]
-    return [path.relative_to(root).as_posix() for path in chosen]
+    chosen = []
+    for path in sorted(package.rglob("*.py")):
+        name = path.relative_to(package).as_posix()
+        if path.name != "__init__.py" and not name.startswith(NOT_COMPILED):
+            chosen.append(path.relative_to(root).as_posix())
+    return chosen
 
 
 def wish() -> str:

@@ -23,7 +23,7 @@ from benchmarks.sections import SECTIONS
 from benchmarks.servers import PROMISES, Missing
 from benchmarks.summary import compare
 from benchmarks.targets import TARGETS
-from keyp.commands.table import put_between_markers
+from keyp.tools.readme import put_between_markers
 
 MARKERS = ("<!-- benchmarks -->", "<!-- /benchmarks -->")
 IN_README = ("ratios", "growth", "latency")

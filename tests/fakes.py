@@ -17,12 +17,12 @@ from twisted.internet.task import Clock as TestReactor
 from twisted.internet.testing import StringTransport
 from twisted.python.failure import Failure
 
-from keyp.config import Settings
 from keyp.net.protocol import RedisProtocol
 from keyp.net.server import RedisFactory, Server
+from keyp.server.config import Settings
 from keyp.storage.check import check
-from keyp.storage.environment import Environment
-from keyp.storage.transaction import ReadTransaction
+from keyp.storage.lmdb.environment import Environment
+from keyp.storage.lmdb.transaction import ReadTransaction
 
 START_US = 1_700_000_000_000_000
 START_NS = 1_000_000_000_000

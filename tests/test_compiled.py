@@ -25,7 +25,12 @@ def test_what_is_listed_runs_compiled_or_not_as_the_run_says(name: str) -> None:
 
 
 def test_what_every_request_passes_through_is_listed() -> None:
-    assert {"keyp.runner", "keyp.resp.parser", "keyp.storage.keyspace", "keyp.commands.strings"} <= set(LISTED)
+    assert {
+        "keyp.execution.executor",
+        "keyp.resp.parser",
+        "keyp.storage.keys.keyspace",
+        "keyp.commands.strings",
+    } <= set(LISTED)
 
 
 def test_info_tells(tmp_path: Path) -> None:

@@ -6,13 +6,13 @@ from pathlib import Path
 
 import pytest
 
+from keyp.command.registry import Registry
+from keyp.command.table import CommandTable
 from keyp.commands.all import TABLES
-from keyp.commands.define import CommandTable
-from keyp.commands.registry import Registry
-from keyp.commands.table import BEGIN, END, markdown, put_between_markers
-from keyp.config import TABLE
-from keyp.config.markdown import MARKERS, settings_markdown
 from keyp.resp.values import Reply
+from keyp.server.config import TABLE
+from keyp.server.config.markdown import MARKERS, settings_markdown
+from keyp.tools.readme import BEGIN, END, markdown, put_between_markers
 
 README = Path(__file__).parent.parent / "README.md"
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
+from keyp.command.table import CommandTable
 from keyp.commands.bitfield import BITFIELD
 from keyp.commands.bits import BITS
 from keyp.commands.client import CLIENT
@@ -12,7 +13,6 @@ from keyp.commands.command import COMMAND
 from keyp.commands.connection import CONNECTION
 from keyp.commands.counters import COUNTERS
 from keyp.commands.databases import DATABASES
-from keyp.commands.define import CommandTable
 from keyp.commands.expiry import EXPIRY
 from keyp.commands.geo import GEO
 from keyp.commands.geo_search import GEO_SEARCH
@@ -37,7 +37,7 @@ from keyp.commands.sortedsets import SORTED_SETS
 from keyp.commands.strings import STRINGS
 from keyp.commands.timings import TIMINGS
 from keyp.commands.transactions import TRANSACTIONS
-from keyp.commands.waiting import WAITING
+from keyp.commands.wait import WAITING
 
 TABLES: Final[tuple[CommandTable, ...]] = (
     CONNECTION,

@@ -13,16 +13,16 @@ from __future__ import annotations
 from typing import Final
 
 from keyp import events
-from keyp.commands.arguments import INT64_MAX, INT64_MIN, integer, to_int64
+from keyp.command.arguments import INT64_MAX, INT64_MIN, integer, to_int64
+from keyp.command.context import ReadContext, WriteContext
+from keyp.command.spec import DENYOOM, FAST, Args, key_at
+from keyp.command.table import CommandTable
 from keyp.commands.bits import BAD_OFFSET, bit_offset, within
-from keyp.commands.context import ReadContext, WriteContext
-from keyp.commands.define import CommandTable
-from keyp.commands.spec import DENYOOM, FAST, Args, key_at
 from keyp.errors import SYNTAX, CommandError
 from keyp.resp.values import Reply
-from keyp.storage import strings
-from keyp.storage.keyspace import Keyspace, WritableKeyspace
-from keyp.storage.layout import STRING
+from keyp.storage.keys.keyspace import Keyspace, WritableKeyspace
+from keyp.storage.lmdb.layout import STRING
+from keyp.storage.types import strings
 
 BITFIELD = CommandTable(group="bitmap", categories="bitmap")
 

@@ -13,17 +13,17 @@ from collections.abc import Iterator
 from typing import Final
 
 from keyp import events
-from keyp.commands.arguments import integer, to_int64
-from keyp.commands.context import ReadContext, WriteContext
-from keyp.commands.define import CommandTable
-from keyp.commands.spec import DENYOOM, FAST, Args, KeySpec, key_at
+from keyp.command.arguments import integer, to_int64
+from keyp.command.context import ReadContext, WriteContext
+from keyp.command.spec import DENYOOM, FAST, Args, KeySpec, key_at
+from keyp.command.table import CommandTable
 from keyp.errors import SYNTAX, CommandError
 from keyp.resp.values import Reply
-from keyp.storage import strings
-from keyp.storage.environment import Transaction
-from keyp.storage.keyspace import Keyspace
-from keyp.storage.layout import EDITED, NO_DEADLINE, STRING
-from keyp.storage.pieces import PIECE_BYTES, Content
+from keyp.storage.keys.keyspace import Keyspace
+from keyp.storage.lmdb.environment import Transaction
+from keyp.storage.lmdb.layout import EDITED, NO_DEADLINE, STRING
+from keyp.storage.lmdb.pieces import PIECE_BYTES, Content
+from keyp.storage.types import strings
 
 BITS = CommandTable(group="bitmap", categories="bitmap")
 

@@ -8,15 +8,15 @@ from __future__ import annotations
 
 from typing import Final
 
-from keyp.clients import REPLY_OFF, REPLY_ON, REPLY_SKIP_NEXT, Client
-from keyp.commands.arguments import INT64_MAX, integer, to_int64
+from keyp.command.arguments import INT64_MAX, integer, to_int64
+from keyp.command.context import SessionContext
+from keyp.command.effects import CloseClient, EndWait, PauseClients, ResumeClients
+from keyp.command.spec import ADMIN, LOADING, NO_MULTI, NOSCRIPT, STALE, Args
+from keyp.command.table import CommandTable
 from keyp.commands.client_line import describe
-from keyp.commands.context import SessionContext
-from keyp.commands.define import CommandTable
-from keyp.commands.effects import CloseClient, EndWait, PauseClients, ResumeClients
-from keyp.commands.spec import ADMIN, LOADING, NO_MULTI, NOSCRIPT, STALE, Args
 from keyp.errors import SYNTAX, CommandError, printable
 from keyp.resp.values import NO_REPLY, Reply, Verbatim
+from keyp.server.clients import REPLY_OFF, REPLY_ON, REPLY_SKIP_NEXT, Client
 
 CLIENT = CommandTable(group="connection", categories="connection")
 

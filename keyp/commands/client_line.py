@@ -11,12 +11,12 @@ from __future__ import annotations
 
 from typing import Final
 
-from keyp.clients import Client, ClientState
-from keyp.commands.context import SECOND_NS, SessionContext
-from keyp.commands.spec import Args
+from keyp.command.context import SECOND_NS, SessionContext
+from keyp.command.spec import Args
 from keyp.commands.transactions import watched_changed
 from keyp.errors import CommandError
-from keyp.pubsub import CHANNEL, PATTERN, SHARD
+from keyp.server.clients import Client, ClientState
+from keyp.server.pubsub import CHANNEL, PATTERN, SHARD
 
 CONNECTION_BYTES: Final = 3000  # what the process grew by for each of 800 idle connections
 

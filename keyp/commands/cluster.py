@@ -7,9 +7,9 @@ from __future__ import annotations
 
 from typing import Final
 
-from keyp.commands.context import SessionContext
-from keyp.commands.define import CommandTable
-from keyp.commands.spec import FAST, LOADING, STALE, Args
+from keyp.command.context import SessionContext
+from keyp.command.spec import FAST, LOADING, STALE, Args
+from keyp.command.table import CommandTable
 from keyp.errors import CommandError
 from keyp.resp.values import Reply
 

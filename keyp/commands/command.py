@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import Final
 
-from keyp.commands.command_info import categories, docs, info
-from keyp.commands.context import SessionContext
-from keyp.commands.define import CommandTable
-from keyp.commands.spec import LOADING, STALE, Args, CommandSpec, KeySpec
+from keyp.algorithms.glob import Glob
+from keyp.command.context import SessionContext
+from keyp.command.describe import categories, docs, info
+from keyp.command.spec import LOADING, STALE, Args, CommandSpec, KeySpec
+from keyp.command.table import CommandTable
 from keyp.errors import SYNTAX, CommandError
-from keyp.glob import Glob
 from keyp.resp.values import Reply, Set
 
 COMMAND = CommandTable(group="server", categories="connection")

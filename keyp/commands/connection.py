@@ -9,17 +9,17 @@ from __future__ import annotations
 from typing import Final
 
 from keyp import REDIS_VERSION
-from keyp.clients import REPLY_OFF, REPLY_ON
-from keyp.commands.arguments import integer, integer_between
+from keyp.command.arguments import integer, integer_between
+from keyp.command.context import SessionContext
+from keyp.command.effects import CloseClient
+from keyp.command.spec import ALLOW_BUSY, FAST, LOADING, NO_AUTH, NOSCRIPT, STALE, Args
+from keyp.command.table import CommandTable
 from keyp.commands.client import check_name
-from keyp.commands.context import SessionContext
-from keyp.commands.define import CommandTable
-from keyp.commands.effects import CloseClient
 from keyp.commands.pubsub import unsubscribe_from_all
-from keyp.commands.spec import ALLOW_BUSY, FAST, LOADING, NO_AUTH, NOSCRIPT, STALE, Args
 from keyp.commands.transactions import discard_queue
 from keyp.errors import SYNTAX, CommandError, printable, wrong_arity
 from keyp.resp.values import Reply
+from keyp.server.clients import REPLY_OFF, REPLY_ON
 
 CONNECTION = CommandTable(group="connection", categories="connection")
 

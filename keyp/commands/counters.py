@@ -7,16 +7,16 @@ bits, others are what `long_double.py` describes.
 from __future__ import annotations
 
 from keyp import events
-from keyp.commands import long_double
-from keyp.commands.arguments import INT64_MAX, INT64_MIN, integer
-from keyp.commands.context import WriteContext
-from keyp.commands.define import CommandTable
-from keyp.commands.spec import DENYOOM, FAST, Args, key_at
+from keyp.algorithms import long_double
+from keyp.command.arguments import INT64_MAX, INT64_MIN, integer
+from keyp.command.context import WriteContext
+from keyp.command.spec import DENYOOM, FAST, Args, key_at
+from keyp.command.table import CommandTable
 from keyp.errors import NOT_A_FLOAT, NOT_FINITE, OVERFLOW, CommandError
 from keyp.resp.values import Reply
-from keyp.storage import strings
-from keyp.storage.keyspace import KEEP_DEADLINE, WritableKeyspace
-from keyp.storage.layout import FLOAT, HAS_ELEMENTS, STRING
+from keyp.storage.keys.keyspace import KEEP_DEADLINE, WritableKeyspace
+from keyp.storage.lmdb.layout import FLOAT, HAS_ELEMENTS, STRING
+from keyp.storage.types import strings
 
 COUNTERS = CommandTable(group="string", categories="string")
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Final
 
-from keyp.commands.arguments import integer_between
-from keyp.commands.context import ReadContext, WriteContext
-from keyp.commands.define import CommandTable
-from keyp.commands.spec import FAST, Args
+from keyp.command.arguments import integer_between
+from keyp.command.context import ReadContext, WriteContext
+from keyp.command.spec import FAST, Args
+from keyp.command.table import CommandTable
 from keyp.errors import SYNTAX, CommandError
 from keyp.resp.values import Reply
 

@@ -9,14 +9,14 @@ from __future__ import annotations
 from typing import Final
 
 from keyp import events
-from keyp.commands.context import ReadContext, WriteContext
-from keyp.commands.deadline_arguments import MILLISECONDS, SECONDS, deadline_ms
-from keyp.commands.define import CommandTable
-from keyp.commands.spec import FAST, Args, key_at
+from keyp.command.context import ReadContext, WriteContext
+from keyp.command.deadline_arguments import MILLISECONDS, SECONDS, deadline_ms
+from keyp.command.spec import FAST, Args, key_at
+from keyp.command.table import CommandTable
 from keyp.errors import CommandError, printable
 from keyp.resp.values import Reply
-from keyp.storage import layout
-from keyp.storage.layout import NO_DEADLINE
+from keyp.storage.lmdb import layout
+from keyp.storage.lmdb.layout import NO_DEADLINE
 
 EXPIRY = CommandTable(group="generic", categories="keyspace")
 

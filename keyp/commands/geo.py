@@ -8,17 +8,17 @@ from __future__ import annotations
 
 from typing import Final
 
-from keyp.commands import geohash
-from keyp.commands.arguments import real
-from keyp.commands.context import ReadContext, WriteContext
-from keyp.commands.define import CommandTable
-from keyp.commands.geohash import LATITUDE_MAX, LONGITUDE_MAX
+from keyp.algorithms import geohash
+from keyp.algorithms.geohash import LATITUDE_MAX, LONGITUDE_MAX
+from keyp.command.arguments import real
+from keyp.command.context import ReadContext, WriteContext
+from keyp.command.spec import DENYOOM, Args, key_at
+from keyp.command.table import CommandTable
 from keyp.commands.sortedsets import COUNT_CHANGED, IF_ABSENT, IF_PRESENT, OPTIONS, add_elements
-from keyp.commands.spec import DENYOOM, Args, key_at
 from keyp.errors import SYNTAX, CommandError
 from keyp.resp.values import NULL_ARRAY, DoubleText, Reply
-from keyp.storage import sortedsets
-from keyp.storage.sortedsets import SortedSet
+from keyp.storage.types import sortedsets
+from keyp.storage.types.sortedsets import SortedSet
 
 GEO = CommandTable(group="geo", categories="geo")
 

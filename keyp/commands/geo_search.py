@@ -8,17 +8,17 @@ from __future__ import annotations
 from math import sqrt
 from typing import Final
 
-from keyp.commands import geohash
-from keyp.commands.arguments import integer, real
-from keyp.commands.context import ReadContext, WriteContext
-from keyp.commands.define import CommandTable
+from keyp.algorithms import geohash
+from keyp.algorithms.geohash import Region
+from keyp.command.arguments import integer, real
+from keyp.command.context import ReadContext, WriteContext
+from keyp.command.spec import DENYOOM, MOVABLEKEYS, Args, KeyBehindWord, KeySpec, key_at
+from keyp.command.table import CommandTable
 from keyp.commands.geo import distance_text, position_at, position_reply, unit
-from keyp.commands.geohash import Region
 from keyp.commands.sortedsets import find_to_read, store_elements
-from keyp.commands.spec import DENYOOM, MOVABLEKEYS, Args, KeyBehindWord, KeySpec, key_at
 from keyp.errors import SYNTAX, CommandError
 from keyp.resp.values import Reply
-from keyp.storage.sortedsets import SortedSet, ordered
+from keyp.storage.types.sortedsets import SortedSet, ordered
 
 GEO_SEARCH = CommandTable(group="geo", categories="geo")
 

@@ -5,19 +5,19 @@ from __future__ import annotations
 from typing import Final
 
 from keyp import events
-from keyp.commands import long_double
-from keyp.commands.arguments import INT64_MAX, INT64_MIN, integer
-from keyp.commands.context import ReadContext, WriteContext
-from keyp.commands.define import CommandTable
-from keyp.commands.element_scan import NOTHING_SCANNED, scan_elements
-from keyp.commands.random_elements import different_ranks, drawing_count, drawn_ranks, looks
-from keyp.commands.scan import scan_cursor
-from keyp.commands.spec import DENYOOM, FAST, Args, key_at
+from keyp.algorithms import long_double
+from keyp.command.arguments import INT64_MAX, INT64_MIN, integer
+from keyp.command.context import ReadContext, WriteContext
+from keyp.command.element_scan import NOTHING_SCANNED, scan_elements
+from keyp.command.random_elements import different_ranks, drawing_count, drawn_ranks, looks
+from keyp.command.scan_options import scan_cursor
+from keyp.command.spec import DENYOOM, FAST, Args, key_at
+from keyp.command.table import CommandTable
 from keyp.errors import NOT_A_FLOAT, NOT_FINITE, OUT_OF_RANGE, OVERFLOW, SYNTAX, CommandError, wrong_arity
 from keyp.resp.values import Pairs, Reply
-from keyp.storage import hashes
-from keyp.storage.hashes import Hash
-from keyp.storage.members import LARGE
+from keyp.storage.types import hashes
+from keyp.storage.types.hashes import Hash
+from keyp.storage.types.members import LARGE
 
 HASHES = CommandTable(group="hash", categories="hash")
 

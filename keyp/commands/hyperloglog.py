@@ -11,16 +11,16 @@ from __future__ import annotations
 from typing import Final
 
 from keyp import events
-from keyp.commands import hll_registers as hll
-from keyp.commands.context import ReadContext, WriteContext
-from keyp.commands.define import CommandTable
-from keyp.commands.hll_estimate import estimate, register_of
-from keyp.commands.spec import ADMIN, DENYOOM, FAST, MAY_REPLICATE, WALKS, Args, KeySpec, key_at, keys_from
+from keyp.algorithms import hll_registers as hll
+from keyp.algorithms.hll_estimate import estimate, register_of
+from keyp.command.context import ReadContext, WriteContext
+from keyp.command.spec import ADMIN, DENYOOM, FAST, MAY_REPLICATE, WALKS, Args, KeySpec, key_at, keys_from
+from keyp.command.table import CommandTable
 from keyp.errors import CommandError, printable
 from keyp.resp.values import Reply
-from keyp.storage import strings
-from keyp.storage.keyspace import KEEP_DEADLINE, Keyspace, WritableKeyspace
-from keyp.storage.layout import EDITED, STRING
+from keyp.storage.keys.keyspace import KEEP_DEADLINE, Keyspace, WritableKeyspace
+from keyp.storage.lmdb.layout import EDITED, STRING
+from keyp.storage.types import strings
 
 HYPERLOGLOG = CommandTable(group="hyperloglog", categories="hyperloglog")
 

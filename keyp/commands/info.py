@@ -12,14 +12,15 @@ from collections.abc import Callable
 from typing import Final
 
 import keyp
-from keyp import process
-from keyp.commands.context import SECOND_NS, SessionContext
-from keyp.commands.define import CommandTable
-from keyp.commands.spec import LOADING, STALE, Args
-from keyp.metrics import Latencies, Metrics, Rate
-from keyp.pubsub import CHANNEL, PATTERN, SHARD
+from keyp.command.context import SECOND_NS, SessionContext
+from keyp.command.spec import LOADING, STALE, Args
+from keyp.command.table import CommandTable
 from keyp.resp.values import Reply, Verbatim
-from keyp.storage import layout, measure
+from keyp.server import process
+from keyp.server.metrics import Latencies, Metrics, Rate
+from keyp.server.pubsub import CHANNEL, PATTERN, SHARD
+from keyp.storage import measure
+from keyp.storage.lmdb import layout
 
 INFO = CommandTable(group="server")
 

@@ -8,16 +8,16 @@ from __future__ import annotations
 from typing import Final
 
 from keyp import events
-from keyp.commands.arguments import integer
-from keyp.commands.context import ReadContext, WriteContext
+from keyp.command.arguments import integer
+from keyp.command.context import ReadContext, WriteContext
+from keyp.command.spec import DENYOOM, FAST, Args, key_at, keys_from
+from keyp.command.table import CommandTable
 from keyp.commands.databases import INT_MAX, INT_MIN
-from keyp.commands.define import CommandTable
-from keyp.commands.spec import DENYOOM, FAST, Args, key_at, keys_from
 from keyp.errors import NO_SUCH_KEY, SAME_OBJECT, SYNTAX, CommandError
 from keyp.resp.values import Reply
-from keyp.storage import layout
 from keyp.storage.copying import copy_value
-from keyp.storage.random_names import random_name
+from keyp.storage.keys.random_key import random_name
+from keyp.storage.lmdb import layout
 
 KEYS = CommandTable(group="generic", categories="keyspace")
 

@@ -17,14 +17,14 @@ from __future__ import annotations
 
 from typing import Final
 
-from keyp.commands.arguments import integer
-from keyp.commands.context import ReadContext
-from keyp.commands.define import CommandTable
-from keyp.commands.spec import WALKS, Args, KeySpec
+from keyp.command.arguments import integer
+from keyp.command.context import ReadContext
+from keyp.command.spec import WALKS, Args, KeySpec
+from keyp.command.table import CommandTable
 from keyp.errors import SYNTAX, CommandError
 from keyp.resp.values import Reply
-from keyp.storage import strings
-from keyp.storage.layout import STRING, record_kind
+from keyp.storage.lmdb.layout import STRING, record_kind
+from keyp.storage.types import strings
 
 LCS = CommandTable(group="string", categories="string")
 

@@ -5,16 +5,16 @@ A blocking command does what its other form does where there is something to tak
 
 from __future__ import annotations
 
-from keyp.commands.arguments import INT64_MAX, integer_between
-from keyp.commands.blocking import timeout_ms
-from keyp.commands.context import WriteContext
-from keyp.commands.define import CommandTable
+from keyp.command.arguments import INT64_MAX, integer_between
+from keyp.command.block_timeout import timeout_ms
+from keyp.command.context import WriteContext
+from keyp.command.spec import BLOCKING, DENYOOM, MOVABLEKEYS, Args, KeySpec, counted_keys, key_at
+from keyp.command.table import CommandTable
 from keyp.commands.lists import end_of, pop_elements, tell_popped, tell_pushed
-from keyp.commands.spec import BLOCKING, DENYOOM, MOVABLEKEYS, Args, KeySpec, counted_keys, key_at
 from keyp.errors import SYNTAX, CommandError
 from keyp.resp.values import NULL_ARRAY, Reply, Wait
-from keyp.storage import lists
-from keyp.storage.layout import LIST
+from keyp.storage.lmdb.layout import LIST
+from keyp.storage.types import lists
 
 LIST_MOVES = CommandTable(group="list", categories="list")
 

@@ -8,14 +8,14 @@ from __future__ import annotations
 from typing import Final
 
 from keyp import events
-from keyp.commands.arguments import INT64_MAX, integer, integer_between
-from keyp.commands.context import ReadContext, WriteContext
-from keyp.commands.define import CommandTable
-from keyp.commands.spec import DENYOOM, FAST, Args, key_at
+from keyp.command.arguments import INT64_MAX, integer, integer_between
+from keyp.command.context import ReadContext, WriteContext
+from keyp.command.spec import DENYOOM, FAST, Args, key_at
+from keyp.command.table import CommandTable
 from keyp.errors import NO_OPPOSITE, NO_SUCH_KEY, NOT_POSITIVE, OUT_OF_RANGE_INDEX, SYNTAX, CommandError, wrong_arity
 from keyp.resp.values import NULL_ARRAY, Reply
-from keyp.storage import lists
-from keyp.storage.lists import AT_ONCE, List
+from keyp.storage.types import lists
+from keyp.storage.types.lists import AT_ONCE, List
 
 LISTS = CommandTable(group="list", categories="list")
 

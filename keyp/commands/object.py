@@ -1,26 +1,27 @@
 """OBJECT: what the reference would tell of a value's insides.
 
 The names of encodings are the reference's, for the clients and tests that ask for them; Keyp keeps all strings the
-same way. It knows for how long at least a key was not used (`keyp.storage.uses`), and not how often it is.
+same way. It knows for how long at least a key was not used (`keyp.storage.access_times`), and not how often it is.
 """
 
 from __future__ import annotations
 
 from typing import Final
 
-from keyp.commands.arguments import to_int64
-from keyp.commands.context import ReadContext
-from keyp.commands.define import CommandTable
-from keyp.commands.encodings import hash_encoding, list_encoding, set_encoding, sorted_set_encoding
-from keyp.commands.spec import Args, key_at
+from keyp.command.arguments import to_int64
+from keyp.command.context import ReadContext
+from keyp.command.encodings import hash_encoding, list_encoding, set_encoding, sorted_set_encoding
+from keyp.command.spec import Args, key_at
+from keyp.command.table import CommandTable
 from keyp.errors import CommandError
 from keyp.resp.values import Reply
-from keyp.storage import layout, strings
-from keyp.storage.hashes import Hash
-from keyp.storage.keyspace import Keyspace
-from keyp.storage.lists import List
-from keyp.storage.sets import Set
-from keyp.storage.sortedsets import SortedSet
+from keyp.storage.keys.keyspace import Keyspace
+from keyp.storage.lmdb import layout
+from keyp.storage.types import strings
+from keyp.storage.types.hashes import Hash
+from keyp.storage.types.lists import List
+from keyp.storage.types.sets import Set
+from keyp.storage.types.sortedsets import SortedSet
 
 OBJECT = CommandTable(group="generic", categories="keyspace")
 

@@ -1,26 +1,27 @@
 """Publish/subscribe: messages to whoever listens just now, kept nowhere.
 
 A subscription is the client's own business until the batch has been committed: it stands in the batch's copy of the
-client's state, and an effect brings it into the table (`keyp.pubsub`). A message is an effect too. So what is undone
-is never heard, and a message that a batch publishes reaches the subscriptions that the same batch has made before.
+client's state, and an effect brings it into the table (`keyp.server.pubsub`). A message is an effect too. So what is
+undone is never heard, and a message that a batch publishes reaches the subscriptions that the same batch has made
+before.
 
 Subscribing is answered by a push for each name, in RESP2 by an array of the same form. In RESP2 a client that
-listens may call nothing else (`keyp.runner`).
+listens may call nothing else (`keyp.execution.executor`).
 """
 
 from __future__ import annotations
 
 from typing import Final
 
-from keyp.commands.context import SessionContext
-from keyp.commands.define import CommandTable
-from keyp.commands.effects import Publish, Subscribe, Unsubscribe
-from keyp.commands.spec import FAST, LOADING, MAY_REPLICATE, NOSCRIPT, STALE, Args, key_at, keys_from
-from keyp.commands.spec import PUBSUB as ABOUT_PUBSUB
+from keyp.algorithms.glob import Glob
+from keyp.command.context import SessionContext
+from keyp.command.effects import Publish, Subscribe, Unsubscribe
+from keyp.command.spec import FAST, LOADING, MAY_REPLICATE, NOSCRIPT, STALE, Args, key_at, keys_from
+from keyp.command.spec import PUBSUB as ABOUT_PUBSUB
+from keyp.command.table import CommandTable
 from keyp.errors import CommandError, printable
-from keyp.glob import Glob
-from keyp.pubsub import CHANNEL, PATTERN, SHARD, Subscriptions, fits
 from keyp.resp.values import Push, Reply, Several
+from keyp.server.pubsub import CHANNEL, PATTERN, SHARD, Subscriptions, fits
 
 PUBSUB = CommandTable(group="pubsub")
 

@@ -7,23 +7,16 @@ A pattern with a literal beginning is sought only among the names that have it. 
 
 from __future__ import annotations
 
-from typing import Final
-
-from keyp.commands.arguments import integer, unsigned
-from keyp.commands.context import ReadContext
-from keyp.commands.define import CommandTable
-from keyp.commands.spec import WALKS, Args
-from keyp.errors import DAMAGED_STORE, SYNTAX, CommandError
-from keyp.glob import Glob
+from keyp.algorithms.glob import Glob
+from keyp.command.context import ReadContext
+from keyp.command.scan_options import scan_cursor, scan_options
+from keyp.command.spec import WALKS, Args
+from keyp.command.table import CommandTable
+from keyp.errors import DAMAGED_STORE, CommandError
 from keyp.resp.values import Reply
-from keyp.storage.layout import KIND_NAMES
+from keyp.storage.lmdb.layout import KIND_NAMES
 
 SCAN = CommandTable(group="generic", categories="keyspace")
-
-COUNT_DEFAULT: Final = 10
-COUNT_MAX: Final = 1_000_000  # a larger COUNT is only a hint: the batch has a reactor to give back
-
-INVALID_CURSOR: Final = "ERR invalid cursor"
 
 
 @SCAN.read(
@@ -75,30 +68,3 @@ def scan(context: ReadContext, args: Args) -> Reply:
         if not kind or KIND_NAMES[keyspace.kind(name)] == kind:
             names.append(name)
     return [b"0" if over else b"%d" % cursors.save(visited[-1]), names]
-
-
-def scan_cursor(data: bytes) -> int:
-    """A cursor as the reference reads it. Raises `ERR invalid cursor`."""
-    return unsigned(data, INVALID_CURSOR)
-
-
-def scan_options(words: list[bytes], with_type: bool) -> tuple[Glob | None, int, str]:
-    """The pattern, how many to visit, and the name of the only kind wanted, empty where any is or none can be given."""
-    glob, count, kind = None, COUNT_DEFAULT, ""
-    rest = iter(words)
-    for word in rest:
-        option = word.upper()
-        value = next(rest, None)
-        if value is None:
-            raise CommandError(SYNTAX)
-        if option == b"MATCH":
-            glob = Glob(value)
-        elif option == b"COUNT":
-            count = integer(value)
-            if count < 1:
-                raise CommandError(SYNTAX)
-        elif option == b"TYPE" and with_type:
-            kind = value.decode("latin-1").lower()
-        else:
-            raise CommandError(SYNTAX)
-    return glob, min(count, COUNT_MAX), kind

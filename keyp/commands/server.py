@@ -10,11 +10,10 @@ from math import isfinite
 from typing import Final
 
 from keyp import REDIS_VERSION
-from keyp.commands.arguments import integer, integer_between, to_int64
-from keyp.commands.context import ReadContext, SessionContext
-from keyp.commands.define import CommandTable
-from keyp.commands.effects import Delay, ReopenStore, SaveStore, StopServer
-from keyp.commands.spec import (
+from keyp.command.arguments import integer, integer_between, to_int64
+from keyp.command.context import ReadContext, SessionContext
+from keyp.command.effects import Delay, ReopenStore, SaveStore, StopServer
+from keyp.command.spec import (
     ADMIN,
     ALLOW_BUSY,
     FAST,
@@ -27,6 +26,7 @@ from keyp.commands.spec import (
     Args,
     key_at,
 )
+from keyp.command.table import CommandTable
 from keyp.errors import SYNTAX, CommandError, printable
 from keyp.resp.values import NO_REPLY, Reply, Verbatim
 from keyp.storage import measure

@@ -10,18 +10,18 @@ from collections.abc import Iterator
 from typing import Final
 
 from keyp import events
-from keyp.commands.arguments import INT64_MAX, integer_between
-from keyp.commands.context import ReadContext, WriteContext
-from keyp.commands.define import CommandTable
-from keyp.commands.spec import DENYOOM, MOVABLEKEYS, Args, counted_keys, key_at, keys_from
+from keyp.command.arguments import INT64_MAX, integer_between
+from keyp.command.context import ReadContext, WriteContext
+from keyp.command.spec import DENYOOM, MOVABLEKEYS, Args, counted_keys, key_at, keys_from
+from keyp.command.table import CommandTable
 from keyp.errors import SYNTAX, CommandError
 from keyp.resp import values
 from keyp.resp.values import Reply
-from keyp.storage import sets
-from keyp.storage.elements import Entry
-from keyp.storage.members import opened
-from keyp.storage.set_algebra import difference, intersection, union
-from keyp.storage.sets import Set
+from keyp.storage.types import sets
+from keyp.storage.types.elements import Entry
+from keyp.storage.types.members import opened
+from keyp.storage.types.set_algebra import difference, intersection, union
+from keyp.storage.types.sets import Set
 
 SET_ALGEBRA = CommandTable(group="set", categories="set")
 

@@ -8,18 +8,18 @@ from __future__ import annotations
 from typing import Final
 
 from keyp import events
-from keyp.commands.arguments import INT64_MAX, integer_between
-from keyp.commands.context import ReadContext, WriteContext
-from keyp.commands.define import CommandTable
-from keyp.commands.element_scan import NOTHING_SCANNED, scan_elements
-from keyp.commands.random_elements import different_ranks, drawing_count, drawn_ranks, looks
-from keyp.commands.scan import scan_cursor
-from keyp.commands.spec import DENYOOM, FAST, Args, key_at
+from keyp.command.arguments import INT64_MAX, integer_between
+from keyp.command.context import ReadContext, WriteContext
+from keyp.command.element_scan import NOTHING_SCANNED, scan_elements
+from keyp.command.random_elements import different_ranks, drawing_count, drawn_ranks, looks
+from keyp.command.scan_options import scan_cursor
+from keyp.command.spec import DENYOOM, FAST, Args, key_at
+from keyp.command.table import CommandTable
 from keyp.errors import NOT_POSITIVE, SYNTAX, CommandError
 from keyp.resp.values import Reply, Set
-from keyp.storage import sets
-from keyp.storage.layout import SET
-from keyp.storage.members import LARGE
+from keyp.storage.lmdb.layout import SET
+from keyp.storage.types import sets
+from keyp.storage.types.members import LARGE
 
 SETS = CommandTable(group="set", categories="set")
 

@@ -17,18 +17,19 @@ from sys import float_info
 from typing import Any, Final, TypeAlias
 
 from keyp import events
-from keyp.commands.arguments import integer, real
-from keyp.commands.context import ReadContext, WriteContext
-from keyp.commands.define import CommandTable
-from keyp.commands.spec import DENYOOM, MOVABLEKEYS, Args, KeyToStore, UnknownKeys, key_at
+from keyp.command.arguments import integer, real
+from keyp.command.context import ReadContext, WriteContext
+from keyp.command.spec import DENYOOM, MOVABLEKEYS, Args, KeyToStore, UnknownKeys, key_at
+from keyp.command.table import CommandTable
 from keyp.errors import SYNTAX, WRONG_TYPE, CommandError
 from keyp.resp.values import Reply
-from keyp.storage import layout, lists, strings
-from keyp.storage.hashes import Hash
-from keyp.storage.layout import HASH, LIST, SET, STRING, ZSET
-from keyp.storage.lists import List
-from keyp.storage.sets import Set
-from keyp.storage.sortedsets import SortedSet
+from keyp.storage.lmdb import layout
+from keyp.storage.lmdb.layout import HASH, LIST, SET, STRING, ZSET
+from keyp.storage.types import lists, strings
+from keyp.storage.types.hashes import Hash
+from keyp.storage.types.lists import List
+from keyp.storage.types.sets import Set
+from keyp.storage.types.sortedsets import SortedSet
 
 SORT = CommandTable(group="generic", categories="set sortedset list dangerous")
 

@@ -10,18 +10,18 @@ from collections.abc import Iterator
 from math import isnan
 from typing import Final
 
-from keyp.commands.arguments import INT64_MAX, integer, integer_between, real
-from keyp.commands.context import ReadContext, WriteContext
-from keyp.commands.define import CommandTable
+from keyp.command.arguments import INT64_MAX, integer, integer_between, real
+from keyp.command.context import ReadContext, WriteContext
+from keyp.command.spec import DENYOOM, MOVABLEKEYS, Args, counted_keys, key_at
+from keyp.command.table import CommandTable
 from keyp.commands.sortedsets import store_elements
-from keyp.commands.spec import DENYOOM, MOVABLEKEYS, Args, counted_keys, key_at
 from keyp.errors import SYNTAX, WRONG_TYPE, CommandError
 from keyp.resp.values import Pairs, Reply
-from keyp.storage import layout
-from keyp.storage.collection import Collection
-from keyp.storage.elements import MEMBERS, place_of, split_member
-from keyp.storage.layout import SET, ZSET
-from keyp.storage.sortedsets import Scored, member_score
+from keyp.storage.lmdb import layout
+from keyp.storage.lmdb.layout import SET, ZSET
+from keyp.storage.types.collection import Collection
+from keyp.storage.types.elements import MEMBERS, place_of, split_member
+from keyp.storage.types.sortedsets import Scored, member_score
 
 SORTED_SET_ALGEBRA = CommandTable(group="sorted-set", categories="sortedset")
 

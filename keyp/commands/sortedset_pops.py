@@ -8,16 +8,16 @@ from __future__ import annotations
 from typing import Final
 
 from keyp import events
-from keyp.commands.arguments import INT64_MAX, integer_between
-from keyp.commands.blocking import timeout_ms
-from keyp.commands.context import WriteContext
-from keyp.commands.define import CommandTable
-from keyp.commands.spec import BLOCKING, FAST, MOVABLEKEYS, Args, KeySpec, counted_keys, key_at
+from keyp.command.arguments import INT64_MAX, integer_between
+from keyp.command.block_timeout import timeout_ms
+from keyp.command.context import WriteContext
+from keyp.command.spec import BLOCKING, FAST, MOVABLEKEYS, Args, KeySpec, counted_keys, key_at
+from keyp.command.table import CommandTable
 from keyp.errors import NOT_POSITIVE, SYNTAX, CommandError
 from keyp.resp.values import NULL_ARRAY, Pairs, Reply, Wait
-from keyp.storage import sortedsets
-from keyp.storage.layout import ZSET
-from keyp.storage.sortedsets import END, START, Scored, SortedSet
+from keyp.storage.lmdb.layout import ZSET
+from keyp.storage.types import sortedsets
+from keyp.storage.types.sortedsets import END, START, Scored, SortedSet
 
 SORTED_SET_POPS = CommandTable(group="sorted-set", categories="sortedset")
 

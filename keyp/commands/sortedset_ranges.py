@@ -13,18 +13,18 @@ from math import inf
 from typing import Final
 
 from keyp import events
-from keyp.commands.arguments import bound, integer
-from keyp.commands.context import ReadContext, WriteContext
-from keyp.commands.define import CommandTable
+from keyp.command.arguments import bound, integer
+from keyp.command.context import ReadContext, WriteContext
+from keyp.command.spec import DENYOOM, FAST, Args, key_at
+from keyp.command.table import CommandTable
 from keyp.commands.sortedsets import find_to_read, store_elements
-from keyp.commands.spec import DENYOOM, FAST, Args, key_at
 from keyp.errors import SYNTAX, CommandError
 from keyp.resp.values import Pairs, Reply
-from keyp.storage import sortedsets
-from keyp.storage.elements import place_of
-from keyp.storage.faults import Damaged
-from keyp.storage.layout import STORED_NAME_MAX
-from keyp.storage.sortedsets import END, SCORE, START, Scored, SortedSet, ordered, score_range
+from keyp.storage.lmdb.errors import Damaged
+from keyp.storage.lmdb.layout import STORED_NAME_MAX
+from keyp.storage.types import sortedsets
+from keyp.storage.types.elements import place_of
+from keyp.storage.types.sortedsets import END, SCORE, START, Scored, SortedSet, ordered, score_range
 
 SORTED_SET_RANGES = CommandTable(group="sorted-set", categories="sortedset")
 

@@ -10,19 +10,20 @@ from math import isnan
 from typing import Final
 
 from keyp import events
-from keyp.commands.arguments import INT64_MAX, real
-from keyp.commands.context import ReadContext, WriteContext
-from keyp.commands.define import CommandTable
-from keyp.commands.element_scan import NOTHING_SCANNED, scan_elements
-from keyp.commands.random_elements import different_ranks, drawing_count, drawn_ranks, looks
-from keyp.commands.scan import scan_cursor
-from keyp.commands.spec import DENYOOM, FAST, Args, key_at
+from keyp.command.arguments import INT64_MAX, real
+from keyp.command.context import ReadContext, WriteContext
+from keyp.command.element_scan import NOTHING_SCANNED, scan_elements
+from keyp.command.random_elements import different_ranks, drawing_count, drawn_ranks, looks
+from keyp.command.scan_options import scan_cursor
+from keyp.command.spec import DENYOOM, FAST, Args, key_at
+from keyp.command.table import CommandTable
 from keyp.errors import OUT_OF_RANGE, SYNTAX, WRONG_TYPE, CommandError, wrong_arity
 from keyp.resp.encoder import format_double
 from keyp.resp.values import NULL_ARRAY, Pairs, Reply
-from keyp.storage import layout, sortedsets
-from keyp.storage.layout import ZSET
-from keyp.storage.sortedsets import Scored, SortedSet, member_score, needs_large_form
+from keyp.storage.lmdb import layout
+from keyp.storage.lmdb.layout import ZSET
+from keyp.storage.types import sortedsets
+from keyp.storage.types.sortedsets import Scored, SortedSet, member_score, needs_large_form
 
 SORTED_SETS = CommandTable(group="sorted-set", categories="sortedset")
 

@@ -13,16 +13,16 @@ from __future__ import annotations
 from typing import Final
 
 from keyp import events
-from keyp.commands.arguments import integer
-from keyp.commands.context import ReadContext, WriteContext
-from keyp.commands.deadline_arguments import MILLISECONDS, SECONDS, positive_deadline_ms
-from keyp.commands.define import CommandTable
-from keyp.commands.spec import DENYOOM, FAST, Args, key_at, keys_from
+from keyp.command.arguments import integer
+from keyp.command.context import ReadContext, WriteContext
+from keyp.command.deadline_arguments import MILLISECONDS, SECONDS, positive_deadline_ms
+from keyp.command.spec import DENYOOM, FAST, Args, key_at, keys_from
+from keyp.command.table import CommandTable
 from keyp.errors import OFFSET_OUT_OF_RANGE, STRING_TOO_LONG, SYNTAX, CommandError, wrong_arity
 from keyp.resp.values import Reply
-from keyp.storage import strings
-from keyp.storage.keyspace import KEEP_DEADLINE
-from keyp.storage.layout import NO_DEADLINE, STRING, record_deadline_ms, record_kind
+from keyp.storage.keys.keyspace import KEEP_DEADLINE
+from keyp.storage.lmdb.layout import NO_DEADLINE, STRING, record_deadline_ms, record_kind
+from keyp.storage.types import strings
 
 STRINGS = CommandTable(group="string", categories="string")
 

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import Final
 
-from keyp.commands.arguments import INT64_MAX, integer_between
-from keyp.commands.context import SessionContext
-from keyp.commands.define import CommandTable
-from keyp.commands.spec import ADMIN, LOADING, NOSCRIPT, STALE, Args
+from keyp.command.arguments import INT64_MAX, integer_between
+from keyp.command.context import SessionContext
+from keyp.command.spec import ADMIN, LOADING, NOSCRIPT, STALE, Args
+from keyp.command.table import CommandTable
 from keyp.errors import CommandError
-from keyp.metrics import CommandStats
 from keyp.resp.values import Reply
+from keyp.server.metrics import CommandStats
 
 TIMINGS = CommandTable(group="server")
 

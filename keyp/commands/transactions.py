@@ -8,9 +8,9 @@ the EXEC: what was watched is what is there.
 
 from __future__ import annotations
 
-from keyp.commands.context import ReadContext, SessionContext
-from keyp.commands.define import CommandTable
-from keyp.commands.spec import ALLOW_BUSY, FAST, LOADING, NOSCRIPT, SKIP_SLOWLOG, STALE, Args, keys_from
+from keyp.command.context import ReadContext, SessionContext
+from keyp.command.spec import ALLOW_BUSY, FAST, LOADING, NOSCRIPT, SKIP_SLOWLOG, STALE, Args, keys_from
+from keyp.command.table import CommandTable
 from keyp.errors import CommandError
 from keyp.resp.values import NULL_ARRAY, Reply
 

@@ -42,16 +42,16 @@ from typing import Any, Final, Protocol
 from twisted.internet.protocol import connectionDone
 from twisted.logger import Logger
 
-from keyp.batch import Batch
-from keyp.clients import Client
-from keyp.commands.server_state import ServerState
-from keyp.engine import Engine
+from keyp.command.server_state import ServerState
+from keyp.execution.batch import Batch
+from keyp.execution.dispatcher import Engine
 from keyp.net.backlog import WAITING_MAX, Backlog
 from keyp.net.outbox import Outbox
 from keyp.net.read_size import READ_SIZES, ReadSize
 from keyp.resp.encoder import encode
 from keyp.resp.parser import RequestParser
 from keyp.resp.values import ReplyError
+from keyp.server.clients import Client
 
 log = Logger()
 

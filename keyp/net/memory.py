@@ -14,7 +14,7 @@ from typing import Any, Final
 
 from twisted.internet.defer import Deferred
 
-from keyp import process
+from keyp.server import process
 
 KEPT_MAX: Final = 32 << 20  # bytes more than after the last time that are left alone
 
@@ -30,7 +30,7 @@ def find_trim() -> Callable[[], object]:
 
 
 class SpareMemory:
-    """What the process has and does not use. `defer` runs a function on another thread, as `keyp.writer.Defer`.
+    """What the process has and does not use. `defer` runs a function on another thread (`group_commit.Defer`).
 
     `private_bytes` tells how much memory the process has to itself, `trim` gives back what is free of it.
     """

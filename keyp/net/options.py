@@ -7,8 +7,8 @@ import sys
 from twisted.python import usage
 
 import keyp
-from keyp.config import INT64_MAX, Invalid, Memory
-from keyp.storage.environment import ALWAYS, EVERYSEC, NO
+from keyp.server.config import INT64_MAX, Invalid, Memory
+from keyp.storage.lmdb.environment import ALWAYS, EVERYSEC, NO
 
 DEFAULT_HOST = "localhost"
 DEFAULT_PORT = 6377

@@ -19,10 +19,8 @@ from twisted.internet.task import deferLater
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
-from keyp import errors, runner
-from keyp.clients import Client, ClientTable
-from keyp.commands.all import TABLES
-from keyp.commands.effects import (
+from keyp import errors
+from keyp.command.effects import (
     CloseClient,
     Delay,
     Effect,
@@ -35,23 +33,26 @@ from keyp.commands.effects import (
     SyncStore,
     WarnOfHttp,
 )
-from keyp.commands.registry import Registry
-from keyp.commands.server_state import ServerState
-from keyp.config import Settings
-from keyp.engine import Engine
+from keyp.command.registry import Registry
+from keyp.command.server_state import ServerState
+from keyp.commands.all import TABLES
 from keyp.errors import CommandError
-from keyp.metrics import Metrics
+from keyp.execution import executor
+from keyp.execution.dispatcher import Engine
+from keyp.execution.group_commit import Clock
+from keyp.execution.recovery import Recovery
+from keyp.execution.saving import Saver
 from keyp.net.connection import Connection
 from keyp.net.memory import SpareMemory
 from keyp.net.outbox import Outbox
 from keyp.net.protocol import RedisProtocol
-from keyp.net.recovery import Recovery
-from keyp.net.saving import Saver
 from keyp.net.threads import AttendedThread, ThreadLine
-from keyp.storage.environment import EVERYSEC, Environment
-from keyp.storage.faults import StoreError
-from keyp.storage.hot_copy import CopyFailed
-from keyp.writer import Clock
+from keyp.server.clients import Client, ClientTable
+from keyp.server.config import Settings
+from keyp.server.metrics import Metrics
+from keyp.storage.lmdb.environment import EVERYSEC, Environment
+from keyp.storage.lmdb.errors import StoreError
+from keyp.storage.lmdb.hot_copy import CopyFailed
 
 log = Logger()
 
@@ -89,7 +90,7 @@ class Server:
         )
         self.state.started_ns = clock.nanoseconds()
         self.state.reactor = type(reactor).__name__
-        self.state.compiled = not str(runner.__file__).endswith(".py")
+        self.state.compiled = not str(executor.__file__).endswith(".py")
         self.state.metrics.follow(settings)
         settings.on_change(self._settings_changed)
         # What our own reactor does at the end of an iteration, others do in the next one.

@@ -22,15 +22,15 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 import keyp
-from keyp.config import Settings
 from keyp.net import signals
 from keyp.net.accepting import Refusals
 from keyp.net.clock import SystemClock, keep_steady
 from keyp.net.endpoint_kinds import NOT_PLAIN, NOTHING_HANDED_OVER, endpoint_refusal, has_plain_connections
 from keyp.net.options import Options
 from keyp.net.server import RedisFactory, Server
-from keyp.storage.environment import Environment
-from keyp.storage.faults import StoreError
+from keyp.server.config import Settings
+from keyp.storage.lmdb.environment import Environment
+from keyp.storage.lmdb.errors import StoreError
 
 log = Logger()
 

@@ -16,8 +16,8 @@ from twisted.internet.defer import Deferred
 from twisted.internet.threads import deferToThreadPool
 from twisted.python.failure import Failure
 
-from keyp.net.affinity import Companion, find_sched_getcpu
-from keyp.net.bell import Bell, BelledLine
+from keyp.net.event_counter import Bell, BelledLine
+from keyp.net.pinning import Companion, find_sched_getcpu
 
 # How long the reactor's thread waits for the work of an attended thread before it goes back to its clients.
 ATTENDANCE_S: Final = 0.001

@@ -21,12 +21,12 @@ from collections.abc import Callable, Iterator
 from itertools import islice
 from typing import Final
 
-from keyp.storage import layout, pieces
 from keyp.storage.check_elements import CollectionCheck
-from keyp.storage.environment import Database, Space
-from keyp.storage.faults import Damaged
-from keyp.storage.layout import FLOAT, HAS_DEADLINE, HAS_ELEMENTS, LONG_NAME, NO_DEADLINE, STREAM, STRING
-from keyp.storage.transaction import NO_SPACE, ReadTransaction
+from keyp.storage.lmdb import layout, pieces
+from keyp.storage.lmdb.environment import Database, Space
+from keyp.storage.lmdb.errors import Damaged
+from keyp.storage.lmdb.layout import FLOAT, HAS_DEADLINE, HAS_ELEMENTS, LONG_NAME, NO_DEADLINE, STREAM, STRING
+from keyp.storage.lmdb.transaction import NO_SPACE, ReadTransaction
 
 PROBLEMS_LISTED: Final = 1000
 PROGRESS_ENTRIES: Final = 1000

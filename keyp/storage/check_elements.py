@@ -9,12 +9,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Final
 
-from keyp.storage import layout
-from keyp.storage.elements import COUNTS, MEMBERS, ORDER
-from keyp.storage.environment import Database, Transaction
-from keyp.storage.layout import HASH, LIST, SET, ZSET
-from keyp.storage.ranked import Run
-from keyp.storage.sortedsets import SCORE, same_score
+from keyp.storage.lmdb import layout
+from keyp.storage.lmdb.environment import Database, Transaction
+from keyp.storage.lmdb.layout import HASH, LIST, SET, ZSET
+from keyp.storage.types.counted import Run
+from keyp.storage.types.elements import COUNTS, MEMBERS, ORDER
+from keyp.storage.types.sortedsets import SCORE, same_score
 
 # The section whose elements are counted in runs, where there are many.
 RANKED_SECTIONS: Final = {HASH: MEMBERS, SET: MEMBERS, ZSET: ORDER}

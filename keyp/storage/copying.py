@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections import Counter
 from itertools import islice
 
-from keyp.storage import layout, strings
-from keyp.storage.collection import Collection
-from keyp.storage.elements import MEMBERS, ORDER
-from keyp.storage.faults import Damaged
-from keyp.storage.keyspace import Keyspace, WritableKeyspace
+from keyp.storage.keys.keyspace import Keyspace, WritableKeyspace
+from keyp.storage.lmdb import layout
+from keyp.storage.lmdb.errors import Damaged
+from keyp.storage.types import strings
+from keyp.storage.types.collection import Collection
+from keyp.storage.types.elements import MEMBERS, ORDER
 
 COPIED_AT_ONCE = 1024
 

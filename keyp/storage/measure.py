@@ -7,12 +7,12 @@ from typing import Final
 
 import lmdb
 
-from keyp.storage import layout
-from keyp.storage.elements import MEMBERS, ORDER
-from keyp.storage.environment import Environment
-from keyp.storage.keyspace import Keyspace
-from keyp.storage.layout import HAS_ELEMENTS, STRING, ZSET
-from keyp.storage.transaction import Transaction
+from keyp.storage.keys.keyspace import Keyspace
+from keyp.storage.lmdb import layout
+from keyp.storage.lmdb.environment import Environment
+from keyp.storage.lmdb.layout import HAS_ELEMENTS, STRING, ZSET
+from keyp.storage.lmdb.transaction import Transaction
+from keyp.storage.types.elements import MEMBERS, ORDER
 
 # More elements than this are never looked at, whatever the caller asks for: the reactor's thread may be waiting.
 SAMPLES_MAX: Final = 1000

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import os
 
-from keyp.storage import locks
-from keyp.storage.environment import DATA_FILE
-from keyp.storage.faults import StoreError
-from keyp.storage.reader import StoreReader
+from keyp.storage.lmdb import locks
+from keyp.storage.lmdb.environment import DATA_FILE
+from keyp.storage.lmdb.errors import StoreError
+from keyp.storage.lmdb.reader import StoreReader
 from keyp.tools.copy_store import Copied, copy_store
 
 

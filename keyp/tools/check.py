@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import os
 
-from keyp.storage import locks, verification
 from keyp.storage.check import check
-from keyp.storage.environment import DATA_FILE
-from keyp.storage.faults import StoreError
-from keyp.storage.reader import DatabaseSize, StoreReader
+from keyp.storage.lmdb import locks, verification
+from keyp.storage.lmdb.environment import DATA_FILE
+from keyp.storage.lmdb.errors import StoreError
+from keyp.storage.lmdb.reader import DatabaseSize, StoreReader
 from keyp.tools.progress import Progress
 
 

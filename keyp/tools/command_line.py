@@ -13,7 +13,7 @@ from time import monotonic
 from typing import Final
 
 from keyp.storage.check import PROBLEMS_LISTED
-from keyp.storage.faults import StoreError
+from keyp.storage.lmdb.errors import StoreError
 from keyp.tools.backup import backup
 from keyp.tools.check import examine, report
 from keyp.tools.restore import DamagedBackup, restore

@@ -5,10 +5,10 @@ from __future__ import annotations
 import os
 from contextlib import suppress
 
-from keyp.storage import locks
-from keyp.storage.environment import DATA_FILE
-from keyp.storage.faults import StoreError
-from keyp.storage.reader import LOCK_FILE, StoreReader, give_to_owner
+from keyp.storage.lmdb import locks
+from keyp.storage.lmdb.environment import DATA_FILE
+from keyp.storage.lmdb.errors import StoreError
+from keyp.storage.lmdb.reader import LOCK_FILE, StoreReader, give_to_owner
 from keyp.tools.check import examine
 from keyp.tools.copy_store import Copied, copy_store
 

@@ -14,7 +14,7 @@ from benchmarks.results import KEYS, MEGABYTES, MILLISECONDS, REQUESTS, SECONDS,
 from benchmarks.sections import SECTIONS
 from benchmarks.servers import Missing
 from benchmarks.targets import TARGETS
-from keyp.commands.table import put_between_markers
+from keyp.tools.readme import put_between_markers
 from tests.benchmarks.sample import ENVIRONMENT, OTHER, OWN, add, results, section
 
 ROOT = Path(__file__).parents[2]

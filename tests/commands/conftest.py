@@ -10,18 +10,18 @@ from typing import Any
 
 import pytest
 
+from keyp.command.context import ReadContext, Surroundings, WriteContext
+from keyp.command.registry import Registry
+from keyp.command.spec import SESSION, WRITE
 from keyp.commands.all import TABLES
-from keyp.commands.context import ReadContext, Surroundings, WriteContext
-from keyp.commands.registry import Registry
-from keyp.commands.spec import SESSION, WRITE
 from keyp.errors import CommandError
 from keyp.resp.values import DoubleText, Pairs, Reply, ReplyError, Set, Verbatim
 from keyp.storage.check import check
-from keyp.storage.environment import NO, Environment
-from keyp.storage.keyspace import WritableKeyspace
-from keyp.storage.layout import LIST
-from keyp.storage.sweep import sweep
-from keyp.storage.transaction import ReadTransaction, WriteTransaction
+from keyp.storage.keys.keyspace import WritableKeyspace
+from keyp.storage.keys.sweep import sweep
+from keyp.storage.lmdb.environment import NO, Environment
+from keyp.storage.lmdb.layout import LIST
+from keyp.storage.lmdb.transaction import ReadTransaction, WriteTransaction
 
 REGISTRY = Registry(TABLES)
 START_US = 1_700_000_000_000_000

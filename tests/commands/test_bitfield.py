@@ -10,11 +10,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from keyp.commands.bitfield import BLOCK_BYTES, Field, Window
-from keyp.storage import strings
-from keyp.storage.environment import NO, Environment
-from keyp.storage.keyspace import WritableKeyspace
-from keyp.storage.pieces import PIECE_BYTES
-from keyp.storage.transaction import WriteTransaction
+from keyp.storage.keys.keyspace import WritableKeyspace
+from keyp.storage.lmdb.environment import NO, Environment
+from keyp.storage.lmdb.pieces import PIECE_BYTES
+from keyp.storage.lmdb.transaction import WriteTransaction
+from keyp.storage.types import strings
 
 SYNTAX = "ERR syntax error"
 NOT_AN_INTEGER = "ERR value is not an integer or out of range"

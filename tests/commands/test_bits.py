@@ -10,9 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from keyp.commands.bits import combine, count_bits, find_bit
-from keyp.storage.keyspace import Keyspace
-from keyp.storage.pieces import PIECE_BYTES
-from keyp.storage.transaction import ReadTransaction
+from keyp.storage.keys.keyspace import Keyspace
+from keyp.storage.lmdb.pieces import PIECE_BYTES
+from keyp.storage.lmdb.transaction import ReadTransaction
 from tests.fakes import Lab
 
 SYNTAX = "ERR syntax error"

@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
+from keyp.command.context import AT_ONCE_MAX
 from keyp.commands.client_line import CONNECTION_BYTES
-from keyp.commands.context import AT_ONCE_MAX
-from keyp.storage.keyspace import WritableKeyspace
-from keyp.storage.transaction import WriteTransaction
+from keyp.storage.keys.keyspace import WritableKeyspace
+from keyp.storage.lmdb.transaction import WriteTransaction
 from tests import wire
 from tests.fakes import Connection, Lab
 

@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
+from keyp.command.describe import CATEGORIES, categories
+from keyp.command.registry import Registry
 from keyp.commands.all import TABLES
-from keyp.commands.command_info import CATEGORIES, categories
-from keyp.commands.registry import Registry
 from tests import wire
 from tests.fakes import Connection, Lab
 

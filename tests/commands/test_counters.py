@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from keyp.commands import long_double
+from keyp.algorithms import long_double
 
 NOT_AN_INTEGER = "ERR value is not an integer or out of range"
 NOT_A_FLOAT = "ERR value is not a valid float"

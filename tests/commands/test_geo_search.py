@@ -7,7 +7,7 @@ from random import Random
 
 import pytest
 
-from keyp.commands import geohash
+from keyp.algorithms import geohash
 from tests import wire
 from tests.commands.conftest import Keyp
 from tests.fakes import Lab

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from keyp.commands.random_elements import DRAWN_MAX
+from keyp.command.random_elements import DRAWN_MAX
 from keyp.resp.values import Pairs
 
 FIELDS = st.sampled_from([b"", b"a", b"b", b"c", b"x" * 480, b"x" * 600, b"1"])

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from keyp.commands import hll_registers as hll
+from keyp.algorithms import hll_registers as hll
 from tests.fakes import Lab
 
 WRONG_TYPE = "WRONGTYPE Operation against a key holding the wrong kind of value"

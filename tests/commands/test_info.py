@@ -9,18 +9,18 @@ from random import Random
 
 import pytest
 
-from keyp import process
-from keyp.clients import Client, ClientTable
-from keyp.commands.context import SECOND_NS, SessionContext, Surroundings, WriteContext
+from keyp.command.context import SECOND_NS, SessionContext, Surroundings, WriteContext
+from keyp.command.registry import Registry
+from keyp.command.server_state import ServerState
 from keyp.commands.info import human, info
-from keyp.commands.registry import Registry
-from keyp.commands.server_state import ServerState
-from keyp.config import Settings
-from keyp.metrics import Metrics
 from keyp.resp.values import Verbatim
-from keyp.storage import strings
-from keyp.storage.environment import NO, Environment
-from keyp.storage.transaction import WriteTransaction
+from keyp.server import process
+from keyp.server.clients import Client, ClientTable
+from keyp.server.config import Settings
+from keyp.server.metrics import Metrics
+from keyp.storage.lmdb.environment import NO, Environment
+from keyp.storage.lmdb.transaction import WriteTransaction
+from keyp.storage.types import strings
 
 NOW_US = 1_700_000_000_123_456
 DEFAULT = [

@@ -9,22 +9,23 @@ from typing import Any
 
 import pytest
 
-from keyp.clients import Client, ClientTable
-from keyp.commands.context import SessionContext, Surroundings, WriteContext
-from keyp.commands.effects import Delay, Effect, SaveStore, StopServer, SyncStore
-from keyp.commands.registry import Registry
+from keyp.command.context import SessionContext, Surroundings, WriteContext
+from keyp.command.effects import Delay, Effect, SaveStore, StopServer, SyncStore
+from keyp.command.registry import Registry
+from keyp.command.server_state import ServerState
+from keyp.command.spec import SESSION
 from keyp.commands.server import SERVER
-from keyp.commands.server_state import ServerState
-from keyp.commands.spec import SESSION
 from keyp.commands.timings import TIMINGS
-from keyp.commands.waiting import WAITING
-from keyp.config import Settings
+from keyp.commands.wait import WAITING
 from keyp.errors import CommandError
-from keyp.metrics import Metrics
 from keyp.resp.values import NO_REPLY, Verbatim
-from keyp.storage import layout, strings
-from keyp.storage.environment import Environment
-from keyp.storage.transaction import WriteTransaction
+from keyp.server.clients import Client, ClientTable
+from keyp.server.config import Settings
+from keyp.server.metrics import Metrics
+from keyp.storage.lmdb import layout
+from keyp.storage.lmdb.environment import Environment
+from keyp.storage.lmdb.transaction import WriteTransaction
+from keyp.storage.types import strings
 from tests.commands.conftest import Keyp
 
 NOW_US = 1_700_000_000_123_456

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from keyp.commands.random_elements import DRAWN_MAX
+from keyp.command.random_elements import DRAWN_MAX
 
 MEMBERS = st.sampled_from([b"", b"a", b"b", b"c", b"1", b"2", b"x" * 480, b"x" * 600])
 KEYS = st.sampled_from(["s", "t"])

@@ -6,11 +6,11 @@ from random import Random
 
 import pytest
 
+from keyp.command.context import ReadContext, TooLong
 from keyp.commands import sort
-from keyp.commands.context import ReadContext, TooLong
 from keyp.commands.sort import NOT_A_WEIGHT, Order, Pattern, weight
 from keyp.errors import CommandError
-from keyp.storage.transaction import ReadTransaction
+from keyp.storage.lmdb.transaction import ReadTransaction
 from tests.commands.conftest import Keyp
 
 ROWS = [

@@ -10,8 +10,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from keyp.commands.context import AT_ONCE_MAX
-from keyp.storage import ranked
+from keyp.command.context import AT_ONCE_MAX
+from keyp.storage.types import counted
 from tests import wire
 from tests.commands.conftest import Keyp
 from tests.fakes import Lab
@@ -67,7 +67,7 @@ TEXTS = st.text(alphabet="ab\xff", max_size=4).map(lambda text: text.encode("lat
 LOW = st.one_of(st.just(b"-"), TEXTS.map(lambda text: b"[" + text), TEXTS.map(lambda text: b"(" + text), st.just(b"+"))
 
 
-@pytest.mark.parametrize("run_max", [4, ranked.RUN_MAX])
+@pytest.mark.parametrize("run_max", [4, counted.RUN_MAX])
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(members=st.sets(TEXTS, min_size=1), bounds=st.tuples(LOW, LOW), same=st.booleans())
 def test_by_member(
@@ -75,7 +75,7 @@ def test_by_member(
     same: bool,
 ) -> None:  # fmt: skip
     """Where all scores are the same, and where members grow with the scores."""
-    monkeypatch.setattr(ranked, "RUN_MAX", run_max)
+    monkeypatch.setattr(counted, "RUN_MAX", run_max)
     keyp.run("DEL", "k")
     for score, text in enumerate(sorted(members)):
         keyp.run("ZADD", "k", 0 if same else score, text)

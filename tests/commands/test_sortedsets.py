@@ -9,8 +9,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from keyp.commands.random_elements import DRAWN_MAX
-from keyp.storage import ranked
+from keyp.command.random_elements import DRAWN_MAX
+from keyp.storage.types import counted
 from tests.commands.conftest import Keyp
 from tests.commands.sortedset_model import Model
 
@@ -63,14 +63,14 @@ CALLS = st.one_of(
 )
 
 
-@pytest.mark.parametrize("run_max", [4, ranked.RUN_MAX])
+@pytest.mark.parametrize("run_max", [4, counted.RUN_MAX])
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(steps=st.lists(CALLS, max_size=25))
 def test_beside_a_dictionary(
     keyp: Keyp, monkeypatch: pytest.MonkeyPatch, run_max: int, steps: list[list[bytes]]
 ) -> None:
     """With short runs, as in a set of thousands, and with long ones."""
-    monkeypatch.setattr(ranked, "RUN_MAX", run_max)
+    monkeypatch.setattr(counted, "RUN_MAX", run_max)
     keyp.run(b"DEL", K)
     model = Model()
     for words in steps:

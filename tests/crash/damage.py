@@ -21,12 +21,12 @@ from typing import Any, Final
 
 from twisted.logger import LogEvent, globalLogBeginner
 
-from keyp.storage import last_run
 from keyp.storage.check import check
-from keyp.storage.environment import DATA_FILE
-from keyp.storage.faults import StoreError
-from keyp.storage.head import NO_ROOT, Head
-from keyp.storage.transaction import ReadTransaction
+from keyp.storage.lmdb import shutdown_marker
+from keyp.storage.lmdb.environment import DATA_FILE
+from keyp.storage.lmdb.errors import StoreError
+from keyp.storage.lmdb.meta_pages import NO_ROOT, Head
+from keyp.storage.lmdb.transaction import ReadTransaction
 from tests.fakes import START_US, Connection, Lab
 from tests.wire import request
 
@@ -83,11 +83,11 @@ def copy_store(source: Path, target: Path, closed: bool) -> Path:
     """A copy of a data directory, as if it had been closed there in order, or killed; the path of its data file."""
     shutil.copytree(source, target)
     data_file = target / DATA_FILE
-    with (target / last_run.LOCK_FILE).open("r+b") as lock:
+    with (target / shutdown_marker.LOCK_FILE).open("r+b") as lock:
         if closed:
-            last_run.note_closed(lock.fileno(), str(data_file))
+            shutdown_marker.note_closed(lock.fileno(), str(data_file))
         else:
-            last_run.note_running(lock.fileno(), "always")
+            shutdown_marker.note_running(lock.fileno(), "always")
     return data_file
 
 

@@ -14,12 +14,13 @@ import sys
 from pathlib import Path
 from typing import Final
 
-from keyp.storage import layout, strings
 from keyp.storage.check import check
-from keyp.storage.environment import Environment, StoreError
-from keyp.storage.keyspace import Keyspace
-from keyp.storage.layout import KIND_MASK, STRING
-from keyp.storage.transaction import ReadTransaction
+from keyp.storage.keys.keyspace import Keyspace
+from keyp.storage.lmdb import layout
+from keyp.storage.lmdb.environment import Environment, StoreError
+from keyp.storage.lmdb.layout import KIND_MASK, STRING
+from keyp.storage.lmdb.transaction import ReadTransaction
+from keyp.storage.types import strings
 from tests.crash.ledger import NOISE, Key, State
 from tests.integration.daemon import ROOT
 

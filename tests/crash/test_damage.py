@@ -16,10 +16,10 @@ from random import Random
 import lmdb
 import pytest
 
-from keyp.storage import layout, verification
-from keyp.storage.environment import DATA_FILE, Environment
-from keyp.storage.faults import StoreError
-from keyp.storage.head import DataFile
+from keyp.storage.lmdb import layout, verification
+from keyp.storage.lmdb.environment import DATA_FILE, Environment
+from keyp.storage.lmdb.errors import StoreError
+from keyp.storage.lmdb.meta_pages import DataFile
 from tests.crash.damage import (
     DIED,
     ERROR,

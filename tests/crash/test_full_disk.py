@@ -18,7 +18,7 @@ import pytest
 import redis
 
 from keyp import errors
-from keyp.storage.room import RESERVE_BYTES
+from keyp.storage.lmdb.disk_reserve import RESERVE_BYTES
 from tests.crash.daemons import client_of, daemon_on, fill, mounted
 from tests.integration.daemon import LONG, Daemon, wait_until
 

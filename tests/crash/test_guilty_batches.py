@@ -13,10 +13,10 @@ from random import Random
 from typing import Any
 
 from keyp import errors
+from keyp.command.registry import Registry
+from keyp.command.table import CommandTable
 from keyp.commands.all import TABLES
-from keyp.commands.define import CommandTable
-from keyp.commands.registry import Registry
-from keyp.storage import strings as values
+from keyp.storage.types import strings as values
 from tests.failing_disk import error_with, failing
 from tests.fakes import Lab
 from tests.integration.daemon import LONG

@@ -18,9 +18,9 @@ from typing import Any
 import pytest
 
 from keyp.storage.check import check
-from keyp.storage.environment import DATA_FILE
-from keyp.storage.pages import Pages
-from keyp.storage.transaction import ReadTransaction
+from keyp.storage.lmdb.environment import DATA_FILE
+from keyp.storage.lmdb.pages import Pages
+from keyp.storage.lmdb.transaction import ReadTransaction
 from tests.crash import replies
 from tests.crash.damage import DIED, PAGE, REFUSED, Flip, asking, copy_store, in_a_process, page_kind
 from tests.crash.page_damage import PageDamage

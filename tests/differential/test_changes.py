@@ -1,7 +1,7 @@
 """What counts as a change: `rdb_changes_since_last_save` of a real server and of Keyp, behind every step of a row.
 
 The rows are those of the events, and of the families that write and have none there. What changes nothing has to be
-free in Keyp (`tests/engine/test_writes_for_nothing.py`); here it is shown that both mean the same by it.
+free in Keyp (`tests/execution/test_writes_for_nothing.py`); here it is shown that both mean the same by it.
 """
 
 from __future__ import annotations

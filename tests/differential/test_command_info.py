@@ -11,10 +11,10 @@ from typing import Any, Final
 
 import pytest
 
+from keyp.command.describe import info
+from keyp.command.registry import Registry
+from keyp.command.spec import CommandSpec
 from keyp.commands.all import TABLES
-from keyp.commands.command_info import info
-from keyp.commands.registry import Registry
-from keyp.commands.spec import CommandSpec
 from keyp.resp.encoder import encode
 from tests import wire
 from tests.differential.servers import Reference

@@ -11,7 +11,7 @@ from contextlib import closing
 
 import pytest
 
-from keyp.storage.uses import Uses, place_of
+from keyp.storage.access_times import Uses, place_of
 from tests import wire
 from tests.differential.servers import Keyp, Reference
 

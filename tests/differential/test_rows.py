@@ -8,8 +8,8 @@ from itertools import zip_longest
 
 import pytest
 
+from keyp.command.registry import Registry
 from keyp.commands.all import TABLES
-from keyp.commands.registry import Registry
 from tests import wire
 from tests.differential.agreement import EXACT, agree
 from tests.differential.differences import DIFFERENCES, Difference

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from keyp.config import TABLE
-from keyp.config.table import FIXED, PINNED
+from keyp.server.config import TABLE
+from keyp.server.config.table import FIXED, PINNED
 from tests import wire
 from tests.differential.servers import Keyp, Reference
 

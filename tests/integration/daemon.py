@@ -21,8 +21,8 @@ from pathlib import Path
 from typing import TypeVar
 
 from keyp.storage.check import check
-from keyp.storage.environment import Environment
-from keyp.storage.transaction import ReadTransaction
+from keyp.storage.lmdb.environment import Environment
+from keyp.storage.lmdb.transaction import ReadTransaction
 
 ROOT = Path(__file__).resolve().parents[2]
 LONG = os.environ.get("KEYP_LONG") == "1"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from keyp.storage.environment import Environment
+from keyp.storage.lmdb.environment import Environment
 from tests.integration.test_daemon import assert_refused, run
 
 LIMITED = (

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from keyp.net.server import READERS_LOOKED_AT_S
-from keyp.storage.environment import NO, Environment
+from keyp.storage.lmdb.environment import NO, Environment
 from tests.fakes import Lab
 
 READ = """

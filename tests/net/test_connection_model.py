@@ -13,10 +13,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from keyp.execution.executor import REPLIES_MAX
 from keyp.net.backlog import PARSED_AT_ONCE, WAITING_MAX
 from keyp.net.connection import BURST_MAX
 from keyp.net.read_size import READ_SIZES
-from keyp.runner import REPLIES_MAX
 from tests import wire
 from tests.fakes import Connection, Lab
 

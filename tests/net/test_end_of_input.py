@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from keyp.execution.executor import REPLIES_MAX
 from keyp.net.backlog import WAITING_MAX
-from keyp.runner import REPLIES_MAX
 from tests import wire
 from tests.fakes import Connection, Lab
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from keyp.writer import COMPLAIN_EVERY_NS
+from keyp.execution.group_commit import COMPLAIN_EVERY_NS
 from tests import wire
 from tests.fakes import Lab
 
@@ -12,7 +12,7 @@ from tests.fakes import Lab
 @pytest.fixture
 def warnings(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     told: list[str] = []
-    monkeypatch.setattr("keyp.writer.log.warn", lambda form, text, untold: told.append(text + untold))
+    monkeypatch.setattr("keyp.execution.group_commit.log.warn", lambda form, text, untold: told.append(text + untold))
     return told
 
 

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+from keyp.execution.executor import REPLIES_MAX
 from keyp.net.connection import BURST_MAX
 from keyp.net.outbox import Outbox
 from keyp.net.read_size import READ_SIZES, SMALL_READS
-from keyp.runner import REPLIES_MAX
 from tests.fakes import Lab
 
 GET = b"*2\r\n$3\r\nGET\r\n$1\r\na\r\n"

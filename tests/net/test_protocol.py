@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from keyp.commands.effects import Delay
+from keyp.command.effects import Delay
 from tests.fakes import Lab
 
 

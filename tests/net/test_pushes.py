@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
+from keyp.execution.executor import MESSAGES_MAX
 from keyp.net.connection import BURST_MAX, LATE_AT_ONCE
-from keyp.runner import MESSAGES_MAX
 from tests import wire
 from tests.fakes import Connection, Lab
 

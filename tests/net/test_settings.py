@@ -9,8 +9,8 @@ import pytest
 from twisted.internet.address import IPv4Address
 from twisted.internet.task import Clock, LoopingCall
 
-from keyp.config import Settings
 from keyp.net.service import follow_frequency
+from keyp.server.config import Settings
 from tests.fakes import FakeTransport, Lab
 
 NOT_ALLOWED = (

@@ -15,10 +15,10 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from keyp.storage import layout
 from keyp.storage.check import check
-from keyp.storage.pieces import PIECE_BYTES
-from keyp.storage.transaction import ReadTransaction
+from keyp.storage.lmdb import layout
+from keyp.storage.lmdb.pieces import PIECE_BYTES
+from keyp.storage.lmdb.transaction import ReadTransaction
 from tests import wire
 from tests.fakes import Connection, Lab
 from tests.properties.model import TIME_WORDS, Model

@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 
 from keyp.storage.check import check
-from keyp.storage.environment import NO, Environment
-from keyp.storage.keyspace import Keyspace, WritableKeyspace
-from keyp.storage.sweep import sweep
-from keyp.storage.transaction import ReadTransaction, WriteTransaction
+from keyp.storage.keys.keyspace import Keyspace, WritableKeyspace
+from keyp.storage.keys.sweep import sweep
+from keyp.storage.lmdb.environment import NO, Environment
+from keyp.storage.lmdb.transaction import ReadTransaction, WriteTransaction
 
 NOW_MS = 1_700_000_000_000
 

@@ -6,13 +6,14 @@ from typing import Any
 
 import pytest
 
-from keyp.storage import hashes, layout, strings
 from keyp.storage.check import PROBLEMS_LISTED, check
-from keyp.storage.elements import MEMBERS
-from keyp.storage.environment import DATA_FILE
-from keyp.storage.keyspace import WritableKeyspace
-from keyp.storage.pieces import PIECE_BYTES
-from keyp.storage.transaction import ReadTransaction
+from keyp.storage.keys.keyspace import WritableKeyspace
+from keyp.storage.lmdb import layout
+from keyp.storage.lmdb.environment import DATA_FILE
+from keyp.storage.lmdb.pieces import PIECE_BYTES
+from keyp.storage.lmdb.transaction import ReadTransaction
+from keyp.storage.types import hashes, strings
+from keyp.storage.types.elements import MEMBERS
 
 PIECE = PIECE_BYTES
 

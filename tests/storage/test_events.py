@@ -6,10 +6,10 @@ import pytest
 
 from keyp import events
 from keyp.events import ALL, EXPIRED, GENERIC, KEY_MISS, NEW, STRING
-from keyp.storage import strings
-from keyp.storage.keyspace import Keyspace, WritableKeyspace
-from keyp.storage.sweep import sweep
-from keyp.storage.transaction import ReadTransaction, WriteTransaction
+from keyp.storage.keys.keyspace import Keyspace, WritableKeyspace
+from keyp.storage.keys.sweep import sweep
+from keyp.storage.lmdb.transaction import ReadTransaction, WriteTransaction
+from keyp.storage.types import strings
 from tests.storage.conftest import NOW_MS, Store
 
 EVERYTHING = ALL | NEW | KEY_MISS

@@ -12,10 +12,10 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from keyp.errors import WRONG_TYPE, CommandError
-from keyp.storage import hashes, strings
-from keyp.storage.faults import Damaged
-from keyp.storage.keyspace import Keyspace, WritableKeyspace
-from keyp.storage.members import COMPACT, LARGE
+from keyp.storage.keys.keyspace import Keyspace, WritableKeyspace
+from keyp.storage.lmdb.errors import Damaged
+from keyp.storage.types import hashes, strings
+from keyp.storage.types.members import COMPACT, LARGE
 from tests.storage.conftest import Store
 
 FIELDS = st.one_of(

@@ -7,10 +7,11 @@ from typing import Any
 import pytest
 
 from keyp.errors import CommandError
-from keyp.storage import layout, strings
-from keyp.storage.faults import Damaged
-from keyp.storage.keyspace import WritableKeyspace
-from keyp.storage.pieces import PIECE_BYTES, pieces_of
+from keyp.storage.keys.keyspace import WritableKeyspace
+from keyp.storage.lmdb import layout
+from keyp.storage.lmdb.errors import Damaged
+from keyp.storage.lmdb.pieces import PIECE_BYTES, pieces_of
+from keyp.storage.types import strings
 from tests.storage.conftest import Store
 
 FAR = 300 * PIECE_BYTES + 17

@@ -9,10 +9,10 @@ from typing import Any
 
 import pytest
 
-from keyp.storage import strings
-from keyp.storage.environment import Environment
-from keyp.storage.hot_copy import CopyFailed, HotCopy
-from keyp.storage.reader import StoreReader
+from keyp.storage.lmdb.environment import Environment
+from keyp.storage.lmdb.hot_copy import CopyFailed, HotCopy
+from keyp.storage.lmdb.reader import StoreReader
+from keyp.storage.types import strings
 from tests.full_disk import fill_disk
 
 

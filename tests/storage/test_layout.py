@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from keyp.storage import layout
+from keyp.storage.lmdb import layout
 
 LENGTHS = (0, 1, 447, 448, 479, 480, 481, 511, 512, 100_000)
 NAMES = [b"\0", *[b"n" * length for length in LENGTHS]]

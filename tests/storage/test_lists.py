@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 
 from keyp.errors import WRONG_TYPE, CommandError
-from keyp.storage import lists, strings
-from keyp.storage.keyspace import Keyspace, WritableKeyspace
-from keyp.storage.lists import AT_ONCE
+from keyp.storage.keys.keyspace import Keyspace, WritableKeyspace
+from keyp.storage.types import lists, strings
+from keyp.storage.types.lists import AT_ONCE
 from tests.storage.conftest import Store
 
 

@@ -2,11 +2,11 @@
 
 import pytest
 
-from keyp.storage import strings
-from keyp.storage.environment import NO, Environment
-from keyp.storage.keyspace import NAMES_AT_ONCE, Keyspace, WritableKeyspace
-from keyp.storage.layout import ONE_PAGE_MAX, expiry_entry
-from keyp.storage.transaction import ReadTransaction, WriteTransaction
+from keyp.storage.keys.keyspace import NAMES_AT_ONCE, Keyspace, WritableKeyspace
+from keyp.storage.lmdb.environment import NO, Environment
+from keyp.storage.lmdb.layout import ONE_PAGE_MAX, expiry_entry
+from keyp.storage.lmdb.transaction import ReadTransaction, WriteTransaction
+from keyp.storage.types import strings
 
 NOW_MS = 1_000_000
 LONG = [b"k" * 480, b"k" * 600, b"k" * 460 + b"j" * 100]

@@ -6,9 +6,10 @@ import os
 
 import pytest
 
-from keyp.storage import strings, verification
-from keyp.storage.environment import DATA_FILE
-from keyp.storage.keyspace import WritableKeyspace
+from keyp.storage.keys.keyspace import WritableKeyspace
+from keyp.storage.lmdb import verification
+from keyp.storage.lmdb.environment import DATA_FILE
+from keyp.storage.types import strings
 from tests.storage.conftest import Store
 
 SIZES = (0, 10, 1900, 2100, 4040, 4060, 4200, 8100, 8200, 30_000, 65_000)

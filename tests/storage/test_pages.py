@@ -10,13 +10,14 @@ from random import Random
 import lmdb
 import pytest
 
-from keyp.storage import hashes, pages, strings
-from keyp.storage.environment import DATA_FILE, NO, Environment
-from keyp.storage.faults import StoreError
-from keyp.storage.head import BRANCH_PAGE, LEAF_PAGE, DataFile
-from keyp.storage.keyspace import WritableKeyspace
-from keyp.storage.pages import OVERFLOW_PAGE, Pages
-from keyp.storage.transaction import WriteTransaction
+from keyp.storage.keys.keyspace import WritableKeyspace
+from keyp.storage.lmdb import pages
+from keyp.storage.lmdb.environment import DATA_FILE, NO, Environment
+from keyp.storage.lmdb.errors import StoreError
+from keyp.storage.lmdb.meta_pages import BRANCH_PAGE, LEAF_PAGE, DataFile
+from keyp.storage.lmdb.pages import OVERFLOW_PAGE, Pages
+from keyp.storage.lmdb.transaction import WriteTransaction
+from keyp.storage.types import hashes, strings
 
 PAGE = 4096
 NUMBER, FLAGS, LOWER, UPPER, FIRST_PLACE = 0, 10, 12, 14, 16

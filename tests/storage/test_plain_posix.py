@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from keyp.storage.environment import LMDB_LOCK_BYTES, LMDB_LOCK_FILE, Environment
-from keyp.storage.room import RESERVE_BYTES, RESERVE_FILE, Reserve
-from keyp.storage.transaction import ReadTransaction
+from keyp.storage.lmdb.disk_reserve import RESERVE_BYTES, RESERVE_FILE, Reserve
+from keyp.storage.lmdb.environment import LMDB_LOCK_BYTES, LMDB_LOCK_FILE, Environment
+from keyp.storage.lmdb.transaction import ReadTransaction
 
 LACKING = ("posix_fallocate", "posix_fadvise", "fdatasync", "eventfd", "sched_setaffinity", "sched_getaffinity")
 

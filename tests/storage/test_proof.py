@@ -8,11 +8,12 @@ from typing import Any
 import pytest
 
 from keyp.errors import CommandError
-from keyp.storage import hashes, layout, strings
-from keyp.storage.faults import Damaged
-from keyp.storage.keyspace import Keyspace, WritableKeyspace
-from keyp.storage.proof import RECORD_MAX, ascend
-from keyp.storage.transaction import ReadTransaction
+from keyp.storage.keys.keyspace import Keyspace, WritableKeyspace
+from keyp.storage.lmdb import layout
+from keyp.storage.lmdb.errors import Damaged
+from keyp.storage.lmdb.proof import RECORD_MAX, ascend
+from keyp.storage.lmdb.transaction import ReadTransaction
+from keyp.storage.types import hashes, strings
 from tests.storage.conftest import Store
 
 

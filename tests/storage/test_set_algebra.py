@@ -10,11 +10,11 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from keyp.storage import set_algebra, sets
-from keyp.storage.elements import Entry, place_of, with_member
-from keyp.storage.keyspace import Keyspace, WritableKeyspace
-from keyp.storage.members import opened
-from keyp.storage.set_algebra import difference, intersection, union
+from keyp.storage.keys.keyspace import Keyspace, WritableKeyspace
+from keyp.storage.types import set_algebra, sets
+from keyp.storage.types.elements import Entry, place_of, with_member
+from keyp.storage.types.members import opened
+from keyp.storage.types.set_algebra import difference, intersection, union
 from tests.storage.conftest import Store
 
 POOL = [b"", b"a", b"\xff", b"x" * 479, *[b"x" * 448 + bytes([letter]) * 100 for letter in b"abcdef"]] + [

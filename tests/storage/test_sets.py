@@ -13,11 +13,11 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from keyp.errors import WRONG_TYPE, CommandError
-from keyp.storage import hashes, sets, strings
-from keyp.storage.elements import MEMBERS, Entry, place_of, with_member
-from keyp.storage.keyspace import Keyspace, WritableKeyspace
-from keyp.storage.layout import NO_DEADLINE
-from keyp.storage.members import COMPACT, INTEGERS, LARGE
+from keyp.storage.keys.keyspace import Keyspace, WritableKeyspace
+from keyp.storage.lmdb.layout import NO_DEADLINE
+from keyp.storage.types import hashes, sets, strings
+from keyp.storage.types.elements import MEMBERS, Entry, place_of, with_member
+from keyp.storage.types.members import COMPACT, INTEGERS, LARGE
 from tests.storage.conftest import NOW_MS, Store
 
 MEMBERS_DRAWN = st.one_of(

@@ -10,12 +10,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from keyp.errors import CommandError
-from keyp.storage import ranked, sortedsets, strings
-from keyp.storage.elements import MEMBERS, ORDER, place_of
-from keyp.storage.faults import Damaged
-from keyp.storage.keyspace import Keyspace, WritableKeyspace
-from keyp.storage.layout import NO_DEADLINE, SET, ZSET, record_deadline_ms
-from keyp.storage.sortedsets import END, START, SortedSet, ordered, score_of, score_range
+from keyp.storage.keys.keyspace import Keyspace, WritableKeyspace
+from keyp.storage.lmdb.errors import Damaged
+from keyp.storage.lmdb.layout import NO_DEADLINE, SET, ZSET, record_deadline_ms
+from keyp.storage.types import counted, sortedsets, strings
+from keyp.storage.types.elements import MEMBERS, ORDER, place_of
+from keyp.storage.types.sortedsets import END, START, SortedSet, ordered, score_of, score_range
 from tests.storage.conftest import NOW_MS, Store
 
 K = b"k"
@@ -106,9 +106,9 @@ def test_ranges_of_scores() -> None:
     assert score_range(-0.0, False, -0.0, False) == score_range(0.0, False, 0.0, False)
 
 
-@pytest.mark.parametrize("run_max", [4, 16, ranked.RUN_MAX])
+@pytest.mark.parametrize("run_max", [4, 16, counted.RUN_MAX])
 def test_members_come_move_and_go(store: Store, monkeypatch: pytest.MonkeyPatch, run_max: int) -> None:
-    monkeypatch.setattr(ranked, "RUN_MAX", run_max)
+    monkeypatch.setattr(counted, "RUN_MAX", run_max)
     random = Random(run_max)
     names = [b"%d" % number for number in range(400)] + [b"", b"\0", b"x" * 479, b"x" * 480, b"x" * 448 + b"y" * 900]
     scores: dict[bytes, float] = {}

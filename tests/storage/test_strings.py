@@ -12,12 +12,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from keyp.errors import CommandError
-from keyp.storage import layout, pieces, strings
 from keyp.storage.check import check
-from keyp.storage.environment import NO, Environment
-from keyp.storage.keyspace import KEEP_DEADLINE, WritableKeyspace
-from keyp.storage.sweep import collect_garbage
-from keyp.storage.transaction import ReadTransaction, WriteTransaction
+from keyp.storage.keys.keyspace import KEEP_DEADLINE, WritableKeyspace
+from keyp.storage.keys.sweep import collect_garbage
+from keyp.storage.lmdb import layout, pieces
+from keyp.storage.lmdb.environment import NO, Environment
+from keyp.storage.lmdb.transaction import ReadTransaction, WriteTransaction
+from keyp.storage.types import strings
 
 PIECE = pieces.PIECE_BYTES
 EDGES = [0, 1, PIECE - 1, PIECE, PIECE + 1, 2 * PIECE - 1, 2 * PIECE, 2 * PIECE + 1, 3 * PIECE]

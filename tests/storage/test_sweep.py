@@ -6,11 +6,12 @@ from typing import Any
 
 import pytest
 
-from keyp.storage import layout, strings
-from keyp.storage.keyspace import WritableKeyspace
-from keyp.storage.pieces import PIECE_BYTES
-from keyp.storage.sweep import is_due, sweep
-from keyp.storage.transaction import ReadTransaction
+from keyp.storage.keys.keyspace import WritableKeyspace
+from keyp.storage.keys.sweep import is_due, sweep
+from keyp.storage.lmdb import layout
+from keyp.storage.lmdb.pieces import PIECE_BYTES
+from keyp.storage.lmdb.transaction import ReadTransaction
+from keyp.storage.types import strings
 
 
 def step(store: Any, budget: int = 1 << 30) -> tuple[int, int]:

@@ -4,11 +4,11 @@ from random import Random
 
 import pytest
 
-from keyp.storage import strings
-from keyp.storage.environment import NO, Environment
-from keyp.storage.keyspace import WritableKeyspace
-from keyp.storage.sweep import collect_garbage, is_due, sweep
-from keyp.storage.transaction import ReadTransaction, WriteTransaction
+from keyp.storage.keys.keyspace import WritableKeyspace
+from keyp.storage.keys.sweep import collect_garbage, is_due, sweep
+from keyp.storage.lmdb.environment import NO, Environment
+from keyp.storage.lmdb.transaction import ReadTransaction, WriteTransaction
+from keyp.storage.types import strings
 
 NOW_MS = 1_000_000
 

@@ -7,11 +7,11 @@ from typing import Any
 
 import pytest
 
-from keyp.storage import strings
-from keyp.storage.environment import Environment
-from keyp.storage.keyspace import Keyspace, WritableKeyspace
-from keyp.storage.sweep import collect_garbage
-from keyp.storage.transaction import NotYetOpen, ReadTransaction, WriteTransaction
+from keyp.storage.keys.keyspace import Keyspace, WritableKeyspace
+from keyp.storage.keys.sweep import collect_garbage
+from keyp.storage.lmdb.environment import Environment
+from keyp.storage.lmdb.transaction import NotYetOpen, ReadTransaction, WriteTransaction
+from keyp.storage.types import strings
 
 
 def space_number(store: Any, index: int = 0) -> int | None:
@@ -102,7 +102,7 @@ def test_a_space_filled_and_flushed_in_one_transaction_is_swept_too(store: Any) 
 
 
 def test_flushes_that_outrun_the_sweeper_never_take_a_database_its_space(store: Any, monkeypatch: Any) -> None:
-    monkeypatch.setattr("keyp.storage.transaction.SMALL_SPACE_PAGES", 0)
+    monkeypatch.setattr("keyp.storage.lmdb.transaction.SMALL_SPACE_PAGES", 0)
     for _ in range(store.environment.max_spaces + 5):
         store.write(put(b"k"))
         store.write(flush)

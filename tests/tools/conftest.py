@@ -8,12 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from keyp.storage import strings
-from keyp.storage.environment import NO, Environment
-from keyp.storage.keyspace import WritableKeyspace
-from keyp.storage.pieces import PIECE_BYTES
-from keyp.storage.reader import StoreReader
-from keyp.storage.transaction import WriteTransaction
+from keyp.storage.keys.keyspace import WritableKeyspace
+from keyp.storage.lmdb.environment import NO, Environment
+from keyp.storage.lmdb.pieces import PIECE_BYTES
+from keyp.storage.lmdb.reader import StoreReader
+from keyp.storage.lmdb.transaction import WriteTransaction
+from keyp.storage.types import strings
 
 Entries = dict[bytes, list[tuple[bytes, bytes]]]
 MakeStore = Callable[..., Path]

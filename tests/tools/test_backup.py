@@ -10,9 +10,10 @@ from typing import Any
 import lmdb
 import pytest
 
-from keyp.storage import layout, strings
-from keyp.storage.environment import NO, Environment
-from keyp.storage.faults import StoreError
+from keyp.storage.lmdb import layout
+from keyp.storage.lmdb.environment import NO, Environment
+from keyp.storage.lmdb.errors import StoreError
+from keyp.storage.types import strings
 from keyp.tools.backup import backup
 from keyp.tools.check import examine
 from tests.full_disk import fill_disk

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from keyp.storage import layout
-from keyp.storage.environment import NO, Environment
-from keyp.storage.faults import StoreError
+from keyp.storage.lmdb import layout
+from keyp.storage.lmdb.environment import NO, Environment
+from keyp.storage.lmdb.errors import StoreError
 from keyp.tools.check import examine, report
 from keyp.tools.command_line import run
 from tests.tools.conftest import DEADLINE_MS, MakeStore, write
@@ -105,8 +105,8 @@ def test_a_truncated_file_is_a_problem_and_no_crash(make_store: MakeStore) -> No
 
 def test_a_store_in_use_is_told_apart(make_store: MakeStore, monkeypatch: pytest.MonkeyPatch) -> None:
     data = make_store()
-    monkeypatch.setattr("keyp.storage.locks.is_taken", lambda path: True)
-    monkeypatch.setattr("keyp.storage.verification.problems", lambda path: ["never to be asked"])
+    monkeypatch.setattr("keyp.storage.lmdb.locks.is_taken", lambda path: True)
+    monkeypatch.setattr("keyp.storage.lmdb.verification.problems", lambda path: ["never to be asked"])
     found = examine(str(data))
     assert found.problems == []
     assert found.served
@@ -116,8 +116,8 @@ def test_a_store_in_use_is_told_apart(make_store: MakeStore, monkeypatch: pytest
 def test_a_server_that_comes_while_the_file_is_read(make_store: MakeStore, monkeypatch: pytest.MonkeyPatch) -> None:
     data = make_store()
     answers = iter([False, True, True, True])
-    monkeypatch.setattr("keyp.storage.locks.is_taken", lambda path: next(answers))
-    monkeypatch.setattr("keyp.storage.verification.problems", lambda path: ["a page was written meanwhile"])
+    monkeypatch.setattr("keyp.storage.lmdb.locks.is_taken", lambda path: next(answers))
+    monkeypatch.setattr("keyp.storage.lmdb.verification.problems", lambda path: ["a page was written meanwhile"])
     found = examine(str(data))
     assert found.served
     assert found.problems == []
@@ -135,6 +135,6 @@ def test_a_directory_that_may_not_be_read(make_store: MakeStore, monkeypatch: py
     def refuse(path: str) -> str:
         raise PermissionError(13, "Permission denied")
 
-    monkeypatch.setattr("keyp.storage.verification.doubt", refuse)
+    monkeypatch.setattr("keyp.storage.lmdb.verification.doubt", refuse)
     with pytest.raises(StoreError, match="Permission denied"):
         examine(str(data))

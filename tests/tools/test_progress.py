@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from keyp.storage import strings
 from keyp.storage.check import PROGRESS_ENTRIES, check
-from keyp.storage.keyspace import WritableKeyspace
-from keyp.storage.reader import StoreReader
+from keyp.storage.keys.keyspace import WritableKeyspace
+from keyp.storage.lmdb.reader import StoreReader
+from keyp.storage.types import strings
 from keyp.tools import progress
 from keyp.tools.progress import WITHOUT_TQDM, Progress, file_growth
 from tests.tools.conftest import write

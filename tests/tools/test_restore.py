@@ -9,12 +9,13 @@ from pathlib import Path
 
 import pytest
 
-from keyp.storage import layout, strings
-from keyp.storage.environment import NO, Environment
-from keyp.storage.faults import StoreError
-from keyp.storage.keyspace import Keyspace
-from keyp.storage.pieces import PIECE_BYTES
-from keyp.storage.transaction import ReadTransaction
+from keyp.storage.keys.keyspace import Keyspace
+from keyp.storage.lmdb import layout
+from keyp.storage.lmdb.environment import NO, Environment
+from keyp.storage.lmdb.errors import StoreError
+from keyp.storage.lmdb.pieces import PIECE_BYTES
+from keyp.storage.lmdb.transaction import ReadTransaction
+from keyp.storage.types import strings
 from keyp.tools.backup import backup
 from keyp.tools.restore import DamagedBackup, restore
 from tests.full_disk import fill_disk

@@ -1,0 +1,189 @@
+"""What a command is given besides its arguments.
+
+A read gets a `ReadContext`, a write a `WriteContext`: the data, the moment and a source of chance, and nothing that
+depends on who asks. The same context, data and arguments give the same reply and the same changes, today in a test
+and later on a replica.
+
+A session command gets a `SessionContext`: the client that asks, the server, and the data context beside it. What it
+wants done to the world - a client closed, the store synced, the server stopped - it asks for as an effect; effects
+happen on the reactor's thread, after the commit of the group the command ran in.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from random import Random
+from typing import Any, Final
+
+from keyp.command.effects import Effect
+from keyp.command.scan_cursors import CursorTable
+from keyp.command.server_state import ServerState
+from keyp.command.spec import DENYOOM, CommandSpec
+from keyp.errors import DATABASE_OUT_OF_RANGE, CommandError
+from keyp.resp.values import Reply
+from keyp.server.clients import Client, ClientState
+from keyp.storage.access_times import Uses
+from keyp.storage.compact_limits import FormLimits
+from keyp.storage.keys.keyspace import Keyspace, WritableKeyspace
+from keyp.storage.lmdb.transaction import Transaction, WriteTransaction
+
+# What a read on the reactor's thread may look at; the rest of the clients wait meanwhile, some 0.3 us for each.
+AT_ONCE_MAX: Final = 2048
+
+SECOND_NS: Final = 1_000_000_000
+
+
+class TooLong(Exception):
+    """A read on the reactor's thread would look at many elements; the batch is to be run again, on a reader's."""
+
+
+class Surroundings:
+    """What all contexts of one server share: chance, scan positions, and what settings may change.
+
+    `wanted_events` are the classes of events (`keyp.events`) that somebody may listen to. `now_s` is when the server
+    starts, in seconds since 1970.
+    """
+
+    def __init__(self, random: Random, databases: int, max_string_bytes: int, now_s: int = 0) -> None:
+        self.random = random
+        self.databases = databases
+        self.max_string_bytes = max_string_bytes
+        self.hll_sparse_max_bytes = 3000
+        self.limits = FormLimits()
+        self.cursors = CursorTable()
+        self.uses = Uses(now_s)
+        self.wanted_events = 0
+
+
+class ReadContext:
+    """The data as one snapshot shows it, with one database selected. `now_us` is the same for the whole batch.
+
+    `hurried` says that the reactor's thread waits for it.
+    """
+
+    def __init__(
+        self,
+        transaction: Transaction,
+        around: Surroundings,
+        now_us: int,
+        hurried: bool = False,
+    ) -> None:
+        self.transaction = transaction
+        self.around = around
+        self.now_us = now_us
+        self.now_ms = now_us // 1000
+        self.hurried = hurried
+        self.selected = 0
+        self._keyspace: Keyspace | None = None
+        self.follow_settings()
+
+    def follow_settings(self) -> None:
+        """Takes over what settings say of the data; a command of the running batch may have changed them."""
+        transaction, around = self.transaction, self.around
+        transaction.wanted_events = around.wanted_events
+        transaction.uses = around.uses
+        transaction.limits = around.limits
+
+    @property
+    def keys(self) -> Keyspace:
+        """The selected database."""
+        keyspace = self._keyspace
+        if keyspace is None:
+            keyspace = self._keyspace = Keyspace(self.transaction, self.selected)
+        return keyspace
+
+    @property
+    def random(self) -> Random:
+        """The only source of chance."""
+        return self.around.random
+
+    def expect(self, count: int) -> None:
+        """Says how many elements the command is going to look at, before it does. Raises `TooLong`."""
+        if self.hurried and count > AT_ONCE_MAX:
+            raise TooLong
+
+    def select(self, index: int) -> None:
+        """Makes `index` the selected database; it is within range."""
+        if index != self.selected:
+            self.selected = index
+            self._keyspace = None
+
+    def database(self, index: int) -> Keyspace:
+        """Another database. Raises `ERR DB index is out of range`."""
+        self.check_index(index)
+        return Keyspace(self.transaction, index)
+
+    def check_index(self, index: int) -> None:
+        """Raises `ERR DB index is out of range` unless there is a database `index`."""
+        if not 0 <= index < self.around.databases:
+            raise CommandError(DATABASE_OUT_OF_RANGE)
+
+
+class WriteContext(ReadContext):
+    """The data inside the writer's transaction."""
+
+    def __init__(self, transaction: WriteTransaction, around: Surroundings, now_us: int) -> None:
+        super().__init__(transaction, around, now_us)
+        self.writing = transaction
+        self._keyspaces: dict[int, WritableKeyspace] = {}
+
+    @property
+    def keys(self) -> WritableKeyspace:
+        """The selected database."""
+        return self.database(self.selected)
+
+    def database(self, index: int) -> WritableKeyspace:
+        """Another database. Raises `ERR DB index is out of range`."""
+        keyspace = self._keyspaces.get(index)
+        if keyspace is None:
+            self.check_index(index)
+            keyspace = self._keyspaces[index] = WritableKeyspace(self.writing, index)
+        return keyspace
+
+    def swap(self, one: int, other: int) -> None:
+        """Exchanges two databases."""
+        keyspaces = (self.database(one), self.database(other))
+        self.writing.swap(one, other)
+        for keyspace in keyspaces:
+            keyspace.refresh()
+
+
+class SessionContext:
+    """The client that asks and the server it asks, for one batch.
+
+    `state` is the batch's own copy of the client's state. `data` is the snapshot or the writer's transaction that the
+    batch runs in.
+    """
+
+    def __init__(self, client: Client, state: ClientState, server: ServerState, data: ReadContext) -> None:
+        self.client = client
+        self.state = state
+        self.server = server
+        self.data = data
+        self.now_ns = 0  # the moment of the batch by the clock that is never set; for how long something has lasted
+        self.exec_calls = 0  # of how many commands the EXEC consists that runs this one; 0 outside of an EXEC …
+        self.exec_bytes = 0  # … and how much they took while they were queued
+        self.effects: list[Effect] = []
+        self.invoke: Callable[[CommandSpec, list[bytes]], Reply] = _not_running
+
+    def after(self, effect: Effect) -> None:
+        """Asks for something to be done once the batch has committed, before its replies leave."""
+        self.effects.append(effect)
+
+    def write_refusal(self, specs: list[CommandSpec]) -> str:
+        """The error that some of these commands would meet because nothing, or nothing more, can be written now."""
+        if any(spec.is_write for spec in specs) and self.server.write_refusal:
+            return self.server.write_refusal
+        if isinstance(self.data, WriteContext) and any(spec.flags & DENYOOM for spec in specs):
+            return self.data.writing.growth_refusal
+        return ""
+
+    def select(self, index: int) -> None:
+        """Makes `index` the client's database. Raises `ERR DB index is out of range`."""
+        self.data.check_index(index)
+        self.state.database = index
+        self.data.select(index)
+
+
+def _not_running(spec: Any, args: list[bytes]) -> Reply:
+    raise RuntimeError(f"{spec!r} was invoked outside a batch")

@@ -1,9 +1,0 @@
-"""The settings: kinds of values, the table of all of them, and the ones of a server."""
-
-from __future__ import annotations
-
-from keyp.config.kinds import INT64_MAX, Invalid, Memory
-from keyp.config.settings import Settings
-from keyp.config.table import SAVED_FILE, TABLE
-
-__all__ = ["INT64_MAX", "SAVED_FILE", "TABLE", "Invalid", "Memory", "Settings"]

@@ -1,0 +1,179 @@
+"""The requests of one chunk of a connection's bytes, and the way they have to take.
+
+A batch runs as a whole (`executor.py`), either on a snapshot or inside a commit group, and nothing of it shows before
+it is done: its replies are encoded into its own list, its effects and timings are collected, a change of the client's
+state is a change of a copy. So it can be thrown away and run again at any moment.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Final
+
+from keyp.command.blocked_clients import Waiter
+from keyp.command.protection import refusal
+from keyp.command.server_state import ServerState
+from keyp.command.spec import MAY_REPLICATE, PROTECTED, SESSION, Args, CommandSpec
+from keyp.errors import CommandError
+from keyp.execution.pending_effects import Aftermath
+from keyp.resp.encoder import encode_into
+from keyp.resp.values import ReplyError
+from keyp.server.clients import REPLY_OFF, REPLY_ON, REPLY_SKIP_NOW, Client
+
+# Commands that are carried out at once even while a MULTI is collecting.
+NEVER_QUEUED: Final = frozenset(("MULTI", "EXEC", "DISCARD", "WATCH", "QUIT", "RESET"))
+
+# What a browser sends in a place where Redis has a command's name.
+HTTP_WORDS: Final = frozenset((b"post", b"host:"))
+
+# A read with more arguments than this does not run on the reactor's thread.
+MANY_ARGUMENTS: Final = 1024
+
+
+def is_http(args: Args) -> bool:
+    """Whether a request is none of Redis's but a line of HTTP."""
+    return args[0].lower() in HTTP_WORDS
+
+
+def may_replicate(spec: CommandSpec) -> bool:
+    """Whether a command writes or does what a replica is told of, so that CLIENT PAUSE WRITE holds it."""
+    return spec.is_write or bool(spec.flags & MAY_REPLICATE)
+
+
+class Call:
+    """One request: the command it calls, or the error that it is, and what the statistics are told of it.
+
+    `spec` is None for an unknown command. A call that was `rejected` never ran.
+    """
+
+    def __init__(self, args: Args, spec: CommandSpec | None, refusal: str) -> None:
+        self.args = args
+        self.spec = spec
+        self.refusal = refusal
+        self.error = ""
+        self.nanoseconds = 0
+        self.rejected = False
+
+
+class Batch:
+    """The calls of one chunk, the way they have to take, and what came of them.
+
+    `writes` and `walks` say where the batch belongs: to the writer, or to a thread of the reader pool. `simple` means
+    that the client's state neither is changed by a call nor changes what a call does. After a run, `replies` holds
+    encoded bytes; `done` is called with the batch when they may leave. `done_calls` are the calls that have ended, in
+    that order; those that EXEC has run are among them. `rest` are the last requests, which have not run because the
+    replies, or the `messages` to others, were many by then, or because the client waits for a key. `waiter` is its
+    place in the line then; when the waiting is over the batch is done once more, with the reply to the command that
+    waited. `held` are the requests behind the rest, which CLIENT PAUSE WRITE has cut off.
+    """
+
+    def __init__(
+        self, server: ServerState, client: Client, requests: list[Args], done: Callable[[Batch], None]
+    ) -> None:
+        self.server = server
+        self.client = client
+        self.done = done
+        self.calls: list[Call] = []
+        self.writes = False
+        self.walks = False
+        state = client.state
+        self.simple = (
+            state.queue is None and state.reply_mode == REPLY_ON and not (state.is_subscriber and state.protocol == 2)
+        )
+        self.held: list[Args] = []
+        self.has_waited = False  # for the store to be opened anew; it does so once
+        self._resolve(requests)
+
+    def begin(self) -> None:
+        """Forgets what an earlier run has left; a run begins."""
+        self.state = self.client.state if self.simple else self.client.state.copy()
+        self.replies: list[bytes] = []
+        self.rest: list[Args] = []
+        self.done_calls: list[Call] = self.calls if self.simple else []
+        self.aftermath: Aftermath | None = None
+        self.waiter: Waiter | None = None
+        self.ends_connection = False
+        self.messages = 0  # that the calls send to those who listen
+        self.hits = 0
+        self.misses = 0
+
+    def _resolve(self, requests: list[Args]) -> None:
+        registry = self.server.registry
+        queueing = self.client.state.queue is not None
+        for args in requests:
+            try:
+                spec = registry.resolve(args)
+            except CommandError as error:
+                found = registry.find(args)
+                self.calls.append(Call(args, found, error.text))
+                if (found is None and is_http(args)) or (found is not None and found.name == "EXEC"):
+                    self.simple = False
+                continue
+            call = Call(args, spec, "")
+            self.calls.append(call)
+            if spec.kind == SESSION:
+                self.simple = False
+                if spec.flags & PROTECTED:
+                    call.refusal = refusal(self.server, self.client, spec)
+                elif spec.name == "MULTI":
+                    queueing = True
+                elif spec.name == "EXEC":
+                    self.writes = self.writes or self._queue_writes()
+                    queueing = False
+                elif spec.name in NEVER_QUEUED:
+                    queueing = False
+            elif spec.is_write and not queueing:
+                self.writes = True
+            if spec.walks or len(args) > MANY_ARGUMENTS:
+                self.walks = True
+
+    def _queue_writes(self) -> bool:
+        """Whether an EXEC in this batch would write: what was queued before, or what this batch queues itself."""
+        state = self.client.state
+        queued = [spec for spec, _ in (state.queue or [])[: state.queued]]
+        return any(spec.is_write for spec in queued + [call.spec for call in self.calls if call.spec is not None])
+
+    def hold_writes(self) -> bool:
+        """Whether CLIENT PAUSE WRITE holds all of the batch. Where it holds a part, that is cut off."""
+        state = self.client.state
+        queued = [spec for spec, _ in (state.queue or [])[: state.queued]]
+        for index, call in enumerate(self.calls):
+            spec = call.spec
+            if spec is None or call.refusal:
+                continue
+            if may_replicate(spec) or (spec.name == "EXEC" and any(may_replicate(each) for each in queued)):
+                if index > 0:
+                    self.held = [later.args for later in self.calls[index:]]
+                    del self.calls[index:]
+                    self.writes = False
+                return index == 0
+        return False
+
+    def wants(self) -> Aftermath:
+        """Where the run's effects are collected."""
+        if self.aftermath is None:
+            self.aftermath = Aftermath()
+        return self.aftermath
+
+    def end_wait(self) -> None:
+        """What the client has waited for is here: the reply to the command that waited takes the place of `replies`."""
+        waiter = self.waiter
+        assert waiter is not None
+        self.waiter = None
+        self.replies = []
+        if self.state.reply_mode == REPLY_ON:
+            encode_into(self.replies, waiter.reply, self.state.protocol)
+        elif self.state.reply_mode == REPLY_SKIP_NOW:
+            self.state.reply_mode = REPLY_ON
+
+    def refuse(self, text: str) -> None:
+        """Gives every call the same error: the batch could not be run or not be committed, nothing of it applies."""
+        self.begin()
+        self.done_calls = []
+        if self.state.reply_mode == REPLY_OFF:
+            return
+        for call in self.calls:
+            encode_into(self.replies, ReplyError(text), self.state.protocol)
+            if call.spec is not None:
+                call.error, call.nanoseconds, call.rejected = text, 0, False
+                self.done_calls.append(call)

@@ -1,0 +1,320 @@
+"""How batches are run, on a snapshot or inside a commit group.
+
+This file knows no sockets, threads or clocks; it is given a data context and a counter of nanoseconds.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Final
+
+from keyp.command.blocked_clients import Waiter
+from keyp.command.context import ReadContext, SessionContext, WriteContext
+from keyp.command.effects import Announce, CloseClient, PauseClients, Publish, StopServer, WarnOfHttp
+from keyp.command.spec import DENYOOM, NO_MULTI, READ, SESSION, WRITE, Args, CommandSpec
+from keyp.errors import CommandError
+from keyp.events import KEYEVENT, KEYSPACE, Event
+from keyp.execution.batch import NEVER_QUEUED, Batch, Call, is_http
+from keyp.execution.serve_blocked import serve_waiters
+from keyp.resp.encoder import encode_in_slices, encode_into
+from keyp.resp.values import NO_REPLY, Reply, ReplyError, Several, Wait
+from keyp.server.clients import REPLY_ON, REPLY_SKIP_NEXT, REPLY_SKIP_NOW, ClientState
+from keyp.storage.lmdb.errors import refusal, spoils_transaction
+
+# What a client that listens to channels may call in RESP2, where nothing tells a reply from a message.
+FOR_SUBSCRIBERS: Final = frozenset(
+    ("SUBSCRIBE", "UNSUBSCRIBE", "PSUBSCRIBE", "PUNSUBSCRIBE", "SSUBSCRIBE", "SUNSUBSCRIBE", "PING", "QUIT", "RESET")
+)
+NOT_FOR_SUBSCRIBERS: Final = (
+    "ERR Can't execute '{}': only (P|S)SUBSCRIBE / (P|S)UNSUBSCRIBE / PING / QUIT / RESET are allowed in this context"
+)
+
+# Bytes of replies at which a batch ends early, so that a short pipeline of requests cannot ask for all of memory.
+REPLIES_MAX: Final = 1 << 20
+
+# And messages to those who listen, which take up to a microsecond each when the batch is done: the others' turn comes
+# between. At least this part of the batch runs all the same, because the commands of its rest are looked up again.
+MESSAGES_MAX: Final = 1000
+PART_MIN: Final = 8
+
+
+POINTER: Final = 8  # bytes, of each argument that is queued
+
+
+class NeedsWriter(Exception):
+    """A write was met outside the writer's transaction; the batch is to be run again, inside it."""
+
+
+class Runner:
+    """Runs batches, one after the other, on one data context.
+
+    `breathe` is called now and then while long replies are encoded. With `complain`, which is told of it, a defect that
+    is met where nothing is written costs only the call that met it; without, it ends the run like any other.
+    """
+
+    _batch: Batch
+    _state: ClientState
+
+    def __init__(
+        self,
+        data: ReadContext,
+        nanoseconds: Callable[[], int],
+        breathe: Callable[[], None] | None = None,
+        complain: Callable[[Exception], None] | None = None,
+    ) -> None:
+        self._data = data
+        self._transaction = data.transaction
+        self._writing = data.writing if isinstance(data, WriteContext) else None
+        self._nanoseconds = nanoseconds
+        self._breathe = breathe
+        self._complain = complain
+        self._read_at = 0  # where one call ends the next begins: one look at the counter for each
+        self._context: SessionContext | None = None
+        self._events: list[Event] = data.transaction.events  # what the call that runs does to keys
+
+    def run(self, batch: Batch) -> None:
+        """Answers every call of a batch.
+
+        Raises `NeedsWriter` where a write meets a snapshot, and whatever a defective command raises. The batch has then
+        changed nothing outside itself and may be run again, in another runner: this one is of no more use.
+        """
+        batch.begin()
+        self._batch = batch
+        self._state = batch.state
+        transaction = self._transaction
+        hits, misses = transaction.hits, transaction.misses
+        transaction.touches = not self._state.no_touch
+        self._data.select(self._state.database)
+        self._read_at = self._nanoseconds()
+        self._answer_all(batch)
+        self._context = None  # which knows this runner
+        batch.hits, batch.misses = transaction.hits - hits, transaction.misses - misses
+
+    def _answer_all(self, batch: Batch) -> None:
+        """Runs the calls in order until the last, until the replies are many, or until one ends the connection."""
+        replies = batch.replies
+        simple = batch.simple
+        writing = self._writing
+        size = 0
+        for index, call in enumerate(batch.calls):
+            spec = call.spec
+            if spec is None or call.refusal:
+                reply = self._reject(call, call.refusal)
+            elif simple:
+                reply = self._invoke(call, spec)
+            else:
+                reply = self._answer(call, spec)
+            if isinstance(reply, Wait):
+                self._wait(call, reply, index)
+                break
+            if writing is not None and (writing.ready or writing.swapped):
+                self._serve_waiters()
+            start = len(replies)
+            if simple:
+                self._encode(reply)
+            else:
+                self._reply(reply)
+            stop = len(replies)
+            if batch.aftermath is not None:
+                batch.aftermath.replied(start, stop)
+                if batch.aftermath.pauses and not batch.ends_connection:
+                    self._leave_rest(index + 1)
+                    break
+            if batch.ends_connection:
+                break
+            size += len(replies[start]) if stop == start + 1 else sum([len(chunk) for chunk in replies[start:]])
+            if size > REPLIES_MAX or (batch.messages > MESSAGES_MAX and index >= len(batch.calls) // PART_MIN):
+                self._leave_rest(index + 1)
+                break
+
+    def _leave_rest(self, index: int) -> None:
+        """The calls from `index` on do not run."""
+        batch = self._batch
+        if batch.simple:
+            batch.done_calls = batch.calls[:index]
+        batch.rest = [later.args for later in batch.calls[index:]]
+
+    def _encode(self, reply: Reply) -> None:
+        if self._breathe is None:
+            encode_into(self._batch.replies, reply, self._state.protocol)
+        else:
+            encode_in_slices(self._batch.replies, reply, self._state.protocol, self._breathe)
+
+    def _wait(self, call: Call, wait: Wait, index: int) -> None:
+        """The batch ends here for now: its client waits for a key."""
+        batch = self._batch
+        assert call.spec is not None
+        if batch.aftermath is not None:
+            batch.aftermath.replied(len(batch.replies), len(batch.replies))
+        waiter = Waiter(batch.client, batch, call.spec, call.args, self._data.selected, wait)
+        waiter.nanoseconds = call.nanoseconds
+        batch.waiter = waiter
+        self._leave_rest(index + 1)
+        if batch.simple:
+            batch.done_calls.pop()  # which is counted when its waiting is over
+        batch.server.waiting.join(waiter)
+
+    def _serve_waiters(self) -> None:
+        assert isinstance(self._data, WriteContext)
+        serve_waiters(self._data, self._batch.server.waiting)
+        if self._events:
+            self._take_events()
+        self._read_at = self._nanoseconds()
+
+    def _reply(self, reply: Reply) -> None:
+        """Adds a reply, unless CLIENT REPLY says that none is wanted: then only what counts as pushes."""
+        mode = self._state.reply_mode
+        if mode == REPLY_ON:
+            self._encode(reply)
+            return
+        for part in reply if isinstance(reply, list) else [reply]:
+            if isinstance(part, Several):
+                encode_into(self._batch.replies, part, self._state.protocol)
+        if mode == REPLY_SKIP_NEXT:
+            self._state.reply_mode = REPLY_SKIP_NOW
+        elif mode == REPLY_SKIP_NOW:
+            self._state.reply_mode = REPLY_ON
+
+    def _answer(self, call: Call, spec: CommandSpec) -> Reply:
+        """Runs one call of a batch that is not simple."""
+        if self._state.is_subscriber and self._state.protocol == 2 and spec.name not in FOR_SUBSCRIBERS:
+            return self._reject(call, NOT_FOR_SUBSCRIBERS.format(spec.full_name))
+        if self._state.queue is not None and spec.name not in NEVER_QUEUED:
+            return self._queue(call, spec)
+        return self._invoke(call, spec)
+
+    def _reject(self, call: Call, error: str) -> Reply:
+        if call.spec is None and is_http(call.args):
+            return self._hang_up()
+        if call.spec is not None and call.spec.name == "EXEC":
+            # An EXEC that is refused ends its transaction all the same, as in the reference.
+            self._state.end_transaction()
+            error = "EXECABORT Transaction discarded because of: " + error.removeprefix("ERR ")
+        elif self._state.queue is not None:
+            self._state.queue_broken = True
+        call.error, call.nanoseconds, call.rejected = error, 0, True
+        self._ended(call)
+        return ReplyError(error)
+
+    def _hang_up(self) -> Reply:
+        """Ends the connection without another word, whatever is being queued or listened to."""
+        batch = self._batch
+        aftermath = batch.wants()
+        aftermath.effects.append(WarnOfHttp(batch.client.address))
+        aftermath.is_silent = True
+        batch.ends_connection = True
+        return NO_REPLY
+
+    def _queue(self, call: Call, spec: CommandSpec) -> Reply:
+        state, args = self._state, call.args
+        assert state.queue is not None
+        if spec.flags & NO_MULTI:
+            return self._reject(call, "ERR Command not allowed inside a transaction")
+        if state.queue_broken:
+            return "QUEUED"  # and is not, for EXEC will run none of them
+        del state.queue[state.queued :]  # what an earlier run of this batch may have put there
+        state.queue.append((spec, args))
+        state.queued += 1
+        state.queue_bytes += sum([len(arg) for arg in args]) + POINTER * len(args)
+        if state.queue_bytes > self._batch.server.settings.client_query_buffer_limit:
+            self._batch.ends_connection = True
+            return NO_REPLY
+        return "QUEUED"
+
+    def _ended(self, call: Call) -> None:
+        """Of a simple batch it is known which calls have ended: all that stand before its rest."""
+        if not self._batch.simple:
+            self._batch.done_calls.append(call)
+
+    def invoke(self, spec: CommandSpec, args: Args) -> Reply:
+        """Runs one command inside another one's call (EXEC). Errors as in a call of its own."""
+        call = Call(args, spec, "")
+        reply = self._invoke(call, spec)
+        if isinstance(reply, Wait):  # a transaction does not wait
+            self._ended(call)
+            reply = reply.otherwise
+        return reply
+
+    def _invoke(self, call: Call, spec: CommandSpec) -> Reply:
+        """Runs one command now. Its `CommandError` becomes an error reply; most other exceptions are left to rise."""
+        started = self._read_at
+        call.error = ""
+        call.rejected = False
+        reply: Reply
+        try:
+            reply = self._execute(spec, call.args)
+        except CommandError as error:
+            call.error = error.text
+            reply = ReplyError(error.text)
+        except Exception as defect:
+            if not self._is_contained(spec, defect):
+                raise
+            call.error = refusal(defect)
+            reply = ReplyError(call.error)
+        self._read_at = self._nanoseconds()
+        call.nanoseconds = self._read_at - started
+        if not isinstance(reply, Wait):  # which is counted when it is over
+            self._ended(call)
+        if self._events:
+            self._take_events()
+        if spec.kind == SESSION:
+            self._collect_effects()
+        return reply
+
+    def _is_contained(self, spec: CommandSpec, defect: Exception) -> bool:
+        """Whether a call that was left by a defect has changed no data, so that the others may go on."""
+        if self._complain is None or spec.kind == WRITE or spec.name == "EXEC" or spoils_transaction(defect):
+            return False
+        self._complain(defect)
+        if self._context is not None:
+            self._context.effects = []
+        return True
+
+    def _execute(self, spec: CommandSpec, args: Args) -> Reply:
+        function = spec.function
+        assert function is not None
+        if spec.kind == READ:
+            return function(self._data, args)
+        if spec.kind == SESSION:
+            return function(self._session_context(), args)
+        writing = self._writing
+        if writing is None:
+            if self._batch.server.write_refusal:
+                raise CommandError(self._batch.server.write_refusal)
+            raise NeedsWriter
+        if writing.growth_refusal and spec.flags & DENYOOM:
+            raise CommandError(writing.growth_refusal)
+        writing.next_version()
+        try:
+            return function(self._data, args)
+        finally:
+            writing.in_write = False
+
+    def _session_context(self) -> SessionContext:
+        context = self._context
+        if context is None:
+            batch = self._batch
+            context = self._context = SessionContext(batch.client, self._state, batch.server, self._data)
+            context.invoke = self.invoke
+            context.now_ns = self._read_at
+        return context
+
+    def _take_events(self) -> None:
+        """What a call has done to keys is announced in its place among the effects."""
+        targets = self._data.transaction.wanted_events & (KEYSPACE | KEYEVENT)
+        self._batch.wants().effects.append(Announce(self._state.protocol, self._events.copy(), targets))
+        self._events.clear()
+
+    def _collect_effects(self) -> None:
+        context = self._session_context()
+        for effect in context.effects:
+            if isinstance(effect, CloseClient) and effect.client_id == self._batch.client.id:
+                self._batch.ends_connection = True
+            else:
+                self._batch.wants().effects.append(effect)
+                if isinstance(effect, Publish):
+                    self._batch.messages += effect.receivers
+                elif isinstance(effect, PauseClients) and effect.milliseconds > 0:
+                    self._batch.wants().pauses = True
+                self._batch.ends_connection = self._batch.ends_connection or isinstance(effect, StopServer)
+        context.effects = []

@@ -1,0 +1,141 @@
+"""After the disk has failed: reads go on, and writes when the store has been opened anew, tried and checked.
+
+- Each second: where the data file is not to be found under its name, writes are refused until it is back there.
+- At once: where LMDB takes no more transactions, not even to read, the store is opened anew.
+- Every second, then less and less often: where a sync failed, all data is written to a new file first, for what the
+  kernel has dropped no later sync brings back. Then the store is opened anew, a small commit is made and synced, which
+  also takes the place of what a refused commit may have left, and everything is checked.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Final
+
+from twisted.internet.defer import Deferred, succeed
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+
+from keyp.command.server_state import ServerState
+from keyp.execution.dispatcher import Engine
+from keyp.execution.group_commit import Clock
+from keyp.storage.check import check
+from keyp.storage.lmdb.errors import StoreError
+from keyp.storage.lmdb.transaction import ReadTransaction
+
+log = Logger()
+
+WAIT_MAX_S: Final = 60.0
+WORK_SHARE: Final = 10  # of ten seconds, one may go into trying
+
+
+class Recovery:
+    """Brings a server's store back. `interrupt` ends the work that keeps the store from being opened anew."""
+
+    def __init__(self, engine: Engine, state: ServerState, clock: Clock, interrupt: Callable[[], None]) -> None:
+        self._engine = engine
+        self._state = state
+        self._clock = clock
+        self._interrupt = interrupt
+        self._must_rewrite = False
+        self._reopening = False
+        self._busy = False
+        self._stopped = False
+        self._wait_s = 0.0
+        self._started_at = 0.0
+        self._retry_at = 0.0
+        self._gone = ""  # why the data file is gone, as the log was told
+
+    def _now(self) -> float:
+        """Seconds of the clock that is never set."""
+        return self._clock.nanoseconds() / 1e9
+
+    def sync_failed(self) -> None:
+        """A sync has failed: what was committed since the last one is not to be trusted to be on the disk."""
+        self._must_rewrite = True
+        self._state.last_sync_ok = False
+        self._engine.disk_failed()
+
+    def disk_failed(self) -> None:
+        """Called by the engine when something on the disk has failed: makes sure that the store can be read."""
+        if self._reopening or self._state.environment.is_readable():
+            return
+        self._reopening = True
+        self._interrupt()
+        self._engine.exclusively(self._reopen).addBoth(self._reopened)
+
+    def _reopen(self) -> None:
+        self._state.environment.reopen(self._state.environment.fsync)
+
+    def _reopened(self, result: Failure | None) -> None:
+        self._reopening = False
+        if result is not None:
+            self._engine.complaints.error("the store cannot be read", result.getErrorMessage())
+
+    def file_is_gone(self) -> bool:
+        """Whether the data file is another one than that which is open, or none; called each second.
+
+        What is written to a file without a name is lost with the process, so writes are refused from then on.
+        """
+        if self._busy:  # which may be exchanging it
+            return False
+        gone = self._state.environment.displaced()
+        if gone and gone != self._gone:
+            log.error("no more writes are accepted for now: {reason}", reason=gone)
+        self._gone = gone
+        if gone and not self._state.write_refusal:
+            self._engine.disk_failed()
+        return bool(gone)
+
+    def try_again(self) -> None:
+        """Looks after a store that takes no writes; called each second."""
+        if self._busy or self._now() < self._retry_at:
+            return
+        self._busy = True
+        self._started_at = self._now()
+        engine, environment = self._engine, self._state.environment
+        steps: Deferred[Any] = succeed(None)
+        if self._must_rewrite:
+            steps = engine.in_background(environment.rewrite)
+        steps.addCallback(lambda _: engine.exclusively(self._reopen_to_try))
+        steps.addCallback(lambda _: engine.in_background(self._try_and_check))
+        steps.addCallbacks(self._recovered, self._not_recovered)
+
+    def _reopen_to_try(self) -> None:
+        if self._stopped:
+            raise StoreError("the server stops")
+        self._reopen()
+
+    def _try_and_check(self) -> None:
+        self._state.environment.try_to_write()
+        with ReadTransaction(self._state.environment, self._clock.now_us() // 1000) as transaction:
+            problems = check(transaction)
+        if problems:
+            raise StoreError(f"the store is damaged: {problems[0]} ({len(problems)} problems)")
+
+    def _recovered(self, _: None) -> None:
+        log.info("the store has been opened anew and checked: writes are accepted again")
+        self._busy = self._must_rewrite = False
+        self._wait_s = 0.0
+        self._state.last_sync_ok = True
+        self._engine.trust_disk()
+
+    def _not_recovered(self, failure: Failure) -> None:
+        if self._stopped:
+            return
+        log.error("the store is still not to be trusted: {reason}", reason=failure.getErrorMessage())
+        self._busy = False
+        self._wait_s = min(2 * self._wait_s + 1, WAIT_MAX_S)
+        self._retry_at = self._now() + max(self._wait_s, WORK_SHARE * (self._now() - self._started_at))
+        self.disk_failed()
+
+    def stop(self) -> None:
+        """Tries no more: `last_try` is still to come."""
+        self._stopped = True
+
+    def last_try(self) -> None:
+        """The server stops: what a failed sync has left uncertain is written once more. Raises where that fails."""
+        if self._must_rewrite:
+            self._state.environment.rewrite()
+            self._reopen()
+            self._must_rewrite = False

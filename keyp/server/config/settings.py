@@ -1,0 +1,160 @@
+"""The settings of one server: CONFIG GET and CONFIG SET, and typed attributes for code that asks often.
+
+The attributes (`settings.proto_max_bulk_len`) follow every change. Names, bounds and error texts are Redis's:
+https://redis.io/docs/latest/commands/config-set/
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from keyp.algorithms.glob import Glob
+from keyp.errors import CommandError, printable
+from keyp.server.config.kinds import NORMAL, PUBSUB, Invalid, Value
+from keyp.server.config.table import FIXED, TABLE, Setting
+
+
+class Settings:
+    """The settings of one server. The arguments are those given on the command line.
+
+    Commands may change settings on any thread, one at a time; listeners are called there.
+    """
+
+    def __init__(
+        self,
+        port: int = 6377,
+        host: str = "localhost",
+        data_dir: str = ".",
+        databases: int = 16,
+        fsync: str = "always",
+        unix_socket: str = "",
+        max_size: int = 0,
+        enable_debug_command: str = "no",
+    ) -> None:
+        self._table: dict[str, Setting] = {name: setting for setting in TABLE for name in setting.names}
+        self._values: dict[str, Value] = {setting.name: setting.default for setting in TABLE}
+        self._listeners: list[Callable[[], None]] = []
+        self._values.update(
+            {
+                "port": port,
+                "bind": host,
+                "dir": data_dir,
+                "databases": databases,
+                "appendfsync": fsync,
+                "unixsocket": unix_socket,
+                "maxmemory": max_size,
+                "enable-debug-command": enable_debug_command,
+            }
+        )
+        self.port = port
+        self.host = host
+        self.data_dir = data_dir
+        self.databases = databases
+        self.unix_socket = unix_socket
+        self._refresh()
+
+    def _number(self, name: str) -> int:
+        value = self._values[name]
+        assert isinstance(value, int)
+        return value
+
+    def _text(self, name: str) -> str:
+        value = self._values[name]
+        assert isinstance(value, str)
+        return value
+
+    def _refresh(self) -> None:
+        self.appendfsync = self._text("appendfsync")
+        self.hz = self._number("hz")
+        self.maxmemory = self._number("maxmemory")
+        self.maxclients = self._number("maxclients")
+        self.timeout = self._number("timeout")
+        self.tcp_keepalive = self._number("tcp-keepalive")
+        self.proto_max_bulk_len = self._number("proto-max-bulk-len")
+        self.client_query_buffer_limit = self._number("client-query-buffer-limit")
+        limits = self._values["client-output-buffer-limit"]
+        assert isinstance(limits, tuple)
+        self.normal_output_limits = limits[NORMAL]
+        self.pubsub_output_limits = limits[PUBSUB]
+        self.notify_keyspace_events = self._number("notify-keyspace-events")
+        self.hll_sparse_max_bytes = self._number("hll-sparse-max-bytes")
+        self.slowlog_log_slower_than = self._number("slowlog-log-slower-than")
+        self.slowlog_max_len = self._number("slowlog-max-len")
+        self.latency_monitor_threshold = self._number("latency-monitor-threshold")
+        self.latency_tracking = self._text("latency-tracking") == "yes"
+        self.latency_percentiles = self._text("latency-tracking-info-percentiles").split()
+        self.hash_max_listpack_entries = self._number("hash-max-listpack-entries")
+        self.hash_max_listpack_value = self._number("hash-max-listpack-value")
+        self.list_max_listpack_size = self._number("list-max-listpack-size")
+        self.set_max_intset_entries = self._number("set-max-intset-entries")
+        self.set_max_listpack_entries = self._number("set-max-listpack-entries")
+        self.set_max_listpack_value = self._number("set-max-listpack-value")
+        self.zset_max_listpack_entries = self._number("zset-max-listpack-entries")
+        self.zset_max_listpack_value = self._number("zset-max-listpack-value")
+
+    def get(self, name: str) -> str:
+        """A setting's value as CONFIG GET shows it; memory in bytes. Raises `KeyError` for a name not in the table."""
+        setting = self._table[name]
+        return setting.kind.show(self._values[setting.name])
+
+    def matching(self, patterns: list[bytes]) -> dict[bytes, bytes]:
+        """Names and values of the settings that match any of the patterns, in any case. An alias is a name.
+
+        A pattern that is a plain name gives the name back as it was spelled, as Redis does.
+        """
+        found: dict[str, bytes] = {}
+        for pattern in patterns:
+            name = pattern.lower().decode("latin-1")
+            if any(special in pattern for special in b"*?["):
+                glob = Glob(pattern, ignore_case=True)
+                for name, setting in self._table.items():
+                    if not setting.hidden and glob.matches(name.encode()):
+                        found.setdefault(name, name.encode())
+            elif name in self._table:
+                found.setdefault(name, pattern)
+        return {shown: self.get(name).encode("utf-8", "surrogateescape") for name, shown in found.items()}
+
+    def set_many(self, pairs: list[tuple[bytes, bytes]]) -> None:
+        """Changes all of the settings named, or none. Raises `CommandError` with Redis's texts."""
+        values = self._values.copy()
+        found = self._find_all(pairs)
+        name = ""
+        try:
+            for name, text in found:
+                setting = self._table[name]
+                values[setting.name] = setting.kind.change(values[setting.name], text)
+            for name, _ in found:
+                setting = self._table[name]
+                if values[setting.name] != self._values[setting.name]:
+                    setting.kind.prepare(values[setting.name])
+        except Invalid as error:
+            raise _failed(name, str(error)) from None
+        self._values = values
+        self._refresh()
+        for listener in self._listeners:
+            listener()
+
+    def _find_all(self, pairs: list[tuple[bytes, bytes]]) -> list[tuple[str, bytes]]:
+        """The pairs with the names as the table has them. A name and its alias are two; the later one counts."""
+        found: dict[str, bytes] = {}
+        for given, text in pairs:
+            name = given.lower().decode("latin-1")
+            setting = self._table.get(name)
+            if setting is None:
+                raise CommandError(f"ERR Unknown option or number of arguments for CONFIG SET - '{printable(given)}'")
+            if setting.state == FIXED:
+                raise _failed(printable(given), "can't set immutable config")
+            if setting.protected:
+                raise _failed(printable(given), "can't set protected config")
+            if name in found:
+                raise _failed(printable(given), "duplicate parameter")
+            found[name] = text
+        return list(found.items())
+
+    def on_change(self, callback: Callable[[], None]) -> None:
+        """`callback` is called after every change, on the thread that made it."""
+        self._listeners.append(callback)
+
+
+def _failed(name: str, reason: str) -> CommandError:
+    return CommandError(f"ERR CONFIG SET failed (possibly related to argument '{name}') - {reason}")

@@ -1,0 +1,344 @@
+"""All settings of Redis 7.2, and what each means in Keyp. `make readme` writes the table into the README.
+
+A row says of its setting one of four things. It is *obeyed*; the note says what it does. CONFIG SET takes its values
+and they change nothing (*inert*), because Keyp does it in another way or has no such thing; the note says why. It is
+*pinned*: Redis would change it, but here another value would promise what Keyp does not do (a password, TLS, replicas
+that must confirm), so CONFIG SET takes only the value it has. Or it is *fixed*: Redis does not change it while the
+server runs either, and the note says what is true here.
+
+Names, bounds and defaults are those of Redis 7.2, but for defaults where Keyp's facts differ.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from keyp.server.config.kinds import (
+    INT32_MAX,
+    INT32_MIN,
+    INT64_MAX,
+    MEGABYTE,
+    UINT32_MAX,
+    UINT64_MAX,
+    Choice,
+    Clamped,
+    ClientCount,
+    EventClasses,
+    HostName,
+    Kind,
+    Locale,
+    Memory,
+    MemoryOrPercent,
+    NodeName,
+    Number,
+    Octal,
+    OomScores,
+    OutputLimits,
+    Percentiles,
+    Pinned,
+    SavePoints,
+    ShutdownOptions,
+    TitleTemplate,
+    Value,
+    YesOrNo,
+)
+
+SAVED_FILE: Final = "backup/data.mdb"  # what SAVE writes, below the data directory
+
+# What becomes of a setting.
+OBEYED: Final = "obeyed"
+INERT: Final = "inert"
+PINNED: Final = "pinned"
+FIXED: Final = "fixed"
+
+
+class Setting:
+    """One row. `alias` is a second name, `note` says what the setting does, or why nothing.
+
+    `protected`: CONFIG SET would need `enable-protected-configs`. `hidden`: no pattern finds it, only its name.
+    """
+
+    def __init__(self, state: str, name: str, kind: Kind, default: Value, note: str, alias: str = "") -> None:
+        self.state = state
+        self.name = name
+        self.kind = kind
+        self.default = default
+        self.note = note
+        self.alias = alias
+        self.protected = False
+        self.hidden = False
+
+    @property
+    def names(self) -> list[str]:
+        """The name, and the alias if there is one."""
+        return [self.name, self.alias] if self.alias else [self.name]
+
+
+def _obeyed(name: str, kind: Kind, default: Value, note: str, alias: str = "") -> Setting:
+    return Setting(OBEYED, name, kind, default, note, alias)
+
+
+def _pinned(name: str, kind: Kind, default: Value, note: str, alias: str = "", reason: str = "") -> Setting:
+    return Setting(PINNED, name, Pinned(kind, reason or note), default, note, alias)
+
+
+def _inert(note: str, *rows: tuple[str, Kind, Value] | tuple[str, Kind, Value, str]) -> tuple[Setting, ...]:
+    return tuple([Setting(INERT, row[0], row[1], row[2], note, row[3] if len(row) == 4 else "") for row in rows])
+
+
+def _fixed(note: str, *rows: tuple[str, Kind, Value] | tuple[str, Kind, Value, str]) -> tuple[Setting, ...]:
+    return tuple([Setting(FIXED, row[0], row[1], row[2], note, row[3] if len(row) == 4 else "") for row in rows])
+
+
+def _protected(setting: Setting) -> Setting:
+    setting.protected = True
+    return setting
+
+
+def _hidden(settings: tuple[Setting, ...]) -> tuple[Setting, ...]:
+    for setting in settings:
+        setting.hidden = True
+    return settings
+
+
+_TEXT: Final = Kind()
+_SWITCH: Final = YesOrNo()
+_PORT: Final = Number(0, 65535)
+_INT: Final = Number(0, INT32_MAX)
+_LONG: Final = Number(0, INT64_MAX)
+_SIZE: Final = Memory(0, INT64_MAX)
+_PERCENT: Final = Number(0, 1000)
+_SHARE: Final = Number(1, 99)
+_WHO: Final = Choice("no", "yes", "local")
+
+_OUTPUT_LIMITS: Final = ((0, 0, 0), (256 * MEGABYTE, 64 * MEGABYTE, 60), (32 * MEGABYTE, 8 * MEGABYTE, 60))
+_LOG_LEVELS: Final = ("debug", "verbose", "notice", "warning", "nothing")
+_POLICIES: Final = (
+    "volatile-lru", "volatile-lfu", "volatile-random", "volatile-ttl",
+    "allkeys-lru", "allkeys-lfu", "allkeys-random", "noeviction",
+)  # fmt: skip
+_FACILITIES: Final = ("user", *[f"local{number}" for number in range(8)])
+
+_ON_COMMAND_LINE: Final = "it is given on the command line and does not change while Keyp runs"
+_NO_TLS: Final = "Keyp has no TLS"
+_NO_REPLICAS: Final = "Keyp does not replicate"
+_NO_CLUSTER: Final = "Keyp is a single server"
+
+TABLE: Final[tuple[Setting, ...]] = (
+    # How much, and for how long.
+    _obeyed("maxclients", ClientCount(1, UINT32_MAX), 10000, "how many clients may be connected at once"),
+    _obeyed("timeout", _INT, 0, "seconds after which an idle client is closed; 0 is never"),
+    _obeyed("tcp-keepalive", _INT, 300, "seconds of silence after which TCP looks whether a client lives; 0 is never"),
+    _obeyed("proto-max-bulk-len", Memory(MEGABYTE, INT64_MAX), 512 * MEGABYTE, "longest argument and string"),
+    _obeyed("client-query-buffer-limit", Memory(MEGABYTE, INT64_MAX), 1024 * MEGABYTE, "longest request"),
+    _obeyed("client-output-buffer-limit", OutputLimits(), _OUTPUT_LIMITS, "bytes that may wait for a client"),
+    _obeyed("maxmemory", Memory(0, UINT64_MAX), 0,
+            "most bytes of the store's pages in use, as `--max-size`: data is on the disk; 0 is no limit"),
+    _obeyed("appendfsync", Choice("everysec", "always", "no"), "always",
+            "when commits are synced to the disk, as `--fsync`"),
+    _obeyed("hz", Clamped(_INT, 1, 500), 10, "how often a second the sweeper looks for what has expired, 1 to 500"),
+    # What is told.
+    _obeyed("notify-keyspace-events", EventClasses(), 0, "which keyspace notifications are published"),
+    _obeyed("slowlog-log-slower-than", Number(-1, INT64_MAX), 10000, "microseconds of a slow command; -1 logs none"),
+    _obeyed("slowlog-max-len", _LONG, 128, "how many slow commands are remembered"),
+    _obeyed("latency-monitor-threshold", _LONG, 0, "milliseconds of a latency event; 0 watches nothing"),
+    _obeyed("latency-tracking", _SWITCH, "yes", "whether each command's latencies are counted"),
+    _obeyed("latency-tracking-info-percentiles", Percentiles(), "50 99 99.9", "which of them INFO latencystats shows"),
+    # Up to where OBJECT ENCODING names the compact forms. Written values keep the form they had.
+    _obeyed("hash-max-listpack-entries", _LONG, 512,
+            "most fields of a hash that is a `listpack`", "hash-max-ziplist-entries"),
+    _obeyed("hash-max-listpack-value", _SIZE, 64, "longest field or value of one", "hash-max-ziplist-value"),
+    _obeyed("list-max-listpack-size", Number(INT32_MIN, INT32_MAX), -2,
+            "most elements of a list that is a `listpack`, below 0: -1 to -5 for 4 to 64 KiB", "list-max-ziplist-size"),
+    _obeyed("set-max-intset-entries", _LONG, 512, "most members of a set that is an `intset`"),
+    _obeyed("set-max-listpack-entries", _LONG, 128, "most members of a set that is a `listpack`"),
+    _obeyed("set-max-listpack-value", _LONG, 64, "longest member of one"),
+    _obeyed("zset-max-listpack-entries", _LONG, 128,
+            "most members of a sorted set that is a `listpack`", "zset-max-ziplist-entries"),
+    _obeyed("zset-max-listpack-value", _SIZE, 64, "longest member of one", "zset-max-ziplist-value"),
+    _obeyed("hll-sparse-max-bytes", _SIZE, 3000, "longest HyperLogLog that is not made dense"),
+    # What CONFIG SET takes only as it is.
+    _pinned("requirepass", _TEXT, "", "Keyp has no passwords yet"),
+    _pinned("protected-mode", _SWITCH, "no", "Keyp listens where the command line says, by default on localhost only"),
+    _pinned("port", _PORT, 6377, _ON_COMMAND_LINE),
+    _pinned("bind", _TEXT, "localhost", _ON_COMMAND_LINE),
+    _pinned("tls-port", _PORT, 0, _NO_TLS),
+    _pinned("tls-replication", _SWITCH, "no", _NO_TLS),
+    _pinned("tls-cluster", _SWITCH, "no", _NO_TLS),
+    _pinned("min-replicas-to-write", _INT, 0, "Keyp does not replicate, so no write could be accepted",
+            "min-slaves-to-write"),
+    _pinned("activedefrag", _SWITCH, "no", "as in a Redis built without jemalloc; data is on the disk",
+            reason="Active defragmentation cannot be enabled: it requires a Redis server compiled with a modified"
+            " Jemalloc like the one shipped by default with the Redis source distribution"),
+    _pinned("locale-collate", Locale(), "", "texts are compared byte by byte"),
+    _protected(_pinned("dir", _TEXT, ".", "the data directory, given on the command line")),
+    _protected(_pinned("dbfilename", _TEXT, SAVED_FILE, "the copy that SAVE and BGSAVE write, below `dir`")),
+    # Facts.
+    *_fixed("as given on the command line",
+            ("databases", Number(1, INT32_MAX), 16),
+            ("unixsocket", _TEXT, ""),
+            ("enable-debug-command", _WHO, "no")),
+    *_fixed("what Keyp listens with", ("tcp-backlog", _INT, 511)),
+    *_fixed("protected settings stay as they are, and there are no modules",
+            ("enable-protected-configs", _WHO, "no"),
+            ("enable-module-command", _WHO, "no")),
+    *_fixed(_NO_CLUSTER,
+            ("cluster-enabled", _SWITCH, "no"),
+            ("cluster-config-file", _TEXT, "nodes.conf"),
+            ("cluster-port", _PORT, 0)),
+    *_fixed(_NO_REPLICAS, ("replicaof", _TEXT, "", "slaveof")),
+    *_fixed("there are no users yet", ("aclfile", _TEXT, "")),
+    *_fixed("what starts the server decides: twistd, systemd, a container",
+            ("daemonize", _SWITCH, "no"),
+            ("supervised", Choice("upstart", "systemd", "auto", "no"), "no"),
+            ("pidfile", _TEXT, ""),
+            ("logfile", _TEXT, ""),
+            ("syslog-enabled", _SWITCH, "no"),
+            ("syslog-ident", _TEXT, "redis"),
+            ("syslog-facility", Choice(*_FACILITIES), "local0"),
+            ("always-show-logo", _SWITCH, "no"),
+            ("set-proc-title", _SWITCH, "no"),
+            ("unixsocketperm", Octal(0, 0o777), 0),
+            ("socket-mark-id", Number(0, UINT32_MAX), 0),
+            ("server-cpulist", _TEXT, "", "server_cpulist"),
+            ("bio-cpulist", _TEXT, "", "bio_cpulist"),
+            ("aof-rewrite-cpulist", _TEXT, "", "aof_rewrite_cpulist"),
+            ("bgsave-cpulist", _TEXT, "", "bgsave_cpulist")),
+    *_fixed("one thread speaks to all sockets",
+            ("io-threads", Number(1, 128), 1),
+            ("io-threads-do-reads", _SWITCH, "no")),
+    *_fixed("the store is LMDB's file; every record in it has a checksum",
+            ("rdbchecksum", _SWITCH, "yes"),
+            ("appendfilename", _TEXT, "appendonly.aof"),
+            ("appenddirname", _TEXT, "appendonlydir")),
+    *_fixed("the data are not in memory", ("disable-thp", _SWITCH, "yes")),
+    # Taken, and nothing comes of it.
+    *_inert("every write is kept in the store, without snapshots by the clock and without a log to rewrite",
+            ("appendonly", _SWITCH, "yes"),
+            ("save", SavePoints(), ""),
+            ("stop-writes-on-bgsave-error", _SWITCH, "yes"),
+            ("rdbcompression", _SWITCH, "yes"),
+            ("rdb-del-sync-files", _SWITCH, "no"),
+            ("rdb-save-incremental-fsync", _SWITCH, "yes"),
+            ("no-appendfsync-on-rewrite", _SWITCH, "no"),
+            ("auto-aof-rewrite-percentage", _INT, 100),
+            ("auto-aof-rewrite-min-size", _SIZE, 64 * MEGABYTE),
+            ("aof-load-truncated", _SWITCH, "yes"),
+            ("aof-use-rdb-preamble", _SWITCH, "yes"),
+            ("aof-rewrite-incremental-fsync", _SWITCH, "yes"),
+            ("aof-timestamp-enabled", _SWITCH, "no"),
+            ("sanitize-dump-payload", Choice("no", "yes", "clients"), "no")),
+    *_inert("no key is removed to make room: a write that would exceed `maxmemory` is refused, whatever the policy",
+            ("maxmemory-policy", Choice(*_POLICIES), "noeviction"),
+            ("maxmemory-samples", Number(1, INT32_MAX), 5),
+            ("maxmemory-eviction-tenacity", Number(0, 100), 10),
+            ("lfu-log-factor", _INT, 10),
+            ("lfu-decay-time", _INT, 1)),
+    *_inert("what is removed is always cleared in the background, in bounded steps",
+            ("lazyfree-lazy-eviction", _SWITCH, "no"),
+            ("lazyfree-lazy-expire", _SWITCH, "no"),
+            ("lazyfree-lazy-server-del", _SWITCH, "no"),
+            ("lazyfree-lazy-user-del", _SWITCH, "no"),
+            ("lazyfree-lazy-user-flush", _SWITCH, "no"),
+            ("active-expire-effort", Number(1, 10), 1),
+            ("dynamic-hz", _SWITCH, "yes")),
+    *_inert("data is on the disk in LMDB's pages, not in structures in memory",
+            ("list-compress-depth", _INT, 0),
+            ("activerehashing", _SWITCH, "yes"),
+            ("jemalloc-bg-thread", _SWITCH, "yes"),
+            ("active-defrag-ignore-bytes", Memory(1, INT64_MAX), 100 * MEGABYTE),
+            ("active-defrag-threshold-lower", _PERCENT, 10),
+            ("active-defrag-threshold-upper", _PERCENT, 100),
+            ("active-defrag-cycle-min", _SHARE, 1),
+            ("active-defrag-cycle-max", _SHARE, 25),
+            ("active-defrag-max-scan-fields", Number(1, INT64_MAX), 1000)),
+    *_inert("there are no streams, scripts, users, or tracking of clients' caches yet",
+            ("stream-node-max-bytes", _SIZE, 4096),
+            ("stream-node-max-entries", _LONG, 100),
+            ("busy-reply-threshold", _LONG, 5000, "lua-time-limit"),
+            ("tracking-table-max-keys", _LONG, 1_000_000),
+            ("acllog-max-len", _LONG, 128),
+            ("acl-pubsub-default", Choice("allchannels", "resetchannels"), "resetchannels")),
+    *_inert("what waits for one client is bounded by `client-output-buffer-limit`, and there is no other bound",
+            ("maxmemory-clients", MemoryOrPercent(), 0)),
+    *_inert("the log has one level, and the process one name",
+            ("loglevel", Choice(*_LOG_LEVELS), "notice"),
+            ("proc-title-template", TitleTemplate(), "{title} {listen-addr} {server-mode}"),
+            ("ignore-warnings", _TEXT, ""),
+            ("crash-log-enabled", _SWITCH, "yes"),
+            ("crash-memcheck-enabled", _SWITCH, "yes")),
+    *_inert("a stop always finishes what is under way and syncs it",
+            ("shutdown-timeout", _INT, 10),
+            ("shutdown-on-sigint", ShutdownOptions(), "default"),
+            ("shutdown-on-sigterm", ShutdownOptions(), "default")),
+    *_inert("whom Linux kills when memory runs out is for the one who starts the server to say",
+            ("oom-score-adj", Choice("no", "yes", "relative", "absolute", shown_as={"relative": "yes"}), "no"),
+            ("oom-score-adj-values", OomScores(), "0 200 800")),
+    *_inert(_NO_REPLICAS,
+            ("masteruser", _TEXT, ""),
+            ("masterauth", _TEXT, ""),
+            ("bind-source-addr", _TEXT, ""),
+            ("min-replicas-max-lag", _INT, 10, "min-slaves-max-lag"),
+            ("repl-backlog-size", Clamped(Memory(1, INT64_MAX), 16 << 10, INT64_MAX), MEGABYTE),
+            ("repl-backlog-ttl", _LONG, 3600),
+            ("repl-disable-tcp-nodelay", _SWITCH, "no"),
+            ("repl-diskless-load", Choice("disabled", "on-empty-db", "swapdb"), "disabled"),
+            ("repl-diskless-sync", _SWITCH, "yes"),
+            ("repl-diskless-sync-delay", _INT, 5),
+            ("repl-diskless-sync-max-replicas", _INT, 0),
+            ("repl-ping-replica-period", Number(1, INT32_MAX), 10, "repl-ping-slave-period"),
+            ("repl-timeout", Number(1, INT32_MAX), 60),
+            ("replica-announce-ip", _TEXT, "", "slave-announce-ip"),
+            ("replica-announce-port", _PORT, 0, "slave-announce-port"),
+            ("replica-announced", _SWITCH, "yes"),
+            ("replica-ignore-disk-write-errors", _SWITCH, "no"),
+            ("replica-ignore-maxmemory", _SWITCH, "yes", "slave-ignore-maxmemory"),
+            ("replica-lazy-flush", _SWITCH, "no", "slave-lazy-flush"),
+            ("replica-priority", _INT, 100, "slave-priority"),
+            ("replica-read-only", _SWITCH, "yes", "slave-read-only"),
+            ("replica-serve-stale-data", _SWITCH, "yes", "slave-serve-stale-data"),
+            ("propagation-error-behavior", Choice("ignore", "panic", "panic-on-replicas"), "ignore")),
+    *_inert(_NO_CLUSTER,
+            ("cluster-allow-pubsubshard-when-down", _SWITCH, "yes"),
+            ("cluster-allow-reads-when-down", _SWITCH, "no"),
+            ("cluster-allow-replica-migration", _SWITCH, "yes"),
+            ("cluster-announce-bus-port", _PORT, 0),
+            ("cluster-announce-hostname", HostName(), ""),
+            ("cluster-announce-human-nodename", NodeName(), ""),
+            ("cluster-announce-ip", _TEXT, ""),
+            ("cluster-announce-port", _PORT, 0),
+            ("cluster-announce-tls-port", _PORT, 0),
+            ("cluster-link-sendbuf-limit", Memory(0, UINT64_MAX), 0),
+            ("cluster-migration-barrier", _INT, 1),
+            ("cluster-node-timeout", _LONG, 15000),
+            ("cluster-preferred-endpoint-type", Choice("ip", "hostname", "unknown-endpoint"), "ip"),
+            ("cluster-replica-no-failover", _SWITCH, "no", "cluster-slave-no-failover"),
+            ("cluster-replica-validity-factor", _INT, 10, "cluster-slave-validity-factor"),
+            ("cluster-require-full-coverage", _SWITCH, "yes")),
+    *_inert(_NO_TLS,
+            ("tls-auth-clients", Choice("no", "yes", "optional"), "yes"),
+            ("tls-ca-cert-dir", _TEXT, ""),
+            ("tls-ca-cert-file", _TEXT, ""),
+            ("tls-cert-file", _TEXT, ""),
+            ("tls-ciphers", _TEXT, ""),
+            ("tls-ciphersuites", _TEXT, ""),
+            ("tls-client-cert-file", _TEXT, ""),
+            ("tls-client-key-file", _TEXT, ""),
+            ("tls-client-key-file-pass", _TEXT, ""),
+            ("tls-dh-params-file", _TEXT, ""),
+            ("tls-key-file", _TEXT, ""),
+            ("tls-key-file-pass", _TEXT, ""),
+            ("tls-prefer-server-ciphers", _SWITCH, "no"),
+            ("tls-protocols", _TEXT, ""),
+            ("tls-session-cache-size", _INT, 20480),
+            ("tls-session-cache-timeout", _INT, 300),
+            ("tls-session-caching", _SWITCH, "yes")),
+    *_hidden(_inert("for those who test Redis itself; `CONFIG GET` finds them by their whole names only",
+                    ("aof-disable-auto-gc", _SWITCH, "no"),
+                    ("key-load-delay", Number(INT32_MIN, INT32_MAX), 0),
+                    ("loading-process-events-interval-bytes", Number(1024, INT32_MAX), 2 * MEGABYTE),
+                    ("rdb-key-save-delay", Number(INT32_MIN, INT32_MAX), 0),
+                    ("use-exit-on-panic", _SWITCH, "no"),
+                    ("watchdog-period", _INT, 0))),
+    *_hidden(_fixed("for those who test Redis itself", ("enable-debug-assert", _SWITCH, "no"))),
+)  # fmt: skip

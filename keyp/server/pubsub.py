@@ -1,0 +1,214 @@
+"""Who listens to what: the table of subscriptions, and messages addressed to those who get them.
+
+A client listens to channels by name, to channels by pattern, and to shard channels, which are a world of their own.
+The table belongs to the reactor's thread, and so do the names that a `Client` is subscribed to; both change when a
+batch has been committed. What a batch has changed before that stands in its copy of the client's state, and
+`Subscriptions` is the table as that batch sees it. Other threads may look: they see counts, or copies of names.
+
+A message is encoded once for each protocol, however many listen.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from keyp.algorithms.glob import Glob
+from keyp.resp.encoder import encode
+from keyp.resp.values import Push, Reply
+from keyp.server.clients import Client, ClientState
+
+CHANNEL: Final = 0
+PATTERN: Final = 1
+SHARD: Final = 2
+
+MESSAGE: Final = (b"message", b"pmessage", b"smessage")  # by kind
+
+
+def fits(glob: Glob, channel: bytes) -> bool:
+    """Whether a channel's name matches. The empty name is no match for a star here, although KEYS takes it for one."""
+    return glob.matches(channel) if channel else not glob.pattern
+
+
+class PubSub:
+    """The subscriptions of all clients."""
+
+    def __init__(self) -> None:
+        # By kind: name -> the clients that listen, by id, in the order in which they came.
+        self._listeners: tuple[dict[bytes, dict[int, Client]], ...] = ({}, {}, {})
+        self._globs: dict[bytes, Glob] = {}  # by pattern
+
+    def subscribe(self, client: Client, kind: int, names: list[bytes]) -> None:
+        """A client listens to names; to those that it listens to already, nothing changes."""
+        listeners, own = self._listeners[kind], client.subscribed[kind]
+        for name in names:
+            of_name = listeners.get(name)
+            if of_name is None:
+                of_name = listeners[name] = {}
+                if kind == PATTERN:
+                    self._globs[name] = Glob(name)
+            of_name[client.id] = client
+            own[name] = None
+
+    def unsubscribe(self, client: Client, kind: int, names: list[bytes]) -> None:
+        """A client listens to names no more; those that it does not listen to are passed over."""
+        listeners, own = self._listeners[kind], client.subscribed[kind]
+        for name in names:
+            of_name = listeners.get(name)
+            if of_name is None or of_name.pop(client.id, None) is None:
+                continue
+            own.pop(name, None)
+            if not of_name:
+                del listeners[name]
+                if kind == PATTERN:
+                    del self._globs[name]
+
+    def forget(self, client: Client) -> None:
+        """A client is going: it listens to nothing any more."""
+        for kind in (CHANNEL, PATTERN, SHARD):
+            if client.subscribed[kind]:
+                self.unsubscribe(client, kind, list(client.subscribed[kind]))
+
+    @property
+    def has_listeners(self) -> bool:
+        """Whether anybody listens to channels, by name or by pattern."""
+        return bool(self._listeners[CHANNEL]) or bool(self._listeners[PATTERN])
+
+    def size(self, kind: int) -> int:
+        """How many channels, patterns or shard channels are listened to."""
+        return len(self._listeners[kind])
+
+    def count(self, kind: int, name: bytes) -> int:
+        """How many clients listen to exactly this name."""
+        found = self._listeners[kind].get(name)
+        return 0 if found is None else len(found)
+
+    def names(self, kind: int) -> list[bytes]:
+        """The names that are listened to, those that have been longest first."""
+        return list(self._listeners[kind])
+
+    def receivers(self, kind: int, channel: bytes) -> int:
+        """How many messages there would be of one that is published now; a client may get several, by patterns."""
+        total = self.count(kind, channel)
+        if kind == CHANNEL:
+            for pattern, glob in list(self._globs.items()):
+                if fits(glob, channel):
+                    total += self.count(PATTERN, pattern)
+        return total
+
+    def address(
+        self, kind: int, channel: bytes, message: bytes, asker: Client | None = None, protocol: int = 0
+    ) -> list[tuple[Client, bytes]]:
+        """The clients that get a message, each with the bytes to send to it, in order.
+
+        For the client that has sent it they are of `protocol`, for the others of what they speak now.
+        """
+        found = Addressed(asker, protocol)
+        listeners = self._listeners[kind].get(channel)
+        if listeners is not None:
+            found.add(listeners, [MESSAGE[kind], channel, message])
+        if kind == CHANNEL:
+            for pattern, glob in self._globs.items():
+                if fits(glob, channel):
+                    listeners = self._listeners[PATTERN][pattern]
+                    found.add(listeners, [MESSAGE[PATTERN], pattern, channel, message])
+        return found.all
+
+
+class Addressed:
+    """A message on its way: `all` of those who get it, each with its bytes."""
+
+    def __init__(self, asker: Client | None, protocol: int) -> None:
+        self._asker = asker
+        self._protocol = protocol
+        self.all: list[tuple[Client, bytes]] = []
+
+    def add(self, listeners: dict[int, Client], items: list[Reply]) -> None:
+        """These clients get a push of these items."""
+        encoded: dict[int, bytes] = {}
+        for client in listeners.values():
+            protocol = self._protocol if client is self._asker else client.state.protocol
+            data = encoded.get(protocol)
+            if data is None:
+                data = encoded[protocol] = encode(Push(items), protocol)
+            self.all.append((client, data))
+
+
+class Subscriptions:
+    """The table as one client's batch sees it: with what the batch itself has changed and not committed yet."""
+
+    def __init__(self, table: PubSub, client: Client, state: ClientState) -> None:
+        self._table = table
+        self._client = client
+        self._state = state
+
+    def own(self, kind: int) -> list[bytes]:
+        """The names that the client listens to, in the order in which it took them up."""
+        names = dict(self._client.subscribed[kind])
+        for (of_kind, name), listens in (self._state.subscription_changes or {}).items():
+            if of_kind == kind:
+                names.pop(name, None)
+                if listens:
+                    names[name] = None
+        return list(names)
+
+    def own_count(self, kind: int) -> int:
+        """The number told with each (un)subscription: channels and patterns together, shard channels by themselves."""
+        channels, patterns, shard_channels = self._state.subscriptions
+        return shard_channels if kind == SHARD else channels + patterns
+
+    def take_up(self, kind: int, name: bytes) -> bool:
+        """The client listens to a name; whether it did not before."""
+        return self._change(kind, name, True)
+
+    def give_up(self, kind: int, name: bytes) -> bool:
+        """The client listens to a name no more; whether it did before."""
+        return self._change(kind, name, False)
+
+    def _change(self, kind: int, name: bytes, listens: bool) -> bool:
+        state = self._state
+        changes = state.subscription_changes
+        if changes is None:
+            changes = state.subscription_changes = {}
+        did_listen = changes.get((kind, name), name in self._client.subscribed[kind])
+        if listens == did_listen:
+            return False
+        changes.pop((kind, name), None)  # so that what is taken up again comes last
+        changes[kind, name] = listens
+        counts = list(state.subscriptions)
+        counts[kind] += 1 if listens else -1
+        state.subscriptions = (counts[0], counts[1], counts[2])
+        state.is_subscriber = counts[0] + counts[1] + counts[2] > 0
+        return True
+
+    def _difference(self, kind: int, name: bytes, listens: bool) -> int:
+        """How many listeners more a name has by a change of the batch's own."""
+        return int(listens) - int(name in self._client.subscribed[kind])
+
+    def count(self, kind: int, name: bytes) -> int:
+        """How many clients listen to exactly this name."""
+        found = self._table.count(kind, name)
+        changes = self._state.subscription_changes
+        if changes and (kind, name) in changes:
+            found += self._difference(kind, name, changes[kind, name])
+        return found
+
+    def names(self, kind: int) -> list[bytes]:
+        """The names that anybody listens to."""
+        names = self._table.names(kind)
+        changes = self._state.subscription_changes
+        if not changes:
+            return names
+        names += [name for of_kind, name in changes if of_kind == kind and self._table.count(kind, name) == 0]
+        return [name for name in names if self.count(kind, name) > 0]
+
+    def receivers(self, kind: int, channel: bytes) -> int:
+        """How many messages there would be of one that is published now."""
+        found = self._table.receivers(kind, channel)
+        for (of_kind, name), listens in (self._state.subscription_changes or {}).items():
+            if of_kind == kind:
+                concerned = name == channel
+            else:
+                concerned = of_kind == PATTERN and kind == CHANNEL and fits(Glob(name), channel)
+            if concerned:
+                found += self._difference(of_kind, name, listens)
+        return found

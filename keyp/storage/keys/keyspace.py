@@ -1,0 +1,432 @@
+"""One transaction's view of one database: which keys there are, of what kind, until when.
+
+Here stands all that is the same for every kind of value: finding a record, hiding it once its deadline has passed,
+keeping the expiry index in step with the records, and leaving the elements of what is removed to the sweeper. What a
+record's body means is the business of `strings.py` and its neighbours, which stand above this file.
+
+Reading hides expired keys and changes nothing; writing removes the ones it meets.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from itertools import islice
+from typing import Any, Final
+
+from keyp.errors import DAMAGED, DAMAGED_STORE, WRONG_TYPE, CommandError
+from keyp.events import EXPIRED, GENERIC, KEY_MISS, NEW, Event
+from keyp.storage.lmdb import layout
+from keyp.storage.lmdb.environment import Space
+from keyp.storage.lmdb.errors import Damaged
+from keyp.storage.lmdb.layout import (
+    HAS_DEADLINE,
+    HAS_ELEMENTS,
+    KIND_MASK,
+    LIST,
+    NO_DEADLINE,
+    NOTHING,
+    ONE_PAGE_MAX,
+    ZSET,
+)
+from keyp.storage.lmdb.proof import ascend, seek
+from keyp.storage.lmdb.transaction import Transaction, WriteTransaction
+
+KEEP_DEADLINE: Final = -1  # instead of a deadline: the one the key has
+
+NAMES_AT_ONCE: Final = 1024  # when all names of a database are asked for
+
+
+class Keyspace:
+    """Database `index` as `transaction` sees it. Valid inside the transaction, on its thread."""
+
+    def __init__(self, transaction: Transaction, index: int) -> None:
+        self.index = index
+        self.now_ms = transaction.now_ms
+        self.lookups = transaction
+        uses = transaction.uses
+        self._second: Any = None if uses is None else uses.second(transaction.now_ms // 1000)
+        self.txn = transaction.txn
+        self._get: Callable[..., bytes | None] = transaction.txn.get
+        self.space: Space | None = transaction.space(index)
+
+    def find(self, key: bytes) -> bytes | None:
+        """The record of a key that exists and is within its deadline; None otherwise. Raises DAMAGED.
+
+        In a read the look counts as a hit or a miss, and a miss is told to those who listen. The key is used.
+        """
+        record = self.look(key)
+        lookups = self.lookups
+        if not lookups.in_write:
+            self.note_read(key, record is not None)
+        if record is not None and lookups.uses is not None and lookups.touches:
+            lookups.uses.note(key, self._second)
+        return record
+
+    def read(self, key: bytes) -> bytes | None:
+        """As `find`; in a write, too, the look counts as a read's."""
+        record = self.look(key)
+        self.note_read(key, record is not None)
+        if record is not None and self.lookups.uses is not None and self.lookups.touches:
+            self.lookups.uses.note(key, self._second)
+        return record
+
+    def peek(self, key: bytes) -> bytes | None:
+        """As `find`, but no use of the key."""
+        record = self.look(key)
+        if not self.lookups.in_write:
+            self.note_read(key, record is not None)
+        return record
+
+    def look(self, key: bytes) -> bytes | None:
+        """As `peek`, uncounted and untold: for those who do not ask for the value's sake."""
+        if self.space is None:
+            return None
+        record = self._read(layout.stored_name(key), self.space)
+        if record is None:
+            self._prove_absence(key, self.space)
+            return None
+        if record[0] & HAS_DEADLINE and self.now_ms > layout.record_deadline_ms(record):
+            return None
+        return record
+
+    def _prove_absence(self, key: bytes, space: Space) -> None:
+        """Raises DAMAGED_STORE in reads where a key that was not found may be there all the same.
+
+        A write that is about to make the key does not pay for it.
+        """
+        lookups = self.lookups
+        if not lookups.in_write and not lookups.proof().of_absence(space.keys, layout.stored_name(key)):
+            raise CommandError(DAMAGED_STORE)
+
+    def count(self, found: bool) -> None:
+        """Counts a look at a key as a hit or a miss."""
+        if found:
+            self.lookups.hits += 1
+        else:
+            self.lookups.misses += 1
+
+    def note_read(self, key: bytes, found: bool) -> None:
+        """Counts a look at a key and tells of a miss. `find` does it in reads; a write that gives a value calls this.
+
+        In the reference that is what looks a key up by `lookupKeyRead`: GETDEL and COPY do, LPOP and APPEND do not.
+        """
+        self.count(found)
+        if not found and self.lookups.wanted_events & KEY_MISS:
+            self.lookups.events.append(Event(KEY_MISS, "keymiss", self.index, key))
+
+    def _read(self, stored: bytes, space: Space) -> bytes | None:
+        record = self._get(stored, None, space.keys)
+        if record is not None and not layout.is_whole(stored, record):
+            raise CommandError(DAMAGED)
+        return record
+
+    def find_kind(self, key: bytes, kind: int) -> bytes | None:
+        """As `find`, for a command that works on one kind of value. Raises WRONGTYPE where the key holds another."""
+        record = self.find(key)
+        if record is not None and record[0] & KIND_MASK != kind:
+            raise CommandError(WRONG_TYPE)
+        return record
+
+    def exists(self, key: bytes) -> bool:
+        """Whether the key exists. Asking is no use of it."""
+        return self.peek(key) is not None
+
+    def kind(self, key: bytes) -> int:
+        """The kind of value a key holds; NOTHING where there is none. Asking is no use of it."""
+        record = self.peek(key)
+        return NOTHING if record is None else layout.record_kind(record)
+
+    def version(self, key: bytes) -> int:
+        """The version of the last write command that touched the key; 0 where there is none."""
+        record = self.look(key)
+        return 0 if record is None else layout.record_version(record)
+
+    def size(self) -> int:
+        """How many keys are stored; those past their deadline count until they are removed, as in the reference."""
+        return 0 if self.space is None else int(self.txn.stat(self.space.keys)["entries"])
+
+    def size_with_deadline(self) -> int:
+        """How many of the stored keys have a deadline."""
+        return 0 if self.space is None else int(self.txn.stat(self.space.expiry)["entries"])
+
+    def next_deadline_ms(self) -> int:
+        """The earliest deadline of all, NO_DEADLINE where no key has one."""
+        if self.space is not None:
+            with self.txn.cursor(self.space.expiry) as cursor:
+                if cursor.first():
+                    return layout.read_number(cursor.key())
+        return NO_DEADLINE
+
+    def visit(self, count: int, after: bytes = b"", prefix: bytes = b"") -> tuple[list[bytes], list[bytes]]:
+        """The stored names that `stored_names` gives, and those of them that `live` does."""
+        if self.space is None or int(self.txn.stat(self.space.keys)["overflow_pages"]):
+            names = self.stored_names(count, after, prefix)
+            return names, self.live(names)
+        start = prefix[: layout.LONG_NAME_PREFIX]
+        with self.txn.cursor(self.space.keys) as cursor:
+            if not self._seek_behind(cursor, start, after):
+                return [], []
+            found = list(islice(cursor.iternext(keys=True, values=True), count))
+        names = [name for name, _ in found]
+        if not layout.are_whole(found) or not ascend(names):
+            raise CommandError(DAMAGED)
+        while start and found and not found[-1][0].startswith(start):
+            found.pop()
+            names.pop()
+        return names, [name for name, record in found if not record[0] & HAS_DEADLINE or not self._is_dead(record)]
+
+    def _seek_behind(self, cursor: Any, start: bytes, after: bytes) -> bool:
+        """Sets a cursor on the first name that begins as `start` does, or follows it, and is behind `after`."""
+        assert self.space is not None
+        return seek(cursor, max(start, after + b"\0"), self.lookups.proof(), self.space.keys)
+
+    def stored_names(self, count: int, after: bytes = b"", prefix: bytes = b"") -> list[bytes]:
+        """Up to `count` stored names in their order, the first ones behind `after`; no record is read.
+
+        Keys past their deadline are among them, and names that are not what was written (`live` tells). With a prefix
+        they are those of all keys whose names begin with it, and of a few more where the prefix is longer than what a
+        stored name keeps of a long name. Raises `Damaged` where some may be missing.
+        """
+        if self.space is None:
+            return []
+        start = prefix[: layout.LONG_NAME_PREFIX]
+        with self.txn.cursor(self.space.keys) as cursor:
+            if not self._seek_behind(cursor, start, after):
+                return []
+            names = list(islice(cursor.iternext(keys=True, values=False), count))
+        behind = b""
+        while start and names and not names[-1].startswith(start):
+            behind = names.pop()
+        if not ascend(names) or (behind and not self.lookups.proof().of(self.space.keys, behind)):
+            raise Damaged(f"the names of database {self.index} are not what was written")
+        return names
+
+    def live(self, stored_names: list[bytes]) -> list[bytes]:
+        """Those of some stored names whose keys are within their deadline. Raises DAMAGED.
+
+        A record of more than a page is not read: its name is believed, and the expiry index says whether it is dead.
+        """
+        if self.space is None:
+            return []
+        proof = self.lookups.proof()
+        for stored in stored_names:
+            if not proof.of(self.space.keys, stored):
+                raise CommandError(DAMAGED)
+        dead = [entry[8:] for entry in islice(self._expired_entries(), len(stored_names))]
+        if not dead:
+            return stored_names
+        # Where it lists more than there are names to look at, the records are the shorter way.
+        hidden = set(dead if len(dead) < len(stored_names) else stored_names)
+        return [stored for stored in stored_names if stored not in hidden or not self.is_past(stored)]
+
+    def full_name(self, stored: bytes) -> bytes:
+        """The name that a stored name of this database stands for."""
+        if len(stored) < layout.STORED_NAME_MAX:
+            return stored
+        assert self.space is not None
+        record = self._read(stored, self.space)
+        if record is None:
+            raise CommandError(DAMAGED)
+        return layout.record_name(stored, record)
+
+    def names(self, prefix: bytes = b"") -> Iterator[bytes]:
+        """The names of all live keys, in the order of stored names; with a prefix those that `stored_names` gives."""
+        walked = 0
+        visited, live = self.visit(NAMES_AT_ONCE, b"", prefix)
+        while visited:
+            for stored in live:
+                yield stored if len(stored) < layout.STORED_NAME_MAX else self.full_name(stored)
+            walked += len(visited)
+            visited, live = self.visit(NAMES_AT_ONCE, visited[-1], prefix)
+        if not prefix and walked != self.size():
+            raise Damaged(f"database {self.index} has {self.size()} keys, of which {walked} were met")
+
+    def is_past(self, stored: bytes) -> bool:
+        """Whether the key of a stored name that is there is past its deadline. Raises DAMAGED."""
+        assert self.space is not None
+        record = self._read(stored, self.space)
+        if record is None:
+            raise CommandError(DAMAGED)
+        return bool(record[0] & HAS_DEADLINE) and self._is_dead(record)
+
+    def _is_dead(self, record: bytes) -> bool:
+        return self.now_ms > layout.record_deadline_ms(record)
+
+    def _expired_entries(self) -> Iterator[bytes]:
+        if self.space is None:
+            return
+        with self.txn.cursor(self.space.expiry) as cursor:
+            for entry in cursor.iternext(keys=True, values=False):
+                if layout.read_number(entry) >= self.now_ms:
+                    return
+                yield entry
+
+
+class WritableKeyspace(Keyspace):
+    """A database inside the writer's transaction."""
+
+    def __init__(self, transaction: WriteTransaction, index: int) -> None:
+        super().__init__(transaction, index)
+        self.transaction = transaction
+
+    def look(self, key: bytes) -> bytes | None:
+        """As for reading; a key past its deadline is removed."""
+        if self.space is None:
+            return None
+        stored = layout.stored_name(key)
+        record = self._read(stored, self.space)
+        if record is not None and record[0] & HAS_DEADLINE and self.now_ms > layout.record_deadline_ms(record):
+            self._expire(self.space, stored, record, key)
+            return None
+        if record is None:
+            self._prove_absence(key, self.space)
+        return record
+
+    def _expire(self, space: Space, stored: bytes, record: bytes, key: bytes) -> None:
+        self._forget(space, stored, record)
+        self.transaction.expired += 1
+        self.notify(EXPIRED, "expired", key, changes=0)
+
+    def put(
+        self, key: bytes, old: bytes | None, kind: int, flags: int, body: bytes, deadline_ms: int = KEEP_DEADLINE
+    ) -> None:
+        """Writes a key's record, and tells of a key that is new.
+
+        `old` is what `find` gave for the key in this command. `deadline_ms` may be KEEP_DEADLINE. Elements of the old
+        value stay where they are: they belong to the new body, or the caller has thrown them away.
+        """
+        space = self.writable_space()
+        stored = layout.stored_name(key)
+        had_ms = NO_DEADLINE if old is None else layout.record_deadline_ms(old)
+        if deadline_ms == KEEP_DEADLINE:
+            deadline_ms = had_ms
+        elif deadline_ms != had_ms and had_ms != NO_DEADLINE:
+            self.txn.delete(layout.expiry_entry(had_ms, stored), b"", space.expiry)
+        version = self.transaction.stored_version = self.transaction.version
+        record = layout.make_record(key, kind, flags, version, deadline_ms, body)
+        if old is not None and len(old) > ONE_PAGE_MAX and len(record) < len(old):
+            # LMDB would reuse pages that this transaction has written, all of them, however few are needed now.
+            self.txn.delete(stored, b"", space.keys)
+        self.txn.put(stored, record, db=space.keys)
+        if kind in (LIST, ZSET) and (old is None or old[0] & KIND_MASK != kind):
+            self.transaction.ready.append((self.index, key))
+        if deadline_ms not in (NO_DEADLINE, had_ms):
+            self.txn.put(layout.expiry_entry(deadline_ms, stored), b"", db=space.expiry)
+        if old is None:
+            if self.transaction.uses is not None:
+                self.transaction.uses.note(key, self._second)
+            if self.transaction.wanted_events & NEW:
+                self._tell_new(key)
+
+    def _tell_new(self, key: bytes) -> None:
+        """A key is new before anything happens to it, though a collection's record may be written last."""
+        events = self.transaction.events
+        place = len(events)
+        while place and events[place - 1].key == key and events[place - 1].database == self.index:
+            if events[place - 1].kind & (EXPIRED | GENERIC | KEY_MISS):
+                break
+            place -= 1
+        events.insert(place, Event(NEW, "new", self.index, key))
+
+    def notify(self, kind: int, event: str, key: bytes, changes: int = 1) -> None:
+        """Counts what has happened to a key as so many changes, and tells those who listen, once it is committed.
+
+        `kind` is one of `keyp.events`.
+        """
+        self.transaction.changes += changes
+        if self.transaction.wanted_events & kind:
+            self.transaction.events.append(Event(kind, event, self.index, key))
+
+    def touch(self, key: bytes, record: bytes, deadline_ms: int = KEEP_DEADLINE) -> None:
+        """Gives a key a new version, and a deadline or none; its value stays as it is."""
+        flags = record[0] & layout.OF_VALUE
+        self.put(key, record, record[0] & KIND_MASK, flags, layout.record_body(record), deadline_ms)
+
+    def mark(self, key: bytes, record: bytes, flag: int) -> None:
+        """Sets a flag of a key's value. Nothing else changes, not even the version."""
+        stored = layout.stored_name(key)
+        marked = (record[0] | flag).to_bytes(1, "big") + record[1 : -layout.SEAL]
+        self.txn.put(stored, layout.seal(stored, marked), db=self.writable_space().keys)
+
+    def remove(self, key: bytes) -> bool:
+        """Removes a key of any kind; whether it was there. What it held is cleared later, in bounded steps.
+
+        Of a damaged key the record goes, for that is all that can be trusted to be its own.
+        """
+        stored = layout.stored_name(key)
+        try:
+            record = self.look(key)
+        except CommandError:
+            assert self.space is not None
+            return bool(self.txn.delete(stored, b"", self.space.keys))
+        if record is None:
+            return False
+        assert self.space is not None
+        self._forget(self.space, stored, record)
+        return True
+
+    def _forget(self, space: Space, stored: bytes, record: bytes, with_elements: bool = True) -> None:
+        self.txn.delete(stored, b"", space.keys)
+        if record[0] & HAS_DEADLINE:
+            self.txn.delete(layout.expiry_entry(layout.record_deadline_ms(record), stored), b"", space.expiry)
+        if record[0] & HAS_ELEMENTS and with_elements:
+            self.discard_elements(layout.record_elements(record)[0])
+
+    def remove_emptied(self, key: bytes, record: bytes, with_rest: bool) -> None:
+        """Removes a key whose elements have all been removed; without a rest of entries there is nothing to clear."""
+        assert self.space is not None
+        self._forget(self.space, layout.stored_name(key), record, with_rest)
+
+    def discard_elements(self, collection: int) -> None:
+        """Leaves a collection's elements to the sweeper."""
+        assert self.space is not None
+        self.transaction.discard(layout.elements_garbage(self.space.number, collection))
+
+    def rename(self, key: bytes, record: bytes, new_key: bytes) -> None:
+        """Moves a key's value and deadline under another name, in place of whatever was there."""
+        assert self.space is not None
+        self.remove(new_key)
+        deadline_ms = layout.record_deadline_ms(record)
+        stored = layout.stored_name(key)
+        self.txn.delete(stored, b"", self.space.keys)
+        if deadline_ms != NO_DEADLINE:
+            self.txn.delete(layout.expiry_entry(deadline_ms, stored), b"", self.space.expiry)
+        flags = record[0] & layout.OF_VALUE
+        body = layout.record_body(record)
+        self.put(new_key, None, record[0] & KIND_MASK, flags, body, deadline_ms)
+
+    def flush(self) -> None:
+        """Removes every key of this database."""
+        size = self.size()
+        if size:
+            self.transaction.changes += size
+            self.transaction.flush(self.index)
+            self.refresh()
+
+    def refresh(self) -> None:
+        """Looks again which space the database uses; needed after a swap."""
+        self.space = self.transaction.space(self.index)
+
+    def writable_space(self) -> Space:
+        """The space to write into, made if this is the database's first write."""
+        if self.space is None:
+            self.space = self.transaction.make_space(self.index)
+        return self.space
+
+    def remove_expired(self, budget: int) -> int:
+        """Removes up to `budget` keys whose deadline has passed; how many it found."""
+        if self.space is None:
+            return 0
+        entries = list(islice(self._expired_entries(), budget))
+        for entry in entries:
+            record = self.txn.get(entry[8:], None, self.space.keys)
+            if (
+                record is not None
+                and layout.is_whole(entry[8:], record)
+                and layout.record_deadline_ms(record) == layout.read_number(entry)
+            ):
+                stored = entry[8:]
+                self._expire(self.space, stored, record, layout.record_name(stored, record))
+            else:  # an entry without its record, or with a damaged one, is no reason to remove a key
+                self.txn.delete(entry, b"", self.space.expiry)
+        return len(entries)

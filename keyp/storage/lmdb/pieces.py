@@ -1,0 +1,200 @@
+"""The pieces of long strings: entries of LMDB under the string's collection id and the number of the piece.
+
+Every piece has PIECE_BYTES but the last, which has the rest. A piece of nothing but zeros is a *hole*: its entry is a
+seal and no data (`layout.hole`). So what SETRANGE, SETBIT and BITOP put between two far places costs a few bytes for
+each 64 KiB, and is as safe from damage as everything else: a piece without an entry is damage, as before.
+
+What a long string is to be made of is a `Content`, which is asked for one piece at a time, in their order. So nothing
+has a long string in memory that does not have it already.
+"""
+
+from __future__ import annotations
+
+from io import BytesIO
+from typing import Final
+
+from keyp.errors import DAMAGED, CommandError
+from keyp.storage.lmdb import layout
+from keyp.storage.lmdb.environment import Database, Transaction
+from keyp.storage.lmdb.errors import Damaged
+
+# Sixteen pages less LMDB's own page header and the seal: a piece fills its pages to the end.
+PIECE_BYTES: Final = 16 * 4096 - 16 - layout.SEAL
+
+
+class Content:
+    """What a long string of `length` bytes is to be made of.
+
+    Two of the same `identity` are the same string, as long as nothing is written to what they are read from.
+    """
+
+    def __init__(self, length: int, identity: tuple[object, ...]) -> None:
+        self.length = length
+        self.identity = identity
+
+    def piece(self, txn: Transaction, number: int) -> bytes | None:
+        """Piece `number` of the string, None where it is all zeros. Raises DAMAGED."""
+        raise NotImplementedError
+
+    def write_into(self, own: Pieces, first: int, stop: int) -> None:
+        """Makes the pieces from `first` up to, not including, `stop` those of `own`. Raises DAMAGED."""
+        for number in range(first, stop):
+            own.put(number, self.piece(own.txn, number))
+
+
+class Given(Content):
+    """Bytes that are there already. The pieces are cut off one at a time, so that they are not in memory twice."""
+
+    def __init__(self, data: bytes) -> None:
+        super().__init__(len(data), (data,))
+        self._data = data
+
+    def piece(self, txn: Transaction, number: int) -> bytes | None:
+        """As `Content.piece`."""
+        return self._data[number * PIECE_BYTES : (number + 1) * PIECE_BYTES]
+
+
+class Staged:
+    """A string of database `index` that has a `collection` and no key yet; `staging.py` writes it. 0: it has none."""
+
+    def __init__(self, index: int, content: Content) -> None:
+        self.index = index
+        self.content = content
+        self.collection = 0
+
+
+class Pieces:
+    """The pieces of string `collection`, which is `length` bytes long, in sub-database `elements`.
+
+    Valid inside the transaction `txn`, on its thread.
+    """
+
+    def __init__(self, txn: Transaction, elements: Database, collection: int, length: int) -> None:
+        self.txn = txn
+        self.elements = elements
+        self.collection = collection
+        self.length = length
+        self._id = layout.number(collection)
+
+    def name(self, number: int) -> bytes:
+        """The LMDB key of a piece."""
+        return self._id + number.to_bytes(4, "big")
+
+    def find_sealed(self, number: int) -> bytes | None:
+        """A piece with its seal, None where it is a hole. Raises DAMAGED where it is missing or not whole."""
+        name = self.name(number)
+        sealed: bytes | None = self.txn.get(name, None, self.elements)
+        if sealed is None:
+            raise CommandError(DAMAGED)
+        if not layout.is_whole(name, sealed):
+            if sealed == layout.hole(name):
+                return None
+            raise CommandError(DAMAGED)
+        return sealed
+
+    def find(self, number: int) -> bytes | None:
+        """The same without its seal."""
+        sealed = self.find_sealed(number)
+        return None if sealed is None else sealed[: -layout.SEAL]
+
+    def get(self, number: int) -> bytes:
+        """A piece, as `find` does, with its zeros."""
+        data = self.find(number)
+        return bytes(min(PIECE_BYTES, self.length - number * PIECE_BYTES)) if data is None else data
+
+    def read(self, start: int, stop: int) -> bytes:
+        """The bytes from `start` up to, not including, `stop`, which is behind it and within the length."""
+        first, last = start // PIECE_BYTES, (stop - 1) // PIECE_BYTES
+        if first == last:
+            return self.get(first)[start - first * PIECE_BYTES : stop - first * PIECE_BYTES]
+        whole = BytesIO()  # which gives away what it holds, and does not copy it
+        whole.write(self.get(first)[start - first * PIECE_BYTES :])
+        for number in range(first + 1, last):
+            whole.write(self.get(number))
+        whole.write(self.get(last)[: stop - last * PIECE_BYTES])
+        return whole.getvalue()
+
+    def put(self, number: int, data: bytes | None) -> None:
+        """Writes a piece, None for zeros."""
+        name = self.name(number)
+        if data is None or data == bytes(len(data)):
+            self.txn.put(name, layout.hole(name), db=self.elements)
+        else:
+            self.txn.put(name, layout.seal(name, data), db=self.elements)
+
+    def write(self, content: Content, first: int, stop: int) -> None:
+        """Writes the pieces from `first` up to, not including, `stop` as they are in `content`.
+
+        Raises `Damaged` where that cannot be read: some are written by then, and have to be undone.
+        """
+        try:
+            content.write_into(self, first, stop)
+        except CommandError as error:
+            raise Damaged(f"what string {self.collection} is to be made of is not what was written") from error
+
+    def copy(self, other: Pieces, first: int, stop: int) -> None:
+        """Makes some pieces those of another string of the same length. Raises DAMAGED.
+
+        Their seals are not computed anew: CRC-32 is linear, and what those of the same bytes differ by in two strings
+        depends on the two ids and the number of bytes alone.
+        """
+        difference, size = 0, -1
+        for number in range(first, stop):
+            sealed = other.find_sealed(number)
+            name = self.name(number)
+            if sealed is None:
+                self.txn.put(name, layout.hole(name), db=self.elements)
+                continue
+            if len(sealed) != size:
+                size = len(sealed)
+                zeros = bytes(size - layout.SEAL)
+                difference = layout.read_seal(layout.seal(name, zeros)) ^ layout.read_seal(
+                    layout.seal(other.name(number), zeros)
+                )
+            seal = (layout.read_seal(sealed) ^ difference).to_bytes(layout.SEAL, "little")
+            self.txn.put(name, b"".join((memoryview(sealed)[: -layout.SEAL], seal)), db=self.elements)
+
+    def remove(self, first: int, stop: int) -> None:
+        """Removes the pieces from `first` up to, not including, `stop`."""
+        for number in range(first, stop):
+            self.txn.delete(self.name(number), b"", self.elements)
+
+    def overwrite(self, offset: int, data: bytes) -> None:
+        """Writes `data` over the string from byte `offset` on, with zeros before it where the string ends sooner.
+
+        What has to be read, the pieces at the ends, is read before anything is written, so that damage found there
+        leaves nothing half done.
+        """
+        if not data:
+            return
+        old_length = self.length
+        end = offset + len(data)
+        first, last = min(offset, old_length) // PIECE_BYTES, (end - 1) // PIECE_BYTES
+        ends = {number: self._edited(number, offset, data) for number in (first, offset // PIECE_BYTES, last)}
+        self.length = max(old_length, end)
+        for number in range(first, last + 1):
+            start = number * PIECE_BYTES - offset
+            if number in ends:
+                self.put(number, ends[number])
+            elif start < 0:
+                self.put(number, None)
+            else:
+                self.put(number, data[start : start + PIECE_BYTES])
+
+    def _edited(self, number: int, offset: int, data: bytes) -> bytes:
+        """A piece as it is once `data` has been written over the string from byte `offset` on."""
+        start = number * PIECE_BYTES
+        end = offset + len(data)
+        stop = min(start + PIECE_BYTES, max(self.length, end))
+        low = min(max(offset, start), stop)
+        high = max(low, min(end, stop))
+        part = data[low - offset : high - offset] if low >= offset else b""
+        if start >= self.length or (low == start and high >= min(stop, self.length)):
+            return bytes(low - start) + part  # nothing of the old piece is left
+        old = self.get(number).ljust(low - start, b"\0")
+        return old[: low - start] + part + old[high - start :]
+
+
+def pieces_of(length: int) -> int:
+    """How many pieces a string of `length` bytes has."""
+    return -(-length // PIECE_BYTES)

@@ -1,0 +1,165 @@
+"""A store as one snapshot shows it, for whoever is not its server: backup, restore, check. Nothing of it is changed.
+
+A server may have the store open at the same time; LMDB's lock file tells it which pages are being read. A backup that
+lies there by itself has no such file, and none is made beside it.
+"""
+
+from __future__ import annotations
+
+import os
+from contextlib import suppress
+from typing import Final
+
+import lmdb
+
+from keyp.storage.lmdb import layout, locks, verification
+from keyp.storage.lmdb.environment import DATA_FILE, MAP_BYTES, Space, Store, lmdb_reason
+from keyp.storage.lmdb.errors import Damaged, MustReopen, StoreError
+from keyp.storage.lmdb.transaction import ReadTransaction
+
+LOCK_FILE: Final = "lock.mdb"
+
+# More sub-databases than any server makes.
+NAMES_MAX: Final = 4096
+
+
+def give_to_owner(path: str, example: str) -> None:
+    """What root has made beside a store, the server, which may be somebody else, must be able to open."""
+    if os.geteuid() == 0:
+        owner = os.stat(example)
+        with suppress(OSError):
+            os.chown(path, owner.st_uid, owner.st_gid)
+
+
+class DatabaseSize:
+    """What one Redis database holds; `bytes` are those of its pages."""
+
+    def __init__(self, index: int, keys: int, deadlines: int, elements: int, size: int) -> None:
+        self.index = index
+        self.keys = keys
+        self.deadlines = deadlines
+        self.elements = elements
+        self.bytes = size
+
+
+class StoreReader(Store):
+    """The store in the directory or the data file `path`, open until `close`; `snapshot` is all that it shows.
+
+    `beside_server` says that a server may start or stop meanwhile; without it, a server is only expected where one has
+    been. Raises `StoreError` where there is no store, or none that can be opened without fear.
+    """
+
+    def __init__(self, path: str, beside_server: bool = False) -> None:
+        self.path = os.path.abspath(path)
+        self.spaces = {}
+        self.database_list = None
+        self.numbers: list[int] = []  # the space of each database
+        self.damage = ""  # why `numbers` could not be read
+        self._held_fd = -1
+        is_directory = os.path.isdir(self.path)
+        self.data_file = os.path.join(self.path, DATA_FILE) if is_directory else self.path
+        shared = beside_server or (is_directory and os.path.exists(os.path.join(self.path, LOCK_FILE)))
+        self._look_before_opening(shared)
+        lock_file = os.path.join(self.path, LOCK_FILE)
+        makes_lock_file = shared and not os.path.exists(lock_file)
+        try:
+            self.lmdb = lmdb.open(
+                self.path,
+                map_size=MAP_BYTES,
+                max_dbs=NAMES_MAX,
+                subdir=is_directory,
+                mode=0o600,
+                readonly=True,
+                create=False,
+                lock=shared,
+                lib_version=0,
+            )
+            if makes_lock_file:
+                give_to_owner(lock_file, self.data_file)
+            self.snapshot = ReadTransaction(self, 0)
+        except (lmdb.Error, MustReopen) as error:
+            self._let_go()
+            raise self._cannot(lmdb_reason(error)) from error
+        try:
+            self._open_handles()
+        except (lmdb.Error, Damaged) as error:
+            self.close()
+            raise self._cannot(lmdb_reason(error)) from error
+        except BaseException:
+            self.close()
+            raise
+
+    def _cannot(self, reason: str) -> StoreError:
+        return StoreError(f"cannot open the store in {self.path}: {reason}")
+
+    def _look_before_opening(self, shared: bool) -> None:
+        """LMDB believes what a file says of itself. What a server has open, it has looked at."""
+        try:
+            if not (shared and locks.is_taken(self.path)):
+                doubt = verification.doubt(self.data_file)
+                if doubt and verification.problems(self.data_file):
+                    raise self._cannot(f"{doubt}; keyp check tells more")
+        except FileNotFoundError:
+            raise StoreError(f"there is no store in {self.path}") from None
+        except OSError as error:
+            raise self._cannot(str(error.strerror)) from error
+        except verification.Unusable as error:
+            raise self._cannot(str(error)) from error
+        if shared:
+            self._held_fd = locks.hold_data_file(self.path, alone=False)
+
+    def _open_handles(self) -> None:
+        """Opens them inside the snapshot, so that they are those of its moment."""
+        txn = self.snapshot.txn
+        names = self.records(txn)
+        self.refuse_foreign(txn, names)
+        self.meta = self.lmdb.open_db(b"meta", txn=txn)
+        self.garbage = self.lmdb.open_db(b"garbage", txn=txn)
+        for name in names:
+            if name.startswith(b"keys:") and name[5:].isdigit():
+                self._open_space(int(name[5:]))
+        try:
+            self.numbers = layout.unpack_numbers(self.own(txn, b"databases"))
+        except Damaged as error:
+            self.damage = str(error)
+        self.databases = len(self.numbers)
+
+    def _open_space(self, number: int) -> None:
+        names = [b"%b:%d" % (what, number) for what in (b"keys", b"elements", b"expiry")]
+        self.spaces[number] = Space(
+            number, *[self.lmdb.open_db(name, txn=self.snapshot.txn, create=False) for name in names]
+        )
+
+    def sizes(self) -> list[DatabaseSize]:
+        """What each database that is not empty holds, keys past their deadline included."""
+        found = []
+        for index, number in enumerate(self.numbers):
+            space = self.spaces.get(number)
+            if space is not None:
+                stats = [self.snapshot.txn.stat(database) for database in (space.keys, space.expiry, space.elements)]
+                pages = sum([stat["branch_pages"] + stat["leaf_pages"] + stat["overflow_pages"] for stat in stats])
+                keys, deadlines, elements = [stat["entries"] for stat in stats]
+                if keys or elements:
+                    found.append(DatabaseSize(index, keys, deadlines, elements, pages * stats[0]["psize"]))
+        return found
+
+    def file_bytes(self) -> int:
+        """The size of the data file."""
+        return os.stat(self.data_file).st_size
+
+    def close(self) -> None:
+        """Lets go of everything."""
+        self.snapshot.close()
+        self.lmdb.close()
+        self._let_go()
+
+    def _let_go(self) -> None:
+        if self._held_fd >= 0:
+            os.close(self._held_fd)
+            self._held_fd = -1
+
+    def __enter__(self) -> StoreReader:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()

@@ -1,0 +1,276 @@
+"""One LMDB transaction with the store's own numbers: `ReadTransaction` to look, `WriteTransaction` to change.
+
+Each lives on one thread, for one batch or one commit group; what was read through it stays valid only as bytes.
+
+A read transaction costs well under a microsecond to open. It finds the list of databases by its transaction id: as
+long as nothing was committed since the last look, the list seen then is still the right one.
+"""
+
+from __future__ import annotations
+
+from itertools import chain
+from types import TracebackType
+from typing import Any, Final
+
+import lmdb
+
+from keyp.events import Event
+from keyp.storage.access_times import Uses
+from keyp.storage.compact_limits import FormLimits
+from keyp.storage.lmdb import layout
+from keyp.storage.lmdb.environment import DatabaseList, Engine, Environment, Space, Store
+from keyp.storage.lmdb.errors import CommitFailed, MustReopen
+from keyp.storage.lmdb.pieces import Staged
+from keyp.storage.lmdb.proof import Proof
+
+USUAL_LIMITS: Final = FormLimits()
+NO_SPACE: Final = 0  # in the list of databases: nothing is stored there
+
+# A space of at most so many pages is emptied at once, where it stands; a larger one is left to the sweeper.
+SMALL_SPACE_PAGES: int = 256
+
+
+class NotYetOpen(Exception):
+    """The snapshot shows a space whose commit has not been announced; run the batch behind it, on the writer."""
+
+
+class Transaction:
+    """What both have in common. `txn` is LMDB's own transaction, there when the constructors below are through.
+
+    `hits` and `misses` count the lookups of reads; `in_write` says that a write command runs, whose lookups are
+    neither, as in the reference. `events` are what happened to keys, of the classes in `wanted_events`; `changes` is
+    how many changes of the data the reference would count. `limits` are those of collections' compact forms. `uses` is
+    where it is noted that a key is used, None where nobody will ask; a key that was there counts as used only if
+    `touches`.
+    """
+
+    txn: lmdb.Transaction[bytes]
+
+    def __init__(self, engine: Engine, now_ms: int) -> None:
+        self.engine = engine
+        self.now_ms = now_ms
+        self.hits = 0
+        self.misses = 0
+        self.in_write = False
+        self.wanted_events = 0
+        self.events: list[Event] = []
+        self.changes = 0
+        self.uses: Uses | None = None
+        self.touches = True
+        self.limits = USUAL_LIMITS
+        self._proof: Proof | None = None
+
+    def proof(self) -> Proof:
+        """Tells of names whether they are what was written."""
+        if self._proof is None:
+            self._proof = Proof(self.engine, self.txn, self._known_long())
+        return self._proof
+
+    def _known_long(self) -> dict[Any, bool]:
+        """What is known of the data's lengths, by sub-database; to be added to."""
+        return {}
+
+    def _end_proof(self) -> None:
+        if self._proof is not None:
+            self._proof.close()
+            self._proof = None
+
+    def space(self, index: int) -> Space | None:
+        """The space that database `index` uses, None while it is empty."""
+        raise NotImplementedError
+
+
+class ReadTransaction(Transaction):
+    """A snapshot. Close it on the thread that opened it, soon: pages it can see are not reused meanwhile."""
+
+    def __init__(self, environment: Store, now_ms: int) -> None:
+        super().__init__(environment.lmdb, now_ms)
+        self.environment = environment
+        try:
+            self.txn = environment.lmdb.begin()
+        except lmdb.Error as error:
+            raise MustReopen(str(error)) from error
+
+    def space(self, index: int) -> Space | None:
+        """The space that database `index` uses, None while it is empty. Raises `NotYetOpen` (see there)."""
+        environment = self.environment
+        seen: DatabaseList | None = environment.database_list
+        transaction_id = self.txn.id()
+        if seen is None or seen.transaction_id != transaction_id:
+            raw = environment.own(self.txn, b"databases")
+            if seen is not None and seen.raw == raw:
+                seen = DatabaseList(transaction_id, raw, seen.spaces)
+            else:
+                seen = DatabaseList(transaction_id, raw, _find_spaces(environment, raw))
+            environment.database_list = seen
+        return seen.spaces[index]
+
+    def _known_long(self) -> dict[Any, bool]:
+        seen = self.environment.database_list
+        return seen.has_long if seen is not None and seen.transaction_id == self.txn.id() else {}
+
+    def close(self) -> None:
+        """Lets go of the snapshot."""
+        self._end_proof()
+        self.txn.abort()
+
+    def __enter__(self) -> ReadTransaction:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self.close()
+
+
+def _find_spaces(environment: Store, raw: bytes | None) -> list[Space | None]:
+    numbers = layout.unpack_numbers(raw or b"")[: environment.databases]
+    numbers += [NO_SPACE] * (environment.databases - len(numbers))
+    try:
+        return [None if number == NO_SPACE else environment.spaces[number] for number in numbers]
+    except KeyError:
+        raise NotYetOpen from None
+
+
+class WriteTransaction(Transaction):
+    """The one write transaction of a commit group, on the writer's thread.
+
+    `version` is the version of the write command that runs now; `next_version` before each. `stored_version` is the
+    last one that a record carries. `commit` makes all of it durable as the environment's mode says, `abort` leaves no
+    trace of it. `growth_refusal` is the error for commands that add data, empty while there is room. `ready` are the
+    keys that were made with something in them that clients may wait for, as (database, key), and `swapped` the
+    databases that have got other contents as a whole. `staged` are the long strings that were written before it; None
+    where that is not done.
+
+    What LMDB is not told to change it does not write: the commit of a group that has changed nothing writes nothing
+    and syncs nothing. So a version is stored where a record carries it, and one that none carries is given again.
+
+    Raises `CommitFailed` where LMDB cannot begin.
+    """
+
+    def __init__(self, environment: Environment, now_ms: int) -> None:
+        super().__init__(environment.lmdb, now_ms)
+        self.environment = environment
+        self.expired = 0  # keys removed because their deadline had passed
+        self.ready: list[tuple[int, bytes]] = []
+        self.swapped: list[int] = []
+        self.staged: list[Staged] | None = None
+        try:
+            self.growth_refusal = environment.growth_refusal()
+            environment.grow()
+            self.txn = environment.lmdb.begin(write=True)
+        except lmdb.Error as error:
+            raise CommitFailed(error) from error
+        self.version = self.stored_version = environment.version
+        # The space of each database, packed as it is stored: few groups change it or look at more than one.
+        self._spaces = environment.database_spaces
+        self._opened: list[Space] = []
+
+    def _load(self, name: bytes) -> int:
+        return layout.read_number(self.environment.own(self.txn, name))
+
+    def next_version(self) -> None:
+        """Begins a write command: all it writes carries a new version. Who runs it clears `in_write` after it."""
+        self.version += 1
+        self.in_write = True
+
+    def new_collection(self) -> int:
+        """An id that no collection has had before."""
+        collection = self._load(b"collections") + 1
+        self.environment.put_own(self.txn, b"collections", layout.number(collection))
+        return collection
+
+    def space(self, index: int) -> Space | None:
+        """The space that database `index` uses, None while it is empty."""
+        number = layout.read_number(self._spaces, index * layout.NUMBER)
+        return None if number == NO_SPACE else self._space_numbered(number)
+
+    def _space_numbered(self, number: int) -> Space:
+        space = self.environment.spaces.get(number)
+        if space is None:
+            space = next(opened for opened in self._opened if opened.number == number)
+        return space
+
+    def make_space(self, index: int) -> Space:
+        """The space for database `index`, which has none yet."""
+        taken = set(layout.unpack_numbers(self._spaces))
+        numbers = chain(range(index + 1, self.environment.max_spaces + 1), range(1, index + 1))
+        number = next(number for number in numbers if number not in taken and not self._waits_for_sweeper(number))
+        if number not in self.environment.spaces and all(number != opened.number for opened in self._opened):
+            self._opened.append(self.environment.open_space(self.txn, number))
+        self._assign(index, layout.number(number))
+        return self._space_numbered(number)
+
+    def flush(self, index: int) -> None:
+        """Empties database `index`, at a cost that does not grow with what it holds."""
+        space = self.space(index)
+        if space is None:
+            return
+        if self.is_small(space) or self._spaces_run_out():
+            self.empty(space)
+        else:
+            self._assign(index, layout.number(NO_SPACE))
+            self.discard(layout.space_garbage(space.number))
+
+    def discard(self, entry: bytes) -> None:
+        """Leaves what an entry of the garbage names to the sweeper."""
+        self.txn.put(entry, layout.seal(entry, b""), db=self.environment.garbage)
+
+    def _waits_for_sweeper(self, number: int) -> bool:
+        return self.txn.get(layout.space_garbage(number), None, self.environment.garbage) is not None
+
+    def _spaces_run_out(self) -> bool:
+        """Whether one more space in the garbage would leave a database without one to write into."""
+        most = self.environment.max_spaces
+        waiting = sum([self._waits_for_sweeper(number) for number in range(1, most + 1)])
+        return waiting + len(self._spaces) // layout.NUMBER >= most
+
+    def is_small(self, space: Space) -> bool:
+        """Whether emptying the space at once is cheap."""
+        pages = 0
+        for database in (space.keys, space.elements, space.expiry):
+            stat = self.txn.stat(database)
+            pages += stat["branch_pages"] + stat["leaf_pages"] + stat["overflow_pages"]
+        return pages <= SMALL_SPACE_PAGES
+
+    def empty(self, space: Space) -> None:
+        """Removes all that the space holds, at once."""
+        for database in (space.keys, space.elements, space.expiry):
+            self.txn.drop(database, delete=False)
+
+    def swap(self, one: int, other: int) -> None:
+        """Exchanges the contents of two databases."""
+        spaces, size = self._spaces, layout.NUMBER
+        self._assign(one, spaces[other * size : other * size + size])
+        self._assign(other, spaces[one * size : one * size + size])
+        self.swapped += [one, other]
+        self.changes += 1
+
+    def _assign(self, index: int, number: bytes) -> None:
+        start = index * layout.NUMBER
+        self._spaces = self._spaces[:start] + number + self._spaces[start + layout.NUMBER :]
+
+    @property
+    def has_changes(self) -> bool:
+        """Whether a command has changed anything, an expired key that it met included."""
+        return self.changes > 0 or self.expired > 0 or self.stored_version != self.environment.version
+
+    def commit(self) -> None:
+        """Writes the store's numbers and commits. Raises `CommitFailed`; nothing of the group is applied then."""
+        self._end_proof()
+        txn, environment = self.txn, self.environment
+        if self.stored_version != environment.version:
+            environment.put_own(txn, b"version", layout.number(self.stored_version))
+        if self._spaces != environment.database_spaces:
+            environment.put_own(txn, b"databases", self._spaces)
+        try:
+            txn.commit()
+        except lmdb.Error as error:
+            raise CommitFailed(error) from error
+        environment.version, environment.database_spaces = self.stored_version, self._spaces
+        environment.changes += self.changes
+        for space in self._opened:
+            environment.spaces[space.number] = space
+
+    def abort(self) -> None:
+        """Undoes everything since the transaction began."""
+        self._end_proof()
+        self.txn.abort()

@@ -1,0 +1,85 @@
+"""Is a data file safe to open? Reads its bytes, maps nothing, changes nothing.
+
+LMDB maps the file and believes it: where the file is shorter than it says, or makes no sense, a signal may end the
+process. So its head is looked at before each opening, and how the last run ended, which takes the same time whatever
+the size: `doubt`. Only where there is doubt the whole file is verified: `problems`, some five seconds for each
+gigabyte. What passes that, LMDB can open and use.
+"""
+
+from __future__ import annotations
+
+import os
+from struct import error
+from typing import Final
+
+from lmdb import verify
+
+from keyp.storage.lmdb import shutdown_marker
+from keyp.storage.lmdb.meta_pages import MAGIC, DataFile
+from keyp.storage.lmdb.pages import Pages
+
+UNREADABLE_HEAD: Final = "it is cut off in its head"
+
+
+class Unusable(Exception):
+    """The file is no store at all; the text says what it is."""
+
+
+def doubt(path: str) -> str:
+    """Why the data file `path` should be verified before LMDB maps it; empty where there is no reason.
+
+    Raises `Unusable` where it is not an LMDB file, OSError where it cannot be read.
+    """
+    if os.stat(path).st_size == 0:
+        raise Unusable("it is empty, what it held is gone")
+    try:
+        with DataFile(path) as file:
+            if all(head.magic != MAGIC for head in file.heads):
+                raise Unusable("it is not a store of Keyp")
+            return _doubt_of_head(file) or shutdown_marker.doubt(path)
+    except error:
+        return UNREADABLE_HEAD
+
+
+def _doubt_of_head(file: DataFile) -> str:
+    first, second = file.heads
+    if not first.is_sound(0) or not second.is_sound(1) or first.page_bytes != second.page_bytes:
+        return "its head is damaged"
+    if not file.is_root(file.newest.free) or not file.is_root(file.newest.main):
+        return "its head points to a wrong page"
+    if file.size < file.newest.file_bytes:
+        return "it is shorter than its head says"
+    return file.transaction_problem(order_kept=True) or Pages(file).problem()
+
+
+def problems(path: str) -> list[str]:
+    """What is wrong with the data file `path`, a line each; an empty list if nothing is.
+
+    A sound file may be shorter than its head says, where its last pages have never been used. And the older head may
+    be damaged where it is certain that it is the older one: the next commit writes it anew. Raises OSError.
+    """
+    try:
+        with DataFile(path) as file:
+            if not file.newest.is_sound(file.newest is file.heads[1]):
+                return ["its head is damaged"]
+            found = file.transaction_problem(shutdown_marker.kept_order(path)) or shutdown_marker.change(
+                path, file.newest
+            )
+            if found:
+                return [found]
+            structure = [str(problem) for problem in verify.verify(path, subdir=False)]
+            return structure or [
+                f"what is written of the sub-database {name!r} cannot be" for name in file.damaged_records()
+            ]
+    except error:
+        return [UNREADABLE_HEAD]
+    except verify.VerifyError as failure:
+        return [str(failure)]
+
+
+def lengthen(path: str) -> None:
+    """Gives a sound file the size its head says, so that its next opening is without doubt. Costs no room."""
+    with DataFile(path) as file:
+        size = file.newest.file_bytes
+        if size > file.size:
+            os.truncate(path, size)

@@ -1,0 +1,61 @@
+"""A key's value that is made of elements: what the kinds of such values have in common.
+
+The key's record holds a header - collection id, count, and some bytes that are the kind's own - and every element is
+an entry by itself (`elements.py`), so that a change costs the same in a collection of ten and of ten million.
+
+A collection without elements does not exist: `save` removes its key.
+"""
+
+from __future__ import annotations
+
+from keyp import events
+from keyp.storage.keys.keyspace import KEEP_DEADLINE, Keyspace, WritableKeyspace
+from keyp.storage.lmdb import layout
+from keyp.storage.lmdb.layout import HAS_ELEMENTS
+from keyp.storage.types.elements import Elements
+
+
+class Collection(Elements):
+    """The collection that `record` of `key` tells of, or a new one where there is no record.
+
+    It has `count` elements; `own` are the kind's bytes of the header. Whoever changes it keeps these true and calls
+    `save` once at the end.
+    """
+
+    def __init__(self, keys: Keyspace, key: bytes, kind: int, record: bytes | None, own: bytes = b"") -> None:
+        if record is None:
+            assert isinstance(keys, WritableKeyspace)
+            keys.writable_space()
+            super().__init__(keys, keys.transaction.new_collection())
+            self.count = 0
+            self.own = own
+        else:
+            body = layout.record_body(record)
+            super().__init__(keys, layout.read_number(body))
+            self.count = layout.read_number(body, 8)
+            self.own = body[16:]
+        self._told = len(keys.lookups.events)
+        self.key = key
+        self.kind = kind
+        self.record = record
+
+    def save(self, deadline_ms: int = KEEP_DEADLINE) -> None:
+        """Writes the header, with the version of the command that runs; or removes the key, which is empty now.
+
+        Its end is told as the event `del`, so tell what emptied it before.
+        """
+        keys = self.keys
+        assert isinstance(keys, WritableKeyspace)
+        if self.count:
+            body = self.id + layout.number(self.count) + self.own
+            keys.put(self.key, self.record, self.kind, HAS_ELEMENTS, body, deadline_ms)
+            told = keys.lookups.events
+            if self.record is None and told and told[-1].kind == events.NEW:
+                told.insert(self._told, told.pop())  # a key is new before anything happens to it
+        elif self.record is not None:
+            keys.remove_emptied(self.key, self.record, with_rest=self.has_rest())
+            keys.notify(events.GENERIC, "del", self.key, changes=0)
+
+    def has_rest(self) -> bool:
+        """Whether entries of the collection are left when its elements have been removed."""
+        return False

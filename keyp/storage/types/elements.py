@@ -1,0 +1,213 @@
+"""The elements of one collection: entries of LMDB that begin with the collection's id.
+
+Behind the id stands a byte for the *section*, then the *place* within it; the order of the bytes is the order of the
+elements. A section is all there is of structure here: what it means, and what the data of an entry are, is the
+business of the kinds of value (`lists.py`, `hashes.py` …).
+
+    b"m"  what the collection is made of: a member, a field, a position
+    b"o"  the order of a sorted set
+    b"c"  counts of runs of elements (`ranked.py`)
+
+A member is as long as it likes, an LMDB key is not: one of up to 479 bytes is its own place, a longer one has its
+first bytes and a digest for a place and stands in full before the entry's data (`place_of`, `with_member`).
+
+An object lives inside its transaction, on its thread. Where bytes are not what was written it raises `Damaged`, which
+is no reply to a command: a write may have begun by then, and has to be undone.
+"""
+
+from __future__ import annotations
+
+from hashlib import blake2b
+from itertools import islice
+from typing import Any, Final, TypeAlias
+
+from keyp.storage.keys.keyspace import Keyspace
+from keyp.storage.lmdb import layout
+from keyp.storage.lmdb.errors import Damaged
+from keyp.storage.lmdb.layout import LONG_NAME_PREFIX, RAW_NAME_MAX, SEAL, STORED_NAME_MAX
+from keyp.storage.lmdb.proof import ascend, seek
+
+Entry: TypeAlias = tuple[bytes, bytes]  # place and data
+
+MEMBERS: Final = b"m"
+ORDER: Final = b"o"
+COUNTS: Final = b"c"
+
+_LENGTH: Final = 4  # bytes of a long member's length
+
+
+def place_of(member: bytes) -> bytes:
+    """Where a member stands: 0 to 480 bytes, different for different members, in the members' order.
+
+    Members of 480 bytes and more that begin with the same 448 bytes stand in the order of their digests.
+    """
+    if len(member) <= RAW_NAME_MAX:
+        return member
+    return member[:LONG_NAME_PREFIX] + blake2b(member, digest_size=32).digest()
+
+
+def with_member(member: bytes, data: bytes) -> bytes:
+    """The data of a member's entry, with the member before them where its place does not hold all of it."""
+    return data if len(member) <= RAW_NAME_MAX else len(member).to_bytes(_LENGTH, "big") + member + data
+
+
+def split_member(place: bytes, data: bytes) -> Entry:
+    """Member and data, from what `place_of` and `with_member` made of them."""
+    if len(place) < STORED_NAME_MAX:
+        return place, data
+    stop = _LENGTH + int.from_bytes(data[:_LENGTH], "big")
+    return data[_LENGTH:stop], data[stop:]
+
+
+class Elements:
+    """The elements of collection `number`. Places are given and taken with their section in front."""
+
+    def __init__(self, keys: Keyspace, number: int) -> None:
+        assert keys.space is not None
+        self.keys = keys
+        self.txn = keys.txn
+        self.database = keys.space.elements
+        self.become(number)
+
+    def become(self, number: int) -> None:
+        """Stands for another collection from now on."""
+        self.number = number
+        self.id = layout.number(number)
+
+    def where(self) -> str:
+        """Names the collection, for the log."""
+        return f"collection {self.number} is not what was written"
+
+    def get(self, place: bytes) -> bytes | None:
+        """The data at a place, None where there is no such element."""
+        name = self.id + place
+        sealed: bytes | None = self.txn.get(name, None, self.database)
+        if sealed is None:
+            lookups = self.keys.lookups
+            if not lookups.in_write and not lookups.proof().of_absence(self.database, name):
+                raise Damaged(self.where())
+            return None
+        if not layout.is_whole(name, sealed):
+            raise Damaged(self.where())
+        return sealed[:-SEAL]
+
+    def must_get(self, place: bytes) -> bytes:
+        """The data of an element that has to be there. Raises `Damaged` where it is not."""
+        data = self.get(place)
+        if data is None:
+            raise Damaged(self.where())
+        return data
+
+    def put(self, place: bytes, data: bytes) -> None:
+        """Writes an element."""
+        name = self.id + place
+        self.txn.put(name, layout.seal(name, data), db=self.database)
+
+    def put_if_new(self, place: bytes, data: bytes) -> bool:
+        """Writes an element unless there is one at its place; whether it did."""
+        name = self.id + place
+        return bool(self.txn.put(name, layout.seal(name, data), overwrite=False, db=self.database))
+
+    def put_or_replace(self, place: bytes, data: bytes) -> bool:
+        """Writes an element, in place of one that is there; whether there was none."""
+        name = self.id + place
+        sealed = layout.seal(name, data)
+        if self.txn.put(name, sealed, overwrite=False, db=self.database):
+            return True
+        self.txn.put(name, sealed, db=self.database)
+        return False
+
+    def delete(self, place: bytes) -> bool:
+        """Removes an element; whether it was there."""
+        return bool(self.txn.delete(self.id + place, b"", self.database))
+
+    def forward(self, section: bytes, place: bytes, count: int) -> list[Entry]:
+        """Up to `count` elements of a section in order, the first at `place` or behind it; places without section."""
+        start = self.id + section
+        if count <= 0:
+            return []
+        with self.txn.cursor(self.database) as cursor:
+            if not self.seek(cursor, start + place):
+                return []
+            return self.opened(list(islice(cursor.iternext(True, True), count)), start)
+
+    def exactly(self, section: bytes, place: bytes, count: int) -> list[Entry]:
+        """The same where there are so many; raises `Damaged` where there are not.
+
+        For who knows how many there are: where that many different ones are whole none can be missing, and the entries
+        around them need not be looked at.
+        """
+        start = self.id + section
+        found: list[Entry] = []
+        with self.txn.cursor(self.database) as cursor:
+            if cursor.set_range(start + place):
+                found = self.opened(list(islice(cursor.iternext(True, True), count)), start)
+        if len(found) != count or (count and found[0][0] < place):
+            raise Damaged(self.where())
+        return found
+
+    def backward(self, section: bytes, place: bytes | None, count: int) -> list[Entry]:
+        """The same against the order: the first at `place` or before it; None stands for the end."""
+        start = self.id + section
+        if count <= 0:
+            return []
+        with self.txn.cursor(self.database) as cursor:
+            target = _behind(start) if place is None else start + place
+            if not cursor.set_range(target):
+                cursor.last()
+            else:
+                at: bytes = cursor.key()
+                if at < target:
+                    raise Damaged(self.where())
+                if at != target and not cursor.prev():
+                    return []
+            found = list(islice(cursor.iterprev(True, True), count))
+        self.leave_foreign(found, start)
+        return self.opened(found[::-1], start)[::-1]
+
+    def places(self, section: bytes, place: bytes, count: int) -> list[bytes]:
+        """Only the places of up to `count` elements, as for `forward`; no data are read, so no place is proved."""
+        start = self.id + section
+        with self.txn.cursor(self.database) as cursor:
+            if not self.seek(cursor, start + place):
+                return []
+            names = list(islice(cursor.iternext(True, False), count))
+        while names and not names[-1].startswith(start):
+            names.pop()
+        if not ascend(names):
+            raise Damaged(self.where())
+        cut = len(start)
+        return [name[cut:] for name in names]
+
+    def seek(self, cursor: Any, name: bytes) -> bool:
+        """Sets a cursor on the first entry at `name` or behind it; whether there is one."""
+        return seek(cursor, name, self.keys.lookups.proof(), self.database)
+
+    def opened(self, found: list[Entry], start: bytes) -> list[Entry]:
+        """Those of some entries as LMDB has them whose names begin with `start`, without it and without seals."""
+        self.leave_foreign(found, start)
+        cut = len(start)
+        before = b""
+        entries: list[Entry] = []
+        for name, sealed in found:
+            if name <= before or not layout.is_whole(name, sealed):
+                raise Damaged(self.where())
+            before = name
+            entries.append((name[cut:], sealed[:-SEAL]))
+        return entries
+
+    def leave_foreign(self, found: list[Entry], start: bytes) -> None:
+        """Removes from some entries those at the end whose names do not begin with `start`.
+
+        The first of them is where a walk has ended, so it must be known that it is what it says.
+        """
+        last: Entry | None = None
+        while found and not found[-1][0].startswith(start):
+            last = found.pop()
+        if last is not None and not layout.is_whole(last[0], last[1]):
+            raise Damaged(self.where())
+
+
+def _behind(start: bytes) -> bytes:
+    """The first name that is behind all those that begin with `start`, whose last byte is not 255."""
+    return start[:-1] + bytes([start[-1] + 1])

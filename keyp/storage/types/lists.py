@@ -1,0 +1,194 @@
+"""Lists: each element an entry of its own, at a position.
+
+Positions are 8-byte numbers that follow each other without a gap; the header keeps the first one. A new list begins in
+the middle of all numbers, so that it can grow at both ends for longer than a disk lasts. The element of an index is
+found at once, wherever it is. What is inserted or removed in between moves the elements on its shorter side.
+
+All functions on lists raise WRONGTYPE where the key holds another kind of value.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from keyp.storage.keys.keyspace import Keyspace, WritableKeyspace
+from keyp.storage.lmdb import layout
+from keyp.storage.lmdb.errors import Damaged
+from keyp.storage.lmdb.layout import HAS_ELEMENTS, LIST, NO_DEADLINE
+from keyp.storage.types.collection import Collection
+from keyp.storage.types.elements import MEMBERS
+
+MIDDLE: Final = 1 << 63
+
+AT_ONCE: Final = 1024  # elements that are read or moved in one go
+
+
+class List(Collection):
+    """The list that a record tells of, or a new one. Indexes count from 0 and are within the list."""
+
+    def __init__(self, keys: Keyspace, key: bytes, record: bytes | None) -> None:
+        super().__init__(keys, key, LIST, record, layout.number(MIDDLE))
+        self._has_rest = False
+
+    @property
+    def first(self) -> int:
+        """The position of the first element."""
+        return layout.read_number(self.own)
+
+    def _begin_at(self, position: int) -> None:
+        self.own = layout.number(position)
+
+    def element(self, index: int) -> bytes:
+        """The element at an index."""
+        return self.must_get(_place(self.first + index))
+
+    def set(self, index: int, element: bytes) -> None:
+        """Puts another element in the place of one."""
+        self.put(_place(self.first + index), element)
+
+    def push(self, elements: list[bytes], left: bool) -> None:
+        """Adds elements one after the other at an end: the last of them is the outermost."""
+        first = self.first
+        if left:
+            for element in elements:
+                first -= 1
+                self.put(_place(first), element)
+            self._begin_at(first)
+        else:
+            stop = first + self.count
+            for element in elements:
+                self.put(_place(stop), element)
+                stop += 1
+        self.count += len(elements)
+
+    def pop(self, count: int, left: bool) -> list[bytes]:
+        """Removes up to `count` elements from an end; they are given from there inwards."""
+        count = min(count, self.count)
+        popped = self.range(0, count) if left else self.range(self.count - count, count)[::-1]
+        start = self.first if left else self.first + self.count - count
+        for position in range(start, start + count):
+            self.delete(_place(position))
+        if left:
+            self._begin_at(start + count)
+        self.count -= count
+        return popped
+
+    def range(self, start: int, count: int) -> list[bytes]:
+        """`count` elements from index `start` on."""
+        if count == 1:
+            return [self.element(start)]
+        elements: list[bytes] = []
+        while len(elements) < count:
+            position = self.first + start + len(elements)
+            wanted = min(AT_ONCE, count - len(elements))
+            found = self.exactly(MEMBERS, layout.number(position), wanted)
+            if found[-1][0] != layout.number(position + wanted - 1):
+                raise Damaged(self.where())
+            elements += [data for _, data in found]
+        return elements
+
+    def insert(self, index: int, element: bytes) -> None:
+        """Puts an element before the one at `index`, which may be the count for the end."""
+        if index * 2 < self.count:
+            self._move(0, index, -1)
+            self._begin_at(self.first - 1)
+        else:
+            self._move(index, self.count, 1)
+        self.count += 1
+        self.set(index, element)
+
+    def remove(self, indexes: list[int]) -> None:
+        """Removes the elements at these indexes, which ascend."""
+        if indexes[0] < self.count - 1 - indexes[-1]:
+            self._close_up_left(indexes)
+        else:
+            self._close_up_right(indexes)
+        self.count -= len(indexes)
+
+    def _close_up_right(self, indexes: list[int]) -> None:
+        """Moves what stands behind the removed ones to the left."""
+        for gap, index in enumerate(indexes, 1):
+            stop = indexes[gap] if gap < len(indexes) else self.count
+            self._move(index + 1, stop, -gap)
+        end = self.first + self.count
+        for position in range(end - len(indexes), end):
+            self.delete(_place(position))
+
+    def _close_up_left(self, indexes: list[int]) -> None:
+        """Moves what stands before the removed ones to the right."""
+        for gap, index in enumerate(reversed(indexes), 1):
+            start = indexes[-gap - 1] + 1 if gap < len(indexes) else 0
+            self._move(start, index, gap)
+        for position in range(self.first, self.first + len(indexes)):
+            self.delete(_place(position))
+        self._begin_at(self.first + len(indexes))
+
+    def _move(self, start: int, stop: int, by: int) -> None:
+        """Writes the elements from `start` up to `stop` anew, `by` positions further."""
+        first = self.first
+        while start < stop:
+            count = min(AT_ONCE, stop - start)
+            begin = start if by < 0 else stop - count
+            for index, element in enumerate(self.range(begin, count), begin):
+                self.put(_place(first + index + by), element)
+            if by < 0:
+                start += count
+            else:
+                stop -= count
+
+    def keep(self, start: int, count: int) -> None:
+        """Removes all elements but `count` from `start` on, at the cost of the smaller part."""
+        removed = self.count - count
+        if count and count < removed:
+            self._keep_in_another(start, count)
+            return
+        if count:
+            for index in range(start):
+                self.delete(_place(self.first + index))
+            for index in range(start + count, self.count):
+                self.delete(_place(self.first + index))
+        else:
+            self._has_rest = True
+        self._begin_at(self.first + start)
+        self.count = count
+
+    def _keep_in_another(self, start: int, count: int) -> None:
+        """Takes the elements to a new collection and leaves the old one to the sweeper."""
+        keys = self.keys
+        assert isinstance(keys, WritableKeyspace)
+        kept = self.range(start, count)
+        keys.discard_elements(self.number)
+        self.become(keys.transaction.new_collection())
+        self._begin_at(MIDDLE)
+        self.count = 0
+        self.push(kept, left=False)
+
+    def has_rest(self) -> bool:
+        """Whether elements are left in the store when the list is empty."""
+        return self._has_rest
+
+
+def _place(position: int) -> bytes:
+    return MEMBERS + layout.number(position)
+
+
+def find(keys: Keyspace, key: bytes) -> List | None:
+    """The list of a key, None where there is no such key."""
+    record = keys.find_kind(key, LIST)
+    return None if record is None else List(keys, key, record)
+
+
+def open_list(keys: WritableKeyspace, key: bytes) -> List:
+    """The list of a key, a new one where there is no such key."""
+    return List(keys, key, keys.find_kind(key, LIST))
+
+
+def replace(keys: WritableKeyspace, key: bytes, elements: list[bytes]) -> None:
+    """Makes a list of elements, of which there are some, the value of a key, whatever it held. The deadline goes."""
+    old = keys.find(key)
+    made = List(keys, key, None)
+    made.push(elements, left=False)
+    if old is not None and old[0] & HAS_ELEMENTS:
+        keys.discard_elements(layout.record_elements(old)[0])
+    made.record = old
+    made.save(NO_DEADLINE)

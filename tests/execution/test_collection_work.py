@@ -1,0 +1,182 @@
+"""One element costs the same in a collection of ten and of a hundred thousand: counted in calls of LMDB.
+
+A few more calls are allowed in the large one, for the counts of runs. Walks are bounded by the length of a run.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import cache
+from pathlib import Path
+
+import pytest
+
+from keyp.commands.lists import FIRST_LOOK
+from keyp.storage.types.counted import RUN_MAX
+from tests.execution.test_work_per_request import calls
+from tests.fakes import Lab
+
+Stores = Callable[[tuple[str, str], int], Path]
+
+SMALL, LARGE = 10, 40_000  # three levels of runs
+AT_ONCE = 1000
+
+PUSHES = ("RPUSH l", "{n:06d}")
+FIELDS = ("HSET h", "{n:06d} {n}")
+MEMBERS = ("SADD s", "{n:06d}")
+SCORES = ("ZADD z", "{n} {n:06d}")
+
+# An element of a hash or a set that comes or goes is counted in a run of each level but the top. To find one by its
+# rank takes a walk over a part of a run at each level.
+COUNTED = 14
+RANKED = 3 * RUN_MAX
+
+# What makes the key, an element of it, the command, and how many calls more the large one may cost.
+COSTS = [
+    (PUSHES, "LPUSH l x", 0),
+    (PUSHES, "RPUSH l x", 0),
+    (PUSHES, "LPOP l", 0),
+    (PUSHES, "RPOP l", 0),
+    (PUSHES, "LINDEX l 5", 0),
+    (PUSHES, "LINDEX l -5", 0),
+    (PUSHES, "LSET l 5 x", 0),
+    (PUSHES, "LRANGE l 3 6", 0),
+    (PUSHES, "LRANGE l -4 -1", 0),
+    (PUSHES, "LINSERT l BEFORE 000002 x", FIRST_LOOK),
+    (PUSHES, "LREM l 1 000001", FIRST_LOOK),
+    (PUSHES, "LMOVE l l LEFT RIGHT", 0),
+    (PUSHES, "LTRIM l 0 4", 10),
+    (PUSHES, "RENAME l m", 0),
+    (PUSHES, "EXPIRE l 100", 0),
+    (PUSHES, "DEL l", 0),
+    (FIELDS, "HSET h 000003 x", 0),
+    (FIELDS, "HSET h new x", COUNTED),
+    (FIELDS, "HSETNX h 000003 x", 0),
+    (FIELDS, "HSETNX h new x", COUNTED),
+    (FIELDS, "HGET h 000003", 0),
+    (FIELDS, "HMGET h 000003 nosuch", 0),
+    (FIELDS, "HEXISTS h 000003", 0),
+    (FIELDS, "HSTRLEN h 000003", 0),
+    (FIELDS, "HLEN h", 0),
+    (FIELDS, "HDEL h 000003", COUNTED),
+    (FIELDS, "HDEL h nosuch", 0),
+    (FIELDS, "HINCRBY h 000003 1", 0),
+    (FIELDS, "HINCRBY h new 1", COUNTED),
+    (FIELDS, "HINCRBYFLOAT h 000003 1", 0),
+    (FIELDS, "HRANDFIELD h", RANKED),
+    (FIELDS, "HSCAN h 0 COUNT 5", 0),
+    (FIELDS, "HSCAN h 0 MATCH 00000? COUNT 10", 6),  # a large one is not all: where the walk begins is proved
+    (FIELDS, "RENAME h g", 0),
+    (FIELDS, "OBJECT ENCODING h", 0),
+    (FIELDS, "DEL h", 0),
+    (MEMBERS, "SADD s 000003", 0),
+    (MEMBERS, "SADD s new", COUNTED),
+    (MEMBERS, "SREM s 000003", COUNTED),
+    (MEMBERS, "SREM s nosuch", 0),
+    (MEMBERS, "SISMEMBER s 000003", 0),
+    (MEMBERS, "SMISMEMBER s 000003 nosuch", 0),
+    (MEMBERS, "SCARD s", 0),
+    (MEMBERS, "SMOVE s t 000003", COUNTED),
+    (MEMBERS, "SMOVE s s 000003", 0),
+    (MEMBERS, "SRANDMEMBER s", RANKED),
+    (MEMBERS, "SPOP s", RANKED + COUNTED),
+    (MEMBERS, "SSCAN s 0 COUNT 5", 0),
+    (MEMBERS, "SINTER s nosuch", 0),
+    (MEMBERS, "SDIFF s s", 0),
+    (MEMBERS, "OBJECT ENCODING s", 0),
+    (SCORES, "ZADD z 5 new", COUNTED),
+    (SCORES, "ZADD z 5.5 000003", 6),
+    (SCORES, "ZADD z 3 000003", 0),
+    (SCORES, "ZADD z 99999 000003", 2 * COUNTED),
+    (SCORES, "ZINCRBY z 0.5 000003", 6),
+    (SCORES, "ZREM z 000003", COUNTED),
+    (SCORES, "ZREM z nosuch", 0),
+    (SCORES, "ZCARD z", 0),
+    (SCORES, "ZSCORE z 000003", 0),
+    (SCORES, "ZMSCORE z 000003 nosuch", 0),
+    (SCORES, "ZRANK z 000003", RANKED),
+    (SCORES, "ZREVRANK z 000003 WITHSCORE", RANKED),
+    (SCORES, "ZCOUNT z 2 7", 2 * RANKED),
+    (SCORES, "ZRANGE z 3 6", 0),
+    (SCORES, "ZRANGE z -4 -1 WITHSCORES", 0),
+    (SCORES, "ZREVRANGE z 0 3", 0),
+    (SCORES, "ZRANGEBYSCORE z 3 6", 0),
+    (SCORES, "ZRANGEBYSCORE z 3 inf LIMIT 2 3", 0),
+    (SCORES, "ZREVRANGEBYSCORE z 6 -inf LIMIT 2 3", 0),
+    (SCORES, "ZRANDMEMBER z", RANKED),
+    (SCORES, "ZSCAN z 0 COUNT 5", 0),
+    (SCORES, "ZPOPMIN z", COUNTED),
+    (SCORES, "ZPOPMAX z", COUNTED),
+    (SCORES, "ZREMRANGEBYSCORE z 3 3", COUNTED),
+    (SCORES, "ZREMRANGEBYRANK z 3 3", 2 * RANKED + COUNTED),
+    (SCORES, "ZRANGESTORE d z 3 5", 0),
+    (SCORES, "ZINTER 2 z nosuch", 0),
+    (SCORES, "ZINTERSTORE z 2 z nosuch", 0),
+    (SCORES, "RENAME z y", 0),
+    (SCORES, "OBJECT ENCODING z", 0),
+    (SCORES, "DEL z", 0),
+]
+
+# Where the wanted elements are far from both ends of a large set: walks over runs, never over all that is before them.
+DEEP = [
+    "ZRANK z 050000",
+    "ZRANGE z 50000 50009",
+    "ZREVRANGE z 50000 50009",
+    "ZRANGEBYSCORE z 20000 inf LIMIT 30000 10",
+    "ZREVRANGEBYSCORE z inf 0 LIMIT 50000 10",
+    "ZCOUNT z 20000 70000",
+    "ZLEXCOUNT z - +",
+    "ZREMRANGEBYRANK z 50000 50003",
+]
+
+
+@pytest.fixture(scope="module")
+def stores(tmp_path_factory: pytest.TempPathFactory) -> Stores:
+    """Makes a store with one collection, once for each recipe and size; the path of its directory."""
+    folder = tmp_path_factory.mktemp("collections")
+
+    @cache
+    def make(recipe: tuple[str, str], size: int) -> Path:
+        path = folder / f"{recipe[0]} {size}"
+        lab = Lab(path)
+        client = lab.connect()
+        command, element = recipe
+        for start in range(0, size, AT_ONCE):
+            elements = " ".join([element.format(n=number) for number in range(start, min(size, start + AT_ONCE))])
+            assert client.call(f"{command} {elements}")[:1] != b"-"
+        lab.close()
+        return path
+
+    return make
+
+
+@contextmanager
+def copied(store: Path, path: Path) -> Iterator[Lab]:
+    """A server on a copy, which may be changed."""
+    shutil.copytree(store, path)
+    lab = Lab(path)
+    yield lab
+    lab.environment.close()
+
+
+@pytest.mark.parametrize(("recipe", "command", "more"), COSTS, ids=[command for _, command, _ in COSTS])
+def test_one_element(stores: Stores, tmp_path: Path, recipe: tuple[str, str], command: str, more: int) -> None:
+    counts = []
+    for size in (SMALL, LARGE):
+        with copied(stores(recipe, size), tmp_path / str(size)) as lab:
+            client = lab.connect()
+            counts.append(calls(lab, {client: command.encode() + b"\r\n"}))
+            assert client.transport.sent[:1] not in (b"-", b"")
+    small, large = counts
+    assert large.total() <= small.total() + more + 2, (small, large)
+    assert large["put"] <= small["put"] + 7, (small, large)
+
+
+def test_elements_far_from_the_ends(stores: Stores, tmp_path: Path) -> None:
+    with copied(stores(SCORES, LARGE), tmp_path / "store") as lab:
+        client = lab.connect()
+        for command in DEEP:
+            counts = calls(lab, {client: command.encode() + b"\r\n"})
+            assert counts.total() <= 3 * RANKED, (command, counts)

@@ -1,0 +1,53 @@
+"""Reads of many fields or members run on a reader's thread, where they hold up nobody; short ones run at once."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from keyp.command.context import AT_ONCE_MAX
+from tests.fakes import Connection, Lab
+
+MANY = 2 * AT_ONCE_MAX
+
+LONG = [
+    "HGETALL h", "HKEYS h", "HVALS h", "HRANDFIELD h 100", "HRANDFIELD h -100 WITHVALUES", f"HRANDFIELD h {MANY}",
+    f"HSCAN h 0 COUNT {MANY}", "SMEMBERS s", "SRANDMEMBER s 100", "SRANDMEMBER s -100", f"SRANDMEMBER s {MANY}",
+    f"SSCAN s 0 COUNT {MANY}", "SINTER s t", "SINTERCARD 2 s t", "SUNION s few", "SDIFF s few",
+]  # fmt: skip
+SHORT = [
+    "HGET h 1", "HMGET h 1 2 3", "HLEN h", "HRANDFIELD h", "HRANDFIELD h 5", "HSCAN h 0", "HGETALL few:h",
+    "SISMEMBER s 1", "SCARD s", "SRANDMEMBER s", "SRANDMEMBER s -5", "SSCAN s 0", "SMEMBERS few", "SINTER s few",
+    "SINTERCARD 2 few s", "SUNION few few", "SDIFF few s", "SINTER s nosuch", "SDIFF s s", "HGETALL nosuch",
+]  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def filled(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Lab, Connection]]:
+    lab = Lab(tmp_path_factory.mktemp("long"))
+    client = lab.connect()
+    numbers = [str(number) for number in range(MANY)]
+    for start in range(0, MANY, 1000):
+        part = numbers[start : start + 1000]
+        client.call(f"HSET h {' '.join([f'{number} x' for number in part])}")
+        client.call(f"SADD s {' '.join(part)}", f"SADD t {' '.join(part)}")
+    client.call("HSET few:h 1 x 2 x", "SADD few 1 2 3")
+    yield lab, client
+    lab.close()
+
+
+@pytest.mark.parametrize("command", LONG)
+def test_long(filled: tuple[Lab, Connection], command: str) -> None:
+    lab, client = filled
+    before = lab.reader_threads.done
+    assert client.call(command)[:1] != b"-"
+    assert lab.reader_threads.done == before + 1
+
+
+@pytest.mark.parametrize("command", SHORT)
+def test_short(filled: tuple[Lab, Connection], command: str) -> None:
+    lab, client = filled
+    before = lab.reader_threads.done
+    assert client.call(command)[:1] != b"-"
+    assert lab.reader_threads.done == before
