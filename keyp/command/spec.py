@@ -10,6 +10,8 @@ from keyp.resp.values import Reply
 
 Args: TypeAlias = list[bytes]  # the whole request: args[0] is the command's name
 
+ARGUMENTS_MAX: Final = 1 << 31  # more than a request can have
+
 # What a command may touch.
 READ: Final = 0
 WRITE: Final = 1
@@ -33,8 +35,15 @@ MOVABLEKEYS: Final = 1 << 13
 ALLOW_BUSY: Final = 1 << 14
 NO_ASYNC_LOADING: Final = 1 << 15
 PROTECTED: Final = 1 << 16
-# … and our own: the work grows with the database, so it does not run on the reactor's thread.
+# … and our own, which say how a call runs. The work grows with the database, so it leaves the reactor's thread:
 WALKS: Final = 1 << 20
+# carried out at once even while a MULTI is queueing:
+NOT_QUEUED: Final = 1 << 21
+# allowed to a client that listens to channels in RESP2, where nothing tells a reply from a message:
+FOR_SUBSCRIBERS: Final = 1 << 22
+# begins to queue the calls behind it, and runs the queued ones where they belong, on the writer if one of them writes:
+BEGINS_QUEUE: Final = 1 << 23
+RUNS_QUEUE: Final = 1 << 24
 
 FLAG_NAMES: Final = (
     (DENYOOM, "denyoom"),
@@ -266,6 +275,8 @@ class CommandSpec:
         self.subcommands: dict[bytes, CommandSpec] = {}
         self.is_write = kind == WRITE
         self.walks = bool(flags & WALKS)
+        self.least_count = arity if arity >= 0 else -arity  # of arguments, the name counted …
+        self.most_count = arity if arity >= 0 else ARGUMENTS_MAX  # … as `accepts` has it
 
     def __repr__(self) -> str:
         return f"<command {self.full_name}>"
@@ -279,4 +290,4 @@ class CommandSpec:
 
     def accepts(self, count: int) -> bool:
         """Whether a call of `count` arguments, the name counted, fits the arity."""
-        return count == self.arity if self.arity >= 0 else count >= -self.arity
+        return self.least_count <= count <= self.most_count

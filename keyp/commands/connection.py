@@ -12,7 +12,7 @@ from keyp import REDIS_VERSION
 from keyp.command.arguments import integer, integer_between
 from keyp.command.context import SessionContext
 from keyp.command.effects import CloseClient
-from keyp.command.spec import ALLOW_BUSY, FAST, LOADING, NO_AUTH, NOSCRIPT, STALE, Args
+from keyp.command.spec import ALLOW_BUSY, FAST, FOR_SUBSCRIBERS, LOADING, NO_AUTH, NOSCRIPT, NOT_QUEUED, STALE, Args
 from keyp.command.table import CommandTable
 from keyp.commands.client import check_name
 from keyp.commands.pubsub import unsubscribe_from_all
@@ -40,7 +40,7 @@ WRONG_PASSWORD: Final = "WRONGPASS invalid username-password pair or user is dis
 @CONNECTION.session(
     "PING",
     arity=-1,
-    flags=FAST,
+    flags=FAST | FOR_SUBSCRIBERS,
     since="1.0.0",
     tips=("request_policy:all_shards", "response_policy:all_succeeded"),
     syntax="[message]",
@@ -71,7 +71,7 @@ def echo(context: SessionContext, args: Args) -> Reply:
 @CONNECTION.session(
     "QUIT",
     arity=-1,
-    flags=AT_ANY_TIME,
+    flags=AT_ANY_TIME | NOT_QUEUED | FOR_SUBSCRIBERS,
     since="1.0.0",
     summary="Ends the connection.",
 )
@@ -199,7 +199,7 @@ def _hello_options(args: Args, name: bytes) -> tuple[bytes, bytes]:
 @CONNECTION.session(
     "RESET",
     arity=1,
-    flags=AT_ANY_TIME,
+    flags=AT_ANY_TIME | NOT_QUEUED | FOR_SUBSCRIBERS,
     since="6.2.0",
     summary="Makes the connection what it was when it began.",
 )

@@ -16,7 +16,7 @@ from typing import Final
 from keyp.algorithms.glob import Glob
 from keyp.command.context import SessionContext
 from keyp.command.effects import Publish, Subscribe, Unsubscribe
-from keyp.command.spec import FAST, LOADING, MAY_REPLICATE, NOSCRIPT, STALE, Args, key_at, keys_from
+from keyp.command.spec import FAST, FOR_SUBSCRIBERS, LOADING, MAY_REPLICATE, NOSCRIPT, STALE, Args, key_at, keys_from
 from keyp.command.spec import PUBSUB as ABOUT_PUBSUB
 from keyp.command.table import CommandTable
 from keyp.errors import CommandError, printable
@@ -77,7 +77,7 @@ def unsubscribe_from_all(context: SessionContext) -> None:
 @PUBSUB.session(
     "SUBSCRIBE",
     arity=-2,
-    flags=LISTEN,
+    flags=LISTEN | FOR_SUBSCRIBERS,
     since="2.0.0",
     complexity="O(N) with N the number of channels",
     syntax="channel [channel ...]",
@@ -91,7 +91,7 @@ def subscribe(context: SessionContext, args: Args) -> Reply:
 @PUBSUB.session(
     "UNSUBSCRIBE",
     arity=-1,
-    flags=LISTEN,
+    flags=LISTEN | FOR_SUBSCRIBERS,
     since="2.0.0",
     complexity="O(N) with N the number of channels",
     syntax="[channel [channel ...]]",
@@ -105,7 +105,7 @@ def unsubscribe(context: SessionContext, args: Args) -> Reply:
 @PUBSUB.session(
     "PSUBSCRIBE",
     arity=-2,
-    flags=LISTEN,
+    flags=LISTEN | FOR_SUBSCRIBERS,
     since="2.0.0",
     complexity="O(N) with N the number of patterns",
     syntax="pattern [pattern ...]",
@@ -119,7 +119,7 @@ def subscribe_to_patterns(context: SessionContext, args: Args) -> Reply:
 @PUBSUB.session(
     "PUNSUBSCRIBE",
     arity=-1,
-    flags=LISTEN,
+    flags=LISTEN | FOR_SUBSCRIBERS,
     since="2.0.0",
     complexity="O(N) with N the number of patterns",
     syntax="[pattern [pattern ...]]",
@@ -134,7 +134,7 @@ def unsubscribe_from_patterns(context: SessionContext, args: Args) -> Reply:
     "SSUBSCRIBE",
     arity=-2,
     keys=keys_from(1, "not_key"),
-    flags=LISTEN,
+    flags=LISTEN | FOR_SUBSCRIBERS,
     since="7.0.0",
     complexity="O(N) with N the number of shard channels",
     syntax="shardchannel [shardchannel ...]",
@@ -151,7 +151,7 @@ def subscribe_to_shard_channels(context: SessionContext, args: Args) -> Reply:
     "SUNSUBSCRIBE",
     arity=-1,
     keys=keys_from(1, "not_key"),
-    flags=LISTEN,
+    flags=LISTEN | FOR_SUBSCRIBERS,
     since="7.0.0",
     complexity="O(N) with N the number of shard channels",
     syntax="[shardchannel [shardchannel ...]]",

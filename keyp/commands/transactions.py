@@ -9,7 +9,19 @@ the EXEC: what was watched is what is there.
 from __future__ import annotations
 
 from keyp.command.context import ReadContext, SessionContext
-from keyp.command.spec import ALLOW_BUSY, FAST, LOADING, NOSCRIPT, SKIP_SLOWLOG, STALE, Args, keys_from
+from keyp.command.spec import (
+    ALLOW_BUSY,
+    BEGINS_QUEUE,
+    FAST,
+    LOADING,
+    NOSCRIPT,
+    NOT_QUEUED,
+    RUNS_QUEUE,
+    SKIP_SLOWLOG,
+    STALE,
+    Args,
+    keys_from,
+)
 from keyp.command.table import CommandTable
 from keyp.errors import CommandError
 from keyp.resp.values import NULL_ARRAY, Reply
@@ -27,7 +39,7 @@ def discard_queue(context: SessionContext) -> None:
 @TRANSACTIONS.session(
     "MULTI",
     arity=1,
-    flags=ALWAYS_ALLOWED,
+    flags=ALWAYS_ALLOWED | NOT_QUEUED | BEGINS_QUEUE,
     since="1.2.0",
     summary="Begins to queue commands that EXEC will run as one unit.",
 )
@@ -43,7 +55,7 @@ def multi(context: SessionContext, args: Args) -> Reply:
 @TRANSACTIONS.session(
     "EXEC",
     arity=1,
-    flags=NOSCRIPT | LOADING | STALE | SKIP_SLOWLOG,
+    flags=NOSCRIPT | LOADING | STALE | SKIP_SLOWLOG | NOT_QUEUED | RUNS_QUEUE,
     since="1.2.0",
     complexity="What the queued commands cost.",
     summary="Runs the queued commands as one unit, unless a watched key has changed.",
@@ -73,7 +85,7 @@ def execute(context: SessionContext, args: Args) -> Reply:
 @TRANSACTIONS.session(
     "DISCARD",
     arity=1,
-    flags=ALWAYS_ALLOWED,
+    flags=ALWAYS_ALLOWED | NOT_QUEUED,
     since="2.0.0",
     complexity="O(N) in the number of queued commands.",
     summary="Forgets the queued commands and the watched keys.",
@@ -90,7 +102,7 @@ def discard(context: SessionContext, args: Args) -> Reply:
     "WATCH",
     arity=-2,
     keys=keys_from(1, "RO"),
-    flags=ALWAYS_ALLOWED,
+    flags=ALWAYS_ALLOWED | NOT_QUEUED,
     since="2.2.0",
     complexity="O(1) for each key.",
     syntax="key [key ...]",

@@ -13,15 +13,21 @@ from typing import Final
 from keyp.command.blocked_clients import Waiter
 from keyp.command.protection import refusal
 from keyp.command.server_state import ServerState
-from keyp.command.spec import MAY_REPLICATE, PROTECTED, SESSION, Args, CommandSpec
+from keyp.command.spec import (
+    BEGINS_QUEUE,
+    MAY_REPLICATE,
+    NOT_QUEUED,
+    PROTECTED,
+    RUNS_QUEUE,
+    SESSION,
+    Args,
+    CommandSpec,
+)
 from keyp.errors import CommandError
 from keyp.execution.pending_effects import Aftermath
 from keyp.resp.encoder import encode_into
 from keyp.resp.values import ReplyError
 from keyp.server.clients import REPLY_OFF, REPLY_ON, REPLY_SKIP_NOW, Client
-
-# Commands that are carried out at once even while a MULTI is collecting.
-NEVER_QUEUED: Final = frozenset(("MULTI", "EXEC", "DISCARD", "WATCH", "QUIT", "RESET"))
 
 # What a browser sends in a place where Redis has a command's name.
 HTTP_WORDS: Final = frozenset((b"post", b"host:"))
@@ -106,7 +112,7 @@ class Batch:
             except CommandError as error:
                 found = registry.find(args)
                 self.calls.append(Call(args, found, error.text))
-                if (found is None and is_http(args)) or (found is not None and found.name == "EXEC"):
+                if is_http(args) if found is None else found.flags & RUNS_QUEUE:
                     self.simple = False
                 continue
             call = Call(args, spec, "")
@@ -115,12 +121,12 @@ class Batch:
                 self.simple = False
                 if spec.flags & PROTECTED:
                     call.refusal = refusal(self.server, self.client, spec)
-                elif spec.name == "MULTI":
+                elif spec.flags & BEGINS_QUEUE:
                     queueing = True
-                elif spec.name == "EXEC":
+                elif spec.flags & RUNS_QUEUE:
                     self.writes = self.writes or self._queue_writes()
                     queueing = False
-                elif spec.name in NEVER_QUEUED:
+                elif spec.flags & NOT_QUEUED:
                     queueing = False
             elif spec.is_write and not queueing:
                 self.writes = True
@@ -141,7 +147,7 @@ class Batch:
             spec = call.spec
             if spec is None or call.refusal:
                 continue
-            if may_replicate(spec) or (spec.name == "EXEC" and any(may_replicate(each) for each in queued)):
+            if may_replicate(spec) or (spec.flags & RUNS_QUEUE and any(may_replicate(each) for each in queued)):
                 if index > 0:
                     self.held = [later.args for later in self.calls[index:]]
                     del self.calls[index:]

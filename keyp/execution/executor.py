@@ -11,20 +11,17 @@ from typing import Final
 from keyp.command.blocked_clients import Waiter
 from keyp.command.context import ReadContext, SessionContext, WriteContext
 from keyp.command.effects import Announce, CloseClient, PauseClients, Publish, StopServer, WarnOfHttp
-from keyp.command.spec import DENYOOM, NO_MULTI, READ, SESSION, WRITE, Args, CommandSpec
+from keyp.command.spec import FOR_SUBSCRIBERS, NO_MULTI, NOT_QUEUED, READ, RUNS_QUEUE, SESSION, WRITE, Args, CommandSpec
 from keyp.errors import CommandError
-from keyp.events import KEYEVENT, KEYSPACE, Event
-from keyp.execution.batch import NEVER_QUEUED, Batch, Call, is_http
+from keyp.events import KEYEVENT, KEYSPACE
+from keyp.execution.apply import apply
+from keyp.execution.batch import Batch, Call, is_http
 from keyp.execution.serve_blocked import serve_waiters
 from keyp.resp.encoder import encode_in_slices, encode_into
 from keyp.resp.values import NO_REPLY, Reply, ReplyError, Several, Wait
 from keyp.server.clients import REPLY_ON, REPLY_SKIP_NEXT, REPLY_SKIP_NOW, ClientState
 from keyp.storage.lmdb.errors import refusal, spoils_transaction
 
-# What a client that listens to channels may call in RESP2, where nothing tells a reply from a message.
-FOR_SUBSCRIBERS: Final = frozenset(
-    ("SUBSCRIBE", "UNSUBSCRIBE", "PSUBSCRIBE", "PUNSUBSCRIBE", "SSUBSCRIBE", "SUNSUBSCRIBE", "PING", "QUIT", "RESET")
-)
 NOT_FOR_SUBSCRIBERS: Final = (
     "ERR Can't execute '{}': only (P|S)SUBSCRIBE / (P|S)UNSUBSCRIBE / PING / QUIT / RESET are allowed in this context"
 )
@@ -62,36 +59,30 @@ class Runner:
         breathe: Callable[[], None] | None = None,
         complain: Callable[[Exception], None] | None = None,
     ) -> None:
-        self._data = data
-        self._transaction = data.transaction
+        self.data = data
         self._writing = data.writing if isinstance(data, WriteContext) else None
         self._nanoseconds = nanoseconds
         self._breathe = breathe
         self._complain = complain
         self._read_at = 0  # where one call ends the next begins: one look at the counter for each
         self._context: SessionContext | None = None
-        self._events: list[Event] = data.transaction.events  # what the call that runs does to keys
 
     def run(self, batch: Batch) -> None:
-        """Answers every call of a batch.
+        """Answers every call of a batch: in order until the last, until the replies are many, or until one ends it.
 
         Raises `NeedsWriter` where a write meets a snapshot, and whatever a defective command raises. The batch has then
         changed nothing outside itself and may be run again, in another runner: this one is of no more use.
         """
         batch.begin()
         self._batch = batch
-        self._state = batch.state
-        transaction = self._transaction
+        state = self._state = batch.state
+        data = self.data
+        transaction = data.transaction
         hits, misses = transaction.hits, transaction.misses
-        transaction.touches = not self._state.no_touch
-        self._data.select(self._state.database)
+        transaction.touches = not state.no_touch
+        if state.database != data.selected:
+            data.select(state.database)
         self._read_at = self._nanoseconds()
-        self._answer_all(batch)
-        self._context = None  # which knows this runner
-        batch.hits, batch.misses = transaction.hits - hits, transaction.misses - misses
-
-    def _answer_all(self, batch: Batch) -> None:
-        """Runs the calls in order until the last, until the replies are many, or until one ends the connection."""
         replies = batch.replies
         simple = batch.simple
         writing = self._writing
@@ -110,8 +101,8 @@ class Runner:
             if writing is not None and (writing.ready or writing.swapped):
                 self._serve_waiters()
             start = len(replies)
-            if simple:
-                self._encode(reply)
+            if simple and self._breathe is None:
+                encode_into(replies, reply, state.protocol)
             else:
                 self._reply(reply)
             stop = len(replies)
@@ -126,6 +117,8 @@ class Runner:
             if size > REPLIES_MAX or (batch.messages > MESSAGES_MAX and index >= len(batch.calls) // PART_MIN):
                 self._leave_rest(index + 1)
                 break
+        self._context = None  # which knows this runner
+        batch.hits, batch.misses = transaction.hits - hits, transaction.misses - misses
 
     def _leave_rest(self, index: int) -> None:
         """The calls from `index` on do not run."""
@@ -146,7 +139,7 @@ class Runner:
         assert call.spec is not None
         if batch.aftermath is not None:
             batch.aftermath.replied(len(batch.replies), len(batch.replies))
-        waiter = Waiter(batch.client, batch, call.spec, call.args, self._data.selected, wait)
+        waiter = Waiter(batch.client, batch, call.spec, call.args, self.data.selected, wait)
         waiter.nanoseconds = call.nanoseconds
         batch.waiter = waiter
         self._leave_rest(index + 1)
@@ -155,9 +148,9 @@ class Runner:
         batch.server.waiting.join(waiter)
 
     def _serve_waiters(self) -> None:
-        assert isinstance(self._data, WriteContext)
-        serve_waiters(self._data, self._batch.server.waiting)
-        if self._events:
+        assert isinstance(self.data, WriteContext)
+        serve_waiters(self.data, self._batch.server.waiting)
+        if self.data.transaction.events:
             self._take_events()
         self._read_at = self._nanoseconds()
 
@@ -177,16 +170,16 @@ class Runner:
 
     def _answer(self, call: Call, spec: CommandSpec) -> Reply:
         """Runs one call of a batch that is not simple."""
-        if self._state.is_subscriber and self._state.protocol == 2 and spec.name not in FOR_SUBSCRIBERS:
+        if self._state.is_subscriber and self._state.protocol == 2 and not spec.flags & FOR_SUBSCRIBERS:
             return self._reject(call, NOT_FOR_SUBSCRIBERS.format(spec.full_name))
-        if self._state.queue is not None and spec.name not in NEVER_QUEUED:
+        if self._state.queue is not None and not spec.flags & NOT_QUEUED:
             return self._queue(call, spec)
         return self._invoke(call, spec)
 
     def _reject(self, call: Call, error: str) -> Reply:
         if call.spec is None and is_http(call.args):
             return self._hang_up()
-        if call.spec is not None and call.spec.name == "EXEC":
+        if call.spec is not None and call.spec.flags & RUNS_QUEUE:
             # An EXEC that is refused ends its transaction all the same, as in the reference.
             self._state.end_transaction()
             error = "EXECABORT Transaction discarded because of: " + error.removeprefix("ERR ")
@@ -238,11 +231,17 @@ class Runner:
     def _invoke(self, call: Call, spec: CommandSpec) -> Reply:
         """Runs one command now. Its `CommandError` becomes an error reply; most other exceptions are left to rise."""
         started = self._read_at
+        data = self.data
         call.error = ""
         call.rejected = False
+        function = spec.function
         reply: Reply
         try:
-            reply = self._execute(spec, call.args)
+            if spec.kind == WRITE:
+                reply = self._write(spec, call.args)
+            else:
+                assert function is not None
+                reply = function(data if spec.kind == READ else self._session_context(), call.args)
         except CommandError as error:
             call.error = error.text
             reply = ReplyError(error.text)
@@ -253,9 +252,9 @@ class Runner:
             reply = ReplyError(call.error)
         self._read_at = self._nanoseconds()
         call.nanoseconds = self._read_at - started
-        if not isinstance(reply, Wait):  # which is counted when it is over
-            self._ended(call)
-        if self._events:
+        if not self._batch.simple and not isinstance(reply, Wait):  # which is counted when it is over
+            self._batch.done_calls.append(call)
+        if data.transaction.events:
             self._take_events()
         if spec.kind == SESSION:
             self._collect_effects()
@@ -263,47 +262,35 @@ class Runner:
 
     def _is_contained(self, spec: CommandSpec, defect: Exception) -> bool:
         """Whether a call that was left by a defect has changed no data, so that the others may go on."""
-        if self._complain is None or spec.kind == WRITE or spec.name == "EXEC" or spoils_transaction(defect):
+        if self._complain is None or spec.kind == WRITE or spec.flags & RUNS_QUEUE or spoils_transaction(defect):
             return False
         self._complain(defect)
         if self._context is not None:
             self._context.effects = []
         return True
 
-    def _execute(self, spec: CommandSpec, args: Args) -> Reply:
-        function = spec.function
-        assert function is not None
-        if spec.kind == READ:
-            return function(self._data, args)
-        if spec.kind == SESSION:
-            return function(self._session_context(), args)
-        writing = self._writing
-        if writing is None:
-            if self._batch.server.write_refusal:
-                raise CommandError(self._batch.server.write_refusal)
-            raise NeedsWriter
-        if writing.growth_refusal and spec.flags & DENYOOM:
-            raise CommandError(writing.growth_refusal)
-        writing.next_version()
-        try:
-            return function(self._data, args)
-        finally:
-            writing.in_write = False
+    def _write(self, spec: CommandSpec, args: Args) -> Reply:
+        if isinstance(self.data, WriteContext):
+            return apply(self.data, spec, args)
+        if self._batch.server.write_refusal:
+            raise CommandError(self._batch.server.write_refusal)
+        raise NeedsWriter
 
     def _session_context(self) -> SessionContext:
         context = self._context
         if context is None:
             batch = self._batch
-            context = self._context = SessionContext(batch.client, self._state, batch.server, self._data)
+            context = self._context = SessionContext(batch.client, self._state, batch.server, self.data)
             context.invoke = self.invoke
             context.now_ns = self._read_at
         return context
 
     def _take_events(self) -> None:
         """What a call has done to keys is announced in its place among the effects."""
-        targets = self._data.transaction.wanted_events & (KEYSPACE | KEYEVENT)
-        self._batch.wants().effects.append(Announce(self._state.protocol, self._events.copy(), targets))
-        self._events.clear()
+        transaction = self.data.transaction
+        targets = transaction.wanted_events & (KEYSPACE | KEYEVENT)
+        self._batch.wants().effects.append(Announce(self._state.protocol, transaction.events.copy(), targets))
+        transaction.events.clear()
 
     def _collect_effects(self) -> None:
         context = self._session_context()

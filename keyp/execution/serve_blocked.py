@@ -10,8 +10,8 @@ from __future__ import annotations
 
 from keyp.command.blocked_clients import Waiter, WaitingTable
 from keyp.command.context import WriteContext
-from keyp.command.spec import DENYOOM
 from keyp.errors import CommandError
+from keyp.execution.apply import apply
 from keyp.resp.values import Reply, ReplyError, Wait
 from keyp.storage.lmdb.layout import NOTHING
 
@@ -20,7 +20,6 @@ def serve_waiters(context: WriteContext, table: WaitingTable) -> None:
     """Serves those who wait for keys that the last command has made, and those that this in turn makes."""
     writing = context.writing
     selected = context.selected
-    writing.in_write = True  # looking for what they wait for is no read
     while writing.ready or writing.swapped:
         ready = dict.fromkeys(writing.ready)
         if writing.swapped:
@@ -31,14 +30,15 @@ def serve_waiters(context: WriteContext, table: WaitingTable) -> None:
                 for waiter in table.at(place):
                     if not waiter.has_left and not _serve(context, table, waiter, place):
                         break
-    writing.in_write = False
     context.select(selected)
 
 
 def _serve(context: WriteContext, table: WaitingTable, waiter: Waiter, place: tuple[int, bytes]) -> bool:
     """Serves a client, if the key has what it waits for; whether there may be something for the next one."""
     context.select(place[0])
+    context.writing.in_write = True  # looking for what they wait for is no read
     kind = context.keys.kind(place[1])
+    context.writing.in_write = False
     if kind == waiter.wait.kind:
         reply = _run(context, waiter)
         if not isinstance(reply, Wait):
@@ -47,13 +47,7 @@ def _serve(context: WriteContext, table: WaitingTable, waiter: Waiter, place: tu
 
 
 def _run(context: WriteContext, waiter: Waiter) -> Reply:
-    writing = context.writing
-    function = waiter.spec.function
-    assert function is not None
-    if writing.growth_refusal and waiter.spec.flags & DENYOOM:
-        return ReplyError(writing.growth_refusal)
-    writing.next_version()
     try:
-        return function(context, waiter.args)
+        return apply(context, waiter.spec, waiter.args)
     except CommandError as refusal:
         return ReplyError(refusal.text)
