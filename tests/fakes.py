@@ -6,6 +6,7 @@ the transports are strings, and the threads do their work at once or when told t
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -56,33 +57,64 @@ class FakeClock:
         self.ns += ms * 1_000_000
 
 
-class FakeThreads:
-    """A thread line whose work is done at once, or by `work` where `held` is set."""
+class FakeThread:
+    """A thread whose work is done at once, or by `work` where `held` is set."""
 
     def __init__(self) -> None:
         self.held = False
-        self.line: list[tuple[Any, Deferred[Any]]] = []
+        self.line: list[tuple[Any, Any, Deferred[Any]]] = []
         self.done = 0
         self.brief = 0  # how much of what was done was said to be brief
 
-    def defer(self, function: Any, is_brief: bool = False) -> Deferred[Any]:
+    def run(self, function: Any, argument: Any, is_brief: bool = False) -> Deferred[Any]:
         self.brief += is_brief
         if not self.held:
             self.done += 1
-            return maybeDeferred(function)
+            return maybeDeferred(function, argument)
         result: Deferred[Any] = Deferred()
-        self.line.append((function, result))
+        self.line.append((function, argument, result))
         return result
 
     def work(self) -> None:
-        function, result = self.line.pop(0)
+        function, argument, result = self.line.pop(0)
         self.done += 1
-        maybeDeferred(function).chainDeferred(result)
+        maybeDeferred(function, argument).chainDeferred(result)
 
-    def start(self) -> None:
-        pass
 
-    stop = start
+class FakeLoop:
+    """A `Loop` on Twisted's test clock, with two fake threads."""
+
+    name = "FakeLoop"
+    is_prompt = False
+
+    def __init__(self, reactor: TestReactor, clock: FakeClock) -> None:
+        self.reactor = reactor
+        self.held: list[Any] = []  # what of `holds` is to be called when the events are handled
+        self.holds: type | None = None
+        self.call_later = reactor.callLater
+        self.writer_thread = FakeThread()
+        self.reader_threads = FakeThread()
+        self.run_on_writer = self.writer_thread.run
+        self.run_on_reader = self.reader_threads.run
+        self.releases = 0
+        self.disconnect_leavers: Callable[[], Any] = lambda: None
+        self.now_us = clock.now_us
+        self.nanoseconds = clock.nanoseconds
+        self.breathe = clock.breathe
+        self.step_aside = clock.step_aside
+
+    def call_soon(self, function: Callable[[], None]) -> Any:
+        if self.holds is not None and isinstance(getattr(function, "__self__", None), self.holds):
+            return self.held.append(function)
+        return self.reactor.callLater(0, function)
+
+    def hold(self, owner: type) -> list[Any]:
+        """From now on what objects of a class want to be called soon is kept in this list, for the test to call."""
+        self.holds = owner
+        return self.held
+
+    def release_reactor(self) -> None:
+        self.releases += 1
 
 
 class FakeSocket:
@@ -212,14 +244,10 @@ class Lab:
             fsync="no",
             enable_debug_command=options.get("enable_debug_command", "yes"),
         )
-        self.server = Server(self.reactor, self.environment, settings, self.clock, self._stop)
-        self.writer_thread = FakeThreads()
-        self.reader_threads = FakeThreads()
-        self.server._writer_thread = self.writer_thread
-        self.server._reader_threads = self.reader_threads
-        self.server.engine.writer._defer = self.writer_thread.defer
-        self.server.engine._defer_read = self.reader_threads.defer
-        self.server.engine.around.random = Random(1)
+        self.loop = FakeLoop(self.reactor, self.clock)
+        self.writer_thread = self.loop.writer_thread
+        self.reader_threads = self.loop.reader_threads
+        self.server = Server(self.loop, self.environment, settings, Random(1), self._stop)
         self.factory = RedisFactory()
         self.factory.server = self.server
 

@@ -41,7 +41,7 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
         "twisted.plugins.keyp_reactor",
     ),
     "zope": ("keyp.net",),
-    "lmdb": ("keyp.storage", "keyp.execution.group_commit"),  # the latter for the types of its exceptions
+    "lmdb": ("keyp.storage", "keyp.execution.commit"),  # the latter for the types of its exceptions
 }
 
 # What a command does and replies follows from the transaction, the context and the arguments: nothing here may look at

@@ -1,23 +1,38 @@
-"""Clients that wait for a key: who waits for which, and in what order.
+"""Clients that are blocked on keys: which client on which key, and in what order.
 
-The table belongs to the writer's thread while a group runs, and to the reactor's thread in between. A group that is
-undone gives back what it has done to the table (`undo`).
+    JOINED   in the table; the replies before its own have not left yet
+    BLOCKED  in the table; the client waits and nothing else is under way for it
+    READY    not in the table any more; its reply is there and leaves when the client is known to wait
+    SERVED   not in the table any more; its reply is there and may leave
+    ENDED    the client has been answered, or is gone
+
+    JOINED ── begin ──▶ BLOCKED         BLOCKED ── serve or call off ──▶ SERVED ── end ──▶ ENDED
+    JOINED ── serve or call off ──▶ READY ── begin ──▶ SERVED
+
+A group that is undone takes its steps back: SERVED to BLOCKED, READY to JOINED. The table belongs to the writer's
+thread while a group runs, and to the reactor's thread in between.
 """
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Final
 
 from keyp.command.spec import Args, CommandSpec
 from keyp.resp.values import Reply, Wait
 from keyp.server.clients import Client
 
+JOINED: Final = 0
+BLOCKED: Final = 1
+READY: Final = 2
+SERVED: Final = 3
+ENDED: Final = 4
 
-class Waiter:
-    """A client that waits: its command, and the batch that the command was the last one of.
 
-    The waiting `has_begun` when the replies to what came before in the batch are on their way. It `is_over` when the
-    `reply` is there, and `has_ended` when the client has been told. A client that `has_left` is not served any more.
+class BlockedClient:
+    """A client whose command waits for keys, and the batch of which that command was the last one.
+
+    `is_gone` says that the connection has been lost: it is not served any more. The reactor's thread sets it at any
+    time; everything else belongs to who owns the table.
     """
 
     def __init__(self, client: Client, batch: Any, spec: CommandSpec, args: Args, database: int, wait: Wait) -> None:
@@ -26,89 +41,93 @@ class Waiter:
         self.spec = spec
         self.args = args
         self.wait = wait
-        self.places = [(database, key) for key in dict.fromkeys(wait.keys)]
-        self.database = database
-        self.ticket = 0
-        self.nanoseconds = 0  # that the command has run before it waited
-        self.has_begun = False
-        self.has_left = False
-        self.is_over = False
-        self.has_ended = False
+        self.keys = [(database, key) for key in dict.fromkeys(wait.keys)]
+        self.state = JOINED
+        self.number = 0  # in the order of joining
+        self.nanoseconds = 0  # that the command ran before it waited
+        self.is_gone = False
         self.reply: Reply = None
-        self.timer: Any = None  # what ends the waiting in time
+        self.timer: Any = None  # the timeout
+
+    @property
+    def has_reply(self) -> bool:
+        """Whether the waiting is over, told or not."""
+        return self.state >= READY
 
 
-class WaitingTable:
-    """Who waits for which key of which database."""
+class BlockedClients:
+    """The blocked clients by (database, key), the longest blocked first."""
 
     def __init__(self) -> None:
-        self._by_place: dict[tuple[int, bytes], dict[int, Waiter]] = {}
-        self._last_ticket = 0
+        self._by_key: dict[tuple[int, bytes], dict[int, BlockedClient]] = {}
+        self._last_number = 0
         self._count = 0
-        self._journal: list[tuple[Waiter, bool]] = []  # what a group has done: who, and whether it joined or left
-        self._served: list[Waiter] = []
+        self._steps: list[
+            tuple[BlockedClient, int]
+        ] = []  # of the running group: who, and the state before, -1 for none
+        self._served: list[BlockedClient] = []
 
     def __len__(self) -> int:
         return self._count
 
-    def places(self) -> list[tuple[int, bytes]]:
-        """The keys that are waited for, each with its database."""
-        return list(self._by_place)
+    def blocked_keys(self) -> list[tuple[int, bytes]]:
+        """The keys that clients are blocked on, each with its database."""
+        return list(self._by_key)
 
-    def at(self, place: tuple[int, bytes]) -> list[Waiter]:
-        """Those who wait for a key, the longest first."""
-        return list(self._by_place.get(place, {}).values())
+    def on(self, key: tuple[int, bytes]) -> list[BlockedClient]:
+        """The clients blocked on a key, the longest blocked first."""
+        return list(self._by_key.get(key, {}).values())
 
-    def join(self, waiter: Waiter) -> None:
-        """A client begins to wait, behind all others."""
-        self._last_ticket += 1
-        waiter.ticket = self._last_ticket
-        self._add(waiter)
-        self._journal.append((waiter, True))
+    def join(self, blocked: BlockedClient) -> None:
+        """A client joins, behind all others."""
+        self._last_number += 1
+        blocked.number = self._last_number
+        self._add(blocked)
+        self._steps.append((blocked, -1))
 
-    def leave(self, waiter: Waiter) -> None:
-        """A client waits no more."""
-        self._take(waiter)
-        self._journal.append((waiter, False))
+    def serve(self, blocked: BlockedClient, reply: Reply) -> None:
+        """A command has brought what the client waits for; it is told when the group is committed."""
+        self._steps.append((blocked, blocked.state))
+        self.leave(blocked, reply)
+        self._served.append(blocked)
 
-    def serve(self, waiter: Waiter, reply: Reply) -> None:
-        """A client has got what it waited for; it is told when the group is committed."""
-        self.leave(waiter)
-        waiter.reply = reply
-        waiter.is_over = True
-        self._served.append(waiter)
+    def leave(self, blocked: BlockedClient, reply: Reply) -> None:
+        """A client waits no more: `reply` is there."""
+        self._remove(blocked)
+        blocked.reply = reply
+        blocked.state = SERVED if blocked.state == BLOCKED else READY
 
-    def begin(self) -> None:
-        """A group begins."""
-        self._journal = []
+    def group_started(self) -> None:
+        """A commit group begins."""
+        self._steps = []
         self._served = []
 
-    def finish(self) -> list[Waiter]:
-        """The group is committed; who has been served in it."""
+    def group_committed(self) -> list[BlockedClient]:
+        """The group is committed; the clients that were served in it."""
         served, self._served = self._served, []
         return served
 
-    def undo(self) -> None:
-        """The group is undone: whoever waited before it waits again, in the old place."""
-        for waiter, joined in reversed(self._journal):
-            if joined:
-                self._take(waiter)
-            else:
-                waiter.is_over = False
-                self._add(waiter)
-                for place in waiter.places:
-                    self._by_place[place] = dict(sorted(self._by_place[place].items()))
-        self.begin()
+    def group_undone(self) -> None:
+        """The group is undone: its clients are blocked as they were, in their old order."""
+        for blocked, state in reversed(self._steps):
+            if state < 0:
+                self._remove(blocked)
+                continue
+            blocked.state = state
+            self._add(blocked)
+            for key in blocked.keys:
+                self._by_key[key] = dict(sorted(self._by_key[key].items()))
+        self.group_started()
 
-    def _add(self, waiter: Waiter) -> None:
+    def _add(self, blocked: BlockedClient) -> None:
         self._count += 1
-        for place in waiter.places:
-            self._by_place.setdefault(place, {})[waiter.ticket] = waiter
+        for key in blocked.keys:
+            self._by_key.setdefault(key, {})[blocked.number] = blocked
 
-    def _take(self, waiter: Waiter) -> None:
+    def _remove(self, blocked: BlockedClient) -> None:
         self._count -= 1
-        for place in waiter.places:
-            waiters = self._by_place[place]
-            del waiters[waiter.ticket]
-            if not waiters:
-                del self._by_place[place]
+        for key in blocked.keys:
+            clients = self._by_key[key]
+            del clients[blocked.number]
+            if not clients:
+                del self._by_key[key]

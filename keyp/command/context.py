@@ -37,7 +37,7 @@ class TooLong(Exception):
     """A read on the reactor's thread would look at many elements; the batch is to be run again, on a reader's."""
 
 
-class Surroundings:
+class CommandEnvironment:
     """What all contexts of one server share: chance, scan positions, and what settings may change.
 
     `wanted_events` are the classes of events (`keyp.events`) that somebody may listen to. `now_s` is when the server
@@ -64,12 +64,12 @@ class ReadContext:
     def __init__(
         self,
         transaction: Transaction,
-        around: Surroundings,
+        shared: CommandEnvironment,
         now_us: int,
         hurried: bool = False,
     ) -> None:
         self.transaction = transaction
-        self.around = around
+        self.shared = shared
         self.now_us = now_us
         self.now_ms = now_us // 1000
         self.hurried = hurried
@@ -79,10 +79,10 @@ class ReadContext:
 
     def follow_settings(self) -> None:
         """Takes over what settings say of the data; a command of the running batch may have changed them."""
-        transaction, around = self.transaction, self.around
-        transaction.wanted_events = around.wanted_events
-        transaction.uses = around.uses
-        transaction.limits = around.limits
+        transaction, shared = self.transaction, self.shared
+        transaction.wanted_events = shared.wanted_events
+        transaction.uses = shared.uses
+        transaction.limits = shared.limits
 
     @property
     def keys(self) -> Keyspace:
@@ -95,7 +95,7 @@ class ReadContext:
     @property
     def random(self) -> Random:
         """The only source of chance."""
-        return self.around.random
+        return self.shared.random
 
     def expect(self, count: int) -> None:
         """Says how many elements the command is going to look at, before it does. Raises `TooLong`."""
@@ -115,15 +115,15 @@ class ReadContext:
 
     def check_index(self, index: int) -> None:
         """Raises `ERR DB index is out of range` unless there is a database `index`."""
-        if not 0 <= index < self.around.databases:
+        if not 0 <= index < self.shared.databases:
             raise CommandError(DATABASE_OUT_OF_RANGE)
 
 
 class WriteContext(ReadContext):
     """The data inside the writer's transaction."""
 
-    def __init__(self, transaction: WriteTransaction, around: Surroundings, now_us: int) -> None:
-        super().__init__(transaction, around, now_us)
+    def __init__(self, transaction: WriteTransaction, shared: CommandEnvironment, now_us: int) -> None:
+        super().__init__(transaction, shared, now_us)
         self.writing = transaction
         self._keyspaces: dict[int, WritableKeyspace] = {}
 

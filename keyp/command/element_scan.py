@@ -35,7 +35,7 @@ def scan_elements(
     if is_compact:
         context.expect(found.count)
         return END, _matching(found.exactly(MEMBERS, b"", found.count), glob)
-    cursors = context.around.cursors
+    cursors = context.shared.cursors
     position = cursors.find(cursor)
     start = behind(position[1:]) if position[:1] == MEMBERS else b""
     prefix = b"" if glob is None else glob.prefix[:LONG_NAME_PREFIX]

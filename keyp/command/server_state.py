@@ -6,7 +6,7 @@ with consequences outside goes through an effect (`effects.py`).
 
 from __future__ import annotations
 
-from keyp.command.blocked_clients import WaitingTable
+from keyp.command.blocked_clients import BlockedClients
 from keyp.command.registry import Registry
 from keyp.server import process
 from keyp.server.clients import ClientTable
@@ -35,7 +35,7 @@ class ServerState:
         self.pubsub = PubSub()
         self.registry = registry
         self.environment = environment
-        self.waiting = WaitingTable()
+        self.blocked_clients = BlockedClients()
         self.run_id = run_id  # forty hexadecimal digits, new at each start
         self.started_at = started_at
         self.started_ns = 0  # what `nanoseconds` of the clock gave when the server was made

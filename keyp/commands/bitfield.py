@@ -201,7 +201,7 @@ def _key_flags(call: Args) -> str:
 def bitfield(context: WriteContext, args: Args) -> Reply:
     """For each GET the number, for each SET the one before, for each INCRBY the new one; null where FAIL forbade it."""
     keys, key = context.keys, args[1]
-    operations = _operations(args, context.around.max_string_bytes)
+    operations = _operations(args, context.shared.max_string_bytes)
     record = keys.find_kind(key, STRING)
     window = Window(keys, record)
     writes = [one.field.offset + one.field.bits for one in operations if one.word != b"GET"]
@@ -244,7 +244,7 @@ def bitfield(context: WriteContext, args: Args) -> Reply:
 )
 def bitfield_ro(context: ReadContext, args: Args) -> Reply:
     """The number in each of the fields."""
-    operations = _operations(args, context.around.max_string_bytes)
+    operations = _operations(args, context.shared.max_string_bytes)
     if any(one.word != b"GET" for one in operations):
         raise CommandError(READ_ONLY)
     window = Window(context.keys, context.keys.find_kind(args[1], STRING))

@@ -65,7 +65,7 @@ def within(offset: int, max_bytes: int) -> int:
 def setbit(context: WriteContext, args: Args) -> Reply:
     """What the bit was before."""
     keys, key = context.keys, args[1]
-    offset = bit_offset(args[2], context.around.max_string_bytes)
+    offset = bit_offset(args[2], context.shared.max_string_bytes)
     bit = integer(args[3], BAD_BIT)
     if bit not in (0, 1):
         raise CommandError(BAD_BIT)
@@ -93,7 +93,7 @@ def setbit(context: WriteContext, args: Args) -> Reply:
 )
 def getbit(context: ReadContext, args: Args) -> Reply:
     """The bit, 0 behind the end."""
-    offset = bit_offset(args[2], context.around.max_string_bytes)
+    offset = bit_offset(args[2], context.shared.max_string_bytes)
     record = context.keys.find_kind(args[1], STRING)
     return max(_byte_at(context.keys, record, offset >> 3), 0) >> (7 - (offset & 7)) & 1
 

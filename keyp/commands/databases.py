@@ -63,7 +63,7 @@ def flush(context: WriteContext, args: Args) -> Reply:
 def flush_all(context: WriteContext, args: Args) -> Reply:
     """Replies OK."""
     _check_flush_option(args)
-    for index in range(context.around.databases):
+    for index in range(context.shared.databases):
         context.database(index).flush()
     return "OK"
 

@@ -102,7 +102,7 @@ def pfadd(context: WriteContext, args: Args) -> Reply:
     found = _find(keys, key)
     data = hll.EMPTY if found is None else found
     pairs = [register_of(element) for element in args[2:]]
-    result, changes = _raised(data, pairs, context.around.hll_sparse_max_bytes)
+    result, changes = _raised(data, pairs, context.shared.hll_sparse_max_bytes)
     if found is None:
         changes += 1
     if not changes:
@@ -170,7 +170,7 @@ def pfmerge(context: WriteContext, args: Args) -> Reply:
         result = _dense(data, values)
     else:
         pairs = [(index, value) for index, value in enumerate(values) if value]
-        result, _ = _raised(data, pairs, context.around.hll_sparse_max_bytes)
+        result, _ = _raised(data, pairs, context.shared.hll_sparse_max_bytes)
     _store(keys, key, result)
     keys.notify(events.STRING, "pfadd", key)
     return "OK"

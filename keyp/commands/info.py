@@ -119,7 +119,7 @@ def _clients(context: SessionContext) -> list[str]:
         f"blocked_clients:{server.metrics.blocked_clients}",
         "tracking_clients:0",
         "clients_in_timeout_table:0",
-        f"total_blocking_keys:{len(server.waiting.places())}",
+        f"total_blocking_keys:{len(server.blocked_clients.blocked_keys())}",
         "total_blocking_keys_on_nokey:0",
     ]
 
@@ -381,7 +381,7 @@ def _cluster(context: SessionContext) -> list[str]:
 
 def _keyspace(context: SessionContext) -> list[str]:
     lines: list[str] = []
-    for index in range(context.data.around.databases):
+    for index in range(context.data.shared.databases):
         keys = context.data.database(index)
         size = keys.size()
         if size:

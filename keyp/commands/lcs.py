@@ -165,7 +165,7 @@ def lcs(context: ReadContext, args: Args) -> Reply:
     records = [_record_at(context, args[1]), _record_at(context, args[2])]
     options = _Options(args)
     lengths = [0 if record is None else strings.length_of(record) for record in records]
-    _refuse_long(lengths[0], lengths[1], context.around.max_string_bytes)
+    _refuse_long(lengths[0], lengths[1], context.shared.max_string_bytes)
     first, second = [b"" if record is None else strings.value(context.keys, record) for record in records]
     table = Table(first, second, turns=not options.length_only)
     if options.length_only:

@@ -51,7 +51,7 @@ def scan(context: ReadContext, args: Args) -> Reply:
     """Replies with the next cursor, 0 at the end, and the names found on the way."""
     cursor = scan_cursor(args[1])
     glob, count, kind = scan_options(args[2:], with_type=True)
-    keyspace, cursors = context.keys, context.around.cursors
+    keyspace, cursors = context.keys, context.shared.cursors
     # One name more than asked for shows whether the scan is over.
     visited, live = keyspace.visit(count + 1, cursors.find(cursor), b"" if glob is None else glob.prefix)
     over = len(visited) <= count

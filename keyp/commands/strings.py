@@ -364,7 +364,7 @@ def append(context: WriteContext, args: Args) -> Reply:
     """The new length."""
     keys, key, tail = context.keys, args[1], args[2]
     old_length = strings.length(keys, key)
-    if old_length + len(tail) > context.around.max_string_bytes and keys.exists(key):
+    if old_length + len(tail) > context.shared.max_string_bytes and keys.exists(key):
         raise CommandError(STRING_TOO_LONG)
     new_length = strings.append(keys, key, tail)
     keys.notify(events.STRING, "append", key)
@@ -444,7 +444,7 @@ def setrange(context: WriteContext, args: Args) -> Reply:
     length = strings.length(keys, key)
     if not patch:
         return length
-    if offset + len(patch) > context.around.max_string_bytes:
+    if offset + len(patch) > context.shared.max_string_bytes:
         raise CommandError(STRING_TOO_LONG)
     new_length = strings.set_range(keys, key, offset, patch)
     keys.notify(events.STRING, "setrange", key)

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Final
 
-from keyp.command.blocked_clients import Waiter
+from keyp.command.blocked_clients import BlockedClient
 from keyp.command.protection import refusal
 from keyp.command.server_state import ServerState
 from keyp.command.spec import (
@@ -24,7 +24,7 @@ from keyp.command.spec import (
     CommandSpec,
 )
 from keyp.errors import CommandError
-from keyp.execution.pending_effects import Aftermath
+from keyp.execution.pending_effects import PendingEffects
 from keyp.resp.encoder import encode_into
 from keyp.resp.values import ReplyError
 from keyp.server.clients import REPLY_OFF, REPLY_ON, REPLY_SKIP_NOW, Client
@@ -68,8 +68,8 @@ class Batch:
     that the client's state neither is changed by a call nor changes what a call does. After a run, `replies` holds
     encoded bytes; `done` is called with the batch when they may leave. `done_calls` are the calls that have ended, in
     that order; those that EXEC has run are among them. `rest` are the last requests, which have not run because the
-    replies, or the `messages` to others, were many by then, or because the client waits for a key. `waiter` is its
-    place in the line then; when the waiting is over the batch is done once more, with the reply to the command that
+    replies, or the `messages` to others, were many by then, or because the client waits for a key. `blocked` is its
+    place in the queue then; when the waiting is over the batch is done once more, with the reply to the command that
     waited. `held` are the requests behind the rest, which CLIENT PAUSE WRITE has cut off.
     """
 
@@ -96,8 +96,8 @@ class Batch:
         self.replies: list[bytes] = []
         self.rest: list[Args] = []
         self.done_calls: list[Call] = self.calls if self.simple else []
-        self.aftermath: Aftermath | None = None
-        self.waiter: Waiter | None = None
+        self.pending: PendingEffects | None = None
+        self.blocked: BlockedClient | None = None
         self.ends_connection = False
         self.messages = 0  # that the calls send to those who listen
         self.hits = 0
@@ -155,20 +155,20 @@ class Batch:
                 return index == 0
         return False
 
-    def wants(self) -> Aftermath:
+    def pending_effects(self) -> PendingEffects:
         """Where the run's effects are collected."""
-        if self.aftermath is None:
-            self.aftermath = Aftermath()
-        return self.aftermath
+        if self.pending is None:
+            self.pending = PendingEffects()
+        return self.pending
 
     def end_wait(self) -> None:
         """What the client has waited for is here: the reply to the command that waited takes the place of `replies`."""
-        waiter = self.waiter
-        assert waiter is not None
-        self.waiter = None
+        blocked = self.blocked
+        assert blocked is not None
+        self.blocked = None
         self.replies = []
         if self.state.reply_mode == REPLY_ON:
-            encode_into(self.replies, waiter.reply, self.state.protocol)
+            encode_into(self.replies, blocked.reply, self.state.protocol)
         elif self.state.reply_mode == REPLY_SKIP_NOW:
             self.state.reply_mode = REPLY_ON
 

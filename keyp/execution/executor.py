@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Final
 
-from keyp.command.blocked_clients import Waiter
+from keyp.command.blocked_clients import BlockedClient
 from keyp.command.context import ReadContext, SessionContext, WriteContext
 from keyp.command.effects import Announce, CloseClient, PauseClients, Publish, StopServer, WarnOfHttp
 from keyp.command.spec import FOR_SUBSCRIBERS, NO_MULTI, NOT_QUEUED, READ, RUNS_QUEUE, SESSION, WRITE, Args, CommandSpec
@@ -16,7 +16,7 @@ from keyp.errors import CommandError
 from keyp.events import KEYEVENT, KEYSPACE
 from keyp.execution.apply import apply
 from keyp.execution.batch import Batch, Call, is_http
-from keyp.execution.serve_blocked import serve_waiters
+from keyp.execution.serve_blocked import serve_blocked
 from keyp.resp.encoder import encode_in_slices, encode_into
 from keyp.resp.values import NO_REPLY, Reply, ReplyError, Several, Wait
 from keyp.server.clients import REPLY_ON, REPLY_SKIP_NEXT, REPLY_SKIP_NOW, ClientState
@@ -42,7 +42,7 @@ class NeedsWriter(Exception):
     """A write was met outside the writer's transaction; the batch is to be run again, inside it."""
 
 
-class Runner:
+class Executor:
     """Runs batches, one after the other, on one data context.
 
     `breathe` is called now and then while long replies are encoded. With `complain`, which is told of it, a defect that
@@ -99,16 +99,16 @@ class Runner:
                 self._wait(call, reply, index)
                 break
             if writing is not None and (writing.ready or writing.swapped):
-                self._serve_waiters()
+                self._serve_blocked()
             start = len(replies)
             if simple and self._breathe is None:
                 encode_into(replies, reply, state.protocol)
             else:
                 self._reply(reply)
             stop = len(replies)
-            if batch.aftermath is not None:
-                batch.aftermath.replied(start, stop)
-                if batch.aftermath.pauses and not batch.ends_connection:
+            if batch.pending is not None:
+                batch.pending.replied(start, stop)
+                if batch.pending.pauses and not batch.ends_connection:
                     self._leave_rest(index + 1)
                     break
             if batch.ends_connection:
@@ -137,19 +137,19 @@ class Runner:
         """The batch ends here for now: its client waits for a key."""
         batch = self._batch
         assert call.spec is not None
-        if batch.aftermath is not None:
-            batch.aftermath.replied(len(batch.replies), len(batch.replies))
-        waiter = Waiter(batch.client, batch, call.spec, call.args, self.data.selected, wait)
-        waiter.nanoseconds = call.nanoseconds
-        batch.waiter = waiter
+        if batch.pending is not None:
+            batch.pending.replied(len(batch.replies), len(batch.replies))
+        blocked = BlockedClient(batch.client, batch, call.spec, call.args, self.data.selected, wait)
+        blocked.nanoseconds = call.nanoseconds
+        batch.blocked = blocked
         self._leave_rest(index + 1)
         if batch.simple:
             batch.done_calls.pop()  # which is counted when its waiting is over
-        batch.server.waiting.join(waiter)
+        batch.server.blocked_clients.join(blocked)
 
-    def _serve_waiters(self) -> None:
+    def _serve_blocked(self) -> None:
         assert isinstance(self.data, WriteContext)
-        serve_waiters(self.data, self._batch.server.waiting)
+        serve_blocked(self.data, self._batch.server.blocked_clients)
         if self.data.transaction.events:
             self._take_events()
         self._read_at = self._nanoseconds()
@@ -192,9 +192,9 @@ class Runner:
     def _hang_up(self) -> Reply:
         """Ends the connection without another word, whatever is being queued or listened to."""
         batch = self._batch
-        aftermath = batch.wants()
-        aftermath.effects.append(WarnOfHttp(batch.client.address))
-        aftermath.is_silent = True
+        pending = batch.pending_effects()
+        pending.effects.append(WarnOfHttp(batch.client.address))
+        pending.is_silent = True
         batch.ends_connection = True
         return NO_REPLY
 
@@ -289,7 +289,7 @@ class Runner:
         """What a call has done to keys is announced in its place among the effects."""
         transaction = self.data.transaction
         targets = transaction.wanted_events & (KEYSPACE | KEYEVENT)
-        self._batch.wants().effects.append(Announce(self._state.protocol, transaction.events.copy(), targets))
+        self._batch.pending_effects().effects.append(Announce(self._state.protocol, transaction.events.copy(), targets))
         transaction.events.clear()
 
     def _collect_effects(self) -> None:
@@ -298,10 +298,10 @@ class Runner:
             if isinstance(effect, CloseClient) and effect.client_id == self._batch.client.id:
                 self._batch.ends_connection = True
             else:
-                self._batch.wants().effects.append(effect)
+                self._batch.pending_effects().effects.append(effect)
                 if isinstance(effect, Publish):
                     self._batch.messages += effect.receivers
                 elif isinstance(effect, PauseClients) and effect.milliseconds > 0:
-                    self._batch.wants().pauses = True
+                    self._batch.pending_effects().pauses = True
                 self._batch.ends_connection = self._batch.ends_connection or isinstance(effect, StopServer)
         context.effects = []

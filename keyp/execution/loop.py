@@ -25,7 +25,13 @@ class Timer(Protocol):
 
 
 class Loop(Protocol):
-    """The event loop, its threads and its clocks."""
+    """The event loop, its threads and its clocks.
+
+    `name` is that of the reactor; `is_prompt` says that `call_soon` calls within this iteration, not in the next one.
+    """
+
+    name: str
+    is_prompt: bool
 
     def now_us(self) -> int:
         """Wall-clock time in microseconds since 1970: for deadlines, and for what is shown."""
@@ -47,6 +53,9 @@ class Loop(Protocol):
 
     def run_on_reader(self, function: Callable[[Any], T], argument: Any) -> Deferred[T]:
         """The same on one of the threads that read."""
+
+    def disconnect_leavers(self) -> Any:
+        """Has the connections dropped, here and now, that are known to have been closed at their other end."""
 
     def release_reactor(self) -> None:
         """Called on the writer's thread: what follows waits for the disk, the reactor need not attend it any more."""

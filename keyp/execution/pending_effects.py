@@ -11,7 +11,7 @@ from keyp.resp.encoder import encode
 from keyp.resp.values import ReplyError
 
 
-class Aftermath:
+class PendingEffects:
     """The `effects` of a run, in the order in which they were asked for. Where it `is_silent` no reply leaves.
 
     Where it `pauses` clients, the requests behind the call that asked for it are the batch's rest.

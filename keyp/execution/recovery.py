@@ -17,8 +17,8 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from keyp.command.server_state import ServerState
-from keyp.execution.dispatcher import Engine
-from keyp.execution.group_commit import Clock
+from keyp.execution.dispatcher import Dispatcher
+from keyp.execution.loop import Loop
 from keyp.storage.check import check
 from keyp.storage.lmdb.errors import StoreError
 from keyp.storage.lmdb.transaction import ReadTransaction
@@ -32,10 +32,10 @@ WORK_SHARE: Final = 10  # of ten seconds, one may go into trying
 class Recovery:
     """Brings a server's store back. `interrupt` ends the work that keeps the store from being opened anew."""
 
-    def __init__(self, engine: Engine, state: ServerState, clock: Clock, interrupt: Callable[[], None]) -> None:
-        self._engine = engine
+    def __init__(self, dispatcher: Dispatcher, state: ServerState, loop: Loop, interrupt: Callable[[], None]) -> None:
+        self._dispatcher = dispatcher
         self._state = state
-        self._clock = clock
+        self._loop = loop
         self._interrupt = interrupt
         self._must_rewrite = False
         self._reopening = False
@@ -48,21 +48,21 @@ class Recovery:
 
     def _now(self) -> float:
         """Seconds of the clock that is never set."""
-        return self._clock.nanoseconds() / 1e9
+        return self._loop.nanoseconds() / 1e9
 
     def sync_failed(self) -> None:
         """A sync has failed: what was committed since the last one is not to be trusted to be on the disk."""
         self._must_rewrite = True
         self._state.last_sync_ok = False
-        self._engine.disk_failed()
+        self._dispatcher.disk_failed()
 
     def disk_failed(self) -> None:
-        """Called by the engine when something on the disk has failed: makes sure that the store can be read."""
+        """Called by the dispatcher when something on the disk has failed: makes sure that the store can be read."""
         if self._reopening or self._state.environment.is_readable():
             return
         self._reopening = True
         self._interrupt()
-        self._engine.exclusively(self._reopen).addBoth(self._reopened)
+        self._dispatcher.exclusively(self._reopen).addBoth(self._reopened)
 
     def _reopen(self) -> None:
         self._state.environment.reopen(self._state.environment.fsync)
@@ -70,7 +70,7 @@ class Recovery:
     def _reopened(self, result: Failure | None) -> None:
         self._reopening = False
         if result is not None:
-            self._engine.complaints.error("the store cannot be read", result.getErrorMessage())
+            self._dispatcher.limited_log.error("the store cannot be read", result.getErrorMessage())
 
     def file_is_gone(self) -> bool:
         """Whether the data file is another one than that which is open, or none; called each second.
@@ -84,7 +84,7 @@ class Recovery:
             log.error("no more writes are accepted for now: {reason}", reason=gone)
         self._gone = gone
         if gone and not self._state.write_refusal:
-            self._engine.disk_failed()
+            self._dispatcher.disk_failed()
         return bool(gone)
 
     def try_again(self) -> None:
@@ -93,12 +93,12 @@ class Recovery:
             return
         self._busy = True
         self._started_at = self._now()
-        engine, environment = self._engine, self._state.environment
+        dispatcher, environment = self._dispatcher, self._state.environment
         steps: Deferred[Any] = succeed(None)
         if self._must_rewrite:
-            steps = engine.in_background(environment.rewrite)
-        steps.addCallback(lambda _: engine.exclusively(self._reopen_to_try))
-        steps.addCallback(lambda _: engine.in_background(self._try_and_check))
+            steps = dispatcher.in_background(environment.rewrite)
+        steps.addCallback(lambda _: dispatcher.exclusively(self._reopen_to_try))
+        steps.addCallback(lambda _: dispatcher.in_background(self._try_and_check))
         steps.addCallbacks(self._recovered, self._not_recovered)
 
     def _reopen_to_try(self) -> None:
@@ -108,7 +108,7 @@ class Recovery:
 
     def _try_and_check(self) -> None:
         self._state.environment.try_to_write()
-        with ReadTransaction(self._state.environment, self._clock.now_us() // 1000) as transaction:
+        with ReadTransaction(self._state.environment, self._loop.now_us() // 1000) as transaction:
             problems = check(transaction)
         if problems:
             raise StoreError(f"the store is damaged: {problems[0]} ({len(problems)} problems)")
@@ -118,7 +118,7 @@ class Recovery:
         self._busy = self._must_rewrite = False
         self._wait_s = 0.0
         self._state.last_sync_ok = True
-        self._engine.trust_disk()
+        self._dispatcher.trust_disk()
 
     def _not_recovered(self, failure: Failure) -> None:
         if self._stopped:

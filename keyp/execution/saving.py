@@ -15,8 +15,8 @@ from twisted.python.failure import Failure
 
 from keyp.command.server_state import ServerState
 from keyp.errors import CommandError
-from keyp.execution.dispatcher import Engine
-from keyp.execution.group_commit import Clock
+from keyp.execution.dispatcher import Dispatcher
+from keyp.execution.loop import Loop
 from keyp.server.config import SAVED_FILE
 from keyp.storage.lmdb.environment import Environment
 from keyp.storage.lmdb.hot_copy import CopyFailed, HotCopy
@@ -29,10 +29,10 @@ log = Logger()
 class Saver:
     """Makes copies of the server's store and keeps the facts about them in `state`."""
 
-    def __init__(self, state: ServerState, engine: Engine, clock: Clock) -> None:
+    def __init__(self, state: ServerState, dispatcher: Dispatcher, loop: Loop) -> None:
         self._state = state
-        self._engine = engine
-        self._clock = clock
+        self._dispatcher = dispatcher
+        self._loop = loop
         self._line = DeferredLock()
         self._copy: HotCopy | None = None
         self._stopped = False
@@ -55,7 +55,7 @@ class Saver:
     def _save(self) -> Deferred[Any]:
         state = self._state
         state.save_running = True
-        state.save_started_ns = self._clock.nanoseconds()
+        state.save_started_ns = self._loop.nanoseconds()
         return maybeDeferred(self._begin).addBoth(self._done)
 
     def _begin(self) -> Deferred[int]:
@@ -65,7 +65,7 @@ class Saver:
         target = os.path.join(environment.path, SAVED_FILE)
         make_directory(os.path.dirname(target))
         copy = self._copy = HotCopy(target)
-        return self._engine.in_background(lambda: _write(copy, environment))
+        return self._dispatcher.in_background(lambda: _write(copy, environment))
 
     def _done(self, result: int | Failure) -> None:
         if self._copy is not None:
@@ -73,13 +73,13 @@ class Saver:
             self._copy = None
         state = self._state
         state.save_running = False
-        state.last_save_seconds = (self._clock.nanoseconds() - state.save_started_ns) // 1_000_000_000
+        state.last_save_seconds = (self._loop.nanoseconds() - state.save_started_ns) // 1_000_000_000
         state.last_save_ok = not isinstance(result, Failure)
         if isinstance(result, Failure):
             reason = getattr(result.value, "strerror", None) or result.getErrorMessage()
             log.error("the store could not be saved: {reason}", reason=reason)
             raise CommandError(f"ERR Background save failed: {reason}")
-        state.last_save_at = self._clock.now_us() / 1e6
+        state.last_save_at = self._loop.now_us() / 1e6
         state.saved_changes = result
         state.metrics.saves += 1
         log.info("the store was saved to {path}", path=os.path.join(state.environment.path, SAVED_FILE))

@@ -1,75 +1,66 @@
-"""What the reads of one turn of the reactor share: the moment, and the snapshot of the data.
+"""The snapshot that the reads of one iteration of the event loop share, and the moment they share.
 
 Reads that come together see the same data at the same time, and opening a snapshot for each would cost as much as a
-small read itself. A turn ends when the reactor has done what was ready, and before that wherever something is about to
-be told that a newer snapshot would show: a client that has its reply to a write, and asks, must find it.
+small read itself. The snapshot is let go when the loop has handled what was ready, and before that wherever something
+is about to be published that a newer snapshot would show: a client that has the reply to its write, and asks, must find
+what it wrote.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
-
-from keyp.command.context import ReadContext, Surroundings
-from keyp.execution.executor import Runner
+from keyp.command.context import CommandEnvironment, ReadContext
+from keyp.execution.executor import Executor
+from keyp.execution.loop import Loop
 from keyp.storage.lmdb.environment import Environment
 from keyp.storage.lmdb.transaction import ReadTransaction
 
 
-class Turn:
-    """The turn that is going on. `call_soon` runs a function when the reactor has done what is ready now."""
+class SharedSnapshot:
+    """The snapshot of this iteration, opened for the first read."""
 
-    def __init__(
-        self,
-        environment: Environment,
-        around: Surroundings,
-        now_us: Callable[[], int],
-        nanoseconds: Callable[[], int],
-        call_soon: Callable[[Callable[[], None]], Any],
-    ) -> None:
+    def __init__(self, environment: Environment, shared: CommandEnvironment, loop: Loop) -> None:
         self._environment = environment
-        self._around = around
-        self._clock_us = now_us
-        self._nanoseconds = nanoseconds
-        self._call_soon = call_soon
-        self._now_ns = 0  # between two turns
-        self._end_is_called = False
-        self._snapshot: ReadTransaction | None = None
-        self._runner: Runner | None = None
+        self._shared = shared
+        self._loop = loop
+        self._now_ns = 0  # 0 between two iterations
+        self._close_is_scheduled = False
+        self._transaction: ReadTransaction | None = None
+        self._executor: Executor | None = None
 
     def now_ns(self) -> int:
-        """The moment of the turn, nanoseconds of the clock that is never set."""
+        """The moment of this iteration, nanoseconds of the clock that is never set."""
         if not self._now_ns:
-            self._now_ns = self._nanoseconds()
-            if not self._end_is_called:
-                self._end_is_called = True
-                self._call_soon(self._over)
+            self._now_ns = self._loop.nanoseconds()
+            if not self._close_is_scheduled:
+                self._close_is_scheduled = True
+                self._loop.call_soon(self._iteration_over)
         return self._now_ns
 
-    def runner(self) -> Runner:
-        """What runs the turn's reads, which must be short. Raises `MustReopen`.
+    def executor(self) -> Executor:
+        """What runs the iteration's reads, which must be short. Raises `MustReopen`.
 
-        A run that raises ends the turn; who catches the exception calls `end`.
+        After a run that raises, whoever catches the exception calls `close`.
         """
-        runner = self._runner
-        if runner is None:
-            self.now_ns()
-            now_us = self._clock_us()
-            self._snapshot = ReadTransaction(self._environment, now_us // 1000)
-            context = ReadContext(self._snapshot, self._around, now_us, hurried=True)
-            runner = self._runner = Runner(context, self._nanoseconds)
-        elif self._snapshot is not None:
-            self._snapshot.wanted_events = self._around.wanted_events  # a setting, which a batch may have changed
-        return runner
+        executor = self._executor
+        if executor is None:
+            if not self._now_ns:
+                self.now_ns()
+            now_us = self._loop.now_us()
+            transaction = self._transaction = ReadTransaction(self._environment, now_us // 1000)
+            context = ReadContext(transaction, self._shared, now_us, hurried=True)
+            executor = self._executor = Executor(context, self._loop.nanoseconds)
+        else:
+            executor.data.transaction.wanted_events = self._shared.wanted_events  # which a batch may have changed
+        return executor
 
-    def end(self) -> None:
-        """Lets go of the snapshot: what comes next is another turn."""
+    def close(self) -> None:
+        """Lets go of the snapshot: what comes next sees what is committed by then."""
         self._now_ns = 0
-        self._runner = None
-        if self._snapshot is not None:
-            self._snapshot.close()
-            self._snapshot = None
+        transaction = self._transaction
+        if transaction is not None:
+            self._executor = self._transaction = None
+            transaction.close()
 
-    def _over(self) -> None:
-        self._end_is_called = False
-        self.end()
+    def _iteration_over(self) -> None:
+        self._close_is_scheduled = False
+        self.close()

@@ -16,7 +16,7 @@ The state of a connection is three states, one of each kind:
 | work | means | left when |
 |---|---|---|
 | IDLE | nothing is under way | requests come, or wait |
-| RUNNING | the engine has a batch | it is answered |
+| RUNNING | the dispatcher has a batch | it is answered |
 | YIELDING | a batch has ended early | the others have had their turn |
 | BLOCKED | a batch has ended in a command that waits for a key | it is served or called off, or the client leaves |
 | OVER | nobody is there and nothing is left to run | never |
@@ -44,7 +44,8 @@ from twisted.logger import Logger
 
 from keyp.command.server_state import ServerState
 from keyp.execution.batch import Batch
-from keyp.execution.dispatcher import Engine
+from keyp.execution.dispatcher import Dispatcher
+from keyp.execution.loop import Loop
 from keyp.net.backlog import WAITING_MAX, Backlog
 from keyp.net.outbox import Outbox
 from keyp.net.read_size import READ_SIZES, ReadSize
@@ -84,9 +85,9 @@ class Host(Protocol):
     """What a connection needs of the server it belongs to."""
 
     state: ServerState
-    engine: Engine
+    dispatcher: Dispatcher
     outbox: Outbox
-    call_soon: Callable[[Callable[[], None]], Any]  # runs a function when the reactor has done what is ready
+    loop: Loop
 
     def describe(self, transport: Any) -> Client:
         """The client at the other end of a new connection."""
@@ -106,9 +107,9 @@ class Connection:
         self.client = host.describe(transport)
         self._host = host
         self._state = host.state
-        self._engine = host.engine
+        self._dispatcher = host.dispatcher
         self._outbox = host.outbox
-        self._call_soon = host.call_soon
+        self._call_soon = host.loop.call_soon
         self._metrics = host.state.metrics
         self._socket_send: Callable[[bytes], int] = transport.getHandle().send
         self._parser = RequestParser()
@@ -171,14 +172,14 @@ class Connection:
 
     def _submit(self, requests: list[list[bytes]]) -> None:
         self._work = RUNNING
-        self._engine.submit(Batch(self._state, self.client, requests, self._answered))
+        self._dispatcher.submit(Batch(self._state, self.client, requests, self._answered))
 
     def _submit_unheard(self, requests: list[list[bytes]]) -> None:
         """Runs requests whose client is gone, unless they could do nothing but answer."""
         batch = Batch(self._state, self.client, requests, self._answered)
         if batch.writes or not batch.simple:
             self._work = RUNNING
-            self._engine.submit(batch)
+            self._dispatcher.submit(batch)
         else:
             self._yield_turn()
 
@@ -189,7 +190,7 @@ class Connection:
                 self._send_held(batch.replies)
             else:
                 self._send(batch.replies)
-        if batch.waiter is not None:
+        if batch.blocked is not None:
             self._work = BLOCKED
             self._blocked = batch
             self._advance()
@@ -418,7 +419,7 @@ class Connection:
     def end_wait(self, error: str) -> None:
         """Ends the client's waiting for a key, if it waits."""
         if self._blocked is not None:
-            self._engine.end_wait(self._blocked, error)
+            self._dispatcher.end_wait(self._blocked, error)
 
     def close(self) -> None:
         """Ends the connection once everything sent so far has left. A client that waits for a key gets it no more."""
@@ -426,7 +427,7 @@ class Connection:
         self._backlog.clear()
         if self._blocked is not None:
             blocked, self._blocked = self._blocked, None
-            self._engine.forget(blocked)
+            self._dispatcher.forget(blocked)
         if self._output != GONE:
             self.flush()
             self._give_up_late()

@@ -30,18 +30,18 @@ def find_trim() -> Callable[[], object]:
 
 
 class SpareMemory:
-    """What the process has and does not use. `defer` runs a function on another thread (`group_commit.Defer`).
+    """What the process has and does not use. `run` calls a function on another thread.
 
     `private_bytes` tells how much memory the process has to itself, `trim` gives back what is free of it.
     """
 
     def __init__(
         self,
-        defer: Callable[[Callable[[], Any]], Deferred[Any]],
+        run: Callable[[Callable[[Any], Any], Any], Deferred[Any]],
         private_bytes: Callable[[], int] = lambda: process.memory().private,
         trim: Callable[[], object] | None = None,
     ) -> None:
-        self._defer = defer
+        self._run = run
         self._private_bytes = private_bytes
         self._trim = trim or find_trim()
         self._needed = self._last = private_bytes()
@@ -54,8 +54,12 @@ class SpareMemory:
         self._needed = min(self._needed, now)
         if now > self._needed + KEPT_MAX and not grows and not self._trimming:
             self._trimming = True
-            self._defer(self._trim).addBoth(self._trimmed)
+            self._run(_call, self._trim).addBoth(self._trimmed)
 
     def _trimmed(self, result: object) -> None:
         self._trimming = False
         self._needed = self._last = self._private_bytes()
+
+
+def _call(function: Callable[[], object]) -> object:
+    return function()

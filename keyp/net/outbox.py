@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any, Protocol
+from typing import Protocol
 
 from twisted.logger import Logger
+
+from keyp.execution.loop import Loop
 
 log = Logger()
 
@@ -18,19 +19,20 @@ class Sender(Protocol):
 
 
 class Outbox:
-    """The connections with replies that have not left yet. `call_soon` is None where each is to be sent at once.
+    """The connections with replies that have not left yet. Each is sent at once where the loop is not prompt.
 
     A client that waits has to be woken, by the first bytes that come; a kernel takes longer for that than for a small
     reply. Sent in a burst, the replies of many connections find a client that serves them all awake already.
     """
 
-    def __init__(self, call_soon: Callable[[Callable[[], None]], Any] | None) -> None:
-        self._call_soon = call_soon
+    def __init__(self, loop: Loop) -> None:
+        self._call_soon = loop.call_soon
+        self.is_prompt = loop.is_prompt
         self._connections: list[Sender] = []
 
     def add(self, connection: Sender) -> None:
         """A connection has something to send."""
-        if self._call_soon is None:
+        if not self.is_prompt:
             connection.flush()
             return
         if not self._connections:

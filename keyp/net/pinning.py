@@ -1,10 +1,9 @@
 """Two threads that take turns stay on one processor while they do.
 
 To wake a thread on a processor that sleeps takes a virtual machine 25 to 40 microseconds, as long as a small group's
-commands; on the processor of whoever wakes it, two. A kernel likes to spread threads over processors, because it cannot
-know that one does nothing while the other works. So the one that hands work over says it: both stay where it runs now.
-When the work is done it may go anywhere again. Nothing is tied down between two pieces of work, and no processor is
-chosen here: that is left to the kernel.
+commands; on the processor of the waking thread, two. A kernel likes to spread threads over processors, because it
+cannot know that one does nothing while the other works. So the thread that hands work over says it: both are pinned to
+the processor it runs on now, until the work is done. No processor is chosen here: that is left to the kernel.
 
 Where the system does not offer this (it is Linux's), or forbids it, nothing happens.
 """
@@ -18,7 +17,7 @@ from collections.abc import Callable
 from contextlib import suppress
 
 
-class Companion:
+class PinnedThread:
     """Another thread of this process, by the number the kernel has for it, and where it may run.
 
     `this_processor` tells the number of the processor that the calling thread runs on (`find_sched_getcpu`).
@@ -30,7 +29,7 @@ class Companion:
         self._processor = -1  # where the other thread must stay, -1 for anywhere
         self._anywhere: set[int] = set()  # where the calling thread may run when the two are apart
 
-    def come(self) -> None:
+    def pin(self) -> None:
         """Both threads stay on the processor where the calling one runs."""
         if sys.platform != "linux" or self._this_processor is None:
             return
@@ -44,7 +43,7 @@ class Companion:
         except OSError:
             self._this_processor = None
 
-    def part(self, is_busy: bool) -> None:
+    def unpin(self, is_busy: bool) -> None:
         """The calling thread may go anywhere. The other one stays where it is, unless it `is_busy` and needs room."""
         if sys.platform != "linux" or self._this_processor is None or self._processor < 0:
             return

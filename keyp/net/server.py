@@ -1,4 +1,4 @@
-"""A running server: the engine and the connections it serves, and what effects do to them.
+"""A running server: the dispatcher, the connections it serves, and what effects do to them.
 
 Made when the store is open, gone when it closes (`service.py` does both). Everything here runs on the reactor's thread.
 """
@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import secrets
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from random import Random
 from typing import Any, Final
 
@@ -15,38 +15,23 @@ from twisted.internet.address import UNIXAddress
 from twisted.internet.defer import Deferred, fail
 from twisted.internet.interfaces import IAddress
 from twisted.internet.protocol import ServerFactory
-from twisted.internet.task import deferLater
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from keyp import errors
-from keyp.command.effects import (
-    CloseClient,
-    Delay,
-    Effect,
-    EndWait,
-    PauseClients,
-    ReopenStore,
-    ResumeClients,
-    SaveStore,
-    StopServer,
-    SyncStore,
-    WarnOfHttp,
-)
 from keyp.command.registry import Registry
 from keyp.command.server_state import ServerState
 from keyp.commands.all import TABLES
 from keyp.errors import CommandError
 from keyp.execution import executor
-from keyp.execution.dispatcher import Engine
-from keyp.execution.group_commit import Clock
+from keyp.execution.dispatcher import Dispatcher
+from keyp.execution.loop import Loop, Timer
 from keyp.execution.recovery import Recovery
 from keyp.execution.saving import Saver
 from keyp.net.connection import Connection
 from keyp.net.memory import SpareMemory
 from keyp.net.outbox import Outbox
 from keyp.net.protocol import RedisProtocol
-from keyp.net.threads import AttendedThread, ThreadLine
 from keyp.server.clients import Client, ClientTable
 from keyp.server.config import Settings
 from keyp.server.metrics import Metrics
@@ -57,11 +42,6 @@ from keyp.storage.lmdb.hot_copy import CopyFailed
 log = Logger()
 
 KEEP_ALIVE_MAX_S: Final = 32767  # Linux takes no more
-READER_THREADS: Final = 2
-HTTP_SENT: Final = (
-    "possible attack: {} has sent POST or Host: where Redis has commands, as a browser does that a web page makes "
-    "write to this port (cross-protocol scripting). The connection is closed, nothing behind it has run."
-)
 READERS_LOOKED_AT_S: Final = 60  # seconds between looks for readers of other processes that have died
 
 
@@ -77,51 +57,34 @@ class RedisFactory(ServerFactory):
 
 
 class Server:
-    """The engine on one environment, its threads and its clients. `stop` is called when a client asks for SHUTDOWN."""
+    """The dispatcher on one environment, and the clients it serves.
+
+    `stop` is called when a client asks for SHUTDOWN.
+    """
 
     def __init__(
-        self, reactor: Any, environment: Environment, settings: Settings, clock: Clock, stop: Callable[[], None]
+        self, loop: Loop, environment: Environment, settings: Settings, random: Random, stop: Callable[[], None]
     ) -> None:
-        self.reactor = reactor
-        self.clock = clock
-        self._stop = stop
+        self.loop = loop
+        self.stop = stop
         self.state = ServerState(
             settings, Metrics(), ClientTable(), Registry(TABLES), environment, secrets.token_hex(20), self.now()
         )
-        self.state.started_ns = clock.nanoseconds()
-        self.state.reactor = type(reactor).__name__
+        self.state.started_ns = loop.nanoseconds()
+        self.state.reactor = loop.name
         self.state.compiled = not str(executor.__file__).endswith(".py")
         self.state.metrics.follow(settings)
         settings.on_change(self._settings_changed)
-        # What our own reactor does at the end of an iteration, others do in the next one.
-        after_events: Callable[[Callable[[], None]], Any] | None = getattr(reactor, "callAfterEvents", None)
-        self.outbox = Outbox(after_events)
-        self._disconnect_leavers: Callable[[], Any] = getattr(reactor, "disconnectLeavers", lambda: None)
-        self.call_soon = after_events or (lambda function: reactor.callLater(0, function))
-        self._writer_thread = AttendedThread(reactor, "keyp-writer")
-        self._reader_threads = ThreadLine(reactor, "keyp-reader", READER_THREADS)
-        self.engine = Engine(
-            self.state,
-            clock,
-            Random(),
-            self._writer_thread.defer,
-            self._writer_thread.let_go,
-            self._reader_threads.defer,
-            self.call_soon,
-            reactor.callLater,
-            self.carry_out,
-        )
-        self.engine.group_done = self.outbox.flush
-        self.saver = Saver(self.state, self.engine, clock)
-        self.recovery = Recovery(self.engine, self.state, clock, self.saver.interrupt)
-        self.engine.on_disk_failure = self.recovery.disk_failed
+        self.outbox = Outbox(loop)
         self._connections: dict[int, Connection] = {}
-        self.engine.delivery.listeners = self._connections
+        self.dispatcher = Dispatcher(self.state, loop, random, self)
+        self.saver = Saver(self.state, self.dispatcher, loop)
+        self.recovery = Recovery(self.dispatcher, self.state, loop, self.saver.interrupt)
         self._all_gone: Deferred[None] | None = None
-        self._spare_memory = SpareMemory(lambda work: self._reader_threads.defer(work))
+        self._spare_memory = SpareMemory(loop.run_on_reader)
         self._seconds = 0
         self._filling = False  # the reserve's turn will come
-        self._delays: dict[Deferred[None], Any] = {}  # those under way, each with its timed call
+        self._delays: dict[Deferred[None], Timer] = {}  # those under way
         self._stopping = False
         self._modes_awaited = 0  # how many clients wait for the store to be synced in another way
 
@@ -129,23 +92,13 @@ class Server:
         for connection in list(self._connections.values()):
             connection.follow_settings()
 
-    def start(self) -> None:
-        """Starts the threads."""
-        self._writer_thread.start()
-        self._reader_threads.start()
-
-    def stop_threads(self) -> None:
-        """Ends the threads; nothing may be under way."""
-        self._writer_thread.stop()
-        self._reader_threads.stop()
-
     def now(self) -> float:
         """Seconds since 1970."""
-        return self.clock.now_us() / 1e6
+        return self.loop.now_us() / 1e6
 
     def describe(self, transport: Any) -> Client:
         """The client at the other end of a new connection."""
-        return _describe(transport, self.state.clients.next_id(), self.clock.nanoseconds())
+        return _describe(transport, self.state.clients.next_id(), self.loop.nanoseconds())
 
     def client_came(self, connection: Connection) -> None:
         """A connection stands: its client joins the others, or is told that there are too many."""
@@ -157,7 +110,7 @@ class Server:
         state.clients.add(client)
         self._connections[client.id] = connection
         if len(state.clients) > state.settings.maxclients:
-            self._disconnect_leavers()
+            self.loop.disconnect_leavers()
         if len(state.clients) > state.settings.maxclients:
             state.metrics.connections_rejected += 1
             connection.refuse("ERR max number of clients reached")
@@ -179,7 +132,7 @@ class Server:
         timeout = self.state.settings.timeout
         if timeout == 0:
             return
-        seen_last_ns = self.clock.nanoseconds() - timeout * 1_000_000_000
+        seen_last_ns = self.loop.nanoseconds() - timeout * 1_000_000_000
         for connection in list(self._connections.values()):
             client = connection.client
             if client.waiting or client.state.is_subscriber:
@@ -189,7 +142,7 @@ class Server:
 
     def close_slow_clients(self) -> None:
         """Disconnects the clients for which more has been waiting than `client-output-buffer-limit` allows."""
-        now_s = self.clock.nanoseconds() // 1_000_000_000
+        now_s = self.loop.nanoseconds() // 1_000_000_000
         for connection in list(self._connections.values()):
             if connection.client.output_buffered or connection.over_limit_since:
                 connection.check_soft_limit(now_s)
@@ -214,57 +167,35 @@ class Server:
         for connection in list(self._connections.values()):
             connection.abort()
 
-    def carry_out(self, effect: Effect) -> Deferred[Any] | None:
-        """Makes an effect happen. A Deferred is what the replies of the batch that asked have to wait for."""
-        if isinstance(effect, CloseClient):
-            connection = self._connections.get(effect.client_id)
-            if connection is not None:
-                connection.kill()
-        elif isinstance(effect, EndWait):
-            connection = self._connections.get(effect.client_id)
-            if connection is not None:
-                connection.end_wait(effect.error)
-        elif isinstance(effect, SyncStore):
-            return self.sync()
-        elif isinstance(effect, SaveStore):
-            saving = self.saver.save()
-            if not effect.background:
-                return saving
-            saving.addErrback(lambda failure: None)  # the saver has told of it
-        elif isinstance(effect, ReopenStore):
-            return self._take_up_mode()
-        elif isinstance(effect, Delay):
-            return self._delay(effect.seconds)
-        elif isinstance(effect, PauseClients):
-            self._pause(effect)
-        elif isinstance(effect, ResumeClients):
-            self.engine.resume()
-        elif isinstance(effect, StopServer):
-            self._stop()
-        elif isinstance(effect, WarnOfHttp):
-            self.engine.complaints.warn("HTTP", HTTP_SENT.format(effect.address))
-        return None
+    # What effects do (`keyp.execution.performer.Host`).
 
-    def _pause(self, effect: PauseClients) -> None:
-        state = self.state
-        state.paused_writes_only = effect.writes_only and (state.paused_until_ns == 0 or state.paused_writes_only)
-        until_ns = self.clock.nanoseconds() + effect.milliseconds * 1_000_000
-        state.paused_until_ns = max(state.paused_until_ns, until_ns)
-        self._await_end_of_pause()
+    @property
+    def listeners(self) -> Mapping[int, Connection]:
+        """What brings messages to clients, by their ids."""
+        return self._connections
 
-    def _await_end_of_pause(self) -> None:
-        left_ns = self.state.paused_until_ns - self.clock.nanoseconds()
-        if left_ns > 0:
-            self.reactor.callLater(left_ns / 1e9, self._await_end_of_pause)
-        else:
-            self.engine.resume()
+    def close_client(self, client_id: int) -> None:
+        """Disconnects a client, if it is still there."""
+        connection = self._connections.get(client_id)
+        if connection is not None:
+            connection.kill()
 
-    def _delay(self, seconds: float) -> Deferred[None] | None:
-        """Fires after so many seconds, or when the server stops."""
+    def unblock_client(self, client_id: int, error: str) -> None:
+        """Ends a client's waiting for keys, with an error or as if its time had come."""
+        connection = self._connections.get(client_id)
+        if connection is not None:
+            connection.end_wait(error)
+
+    def save(self) -> Deferred[None]:
+        """Writes a copy of the store. Fires when it is on the disk; fails with `CommandError`."""
+        return self.saver.save()
+
+    def delay(self, seconds: float) -> Deferred[None] | None:
+        """Fires in so many seconds, or when the server stops; None where it stops already."""
         if self._stopping:
             return None
         delay: Deferred[None] = Deferred()
-        self._delays[delay] = self.reactor.callLater(seconds, self._delay_over, delay)
+        self._delays[delay] = self.loop.call_later(seconds, self._delay_over, delay)
         return delay
 
     def _delay_over(self, delay: Deferred[None]) -> None:
@@ -278,10 +209,40 @@ class Server:
         for delay in list(self._delays):
             self._delay_over(delay)
 
+    def pause_clients(self, milliseconds: int, writes_only: bool) -> None:
+        """For so long batches wait: all, or those that write."""
+        state = self.state
+        state.paused_writes_only = writes_only and (state.paused_until_ns == 0 or state.paused_writes_only)
+        state.paused_until_ns = max(state.paused_until_ns, self.loop.nanoseconds() + milliseconds * 1_000_000)
+        self._await_end_of_pause()
+
+    def _await_end_of_pause(self) -> None:
+        left_ns = self.state.paused_until_ns - self.loop.nanoseconds()
+        if left_ns > 0:
+            self.loop.call_later(left_ns / 1e9, self._await_end_of_pause)
+        else:
+            self.dispatcher.resume()
+
+    def resume_clients(self) -> None:
+        """Ends a pause."""
+        self.dispatcher.resume()
+
+    # What the dispatcher tells (`keyp.execution.dispatcher.Host`).
+
+    def group_answered(self) -> None:
+        """All batches of a commit group have their replies: they leave."""
+        self.outbox.flush()
+
+    def disk_failed(self) -> None:
+        """Something on the disk has failed."""
+        self.recovery.disk_failed()
+
+    # The store as a whole.
+
     def each_second(self) -> None:
         """What has to be looked after once a second."""
         state = self.state
-        state.metrics.tick(self.clock.nanoseconds() / 1e9)
+        state.metrics.tick(self.loop.nanoseconds() / 1e9)
         self.close_idle_clients()
         self.close_slow_clients()
         self._spare_memory.look()
@@ -295,7 +256,7 @@ class Server:
             self._forget_dead_readers()
         if state.environment.reserve.may_be_filled() and not self._filling:
             self._filling = True
-            self.engine.exclusively(self._fill_reserve)
+            self.dispatcher.exclusively(self._fill_reserve)
         if state.environment.fsync == EVERYSEC and not state.sync_running:
             self.sync().addErrback(lambda failure: None)  # `_synced` has seen to it
 
@@ -316,7 +277,7 @@ class Server:
         if self.state.write_refusal:
             return fail(CommandError(self.state.write_refusal))
         self.state.sync_running = True
-        return self.engine.in_background(self.state.environment.sync).addBoth(self._synced, self.now())
+        return self.dispatcher.in_background(self.state.environment.sync).addBoth(self._synced, self.now())
 
     def _synced(self, result: Failure | None, started_at: float) -> Failure | None:
         state = self.state
@@ -330,7 +291,7 @@ class Server:
             state.last_sync_at = started_at
         return None
 
-    def _take_up_mode(self) -> Deferred[None] | None:
+    def follow_fsync(self) -> Deferred[None] | None:
         """Syncs from now on as the setting says. What is not on the disk yet is brought there first, beside clients.
 
         Of several changes that meet, the last one counts.
@@ -338,7 +299,7 @@ class Server:
         if not self._modes_awaited and self.state.settings.appendfsync == self.state.environment.fsync:
             return None
         self._modes_awaited += 1
-        taking_up = self.sync().addCallback(lambda _: self.engine.exclusively(self._reopen))
+        taking_up = self.sync().addCallback(lambda _: self.dispatcher.exclusively(self._reopen))
         return taking_up.addBoth(self._mode_taken_up)
 
     def _reopen(self) -> None:
@@ -360,8 +321,12 @@ class Server:
 
     def when_unused(self) -> Deferred[None]:
         """Fires when nobody uses the store any more, and what the last of them has found out is known."""
-        unused = self.engine.exclusively(lambda: None)
-        return unused.addCallback(lambda _: deferLater(self.reactor, 0))
+        return self.dispatcher.exclusively(lambda: None).addCallback(self._next_iteration)
+
+    def _next_iteration(self, result: None) -> Deferred[None]:
+        next_iteration: Deferred[None] = Deferred()
+        self.loop.call_later(0, next_iteration.callback, None)
+        return next_iteration
 
     def close_store(self) -> bool:
         """Syncs and closes the store; whether everything is known to be on the disk."""

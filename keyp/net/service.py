@@ -11,6 +11,7 @@ import errno
 import gc
 import socket
 from collections.abc import Callable
+from random import Random
 from typing import Any, Final
 
 from twisted.application.service import Service
@@ -24,8 +25,9 @@ from twisted.python.failure import Failure
 import keyp
 from keyp.net import signals
 from keyp.net.accepting import Refusals
-from keyp.net.clock import SystemClock, keep_steady
+from keyp.net.clock import keep_steady
 from keyp.net.endpoint_kinds import NOT_PLAIN, NOTHING_HANDED_OVER, endpoint_refusal, has_plain_connections
+from keyp.net.loop import ReactorLoop
 from keyp.net.options import Options
 from keyp.net.server import RedisFactory, Server
 from keyp.server.config import Settings
@@ -95,13 +97,14 @@ class KeypService(Service):
             max_size=options["max-size"],
             enable_debug_command=options["enable-debug-command"],
         )
-        self.server = Server(self._reactor, environment, settings, SystemClock(), self._reactor.stop)
-        self.server.start()
+        self._loop = ReactorLoop(self._reactor)
+        self.server = Server(self._loop, environment, settings, Random(), self._reactor.stop)
+        self._loop.start()
         self._factory.server = self.server
         for notice in environment.notices:
             log.warn("{notice}", notice=notice)
         gc.freeze()  # what is there now stays: a look for garbage need not stop everybody to go through it again
-        follow_frequency(self._repeat(1 / settings.hz, self.server.engine.sweep_if_due), settings)
+        follow_frequency(self._repeat(1 / settings.hz, self.server.dispatcher.sweep_if_due), settings)
         self._repeat(1.0, self.server.each_second)
         self._repeat(1.0, self._refusals.each_second)
         for port in self._ports:
@@ -206,15 +209,15 @@ class KeypService(Service):
         for loop in self._loops:
             loop.stop()
         everybody_gone = server.finish_clients()
-        yield server.engine.when_idle()
+        yield server.dispatcher.when_idle()
         impatient = self._reactor.callLater(FAREWELL_S, server.abort_clients)
         yield everybody_gone
         if impatient.active():
             impatient.cancel()
-        yield server.engine.when_idle()
+        yield server.dispatcher.when_idle()
         server.recovery.stop()
         yield server.when_unused()
-        server.stop_threads()
+        self._loop.stop()
         self.server = None
         if server.close_store():
             log.info("Keyp has stopped, everything is on the disk")

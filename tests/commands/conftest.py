@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from keyp.command.context import ReadContext, Surroundings, WriteContext
+from keyp.command.context import CommandEnvironment, ReadContext, WriteContext
 from keyp.command.registry import Registry
 from keyp.command.spec import SESSION, WRITE
 from keyp.commands.all import TABLES
@@ -34,7 +34,7 @@ class Keyp:
 
     def __init__(self, environment: Environment) -> None:
         self.environment = environment
-        self.around = Surroundings(Random(1), environment.databases, 512 * 1024 * 1024)
+        self.shared = CommandEnvironment(Random(1), environment.databases, 512 * 1024 * 1024)
         self.now_us = START_US
         self.selected = 0
 
@@ -59,11 +59,11 @@ class Keyp:
         assert spec.function is not None
         if spec.kind != WRITE:
             with ReadTransaction(self.environment, self.now_ms) as snapshot:
-                return self._call(ReadContext(snapshot, self.around, self.now_us), spec.function, args)
+                return self._call(ReadContext(snapshot, self.shared, self.now_us), spec.function, args)
         transaction = WriteTransaction(self.environment, self.now_ms)
         try:
             transaction.next_version()
-            reply = self._call(WriteContext(transaction, self.around, self.now_us), spec.function, args)
+            reply = self._call(WriteContext(transaction, self.shared, self.now_us), spec.function, args)
             transaction.commit()
         except BaseException:
             transaction.abort()

@@ -93,7 +93,7 @@ def test_wrong_type(keyp: Any, command: str) -> None:
 
 
 def test_a_field_may_end_behind_the_longest_string(keyp: Any) -> None:
-    keyp.around.max_string_bytes = 10
+    keyp.shared.max_string_bytes = 10
     assert keyp.script("BITFIELD k SET i64 79 -1") == [0]
     assert keyp.script("STRLEN k") == 18
 

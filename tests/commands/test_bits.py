@@ -138,7 +138,7 @@ def test_the_target_may_be_of_any_kind(keyp: Any) -> None:
 
 
 def test_the_longest_string_is_the_limit(keyp: Any) -> None:
-    keyp.around.max_string_bytes = 10
+    keyp.shared.max_string_bytes = 10
     assert keyp.script("SETBIT k 80 1") == BAD_OFFSET
     assert keyp.script("SETBIT k 79 1") == 0
     assert keyp.script("STRLEN k") == 10

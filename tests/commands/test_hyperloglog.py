@@ -120,7 +120,7 @@ def test_many_at_once_keep_nobody_waiting(tmp_path: Path) -> None:
 
 
 def test_a_limit_for_sparse_ones(keyp: Any) -> None:
-    keyp.around.hll_sparse_max_bytes = 22
+    keyp.shared.hll_sparse_max_bytes = 22
     assert keyp.script("PFADD k a; PFDEBUG ENCODING k") == "sparse"
     assert keyp.script("PFADD k b; PFDEBUG ENCODING k") == "dense"
     assert keyp.script("PFCOUNT k") == 2

@@ -9,7 +9,7 @@ from random import Random
 
 import pytest
 
-from keyp.command.context import SECOND_NS, SessionContext, Surroundings, WriteContext
+from keyp.command.context import SECOND_NS, CommandEnvironment, SessionContext, WriteContext
 from keyp.command.registry import Registry
 from keyp.command.server_state import ServerState
 from keyp.commands.info import human, info
@@ -37,7 +37,7 @@ def context(tmp_path: Path) -> Iterator[SessionContext]:
     clients.add(client)
     server = ServerState(Settings(), Metrics(), clients, Registry([]), environment, "a" * 40, NOW_US / 1e6 - 7)
     transaction = WriteTransaction(environment, NOW_US // 1000)
-    data = WriteContext(transaction, Surroundings(Random(1), 16, 1 << 29), NOW_US)
+    data = WriteContext(transaction, CommandEnvironment(Random(1), 16, 1 << 29), NOW_US)
     context = SessionContext(client, client.state, server, data)
     context.now_ns = server.started_ns + (2 * 86_400 + 5) * SECOND_NS
     yield context

@@ -50,7 +50,7 @@ def test_reply(keyp: Any, command: str, expected: Any) -> None:
 
 
 def test_what_the_reference_has_no_memory_for_is_refused(keyp: Any) -> None:
-    keyp.around.max_string_bytes = 4 * 9 * 10
+    keyp.shared.max_string_bytes = 4 * 9 * 10
     assert keyp.script(SETUP + "LCS a b LEN") == 6
     assert keyp.script("APPEND a x; LCS a b LEN") == TOO_MUCH_MEMORY
 

@@ -215,7 +215,7 @@ def test_what_is_trimmed_away_is_left_to_the_sweeper(keyp: Keyp) -> None:
 def test_long_reads_leave_the_reactors_thread(keyp: Keyp) -> None:
     long_list(keyp, AT_ONCE_MAX + AT_ONCE)
     with ReadTransaction(keyp.environment, keyp.now_ms) as snapshot:
-        context = ReadContext(snapshot, keyp.around, keyp.now_us, hurried=True)
+        context = ReadContext(snapshot, keyp.shared, keyp.now_us, hurried=True)
         for function, call in ((range_, [b"LRANGE", b"l", b"0", b"-1"]), (position, [b"LPOS", b"l", b"nosuch"])):
             with pytest.raises(TooLong):
                 function(context, call)

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from keyp.command.context import SessionContext, Surroundings, WriteContext
+from keyp.command.context import CommandEnvironment, SessionContext, WriteContext
 from keyp.command.effects import Delay, Effect, SaveStore, StopServer, SyncStore
 from keyp.command.registry import Registry
 from keyp.command.server_state import ServerState
@@ -40,7 +40,7 @@ class Desk:
         registry = Registry([SERVER, TIMINGS, WAITING])
         self.server = ServerState(settings, metrics, ClientTable(), registry, environment, "a" * 40, 1e9)
         self.transaction = WriteTransaction(environment, NOW_US // 1000)
-        self.data = WriteContext(self.transaction, Surroundings(Random(1), 16, 1 << 29), NOW_US)
+        self.data = WriteContext(self.transaction, CommandEnvironment(Random(1), 16, 1 << 29), NOW_US)
         client = Client(1, "127.0.0.1:5", "127.0.0.1:6379", 7, 0)
         self.context = SessionContext(client, client.state, self.server, self.data)
 

@@ -125,7 +125,7 @@ def test_slices_are_merged_to_what_one_would_be(options: str) -> None:
 def test_a_long_sort_leaves_the_reactors_thread(keyp: Keyp) -> None:
     keyp.run("RPUSH", "l", *range(3000))
     with ReadTransaction(keyp.environment, keyp.now_ms) as snapshot:
-        context = ReadContext(snapshot, keyp.around, keyp.now_us, hurried=True)
+        context = ReadContext(snapshot, keyp.shared, keyp.now_us, hurried=True)
         with pytest.raises(TooLong):
             sort.sort_read_only(context, [b"SORT_RO", b"l"])
         few = [b"SORT_RO", b"l", b"BY", b"nosort", b"LIMIT", b"2000", b"2"]

@@ -287,7 +287,7 @@ def test_a_key_of_another_kind_is_no_obstacle(keyp: Any, command: str, expected:
     ],
 )
 def test_longest_string(keyp: Any, command: str, expected: Any) -> None:
-    keyp.around.max_string_bytes = 10
+    keyp.shared.max_string_bytes = 10
     keyp.script("SET k 1234")
     assert keyp.answer(command) == expected
     if expected == TOO_LONG:

@@ -195,7 +195,7 @@ def _write_and_read(client: Connection) -> Counter[str]:
     for index, name in names()[::9]:
         ask(request(b"SELECT", b"%d" % index))
         ask(request(b"SET", name, value_of(name)))
-    client.lab.server.engine.sweep_if_due()
+    client.lab.server.dispatcher.sweep_if_due()
     client.lab.settle()
     return read_all(ask)
 

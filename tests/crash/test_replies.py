@@ -165,7 +165,7 @@ def use(path: Path, right: dict[replies.Call, bytes]) -> dict[str, Any]:
     ask = asking(client)
     for call in replies.writes():
         ask(request(*call))
-    lab.server.engine.sweep_if_due()
+    lab.server.dispatcher.sweep_if_due()
     lab.settle()
     lab.environment.close()
     return outcome

@@ -185,7 +185,7 @@ class Keyp:
         connection.send(wire.request(b"FLUSHALL"), 1)
         connection.close()
         self.lab.reactor.advance(0.1)  # the sweeper has rested since it was here last
-        self.lab.server.engine.sweep_if_due()
+        self.lab.server.dispatcher.sweep_if_due()
         self.lab.settle()
 
     def stop(self) -> None:

@@ -93,7 +93,7 @@ def test_what_is_a_use_of_a_key(reference: Reference, keyp: Keyp, no_touch: bool
             for call in made:
                 client.send(wire.request(*call), 1)
             if isinstance(server, Keyp):
-                server.lab.server.engine.around.uses = Uses(int(time.time()) - AGO_S)
+                server.lab.server.dispatcher.shared.uses = Uses(int(time.time()) - AGO_S)
             else:
                 for key in [key for _, _, keys in said for key in keys]:
                     dumped = wire.parse(client.send(wire.request(b"DUMP", key), 1)[0])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from keyp.execution.commit_delay import GATHERED_MAX, PATIENCE, PATIENCE_NS, RETURN_NS, TOOK_MAX_NS, Gathering
+from keyp.execution.commit_delay import GROUP_MAX, PATIENCE, PATIENCE_NS, RETURN_NS, TOOK_MAX_NS, CommitDelay
 
 SYNC_NS = 700_000  # what a group takes on a disk that syncs
 
@@ -14,23 +14,26 @@ class Groups:
         self.ns = 10**9
         self.at_rest = 100
         self.steps_aside = 0
-        self.gathering = Gathering(lambda: self.ns, lambda: self.at_rest, self._step_aside)
+        self.delay = CommitDelay(self)
 
-    def _step_aside(self) -> None:
+    def nanoseconds(self) -> int:
+        return self.ns
+
+    def step_aside(self) -> None:
         self.steps_aside += 1
 
     def looks(self, waiting: int, step_ns: int = 1000) -> int:
         """How many more iterations a group of so many waits for; each takes `step_ns`."""
         looks = 0
-        while self.gathering.goes_on(waiting):
+        while self.delay.should_wait(waiting, self.at_rest):
             looks += 1
             self.ns += step_ns
         return looks
 
     def commit(self, *clients: int, took_ns: int = SYNC_NS) -> None:
-        self.gathering.left(set(clients))
+        self.delay.group_started(set(clients))
         self.ns += took_ns
-        self.gathering.answered(took_ns)
+        self.delay.group_done(took_ns)
 
 
 def test_the_first_group_waits_for_one_iteration() -> None:
@@ -39,8 +42,8 @@ def test_the_first_group_waits_for_one_iteration() -> None:
 
 def test_it_waits_as_long_as_each_iteration_brings_somebody() -> None:
     groups = Groups()
-    assert all(groups.gathering.goes_on(waiting) for waiting in range(1, 50))
-    assert not groups.gathering.goes_on(49)
+    assert all(groups.delay.should_wait(waiting, 100) for waiting in range(1, 50))
+    assert not groups.delay.should_wait(49, 100)
 
 
 def test_nobody_is_waited_for_who_cannot_come() -> None:
@@ -52,9 +55,9 @@ def test_nobody_is_waited_for_who_cannot_come() -> None:
 
 def test_a_large_group_leaves_at_once_and_many_clients_are_not_waited_for() -> None:
     groups = Groups()
-    groups.commit(*range(GATHERED_MAX + 1))
-    assert groups.looks(GATHERED_MAX) == 0
-    assert groups.looks(GATHERED_MAX - 1) == 1
+    groups.commit(*range(GROUP_MAX + 1))
+    assert groups.looks(GROUP_MAX) == 0
+    assert groups.looks(GROUP_MAX - 1) == 1
 
 
 def test_others_may_have_the_processor_while_it_waits_in_vain() -> None:

@@ -44,7 +44,7 @@ def test_a_full_disk_refuses_what_adds_and_lets_delete(lab: Lab) -> None:
 
 def sweep_all(lab: Lab) -> None:
     """Lets the sweeper take its steps, with its rests in between, until it has nothing left."""
-    lab.server.engine.sweep_if_due()
+    lab.server.dispatcher.sweep_if_due()
     for _ in range(20):
         lab.advance_ms(10)
 
@@ -260,7 +260,7 @@ def test_a_write_that_finds_it_is_refused(lab: Lab) -> None:
     client = lab.connect()
     client.call("SET a 1")
     panic(lab)
-    lab.server.engine.sweep_if_due()
+    lab.server.dispatcher.sweep_if_due()
     assert client.call("SET a 2", "GET a") == FAILED * 2
     assert client.call("GET a") == b"$1\r\n1\r\n"
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -11,7 +11,8 @@ from twisted.logger import LogEvent, formatEvent, globalLogPublisher
 from keyp.command.effects import StopServer
 from keyp.command.registry import Registry
 from keyp.command.table import CommandTable
-from keyp.execution.commit_delay import GATHERED_MAX
+from keyp.execution.commit_delay import GROUP_MAX
+from keyp.execution.group_commit import GroupCommit
 from keyp.storage.lmdb.transaction import WriteTransaction
 from keyp.storage.types import strings as values
 from tests.counting import CountingLmdb
@@ -170,7 +171,7 @@ def test_no_transaction_is_opened_for_writing_while_nothing_is_due(lab: Lab) -> 
     before = lab.writer_thread.done
     for _ in range(5):
         lab.advance_ms(100)
-        lab.server.engine.sweep_if_due()
+        lab.server.dispatcher.sweep_if_due()
         lab.settle()
     assert lab.writer_thread.done == before
 
@@ -179,7 +180,7 @@ def test_an_expired_key_is_not_seen_while_the_sweeper_is_off(lab: Lab) -> None:
     client = lab.connect()
     assert client.call("DEBUG SET-ACTIVE-EXPIRE 0", "SET a 1 PX 10") == b"+OK\r\n+OK\r\n"
     lab.advance_ms(11)
-    lab.server.engine.sweep_if_due()
+    lab.server.dispatcher.sweep_if_due()
     lab.settle()
     assert client.call("DBSIZE") == b":1\r\n"
     for command, reply in [
@@ -227,8 +228,7 @@ class Iterations:
     """Lets the writer look at its line once in each iteration of a reactor, and not before."""
 
     def __init__(self, lab: Lab) -> None:
-        self.due: list[Callable[[], None]] = []
-        lab.server.engine.writer._call_soon = self.due.append
+        self.due = lab.loop.hold(GroupCommit)
 
     def turn(self, times: int = 1) -> None:
         for _ in range(times):
@@ -257,8 +257,8 @@ def test_a_group_that_nobody_can_join_or_that_is_large_leaves_at_once(lab: Lab) 
         client.protocol.dataReceived(b"INCR n\r\n")
     iterations.turn()
     assert lab.writer_thread.done == 1
-    clients += [lab.connect() for _ in range(GATHERED_MAX + 10)]
-    for client in clients[:GATHERED_MAX]:
+    clients += [lab.connect() for _ in range(GROUP_MAX + 10)]
+    for client in clients[:GROUP_MAX]:
         client.protocol.dataReceived(b"INCR n\r\n")
     iterations.turn()
     assert lab.writer_thread.done == 2

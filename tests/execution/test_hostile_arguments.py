@@ -169,7 +169,7 @@ def play(lab: Lab, row: Row, seen: Counter[Place]) -> None:
                     continue
                 for value in HOSTILE[:WORST] if seen[place] else (*HOSTILE, LONG):
                     attacker.call(*call[:at], value, *call[at + 1 :])
-                    lab.server.engine.resume()
+                    lab.server.dispatcher.resume()
                 seen[place] += 1
         client.send(step.data)
         client.transport.sent = b""

@@ -62,7 +62,7 @@ def transactions(lab: Lab) -> int:
 
 def sweep(lab: Lab) -> None:
     for _ in range(100):
-        lab.server.engine.sweep_if_due()
+        lab.server.dispatcher.sweep_if_due()
         lab.advance_ms(10)
 
 

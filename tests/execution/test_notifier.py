@@ -129,7 +129,7 @@ def test_the_sweeper_tells_of_what_has_expired(lab: Lab, listener: Connection) -
     client.call("SELECT 3", "SET a 1 PX 10", f"SET {long_name} 1 PX 20", "SET b 1 PX 1000")
     told(listener)
     lab.advance_ms(25)
-    lab.server.engine.sweep_if_due()
+    lab.server.dispatcher.sweep_if_due()
     lab.settle()
     assert told(listener) == ["3:expired a", f"3:expired {long_name}"]
     lab.advance_ms(1000)
@@ -143,10 +143,10 @@ def test_an_expired_key_is_told_of_once(lab: Lab, listener: Connection) -> None:
     told(listener)
     lab.advance_ms(25)
     client.call("GET a")
-    lab.server.engine.sweep_if_due()
+    lab.server.dispatcher.sweep_if_due()
     lab.settle()
     lab.advance_ms(100)
-    lab.server.engine.sweep_if_due()
+    lab.server.dispatcher.sweep_if_due()
     lab.settle()
     assert told(listener) == ["0:keymiss a", "0:expired a"]
 
@@ -166,7 +166,7 @@ def test_on_both_kinds_of_channels(lab: Lab) -> None:
 def test_neither_kind_of_channel_is_no_event(lab: Lab, listener: Connection) -> None:
     client = lab.connect()
     client.call("CONFIG SET notify-keyspace-events A", "SET k v")
-    assert (lab.server.engine.around.wanted_events, heard(listener)) == (0, [])
+    assert (lab.server.dispatcher.shared.wanted_events, heard(listener)) == (0, [])
 
 
 def test_a_setting_counts_from_the_next_call_on(lab: Lab, listener: Connection) -> None:

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Any
 
 import pytest
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import fail
 
 from keyp import errors
-from keyp.command.effects import SyncStore
 from keyp.storage.lmdb.reader import StoreReader
 from tests.fakes import START_US, Lab
 from tests.full_disk import fill_disk
@@ -142,14 +140,9 @@ def test_only_the_call_that_failed_gets_the_error(lab: Lab) -> None:
 
 
 def test_an_error_replaces_a_long_reply_as_a_whole(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
-    def fail(effect: Any) -> Deferred[None] | None:
-        failed: Deferred[None] = Deferred()
-        failed.errback(ZeroDivisionError())
-        return failed if isinstance(effect, SyncStore) else None
-
-    monkeypatch.setattr(lab.server.engine, "_carry_out", fail)
+    monkeypatch.setattr(lab.server, "sync", lambda: fail(ZeroDivisionError()))
     logged: list[object] = []
-    monkeypatch.setattr("keyp.execution.dispatcher.log.failure", lambda text, failure: logged.append(failure))
+    monkeypatch.setattr("keyp.execution.performer.log.failure", lambda text, failure: logged.append(failure))
     client = lab.connect()
     assert client.call("CONFIG SET appendfsync no", "SET a 1", "MULTI", "GET a", "WAITAOF 1 0 0", "EXEC", "GET a") == (
         b"+OK\r\n+OK\r\n+OK\r\n+QUEUED\r\n+QUEUED\r\n" + f"-{errors.EFFECT_FAILED}\r\n".encode() + b"$1\r\n1\r\n"

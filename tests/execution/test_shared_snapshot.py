@@ -10,6 +10,7 @@ import pytest
 from keyp.command.registry import Registry
 from keyp.command.table import CommandTable
 from keyp.commands.all import TABLES
+from keyp.execution.shared_snapshot import SharedSnapshot
 from tests.counting import CountingLmdb
 from tests.fakes import Lab
 
@@ -17,8 +18,7 @@ from tests.fakes import Lab
 @pytest.fixture
 def over(lab: Lab) -> Callable[[], None]:
     """A lab whose turns end only when the test says so."""
-    ends: list[Callable[[], None]] = []
-    lab.server.engine.turn._call_soon = ends.append
+    ends = lab.loop.hold(SharedSnapshot)
 
     def end_all() -> None:
         while ends:
@@ -66,7 +66,7 @@ def test_what_the_sweeper_has_removed_is_seen_in_the_same_turn(lab: Lab, over: C
     client.call("SET a 1 PX 10")
     lab.advance_ms(11)
     assert client.call("DBSIZE") == b":1\r\n"
-    lab.server.engine.sweep_if_due()
+    lab.server.dispatcher.sweep_if_due()
     lab.settle()
     assert client.call("DBSIZE") == b":0\r\n"
 
@@ -101,10 +101,10 @@ def test_a_read_that_fails_ends_the_turn(lab: Lab, over: Callable[[], None]) -> 
     lab.server.state.registry = Registry([*TABLES, stumbling])
     client = lab.connect()
     client.call("GET a")
-    runner = lab.server.engine.turn.runner()
-    assert lab.server.engine.turn.runner() is runner
+    executor = lab.server.dispatcher.snapshot.executor()
+    assert lab.server.dispatcher.snapshot.executor() is executor
     assert client.call("STUMBLE").startswith(b"-ERR internal error")
-    assert lab.server.engine.turn.runner() is not runner
+    assert lab.server.dispatcher.snapshot.executor() is not executor
 
 
 def test_a_setting_is_in_force_for_the_next_read_of_the_same_turn(lab: Lab, over: Callable[[], None]) -> None:

@@ -35,7 +35,7 @@ def steps(lab: Lab) -> list[int]:
     real = lab.environment.lmdb
     deleted: list[int] = []
     try:
-        lab.server.engine.sweep_if_due()
+        lab.server.dispatcher.sweep_if_due()
         while True:
             counting = CountingLmdb(real)
             lab.environment.lmdb = counting  # type: ignore[assignment]
@@ -54,7 +54,7 @@ def test_what_is_due_goes_in_steps(lab: Lab) -> None:
     lab.advance_ms(11)
     sizes = []
     before = lab.writer_thread.done
-    lab.server.engine.sweep_if_due()
+    lab.server.dispatcher.sweep_if_due()
     lab.settle()
     while lab.writer_thread.done > before:
         sizes.append(stored(lab))
@@ -62,7 +62,7 @@ def test_what_is_due_goes_in_steps(lab: Lab) -> None:
         lab.advance_ms(REST_MS)
     assert sizes == [4 * SWEEP_BUDGET + 9, 3 * SWEEP_BUDGET + 9, 2 * SWEEP_BUDGET + 9, SWEEP_BUDGET + 9, 9, 2]
     assert lab.server.state.metrics.expired_keys == 5 * SWEEP_BUDGET + 7
-    lab.server.engine.sweep_if_due()
+    lab.server.dispatcher.sweep_if_due()
     lab.settle()
     assert lab.writer_thread.done == before
 
@@ -71,7 +71,7 @@ def test_it_rests_between_two_steps(lab: Lab) -> None:
     put(lab, 3 * SWEEP_BUDGET, in_ms=10)
     lab.advance_ms(11)
     for _ in range(3):
-        lab.server.engine.sweep_if_due()
+        lab.server.dispatcher.sweep_if_due()
         lab.settle()
     assert stored(lab) == 2 * SWEEP_BUDGET
 
@@ -102,7 +102,7 @@ def test_batches_go_between_two_steps(lab: Lab) -> None:
     client = lab.connect()
     lab.advance_ms(11)
     lab.writer_thread.held = True
-    lab.server.engine.sweep_if_due()
+    lab.server.dispatcher.sweep_if_due()
     lab.settle()
     client.send(b"SET a 1\r\n")
     lab.writer_thread.work()  # the first step
@@ -118,7 +118,7 @@ def test_a_step_takes_its_turn_where_batches_always_wait(lab: Lab) -> None:
     lab.advance_ms(11)
     lab.writer_thread.held = True
     clients[0].send(b"SET a 1\r\n")
-    lab.server.engine.sweep_if_due()
+    lab.server.dispatcher.sweep_if_due()
     for turn in range(20):  # one batch is being written, the next waits: the line is never empty
         clients[(turn + 1) % 2].send(b"SET a 1\r\n")
         lab.writer_thread.work()
@@ -130,7 +130,7 @@ def test_a_step_keeps_pace_with_what_clients_write(lab: Lab) -> None:
     put(lab, 10 * SWEEP_BUDGET, in_ms=10)
     client = lab.connect()
     lab.advance_ms(11)
-    lab.server.engine.sweep_if_due()
+    lab.server.dispatcher.sweep_if_due()
     lab.settle()
     before = lab.server.state.metrics.expired_keys
     client.call(*["SET a 1"] * SWEEP_BUDGET)
@@ -145,7 +145,7 @@ def test_what_was_written_while_nothing_was_due_makes_no_long_step(lab: Lab) -> 
     client.call(*["SET a 1"] * 10 * SWEEP_BUDGET)
     put(lab, 3 * SWEEP_BUDGET, in_ms=10)
     lab.advance_ms(11)
-    lab.server.engine.sweep_if_due()
+    lab.server.dispatcher.sweep_if_due()
     lab.settle()
     assert lab.server.state.metrics.expired_keys == SWEEP_BUDGET
 
@@ -155,7 +155,7 @@ def test_garbage_goes_although_keys_never_cease_to_expire(lab: Lab) -> None:
     lab.connect().call("DEL k0")
     put(lab, 3 * SWEEP_BUDGET, in_ms=10)
     lab.advance_ms(11)
-    lab.server.engine.sweep_if_due()
+    lab.server.dispatcher.sweep_if_due()
     lab.settle()
     metrics = lab.server.state.metrics
     assert (metrics.swept_keys, metrics.swept_elements) == (SWEEP_BUDGET - 50, 50)

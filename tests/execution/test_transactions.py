@@ -302,7 +302,7 @@ def test_a_key_expired_before_watch_is_as_good_as_none(lab: Lab) -> None:
     client.call("SET k 1 PX 50")
     lab.advance_ms(51)
     client.call("WATCH k")
-    lab.server.engine.sweep_if_due()
+    lab.server.dispatcher.sweep_if_due()
     lab.settle()
     assert client.call("MULTI", "PING", "EXEC") == b"+OK\r\n+QUEUED\r\n*1\r\n+PONG\r\n"
 

@@ -227,7 +227,7 @@ def test_nobody_is_told_of_a_sync_that_does_not_come(lab: Lab, client: Connectio
     """While a group's commands run, the reactor's thread waits for its end, or until it begins to sync."""
     syncs: list[int] = []
     lab.environment.fsync = ALWAYS
-    lab.server.engine.writer._before_sync = lambda: syncs.append(1)
+    lab.loop.release_reactor = lambda: syncs.append(1)
     client.call("SETNX s v", "DEL nosuch")
     assert syncs == []
     client.call("SET mortal v PX 10")
@@ -239,7 +239,7 @@ def test_nobody_is_told_of_a_sync_that_does_not_come(lab: Lab, client: Connectio
     assert len(syncs) == 4
     client.call("DEL h")
     lab.reactor.advance(0.1)
-    lab.server.engine.sweep_if_due()
+    lab.server.dispatcher.sweep_if_due()
     lab.settle()
     assert len(syncs) == 6
 

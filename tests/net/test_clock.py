@@ -123,7 +123,7 @@ def test_recovery_tries_again_in_its_time(lab: Lab, step_us: int, monkeypatch: p
         raise OSError(5, "no disk")
 
     monkeypatch.setattr(lab.server.recovery, "_reopen", refuse)
-    lab.server.engine.disk_failed()
+    lab.server.dispatcher.disk_failed()
     for _ in range(2):
         lab.server.recovery.try_again()
     assert len(tries) == 1

@@ -191,8 +191,8 @@ def test_who_was_served_before_its_end_showed_is_answered(lab: Lab) -> None:
     client.send(b"BLPOP q 0\r\n")
     lab.writer_thread.held = True
     other.send(b"RPUSH q x\r\n")
-    function, result = lab.writer_thread.line.pop()
-    report = function()
+    function, argument, result = lab.writer_thread.line.pop()
+    report = function(argument)
     client.end_input()
     result.callback(report)
     lab.settle()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from keyp.execution.group_commit import COMPLAIN_EVERY_NS
+from keyp.execution.limited_log import SAME_EVERY_NS
 from tests import wire
 from tests.fakes import Lab
 
@@ -12,7 +12,9 @@ from tests.fakes import Lab
 @pytest.fixture
 def warnings(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     told: list[str] = []
-    monkeypatch.setattr("keyp.execution.group_commit.log.warn", lambda form, text, untold: told.append(text + untold))
+    monkeypatch.setattr(
+        "keyp.execution.limited_log.log.warn", lambda form, text, left_out: told.append(text + left_out)
+    )
     return told
 
 
@@ -62,7 +64,7 @@ def test_the_log_warns_once_a_minute(lab: Lab, warnings: list[str]) -> None:
     for _ in range(10):
         lab.connect().call("POST")
     assert len(warnings) == 1
-    lab.clock.ns += COMPLAIN_EVERY_NS
+    lab.clock.ns += SAME_EVERY_NS
     lab.connect().call("POST")
     assert len(warnings) == 2
     assert warnings[1].endswith(" (9 times more since it was last told)")

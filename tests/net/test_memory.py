@@ -19,11 +19,11 @@ class Process:
         self.needed = 30 * MB
         self.trims = 0
         self.running: list[Any] = []
-        self.memory = SpareMemory(self.defer, lambda: self.private, self.trim)
+        self.memory = SpareMemory(self.run, lambda: self.private, self.trim)
 
-    def defer(self, function: Any) -> Deferred[Any]:
+    def run(self, function: Any, argument: Any) -> Deferred[Any]:
         running: Deferred[Any] = Deferred()
-        self.running.append((function, running))
+        self.running.append((lambda: function(argument), running))
         return running
 
     def trim(self) -> None:

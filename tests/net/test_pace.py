@@ -13,10 +13,8 @@ GET = b"*2\r\n$3\r\nGET\r\n$1\r\na\r\n"
 
 def collect(lab: Lab) -> list:
     """Makes connections send in bursts, as on our own reactor; what it would call at the end of an iteration."""
-    soon: list = []
-    lab.server.outbox = Outbox(soon.append)
-    lab.server.engine.group_done = lab.server.outbox.flush
-    return soon
+    lab.server.outbox.is_prompt = True
+    return lab.loop.hold(Outbox)
 
 
 def test_replies_of_one_iteration_leave_in_one_burst(lab: Lab) -> None:

@@ -8,7 +8,7 @@ from threading import Event, Thread
 
 import pytest
 
-from keyp.net.pinning import Companion, find_sched_getcpu
+from keyp.net.pinning import PinnedThread, find_sched_getcpu
 
 pytestmark = pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="Linux has it")
 
@@ -28,37 +28,37 @@ def other() -> Iterator[int]:
     os.sched_setaffinity(0, ANYWHERE)
 
 
-def test_both_stay_on_one_processor_until_they_part(other: int) -> None:
-    companion = Companion(other, find_sched_getcpu())
+def test_both_stay_on_one_processor_until_unpinned(other: int) -> None:
+    pinned = PinnedThread(other, find_sched_getcpu())
     for _ in range(3):
-        companion.come()
+        pinned.pin()
         here = os.sched_getaffinity(0)
         assert len(here) == 1
         assert os.sched_getaffinity(other) == here
-        companion.part(is_busy=False)
+        pinned.unpin(is_busy=False)
         assert os.sched_getaffinity(0) == ANYWHERE
         assert os.sched_getaffinity(other) == here
 
 
 def test_who_goes_on_working_alone_may_go_anywhere(other: int) -> None:
-    companion = Companion(other, find_sched_getcpu())
-    companion.come()
-    companion.part(is_busy=True)
+    pinned = PinnedThread(other, find_sched_getcpu())
+    pinned.pin()
+    pinned.unpin(is_busy=True)
     assert os.sched_getaffinity(0) == os.sched_getaffinity(other) == ANYWHERE
-    companion.come()
+    pinned.pin()
     assert os.sched_getaffinity(other) == os.sched_getaffinity(0)
-    companion.part(is_busy=False)
+    pinned.unpin(is_busy=False)
 
 
 def test_what_was_set_from_outside_stays(other: int) -> None:
-    companion = Companion(other, find_sched_getcpu())
-    companion.come()
-    companion.part(is_busy=False)
+    pinned = PinnedThread(other, find_sched_getcpu())
+    pinned.pin()
+    pinned.unpin(is_busy=False)
     for processor in ANYWHERE:
         os.sched_setaffinity(0, (processor,))
-        companion.come()
+        pinned.pin()
         assert os.sched_getaffinity(0) == os.sched_getaffinity(other) == {processor}
-        companion.part(is_busy=False)
+        pinned.unpin(is_busy=False)
         assert os.sched_getaffinity(0) == {processor}
 
 
@@ -69,18 +69,18 @@ def test_where_it_is_forbidden_nothing_happens(other: int, monkeypatch: pytest.M
         asked.append(thread)
         raise PermissionError
 
-    companion = Companion(other, find_sched_getcpu())
+    pinned = PinnedThread(other, find_sched_getcpu())
     monkeypatch.setattr(os, "sched_setaffinity", forbid)
     for _ in range(3):
-        companion.come()
-        companion.part(is_busy=False)
+        pinned.pin()
+        pinned.unpin(is_busy=False)
     assert asked == [other]
     monkeypatch.undo()
     assert os.sched_getaffinity(0) == os.sched_getaffinity(other) == ANYWHERE
 
 
 def test_where_the_system_does_not_offer_it_nothing_happens(other: int) -> None:
-    companion = Companion(other, None)
-    companion.come()
+    pinned = PinnedThread(other, None)
+    pinned.pin()
     assert os.sched_getaffinity(0) == os.sched_getaffinity(other) == ANYWHERE
-    companion.part(is_busy=True)
+    pinned.unpin(is_busy=True)

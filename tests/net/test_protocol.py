@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import pytest
 
-from keyp.command.effects import Delay
 from tests.fakes import Lab
 
 
@@ -159,7 +158,7 @@ def test_a_client_too_many_is_told_so(lab: Lab) -> None:
 def test_those_who_are_leaving_make_room_where_their_number_matters(lab: Lab) -> None:
     client, leaver = lab.connect(), lab.connect()
     assert client.call("CONFIG SET maxclients 2") == b"+OK\r\n"
-    lab.server._disconnect_leavers = leaver.lose
+    lab.loop.disconnect_leavers = leaver.lose
     assert lab.connect().call("PING") == b"+PONG\r\n"
 
 
@@ -316,4 +315,4 @@ def test_a_reply_that_was_to_come_later_comes_when_the_server_stops(lab: Lab) ->
     assert lab.reactor.getDelayedCalls() == []
     sleeper.lose()
     assert gone.called
-    assert lab.server.carry_out(Delay(3600)) is None
+    assert lab.server.delay(3600) is None

@@ -45,7 +45,7 @@ def waiting(client: Connection) -> int:
 
 
 def test_messages_of_one_iteration_leave_in_one_send(lab: Lab, listener: Connection, speaker: Connection) -> None:
-    lab.server.outbox._call_soon = lab.server.call_soon
+    lab.server.outbox.is_prompt = True
     before = listener.transport.socket.sends
     publish(speaker, b"1", b"2", b"3")
     assert texts(listener.transport.sent) == [b"1", b"2", b"3"]

@@ -12,6 +12,10 @@ from twisted.python.failure import Failure
 from keyp.net.threads import AttendedThread, ThreadLine
 
 
+def divide(by: int) -> float:
+    return 1 / by
+
+
 class ImmediateReactor:
     """Runs what threads hand to the reactor on the thread that hands it over."""
 
@@ -24,7 +28,7 @@ def test_work_is_done_in_order_on_the_one_thread() -> None:
     line.start()
     done: list[tuple[int, str]] = []
     for number in range(100):
-        line.defer(lambda number=number: done.append((number, current_thread().name)))
+        line.run(lambda number: done.append((number, current_thread().name)), number)
     line.stop()
     assert done == [(number, "line-0") for number in range(100)]
 
@@ -33,8 +37,8 @@ def test_results_and_failures_come_back() -> None:
     line = ThreadLine(ImmediateReactor(), "line", 2)
     outcomes: list[Any] = []
     line.start()
-    line.defer(lambda: 7).addBoth(outcomes.append)
-    line.defer(lambda: 1 / 0).addBoth(outcomes.append)
+    line.run(abs, -7).addBoth(outcomes.append)
+    line.run(divide, 0).addBoth(outcomes.append)
     line.stop()
     results = [outcome for outcome in outcomes if not isinstance(outcome, Failure)]
     failures = [outcome for outcome in outcomes if isinstance(outcome, Failure)]
@@ -46,7 +50,7 @@ def test_stopping_waits_for_the_work_in_line() -> None:
     line = ThreadLine(ImmediateReactor(), "line")
     done: list[int] = []
     for number in range(10):
-        line.defer(lambda number=number: done.append(number))
+        line.run(done.append, number)
     assert done == []
     line.start()
     line.stop()
@@ -55,8 +59,10 @@ def test_stopping_waits_for_the_work_in_line() -> None:
 
 def test_a_thread_that_waits_does_not_hold_on_to_its_last_work() -> None:
     class Work:
-        def __call__(self) -> None:
-            pass
+        """As a queue holds it: what is told the result, the function, its arguments."""
+
+        def __iter__(self) -> Any:
+            return iter((lambda success, result: None, lambda: None, ()))
 
     class Line:
         """Gives out one piece of work, and sees whether it is gone when the next is asked for."""
@@ -72,7 +78,7 @@ def test_a_thread_that_waits_does_not_hold_on_to_its_last_work() -> None:
 
     thread_line = ThreadLine(ImmediateReactor(), "line")
     line: Any = Line()
-    thread_line._line = line
+    thread_line._queue = line
     thread_line._work()
     assert line.gone
 
@@ -114,8 +120,10 @@ def test_attended_work_that_is_soon_done_has_its_result_at_once() -> None:
     outcomes: list[Any] = []
     with Attendance(30) as there:
         for _ in range(100):
-            there.thread.defer(lambda: current_thread().name).addBoth(outcomes.append)
-        there.thread.defer(lambda: 1 / 0).addErrback(lambda failure: outcomes.append(failure.check(ZeroDivisionError)))
+            there.thread.run_attended(lambda _: current_thread().name, None).addBoth(outcomes.append)
+        there.thread.run_attended(divide, 0).addErrback(
+            lambda failure: outcomes.append(failure.check(ZeroDivisionError))
+        )
     assert outcomes == ["attended-0"] * 100 + [ZeroDivisionError]
     assert there.reactor.calls == []
 
@@ -125,19 +133,19 @@ def test_work_that_lets_go_or_takes_long_brings_its_result_through_the_reactor(a
     goes_on = Event()
     outcomes: list[Any] = []
 
-    def work() -> int:
+    def work(_: None) -> int:
         if attendance_s > 1:
-            there.thread.let_go()
+            there.thread.release()
         goes_on.wait()
-        there.thread.let_go()  # once more, or too late: that does no harm
+        there.thread.release()  # once more, or too late: that does no harm
         return 7
 
     with Attendance(attendance_s) as there:
-        there.thread.defer(work).addBoth(outcomes.append)
+        there.thread.run_attended(work, None).addBoth(outcomes.append)
         assert outcomes == there.reactor.calls == []
         goes_on.set()
         there.arrive()
         assert outcomes == [7]
         if attendance_s > 1:
-            there.thread.defer(lambda: 8).addBoth(outcomes.append)
+            there.thread.run_attended(abs, -8).addBoth(outcomes.append)
             assert outcomes == [7, 8]

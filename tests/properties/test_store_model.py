@@ -265,7 +265,7 @@ class StoreMachine(RuleBasedStateMachine):
 
     def sweep_once(self) -> None:
         self.lab.reactor.advance(0.1)  # the sweeper has rested since it was here last
-        self.lab.server.engine.sweep_if_due()
+        self.lab.server.dispatcher.sweep_if_due()
         self.lab.settle()
 
     @rule(on=st.booleans())

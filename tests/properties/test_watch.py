@@ -205,7 +205,7 @@ class WatchMachine(RuleBasedStateMachine):
     def sweep(self) -> None:
         """Removes what has expired; nobody may notice."""
         self.lab.reactor.advance(0.1)  # the sweeper has rested since it was here last
-        self.lab.server.engine.sweep_if_due()
+        self.lab.server.dispatcher.sweep_if_due()
         self.lab.settle()
 
     @rule(client=CLIENT)

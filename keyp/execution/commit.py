@@ -1,0 +1,220 @@
+"""A commit in three stages: run, make durable, publish. The first two are here, on the writer's thread.
+
+    run           the batches of a group, or a step of the sweeper, in one transaction
+    make durable  the transaction is committed and, as the mode of syncing says, on the disk
+    publish       on the reactor's thread: replies, effects, served clients, statistics (`dispatcher.py`)
+
+Nothing is published that is not durable. If anything but a `CommandError` leaves a command, or the commit fails, the
+group is undone and its batches run again one by one, each in a transaction of its own, so that only the guilty one is
+refused.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import lmdb
+from twisted.logger import Logger
+
+from keyp import errors
+from keyp.command.blocked_clients import BlockedClient, BlockedClients
+from keyp.command.context import CommandEnvironment, WriteContext
+from keyp.events import Event
+from keyp.execution.batch import Batch
+from keyp.execution.executor import Executor
+from keyp.execution.limited_log import LimitedLog
+from keyp.execution.loop import Loop
+from keyp.storage.keys.keyspace import WritableKeyspace
+from keyp.storage.keys.staging import LargeWrite, StagedString
+from keyp.storage.keys.sweep import sweep
+from keyp.storage.lmdb.environment import ALWAYS, Environment
+from keyp.storage.lmdb.errors import CommitFailed, is_from_system, is_out_of_room, refusal
+from keyp.storage.lmdb.pieces import Staged
+from keyp.storage.lmdb.transaction import WriteTransaction
+
+log = Logger()
+
+
+class GroupReport:
+    """What became of a group: its batches know their own results; `expired` keys were found past their deadline."""
+
+    def __init__(self, group: list[Batch]) -> None:
+        self.group = group
+        self.expired = 0
+        self.nanoseconds = 0
+        self.disk_failed = False
+        self.served: list[BlockedClient] = []
+
+
+class SweepReport:
+    """What one step of the sweeper did: `removed` keys and elements, of which `expired` keys past their deadline.
+
+    Fewer than `budget` means that nothing is left. `events` are the keys' events, if somebody may listen.
+    """
+
+    def __init__(self, budget: int) -> None:
+        self.budget = budget
+        self.removed = 0
+        self.expired = 0
+        self.events: list[Event] = []
+        self.nanoseconds = 0
+        self.failed = False
+        self.disk_failed = False
+
+
+class Committer:
+    """Runs work in write transactions and makes it durable."""
+
+    def __init__(
+        self,
+        environment: Environment,
+        shared: CommandEnvironment,
+        loop: Loop,
+        blocked_clients: BlockedClients,
+        limited_log: LimitedLog,
+    ) -> None:
+        self._environment = environment
+        self._shared = shared
+        self._loop = loop
+        self._blocked_clients = blocked_clients
+        self._log = limited_log
+
+    def commit_group(self, report: GroupReport) -> GroupReport:
+        """Runs and commits a group; what cannot be applied is refused, and nothing of it is."""
+        started = self._loop.nanoseconds()
+        try:
+            self._commit_batches(report.group, report, [])
+        except CommitFailed as failure:
+            self._commit_failed(failure, report)
+        except LargeWrite:
+            self._commit_one_by_one(report)
+        except Exception as error:
+            self._log.failure("a group of batches was undone; they run again one by one", error)
+            self._commit_one_by_one(report)
+        report.nanoseconds = self._loop.nanoseconds() - started
+        return report
+
+    def _commit_failed(self, failure: CommitFailed, report: GroupReport) -> None:
+        """A full disk may still take some of the group; a disk that failed is not asked again."""
+        if is_out_of_room(failure.error, self._environment.reserve):
+            self._out_of_room(failure)
+            self._commit_one_by_one(report)
+        else:
+            log.error("a commit failed, no more writes are accepted for now: {reason}", reason=str(failure))
+            report.disk_failed = True
+            for batch in report.group:
+                batch.refuse(errors.DISK_FAILED)
+
+    def _out_of_room(self, failure: CommitFailed) -> None:
+        if self._environment.reserve.release():
+            self._log.error("the disk is full, writes that add data are refused", str(failure))
+        else:
+            self._log.error("the disk is full, not even the reserve helps", str(failure))
+
+    def _commit_one_by_one(self, report: GroupReport) -> None:
+        for batch in report.group:
+            if report.disk_failed:
+                batch.refuse(errors.DISK_FAILED)
+                continue
+            try:
+                self._commit_alone(batch, report)
+            except CommitFailed as failure:
+                report.disk_failed = not is_out_of_room(failure.error, self._environment.reserve)
+                batch.refuse(errors.DISK_FAILED if report.disk_failed else errors.DISK_FULL)
+            except Exception as error:
+                self._log.failure("a batch was undone and refused", error)
+                batch.refuse(refusal(error))
+
+    def _commit_alone(self, batch: Batch, report: GroupReport) -> None:
+        """Commits a group of one batch; the long strings that it asks for are written before. Raises as the group."""
+        staged: list[Staged] = []
+        while True:
+            try:
+                self._commit_batches([batch], report, staged)
+                return
+            except LargeWrite as large:
+                string = StagedString(large, is_first=not staged)
+            while not string.is_whole:
+                self._commit(self._stage, string, None)
+            staged.append(string)
+
+    def _stage(self, transaction: WriteTransaction, now_us: int, string: StagedString) -> bool:
+        string.go_on(transaction)
+        return True
+
+    def _commit_batches(self, group: list[Batch], report: GroupReport, staged: list[Staged]) -> None:
+        """Runs batches and makes them durable. Raises `CommitFailed`, `LargeWrite`, or what a defective command raises.
+
+        `staged` are the long strings that have been written for them.
+        """
+        self._blocked_clients.group_started()
+        try:
+            transaction = self._commit(self._run_batches, group, staged)
+        except BaseException:
+            self._blocked_clients.group_undone()
+            raise
+        report.expired += transaction.expired
+        report.served += self._blocked_clients.group_committed()
+
+    def _run_batches(self, transaction: WriteTransaction, now_us: int, group: list[Batch]) -> bool:
+        context = WriteContext(transaction, self._shared, now_us)
+        executor = Executor(context, self._loop.nanoseconds, complain=self._complain)
+        for batch in group:
+            executor.run(batch)
+        return transaction.has_changes
+
+    def _complain(self, defect: Exception) -> None:
+        self._log.failure("a call beside writes failed", defect)
+
+    def _commit(
+        self, run: Callable[[WriteTransaction, int, Any], bool], work: Any, staged: list[Staged] | None
+    ) -> WriteTransaction:
+        """The first two stages: `run(transaction, now_us, work)`, then make it durable.
+
+        `run` returns whether there is anything to make durable. Raises `CommitFailed`, or what `run` raises; nothing is
+        applied then.
+        """
+        now_us = self._loop.now_us()
+        transaction = WriteTransaction(self._environment, now_us // 1000)
+        transaction.staged = staged
+        try:
+            if run(transaction, now_us, work) and self._environment.fsync == ALWAYS:
+                self._loop.release_reactor()
+            transaction.commit()
+        except lmdb.Error as error:
+            transaction.abort()
+            if is_from_system(error):
+                raise CommitFailed(error) from error
+            raise
+        except BaseException:
+            transaction.abort()
+            raise
+        return transaction
+
+    def sweep(self, report: SweepReport) -> SweepReport:
+        """One bounded step in a transaction of its own; where it fails nothing is removed."""
+        started = self._loop.nanoseconds()
+        try:
+            transaction = self._commit(self._run_sweep, report, None)
+            report.expired, report.events = transaction.expired, transaction.events
+        except CommitFailed as failure:
+            report.failed = True
+            report.disk_failed = not is_out_of_room(failure.error, self._environment.reserve)
+            if report.disk_failed:
+                log.error("a step of the sweeper was undone: {reason}", reason=str(failure))
+            else:
+                self._out_of_room(failure)
+        except Exception as error:
+            self._log.failure("a step of the sweeper was undone", error)
+            report.failed = True
+        if report.failed:
+            report.removed = 0
+        report.nanoseconds = self._loop.nanoseconds() - started
+        return report
+
+    def _run_sweep(self, transaction: WriteTransaction, now_us: int, report: SweepReport) -> bool:
+        transaction.wanted_events = self._shared.wanted_events
+        databases = [WritableKeyspace(transaction, index) for index in range(self._environment.databases)]
+        report.removed = sweep(transaction, databases, report.budget)
+        return report.removed > 0

@@ -1,0 +1,209 @@
+"""Performs the effects that batches have asked for: the one place where that happens.
+
+On the reactor's thread, after the commit, batch by batch in the order in which they ran, and within a batch in the
+order of its calls. So whoever listens hears everything in the order in which it happened, and never of what was undone.
+
+A message goes to others at once. What the batch's own client gets is put behind the reply of the very call that caused
+it, as in Redis: `SUBSCRIBE a | PUBLISH a x | GET k` is answered by the subscription, 1, the message, and the value.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Final, Protocol
+
+from twisted.internet.defer import Deferred
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+
+from keyp import errors
+from keyp.command.effects import (
+    Announce,
+    CloseClient,
+    Delay,
+    Effect,
+    EndWait,
+    PauseClients,
+    Publish,
+    PubSubEffect,
+    ReopenStore,
+    ResumeClients,
+    SaveStore,
+    StopServer,
+    Subscribe,
+    SyncStore,
+    Unsubscribe,
+    WarnOfHttp,
+)
+from keyp.events import KEYEVENT, KEYSPACE, Event
+from keyp.execution.batch import Batch
+from keyp.execution.limited_log import LimitedLog
+from keyp.execution.pending_effects import PendingEffects
+from keyp.server.clients import Client, ClientTable
+from keyp.server.metrics import Metrics
+from keyp.server.pubsub import CHANNEL, PubSub
+
+log = Logger()
+
+HTTP_SENT: Final = (
+    "possible attack: {} has sent POST or Host: where Redis has commands, as a browser does that a web page makes "
+    "write to this port (cross-protocol scripting). The connection is closed, nothing behind it has run."
+)
+
+
+class Listener(Protocol):
+    """What brings messages to a client."""
+
+    def push(self, data: bytes, /) -> None:
+        """Sends what the client has not asked for just now."""
+
+
+class Host(Protocol):
+    """The server, as effects need it. A Deferred is what the replies of the batch that asked have to wait for."""
+
+    @property
+    def listeners(self) -> Mapping[int, Listener]:
+        """What brings messages to clients, by their ids."""
+
+    def close_client(self, client_id: int) -> None:
+        """Disconnects a client, if it is still there."""
+
+    def unblock_client(self, client_id: int, error: str) -> None:
+        """Ends a client's waiting for keys, with an error or as if its time had come."""
+
+    def pause_clients(self, milliseconds: int, writes_only: bool) -> None:
+        """For so long batches wait: all, or those that write."""
+
+    def resume_clients(self) -> None:
+        """Ends a pause."""
+
+    def sync(self) -> Deferred[None]:
+        """Brings every commit so far to the disk."""
+
+    def save(self) -> Deferred[None]:
+        """Writes a copy of the store."""
+
+    def follow_fsync(self) -> Deferred[None] | None:
+        """Syncs from now on as the settings say."""
+
+    def delay(self, seconds: float) -> Deferred[None] | None:
+        """Fires in so many seconds, or when the server stops; None where it stops already."""
+
+    def stop(self) -> None:
+        """Stops the server in order."""
+
+
+class Performer:
+    """Performs effects on a server's clients, its table of subscriptions, and the server itself."""
+
+    def __init__(
+        self, host: Host, pubsub: PubSub, clients: ClientTable, metrics: Metrics, limited_log: LimitedLog
+    ) -> None:
+        self._host = host
+        self._listeners = host.listeners
+        self._limited_log = limited_log
+        self._pubsub = pubsub
+        self._clients = clients
+        self._metrics = metrics
+
+    def perform_all(self, batch: Batch, pending: PendingEffects) -> list[Deferred[None]]:
+        """Performs what a batch asked for. Its replies wait for the Deferreds, which do not fail."""
+        waits: list[Deferred[None]] = []
+        for index, effect in enumerate(pending.effects):
+            if isinstance(effect, PubSubEffect):
+                self._perform_on_pubsub(effect, batch.client, pending, index)
+                continue
+            waiting = self._perform(effect)
+            if waiting is not None:
+                waits.append(waiting.addErrback(self._failed, batch, index))
+        return waits
+
+    def _perform(self, effect: Effect) -> Deferred[None] | None:
+        host = self._host
+        if isinstance(effect, CloseClient):
+            host.close_client(effect.client_id)
+        elif isinstance(effect, EndWait):
+            host.unblock_client(effect.client_id, effect.error)
+        elif isinstance(effect, SyncStore):
+            return host.sync()
+        elif isinstance(effect, SaveStore):
+            saving = host.save()
+            if not effect.background:
+                return saving
+            saving.addErrback(lambda failure: None)  # it is in the log and in INFO
+        elif isinstance(effect, ReopenStore):
+            return host.follow_fsync()
+        elif isinstance(effect, Delay):
+            return host.delay(effect.seconds)
+        elif isinstance(effect, PauseClients):
+            host.pause_clients(effect.milliseconds, effect.writes_only)
+        elif isinstance(effect, ResumeClients):
+            host.resume_clients()
+        elif isinstance(effect, StopServer):
+            host.stop()
+        elif isinstance(effect, WarnOfHttp):
+            self._limited_log.warn("HTTP", HTTP_SENT.format(effect.address))
+        return None
+
+    def _failed(self, failure: Failure, batch: Batch, index: int) -> None:
+        """The call that asked gets an error in place of its reply."""
+        text = errors.EFFECT_FAILED
+        if isinstance(failure.value, errors.CommandError):
+            text = failure.value.text
+        else:
+            log.failure("an effect failed", failure)
+        self._metrics.error(text)
+        if batch.pending is not None:
+            batch.pending.fail(index, text, batch.replies, batch.state.protocol)
+
+    def _perform_on_pubsub(self, effect: PubSubEffect, client: Client, pending: PendingEffects, index: int) -> None:
+        if isinstance(effect, Subscribe):
+            if not client.closing and self._clients.get(client.id) is not None:
+                self._pubsub.subscribe(client, effect.kind, effect.names)
+        elif isinstance(effect, Unsubscribe):
+            self._pubsub.unsubscribe(client, effect.kind, effect.names)
+        elif isinstance(effect, Publish):
+            self._publish(effect, effect.kind, effect.channel, effect.message, client, pending, index)
+        elif isinstance(effect, Announce) and self._pubsub.has_listeners:
+            for channel, message in notifications(effect.events, effect.targets):
+                self._publish(effect, CHANNEL, channel, message, client, pending, index)
+
+    def _publish(
+        self,
+        effect: PubSubEffect,
+        kind: int,
+        channel: bytes,
+        message: bytes,
+        asker: Client,
+        pending: PendingEffects,
+        index: int,
+    ) -> None:
+        for client, data in self._pubsub.address(kind, channel, message, asker, effect.protocol):
+            if client is asker:
+                pending.push(index, data)
+            else:
+                self._push(client, data)
+
+    def _push(self, client: Client, data: bytes) -> None:
+        listener = self._listeners.get(client.id)
+        if listener is not None:
+            listener.push(data)
+
+    def notify(self, events: list[Event], targets: int) -> None:
+        """Publishes events that no client has caused."""
+        if self._pubsub.has_listeners:
+            for channel, message in notifications(events, targets):
+                for client, data in self._pubsub.address(CHANNEL, channel, message):
+                    self._push(client, data)
+
+
+def notifications(events: list[Event], targets: int) -> list[tuple[bytes, bytes]]:
+    """The keyspace notifications of events, each as its channel and its message."""
+    found: list[tuple[bytes, bytes]] = []
+    for event in events:
+        name = event.name.encode()
+        if targets & KEYSPACE:
+            found.append((b"__keyspace@%d__:%b" % (event.database, event.key), name))
+        if targets & KEYEVENT:
+            found.append((b"__keyevent@%d__:%b" % (event.database, name), event.key))
+    return found
