@@ -86,26 +86,10 @@ class Batch:
         self.simple = (
             state.queue is None and state.reply_mode == REPLY_ON and not (state.is_subscriber and state.protocol == 2)
         )
-        self.held: list[Args] = []
+        self.held: list[Args] | None = None
         self.has_waited = False  # for the store to be opened anew; it does so once
-        self._resolve(requests)
-
-    def begin(self) -> None:
-        """Forgets what an earlier run has left; a run begins."""
-        self.state = self.client.state if self.simple else self.client.state.copy()
-        self.replies: list[bytes] = []
-        self.rest: list[Args] = []
-        self.done_calls: list[Call] = self.calls if self.simple else []
-        self.pending: PendingEffects | None = None
-        self.blocked: BlockedClient | None = None
-        self.ends_connection = False
-        self.messages = 0  # that the calls send to those who listen
-        self.hits = 0
-        self.misses = 0
-
-    def _resolve(self, requests: list[Args]) -> None:
-        registry = self.server.registry
-        queueing = self.client.state.queue is not None
+        registry = server.registry
+        queueing = state.queue is not None
         for args in requests:
             try:
                 spec = registry.resolve(args)
@@ -120,7 +104,7 @@ class Batch:
             if spec.kind == SESSION:
                 self.simple = False
                 if spec.flags & PROTECTED:
-                    call.refusal = refusal(self.server, self.client, spec)
+                    call.refusal = refusal(server, client, spec)
                 elif spec.flags & BEGINS_QUEUE:
                     queueing = True
                 elif spec.flags & RUNS_QUEUE:
@@ -132,6 +116,19 @@ class Batch:
                 self.writes = True
             if spec.walks or len(args) > MANY_ARGUMENTS:
                 self.walks = True
+
+    def begin(self) -> None:
+        """Forgets what an earlier run has left; a run begins."""
+        self.state = self.client.state if self.simple else self.client.state.copy()
+        self.replies: list[bytes] = []
+        self.rest: list[Args] = []
+        self.done_calls: list[Call] = self.calls if self.simple else []
+        self.pending: PendingEffects | None = None
+        self.blocked: BlockedClient | None = None
+        self.ends_connection = False
+        self.messages = 0  # that the calls send to those who listen
+        self.hits = 0
+        self.misses = 0
 
     def _queue_writes(self) -> bool:
         """Whether an EXEC in this batch would write: what was queued before, or what this batch queues itself."""

@@ -45,13 +45,13 @@ class CommitDelay:
         self._seen = 0  # how many batches waited at the last look, …
         self._seen_ns = 0  # … and since when there were so many
 
-    def should_wait(self, batches: int, clients_at_rest: int) -> bool:
+    def should_wait(self, batches: int) -> bool:
         """Whether the group, of so many batches now, is to wait for one more iteration of the event loop.
 
-        `clients_at_rest` could still send something that joins it. It lets other processes have the processor: the
-        clients it waits for may be waiting for just that.
+        Asked only while there are clients at rest, which could still send something that joins it. Lets other
+        processes have the processor: the clients it waits for may be waiting for just that.
         """
-        if clients_at_rest <= 0 or batches >= GROUP_MAX:
+        if batches >= GROUP_MAX:
             return False
         if batches > self._seen:
             self._seen = batches

@@ -184,7 +184,7 @@ class Dispatcher:
 
     def clients_at_rest(self) -> int:
         """See `Publisher`."""
-        return len(self.server.clients) - self._under_way - self.server.metrics.blocked_clients
+        return self.server.clients.count - self._under_way - self.server.metrics.blocked_clients
 
     def group_committed(self, report: GroupReport) -> None:
         """See `Publisher`."""
@@ -338,12 +338,12 @@ class Dispatcher:
 
     def writer_idle(self) -> None:
         """See `Publisher`."""
-        if self._exclusive or self._idle_waiters:
-            self._look_for_rest()
+        self._look_for_rest()
 
     def _look_for_rest(self) -> None:
         """Something has ended, or is to be done at a moment of rest: perhaps this is one."""
-        if self._exclusive or self._idle_waiters:
+        self.group_commit.tells_idle = bool(self._exclusive or self._idle_waiters)
+        if self.group_commit.tells_idle:
             self.group_commit.stop_sweeping()
         if not self.group_commit.is_idle:
             return

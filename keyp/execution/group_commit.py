@@ -51,7 +51,7 @@ class Publisher(Protocol):
         """A step of the sweeper is done."""
 
     def writer_idle(self) -> None:
-        """No transaction is open and no batch waits for one."""
+        """No transaction is open and no batch waits for one. Called only while `tells_idle` is set."""
 
 
 class GroupCommit:
@@ -62,6 +62,7 @@ class GroupCommit:
         self._committer = committer
         self._loop = loop
         self._publisher = publisher
+        self.tells_idle = False  # whether the publisher waits to hear of it
         self._queue: list[Batch] = []
         self._delay = CommitDelay(loop)
         self._sweep_wanted = False
@@ -122,12 +123,12 @@ class GroupCommit:
             self._start_step()
         elif self._queue:
             at_rest = self._publisher.clients_at_rest()
-            if self._delay.should_wait(len(self._queue), at_rest):
+            if at_rest > 0 and self._delay.should_wait(len(self._queue)):
                 self._scheduled = True
                 self._loop.call_soon(self._dispatch)
             else:
                 self._start_group()
-        else:
+        elif self.tells_idle:
             self._publisher.writer_idle()
 
     def _start_group(self) -> None:
@@ -178,7 +179,7 @@ class GroupCommit:
             between, self._between = self._between, []
             for function, blocked, reply in between:
                 function(blocked, reply)
-        if not self._scheduled and not self._queue:
+        if self.tells_idle and not self._scheduled and not self._queue:
             self._publisher.writer_idle()
 
     def _failed(self, failure: Failure) -> None:

@@ -63,4 +63,6 @@ class SharedSnapshot:
 
     def _iteration_over(self) -> None:
         self._close_is_scheduled = False
-        self.close()
+        self._now_us = 0
+        if self._transaction is not None:
+            self.close()

@@ -200,7 +200,7 @@ class Connection:
         if batch.ends_connection or self.client.closing:
             self.close()
         elif batch.rest or batch.held or self._backlog.unparsed:
-            self._backlog.rest = batch.rest + batch.held
+            self._backlog.rest = batch.rest + (batch.held or [])
             self._yield_turn()
         elif (
             self._backlog.waiting_bytes

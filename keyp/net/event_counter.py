@@ -15,38 +15,41 @@ import sys
 from collections import deque
 from typing import Any, Final
 
-_ONE: Final = (1).to_bytes(8, sys.byteorder)  # what adds one to an eventfd
+ONE: Final = (1).to_bytes(8, sys.byteorder)  # what adds one to an eventfd
 
 
 class EventCounter:
-    """A semaphore in the kernel: one thread signals, another waits."""
+    """A semaphore in the kernel: one thread signals, another waits.
+
+    To write ONE to the descriptor `signalled` is to signal, to read it from `waited` to wait.
+    """
 
     def __init__(self) -> None:
         if sys.platform == "linux":
-            self._out = self._in = os.eventfd(0, os.EFD_SEMAPHORE | os.EFD_CLOEXEC)
+            self.waited = self.signalled = os.eventfd(0, os.EFD_SEMAPHORE | os.EFD_CLOEXEC)
         else:
-            self._out, self._in = os.pipe()
+            self.waited, self.signalled = os.pipe()
         self._poll = select.poll()
-        self._poll.register(self._out, select.POLLIN)
+        self._poll.register(self.waited, select.POLLIN)
 
     def signal(self) -> None:
         """Ends one wait, now or later."""
-        os.write(self._in, _ONE)
+        os.write(self.signalled, ONE)
 
     def wait(self) -> None:
         """Waits for a signal."""
-        os.read(self._out, len(_ONE))
+        os.read(self.waited, len(ONE))
 
     def wait_for(self, seconds: float) -> bool:
         """Waits for a signal, up to so many seconds; whether it came."""
         if not self._poll.poll(seconds * 1000):
             return False
-        os.read(self._out, len(_ONE))
+        os.read(self.waited, len(ONE))
         return True
 
     def close(self) -> None:
         """It is not used any more."""
-        for fd in {self._in, self._out}:
+        for fd in {self.signalled, self.waited}:
             os.close(fd)
 
 
@@ -60,11 +63,11 @@ class EventQueue:
     def put(self, item: Any) -> None:
         """Puts an item in the queue."""
         self._items.append(item)
-        self._counter.signal()
+        os.write(self._counter.signalled, ONE)
 
     def get(self) -> Any:
         """Takes the first item, waiting for it."""
-        self._counter.wait()
+        os.read(self._counter.waited, len(ONE))
         return self._items.popleft()
 
     def close(self) -> None:

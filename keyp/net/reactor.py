@@ -43,11 +43,9 @@ class KeypEPollReactor(epollreactor.EPollReactor):
     def __init__(self) -> None:
         self._after_events: list[Callable[[], object]] = []
         self._leavers: deque[tuple[Any, Any, bool]] = deque()
+        # Calls a function when the events of this iteration, and what they have made ready by then, are done with.
+        self.callAfterEvents: Callable[[Callable[[], object]], None] = self._after_events.append  # as Twisted names
         epollreactor.EPollReactor.__init__(self)
-
-    def callAfterEvents(self, function: Callable[[], object]) -> None:  # named like its kin in Twisted
-        """Calls `function` when the events of this iteration, and what they have made ready by then, are done with."""
-        self._after_events.append(function)
 
     def doIteration(self, timeout: float | None) -> None:  # the name is Twisted's
         """Waits up to `timeout` seconds, None for ever, and lets every descriptor that is ready do its work.
@@ -94,7 +92,8 @@ class KeypEPollReactor(epollreactor.EPollReactor):
             self._disconnect(LEAVERS_AT_ONCE)
 
     def _call_after_events(self) -> None:
-        functions, self._after_events = self._after_events, []
+        functions = self._after_events.copy()
+        self._after_events.clear()
         for function in functions:
             try:
                 function()

@@ -82,7 +82,7 @@ class AttendedThread(ThreadLine):
         self._pinned: PinnedThread | None = None
         self._attended = False
         self._guard = Lock()  # of `_attended` and `_results`
-        self._results: deque[Callable[[], object]] = deque()
+        self._results: deque[tuple[Callable[..., object], tuple[Any, ...]]] = deque()
 
     def start(self) -> None:
         """Starts the thread."""
@@ -118,7 +118,8 @@ class AttendedThread(ThreadLine):
         if pinned is not None:
             pinned.unpin(is_busy=not in_time)
         while self._results:
-            self._results.popleft()()
+            deliver, results = self._results.popleft()
+            deliver(*results)
         return running
 
     def callFromThread(self, function: Callable[..., object], *args: Any) -> None:  # Twisted's name
@@ -126,7 +127,7 @@ class AttendedThread(ThreadLine):
         with self._guard:
             if self._attended:
                 self._attended = False
-                self._results.append(lambda: function(*args))
+                self._results.append((function, args))
                 self._over.signal()
                 return
         self._reactor.callFromThread(function, *args)

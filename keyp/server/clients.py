@@ -107,6 +107,7 @@ class ClientTable:
 
     def __init__(self) -> None:
         self._clients: dict[int, Client] = {}
+        self.count = 0
         self.last_id = 0
 
     def next_id(self) -> int:
@@ -117,10 +118,12 @@ class ClientTable:
     def add(self, client: Client) -> None:
         """A client has connected."""
         self._clients[client.id] = client
+        self.count = len(self._clients)
 
     def remove(self, client: Client) -> None:
         """A client has gone."""
         self._clients.pop(client.id, None)
+        self.count = len(self._clients)
 
     def get(self, client_id: int) -> Client | None:
         """The client with that id, None where it has gone or never was."""

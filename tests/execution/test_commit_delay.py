@@ -25,7 +25,7 @@ class Groups:
     def looks(self, waiting: int, step_ns: int = 1000) -> int:
         """How many more iterations a group of so many waits for; each takes `step_ns`."""
         looks = 0
-        while self.delay.should_wait(waiting, self.at_rest):
+        while self.at_rest > 0 and self.delay.should_wait(waiting):
             looks += 1
             self.ns += step_ns
         return looks
@@ -42,8 +42,8 @@ def test_the_first_group_waits_for_one_iteration() -> None:
 
 def test_it_waits_as_long_as_each_iteration_brings_somebody() -> None:
     groups = Groups()
-    assert all(groups.delay.should_wait(waiting, 100) for waiting in range(1, 50))
-    assert not groups.delay.should_wait(49, 100)
+    assert all(groups.delay.should_wait(waiting) for waiting in range(1, 50))
+    assert not groups.delay.should_wait(49)
 
 
 def test_nobody_is_waited_for_who_cannot_come() -> None:
