@@ -45,15 +45,12 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
 }
 
 # What a command does and replies follows from the transaction, the context and the arguments: nothing here may look at
-# a clock, draw at random, open a connection or start a thread.
+# a clock, draw at random, open a connection or start a thread. Nor may the way of a request: it is given a loop.
 PURE = (
     "keyp.algorithms",
     "keyp.command",
     "keyp.commands",
-    "keyp.execution.pending_effects",
-    "keyp.execution.batch",
-    "keyp.execution.executor",
-    "keyp.execution.commit_delay",
+    "keyp.execution",
     "keyp.resp",
     "keyp.storage",
 )

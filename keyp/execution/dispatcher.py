@@ -8,7 +8,6 @@ when the batch is done, always on the reactor's thread.
 from __future__ import annotations
 
 from collections.abc import Callable
-from random import Random
 from typing import Any, Protocol, TypeVar
 
 from twisted.internet.defer import Deferred, DeferredList, maybeDeferred
@@ -52,13 +51,12 @@ class Host(performer.Host, Protocol):
 class Dispatcher:
     """Runs batches on the environment of one server."""
 
-    def __init__(self, server: ServerState, loop: Loop, random: Random, host: Host) -> None:
+    def __init__(self, server: ServerState, shared: CommandEnvironment, loop: Loop, host: Host) -> None:
         self.server = server
         self._loop = loop
         self._host = host
         environment, settings = server.environment, server.settings
-        now_s = loop.now_us() // 1_000_000
-        self.shared = CommandEnvironment(random, environment.databases, settings.proto_max_bulk_len, now_s)
+        self.shared = shared
         settings.on_change(self._follow_settings)
         self.limited_log = LimitedLog(loop)
         self.snapshot = SharedSnapshot(environment, self.shared, loop)

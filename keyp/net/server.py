@@ -19,6 +19,7 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from keyp import errors
+from keyp.command.context import CommandEnvironment
 from keyp.command.registry import Registry
 from keyp.command.server_state import ServerState
 from keyp.commands.all import TABLES
@@ -77,7 +78,9 @@ class Server:
         settings.on_change(self._settings_changed)
         self.outbox = Outbox(loop)
         self._connections: dict[int, Connection] = {}
-        self.dispatcher = Dispatcher(self.state, loop, random, self)
+        now_s = loop.now_us() // 1_000_000
+        shared = CommandEnvironment(random, environment.databases, settings.proto_max_bulk_len, now_s)
+        self.dispatcher = Dispatcher(self.state, shared, loop, self)
         self.saver = Saver(self.state, self.dispatcher, loop)
         self.recovery = Recovery(self.dispatcher, self.state, loop, self.saver.interrupt)
         self._all_gone: Deferred[None] | None = None
