@@ -86,6 +86,7 @@ class ReadTransaction(Transaction):
     def __init__(self, environment: Store, now_ms: int) -> None:
         super().__init__(environment.lmdb, now_ms)
         self.environment = environment
+        self._has_long: dict[Any, bool] = {}
         try:
             self.txn = environment.lmdb.begin()
         except lmdb.Error as error:
@@ -103,11 +104,11 @@ class ReadTransaction(Transaction):
             else:
                 seen = DatabaseList(transaction_id, raw, _find_spaces(environment, raw))
             environment.database_list = seen
+        self._has_long = seen.has_long
         return seen.spaces[index]
 
     def _known_long(self) -> dict[Any, bool]:
-        seen = self.environment.database_list
-        return seen.has_long if seen is not None and seen.transaction_id == self.txn.id() else {}
+        return self._has_long
 
     def close(self) -> None:
         """Lets go of the snapshot."""
