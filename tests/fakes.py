@@ -42,6 +42,9 @@ class FakeClock:
     def now_us(self) -> int:
         return self.us
 
+    def time_ns(self) -> int:
+        return self.us * 1000
+
     def nanoseconds(self) -> int:
         self.ns += self.step_ns
         return self.ns
@@ -98,7 +101,7 @@ class FakeLoop:
         self.run_on_reader = self.reader_threads.run
         self.releases = 0
         self.disconnect_leavers: Callable[[], Any] = lambda: None
-        self.now_us = clock.now_us
+        self.time_ns = clock.time_ns
         self.nanoseconds = clock.nanoseconds
         self.breathe = clock.breathe
         self.step_aside = clock.step_aside

@@ -62,9 +62,8 @@ class BlockedClients:
         self._by_key: dict[tuple[int, bytes], dict[int, BlockedClient]] = {}
         self._last_number = 0
         self._count = 0
-        self._steps: list[
-            tuple[BlockedClient, int]
-        ] = []  # of the running group: who, and the state before, -1 for none
+        # The steps of the running group: who, and the state before, -1 for none.
+        self.steps: list[tuple[BlockedClient, int]] = []
         self._served: list[BlockedClient] = []
 
     def __len__(self) -> int:
@@ -83,11 +82,11 @@ class BlockedClients:
         self._last_number += 1
         blocked.number = self._last_number
         self._add(blocked)
-        self._steps.append((blocked, -1))
+        self.steps.append((blocked, -1))
 
     def serve(self, blocked: BlockedClient, reply: Reply) -> None:
         """A command has brought what the client waits for; it is told when the group is committed."""
-        self._steps.append((blocked, blocked.state))
+        self.steps.append((blocked, blocked.state))
         self.leave(blocked, reply)
         self._served.append(blocked)
 
@@ -97,19 +96,15 @@ class BlockedClients:
         blocked.reply = reply
         blocked.state = SERVED if blocked.state == BLOCKED else READY
 
-    def group_started(self) -> None:
-        """A commit group begins."""
-        self._steps = []
-        self._served = []
-
     def group_committed(self) -> list[BlockedClient]:
-        """The group is committed; the clients that were served in it."""
-        served, self._served = self._served, []
+        """The group is committed; the clients that were served in it. Need not be called where it took no steps."""
+        served = self._served
+        self._forget_steps()
         return served
 
     def group_undone(self) -> None:
         """The group is undone: its clients are blocked as they were, in their old order."""
-        for blocked, state in reversed(self._steps):
+        for blocked, state in reversed(self.steps):
             if state < 0:
                 self._remove(blocked)
                 continue
@@ -117,7 +112,11 @@ class BlockedClients:
             self._add(blocked)
             for key in blocked.keys:
                 self._by_key[key] = dict(sorted(self._by_key[key].items()))
-        self.group_started()
+        self._forget_steps()
+
+    def _forget_steps(self) -> None:
+        self.steps = []
+        self._served = []
 
     def _add(self, blocked: BlockedClient) -> None:
         self._count += 1

@@ -75,14 +75,14 @@ class ReadContext:
         self.hurried = hurried
         self.selected = 0
         self._keyspace: Keyspace | None = None
-        self.follow_settings()
-
-    def follow_settings(self) -> None:
-        """Takes over what settings say of the data; a command of the running batch may have changed them."""
-        transaction, shared = self.transaction, self.shared
-        transaction.wanted_events = shared.wanted_events
         transaction.uses = shared.uses
         transaction.limits = shared.limits
+        transaction.wanted_events = shared.wanted_events
+
+    def follow_settings(self) -> None:
+        """A command of the running batch may have changed what settings say of the data."""
+        self.transaction.limits = self.shared.limits
+        self.transaction.wanted_events = self.shared.wanted_events
 
     @property
     def keys(self) -> Keyspace:
@@ -130,14 +130,15 @@ class WriteContext(ReadContext):
     @property
     def keys(self) -> WritableKeyspace:
         """The selected database."""
-        return self.database(self.selected)
+        return self._keyspaces.get(self.selected) or self._open(self.selected)
 
     def database(self, index: int) -> WritableKeyspace:
         """Another database. Raises `ERR DB index is out of range`."""
-        keyspace = self._keyspaces.get(index)
-        if keyspace is None:
-            self.check_index(index)
-            keyspace = self._keyspaces[index] = WritableKeyspace(self.writing, index)
+        self.check_index(index)
+        return self._keyspaces.get(index) or self._open(index)
+
+    def _open(self, index: int) -> WritableKeyspace:
+        keyspace = self._keyspaces[index] = WritableKeyspace(self.writing, index)
         return keyspace
 
     def swap(self, one: int, other: int) -> None:

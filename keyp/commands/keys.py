@@ -95,7 +95,7 @@ def touch(context: ReadContext, args: Args) -> Reply:
     found = [key for key in args[1:] if context.keys.exists(key)]
     uses = context.shared.uses
     for key in found:
-        uses.note(key, uses.second(context.now_us // 1_000_000))
+        uses.note(key, context.now_us // 1_000_000)
     return len(found)
 
 

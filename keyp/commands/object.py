@@ -117,7 +117,10 @@ def frequency(context: ReadContext, args: Args) -> Reply:
 def _record(context: ReadContext, key: bytes) -> bytes | None:
     """A key's record. The look is counted, but nobody who listens for misses is told, as in the reference."""
     record = context.keys.look(key)
-    context.keys.count(record is not None)
+    if record is None:
+        context.transaction.misses += 1
+    else:
+        context.transaction.hits += 1
     return record
 
 

@@ -79,6 +79,7 @@ class Committer:
         self._loop = loop
         self._blocked_clients = blocked_clients
         self._log = limited_log
+        self._nanoseconds = loop.nanoseconds
 
     def commit_group(self, report: GroupReport) -> GroupReport:
         """Runs and commits a group; what cannot be applied is refused, and nothing of it is."""
@@ -148,21 +149,21 @@ class Committer:
 
         `staged` are the long strings that have been written for them.
         """
-        self._blocked_clients.group_started()
         try:
             transaction = self._commit(self._run_batches, group, staged)
         except BaseException:
             self._blocked_clients.group_undone()
             raise
         report.expired += transaction.expired
-        report.served += self._blocked_clients.group_committed()
+        if self._blocked_clients.steps:
+            report.served += self._blocked_clients.group_committed()
 
     def _run_batches(self, transaction: WriteTransaction, now_us: int, group: list[Batch]) -> bool:
         context = WriteContext(transaction, self._shared, now_us)
-        executor = Executor(context, self._loop.nanoseconds, complain=self._complain)
+        executor = Executor(context, self._nanoseconds, complain=self._complain)
         for batch in group:
             executor.run(batch)
-        return transaction.has_changes
+        return self._environment.fsync != ALWAYS or transaction.has_changes
 
     def _complain(self, defect: Exception) -> None:
         self._log.failure("a call beside writes failed", defect)
@@ -175,7 +176,7 @@ class Committer:
         `run` returns whether there is anything to make durable. Raises `CommitFailed`, or what `run` raises; nothing is
         applied then.
         """
-        now_us = self._loop.now_us()
+        now_us = self._loop.time_ns() // 1000
         transaction = WriteTransaction(self._environment, now_us // 1000)
         transaction.staged = staged
         try:

@@ -41,8 +41,11 @@ T = TypeVar("T")
 class Host(performer.Host, Protocol):
     """The server, as the dispatcher needs it."""
 
-    def group_answered(self) -> None:
-        """All batches of a commit group have their replies."""
+    def hold_replies(self) -> None:
+        """Replies come to many clients: they are to leave together."""
+
+    def send_replies(self) -> None:
+        """All of them are there."""
 
     def disk_failed(self) -> None:
         """Something on the disk has failed: no more writes until `trust_disk`. See to it that there are reads."""
@@ -54,6 +57,7 @@ class Dispatcher:
     def __init__(self, server: ServerState, shared: CommandEnvironment, loop: Loop, host: Host) -> None:
         self.server = server
         self._loop = loop
+        self._nanoseconds = loop.nanoseconds
         self._host = host
         environment, settings = server.environment, server.settings
         self.shared = shared
@@ -86,7 +90,7 @@ class Dispatcher:
     def submit(self, batch: Batch) -> None:
         """Runs a batch; its `done` is called when its replies may leave, perhaps before this returns."""
         self._under_way += 1
-        now_ns = self.snapshot.now_ns()
+        now_ns = self._nanoseconds()
         batch.client.last_seen_ns = now_ns
         if self.server.paused_until_ns and self._must_wait(batch, now_ns):
             self._paused.append(batch)
@@ -137,11 +141,11 @@ class Dispatcher:
 
     def _read(self, batch: Batch) -> Callable[[Batch], None]:
         """Runs a batch on a snapshot of its own; what is to be done with it then, on the reactor's thread."""
-        now_us = self._loop.now_us()
+        now_us = self._loop.time_ns() // 1000
         try:
             with ReadTransaction(self.server.environment, now_us // 1000) as transaction:
                 context = ReadContext(transaction, self.shared, now_us)
-                Executor(context, self._loop.nanoseconds, self._loop.breathe).run(batch)
+                Executor(context, self._nanoseconds, self._loop.breathe).run(batch)
         except Exception as error:
             return self._other_way(batch, error)
         return self._settle
@@ -187,6 +191,7 @@ class Dispatcher:
     def group_committed(self, report: GroupReport) -> None:
         """See `Publisher`."""
         self.snapshot.close()
+        self._host.hold_replies()
         metrics = self.server.metrics
         metrics.group_committed(len(report.group), report.nanoseconds)
         metrics.expired_keys += report.expired
@@ -196,7 +201,7 @@ class Dispatcher:
             self._settle(batch)
         for blocked in report.served:
             self.unblocker.end(blocked)
-        self._host.group_answered()
+        self._host.send_replies()
 
     def _settle(self, batch: Batch) -> None:
         """Makes the batch's results real. Its replies leave when the effects they wait for have happened."""
@@ -245,7 +250,7 @@ class Dispatcher:
             else:
                 metrics.record(spec.full_name, call.nanoseconds, bool(call.error))
                 if call.nanoseconds >= metrics.long_ns:
-                    name, now_us = batch.state.name, self._loop.now_us()
+                    name, now_us = batch.state.name, self._loop.time_ns() // 1000
                     note_slow(metrics, client, name, spec, call.args, call.nanoseconds, now_us)
             if call.error:
                 metrics.error(call.error)
@@ -274,7 +279,7 @@ class Dispatcher:
         if not self.server.sweeping or self.server.paused_until_ns or self.server.write_refusal:
             return
         try:
-            with ReadTransaction(self.server.environment, self._loop.now_us() // 1000) as transaction:
+            with ReadTransaction(self.server.environment, self._loop.time_ns() // 1_000_000) as transaction:
                 due = is_due(transaction)
         except (NotYetOpen, MustReopen):
             return  # a commit is being published, or has failed; the next look is soon

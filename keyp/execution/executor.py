@@ -60,7 +60,6 @@ class Executor:
         complain: Callable[[Exception], None] | None = None,
     ) -> None:
         self.data = data
-        self._writing = data.writing if isinstance(data, WriteContext) else None
         self._nanoseconds = nanoseconds
         self._breathe = breathe
         self._complain = complain
@@ -71,7 +70,7 @@ class Executor:
         """Answers every call of a batch: in order until the last, until the replies are many, or until one ends it.
 
         Raises `NeedsWriter` where a write meets a snapshot, and whatever a defective command raises. The batch has then
-        changed nothing outside itself and may be run again, in another runner: this one is of no more use.
+        changed nothing outside itself and may be run again, by another executor.
         """
         batch.begin()
         self._batch = batch
@@ -85,7 +84,7 @@ class Executor:
         self._read_at = self._nanoseconds()
         replies = batch.replies
         simple = batch.simple
-        writing = self._writing
+        writing = data.writing if isinstance(data, WriteContext) else None
         size = 0
         for index, call in enumerate(batch.calls):
             spec = call.spec
@@ -237,11 +236,13 @@ class Executor:
         function = spec.function
         reply: Reply
         try:
-            if spec.kind == WRITE:
-                reply = self._write(spec, call.args)
-            else:
+            if spec.kind != WRITE:
                 assert function is not None
                 reply = function(data if spec.kind == READ else self._session_context(), call.args)
+            elif isinstance(data, WriteContext):
+                reply = apply(data, spec, call.args)
+            else:
+                raise self._why_no_write()
         except CommandError as error:
             call.error = error.text
             reply = ReplyError(error.text)
@@ -269,12 +270,9 @@ class Executor:
             self._context.effects = []
         return True
 
-    def _write(self, spec: CommandSpec, args: Args) -> Reply:
-        if isinstance(self.data, WriteContext):
-            return apply(self.data, spec, args)
-        if self._batch.server.write_refusal:
-            raise CommandError(self._batch.server.write_refusal)
-        raise NeedsWriter
+    def _why_no_write(self) -> Exception:
+        refused = self._batch.server.write_refusal
+        return CommandError(refused) if refused else NeedsWriter()
 
     def _session_context(self) -> SessionContext:
         context = self._context

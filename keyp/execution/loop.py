@@ -33,8 +33,8 @@ class Loop(Protocol):
     name: str
     is_prompt: bool
 
-    def now_us(self) -> int:
-        """Wall-clock time in microseconds since 1970: for deadlines, and for what is shown."""
+    def time_ns(self) -> int:
+        """Wall-clock time in nanoseconds since 1970: for deadlines, and for what is shown."""
 
     def nanoseconds(self) -> int:
         """A monotonic counter of nanoseconds: for durations, and for everything that waits."""

@@ -108,7 +108,7 @@ class Recovery:
 
     def _try_and_check(self) -> None:
         self._state.environment.try_to_write()
-        with ReadTransaction(self._state.environment, self._loop.now_us() // 1000) as transaction:
+        with ReadTransaction(self._state.environment, self._loop.time_ns() // 1_000_000) as transaction:
             problems = check(transaction)
         if problems:
             raise StoreError(f"the store is damaged: {problems[0]} ({len(problems)} problems)")

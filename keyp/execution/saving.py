@@ -79,7 +79,7 @@ class Saver:
             reason = getattr(result.value, "strerror", None) or result.getErrorMessage()
             log.error("the store could not be saved: {reason}", reason=reason)
             raise CommandError(f"ERR Background save failed: {reason}")
-        state.last_save_at = self._loop.now_us() / 1e6
+        state.last_save_at = self._loop.time_ns() / 1e9
         state.saved_changes = result
         state.metrics.saves += 1
         log.info("the store was saved to {path}", path=os.path.join(state.environment.path, SAVED_FILE))

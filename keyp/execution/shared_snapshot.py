@@ -22,19 +22,8 @@ class SharedSnapshot:
         self._environment = environment
         self._shared = shared
         self._loop = loop
-        self._now_ns = 0  # 0 between two iterations
-        self._close_is_scheduled = False
         self._transaction: ReadTransaction | None = None
         self._executor: Executor | None = None
-
-    def now_ns(self) -> int:
-        """The moment of this iteration, nanoseconds of the clock that is never set."""
-        if not self._now_ns:
-            self._now_ns = self._loop.nanoseconds()
-            if not self._close_is_scheduled:
-                self._close_is_scheduled = True
-                self._loop.call_soon(self._iteration_over)
-        return self._now_ns
 
     def executor(self) -> Executor:
         """What runs the iteration's reads, which must be short. Raises `MustReopen`.
@@ -43,26 +32,18 @@ class SharedSnapshot:
         """
         executor = self._executor
         if executor is None:
-            if not self._now_ns:
-                self.now_ns()
-            now_us = self._loop.now_us()
+            self._loop.call_soon(self.close)
+            now_us = self._loop.time_ns() // 1000
             transaction = self._transaction = ReadTransaction(self._environment, now_us // 1000)
             context = ReadContext(transaction, self._shared, now_us, hurried=True)
             executor = self._executor = Executor(context, self._loop.nanoseconds)
         else:
-            executor.data.transaction.wanted_events = self._shared.wanted_events  # which a batch may have changed
+            executor.data.follow_settings()  # which a batch may have changed
         return executor
 
     def close(self) -> None:
         """Lets go of the snapshot: what comes next sees what is committed by then."""
-        self._now_ns = 0
         transaction = self._transaction
         if transaction is not None:
             self._executor = self._transaction = None
             transaction.close()
-
-    def _iteration_over(self) -> None:
-        self._close_is_scheduled = False
-        self._now_us = 0
-        if self._transaction is not None:
-            self.close()

@@ -85,7 +85,7 @@ class Unblocker:
             self._metrics.error(error)
         batch = blocked.batch
         if blocked.nanoseconds >= self._metrics.long_ns and not blocked.is_gone:
-            name, now_us = batch.state.name, self._loop.now_us()
+            name, now_us = batch.state.name, self._loop.time_ns() // 1000
             note_slow(self._metrics, blocked.client, name, blocked.spec, blocked.args, blocked.nanoseconds, now_us)
         batch.end_wait()
         try:

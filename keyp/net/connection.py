@@ -150,7 +150,8 @@ class Connection:
         requests = parser.feed(data)
         client.input_buffered = parser.buffered_bytes
         if requests:
-            self._submit(requests)
+            self._work = RUNNING
+            self._dispatcher.submit(Batch(self._state, client, requests, self._answered))
         elif parser.error is not None:
             self._end_in_error()
 
@@ -169,19 +170,6 @@ class Connection:
         if self._work == BLOCKED and self.client.input_buffered > self._parser.max_buffer_bytes:
             self.close()
         self._adjust_reading()
-
-    def _submit(self, requests: list[list[bytes]]) -> None:
-        self._work = RUNNING
-        self._dispatcher.submit(Batch(self._state, self.client, requests, self._answered))
-
-    def _submit_unheard(self, requests: list[list[bytes]]) -> None:
-        """Runs requests whose client is gone, unless they could do nothing but answer."""
-        batch = Batch(self._state, self.client, requests, self._answered)
-        if batch.writes or not batch.simple:
-            self._work = RUNNING
-            self._dispatcher.submit(batch)
-        else:
-            self._yield_turn()
 
     def _answered(self, batch: Batch) -> None:
         """The batch is done: its replies leave, and what has come meanwhile is the next batch."""
@@ -233,10 +221,13 @@ class Connection:
             return
         requests = self._backlog.next()
         self.client.input_buffered = self._backlog.buffered_bytes()
-        if requests and self._output != GONE:
-            self._submit(requests)
-        elif requests:
-            self._submit_unheard(requests)
+        if requests:
+            batch = Batch(self._state, self.client, requests, self._answered)
+            if self._output == GONE and batch.simple and not batch.writes:
+                self._yield_turn()  # it could do nothing but answer
+            else:
+                self._work = RUNNING
+                self._dispatcher.submit(batch)
         elif self._parser.error is not None:
             self._end_in_error()
         elif self._input == ENDED:
@@ -251,7 +242,7 @@ class Connection:
 
     def _send(self, chunks: list[bytes]) -> None:
         """Sends chunks of bytes with the next burst, or now where they are many."""
-        size = sum([len(chunk) for chunk in chunks])
+        size = len(chunks[0]) if len(chunks) == 1 else sum([len(chunk) for chunk in chunks])
         if size == 0 or self._output == GONE:
             return
         if self._late:

@@ -25,6 +25,7 @@ class ReactorLoop:
         self.is_prompt = hasattr(reactor, "callAfterEvents")
         self.call_soon: Callable[[Callable[[], None]], Any] = getattr(reactor, "callAfterEvents", self._call_next)
         self.call_later: Callable[..., Timer] = reactor.callLater
+        self.time_ns: Callable[[], int] = time.time_ns
         self.nanoseconds: Callable[[], int] = time.perf_counter_ns  # looked at for every command
         self.disconnect_leavers: Callable[[], Any] = getattr(reactor, "disconnectLeavers", _nothing)
         self._writer = AttendedThread(reactor, "keyp-writer")
@@ -45,10 +46,6 @@ class ReactorLoop:
         """Ends the threads; nothing may be under way."""
         self._writer.stop()
         self._readers.stop()
-
-    def now_us(self) -> int:
-        """Microseconds since 1970."""
-        return time.time_ns() // 1000
 
     def breathe(self) -> None:
         """Lets the other threads of the process run that wait for Python's lock."""

@@ -29,18 +29,24 @@ class Outbox:
         self._call_soon = loop.call_soon
         self.is_prompt = loop.is_prompt
         self._connections: list[Sender] = []
+        self._is_held = False
 
     def add(self, connection: Sender) -> None:
         """A connection has something to send."""
         if not self.is_prompt:
             connection.flush()
             return
-        if not self._connections:
+        if not self._connections and not self._is_held:
             self._call_soon(self.flush)
         self._connections.append(connection)
 
+    def hold(self) -> None:
+        """Keeps what is added until the next `flush`, which is to come soon."""
+        self._is_held = True
+
     def flush(self) -> None:
         """Sends what waits."""
+        self._is_held = False
         connections, self._connections = self._connections, []
         for connection in connections:
             try:

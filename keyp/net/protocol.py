@@ -25,12 +25,10 @@ class RedisProtocol(Protocol):
     def connectionMade(self) -> None:
         """Called by Twisted: the connection stands. As pull producer we hear when the transport's buffer is empty."""
         self.connection = Connection(self._host, self.transport)
+        # What Twisted calls when bytes have come, without a method of ours between: it is called for every request.
+        self.__dict__["dataReceived"] = self.connection.received
         self.transport.registerProducer(self, False)
         self._host.client_came(self.connection)
-
-    def dataReceived(self, data: bytes) -> None:
-        """Called by Twisted: bytes have come."""
-        self.connection.received(data)
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
         """Called by Twisted: the connection is gone."""

@@ -77,8 +77,10 @@ class Server:
         self.state.metrics.follow(settings)
         settings.on_change(self._settings_changed)
         self.outbox = Outbox(loop)
+        self.hold_replies: Callable[[], None] = self.outbox.hold
+        self.send_replies: Callable[[], None] = self.outbox.flush
         self._connections: dict[int, Connection] = {}
-        now_s = loop.now_us() // 1_000_000
+        now_s = loop.time_ns() // 1_000_000_000
         shared = CommandEnvironment(random, environment.databases, settings.proto_max_bulk_len, now_s)
         self.dispatcher = Dispatcher(self.state, shared, loop, self)
         self.saver = Saver(self.state, self.dispatcher, loop)
@@ -97,7 +99,7 @@ class Server:
 
     def now(self) -> float:
         """Seconds since 1970."""
-        return self.loop.now_us() / 1e6
+        return self.loop.time_ns() / 1e9
 
     def describe(self, transport: Any) -> Client:
         """The client at the other end of a new connection."""
@@ -231,10 +233,6 @@ class Server:
         self.dispatcher.resume()
 
     # What the dispatcher tells (`keyp.execution.dispatcher.Host`).
-
-    def group_answered(self) -> None:
-        """All batches of a commit group have their replies: they leave."""
-        self.outbox.flush()
 
     def disk_failed(self) -> None:
         """Something on the disk has failed."""

@@ -147,7 +147,8 @@ class RequestParser:
         self._missing = missing
         if done >= 0:
             self.buffered_bytes = size - done
-        self._settle()
+        if self.error is not None or self.buffered_bytes > self.max_buffer_bytes:
+            self._settle()
         return requests
 
     def _read_argument_count(self, data: bytes, i: int) -> int:

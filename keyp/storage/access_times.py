@@ -24,18 +24,15 @@ class Uses:
     """
 
     def __init__(self, now_s: int) -> None:
+        self._now_s = now_s
         self._second: Any = now_s
         self._last: list[Any] = [self._second] * PLACES
 
-    def second(self, now_s: int) -> Any:
-        """A second, to be given to `note`."""
-        if self._second != now_s:
-            self._second = now_s
-        return self._second
-
-    def note(self, key: bytes, second: Any) -> None:
+    def note(self, key: bytes, now_s: int) -> None:
         """A key is used."""
-        self._last[place_of(key)] = second
+        if now_s != self._now_s:
+            self._now_s = self._second = now_s
+        self._last[place_of(key)] = self._second
 
     def idle_s(self, key: bytes, now_s: int) -> int:
         """For how many seconds a key has not been used, at least."""

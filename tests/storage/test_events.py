@@ -107,8 +107,6 @@ def test_a_read_counts_and_tells_of_misses(store: Store) -> None:
         keys.look(b"nosuch")
         keys.version(b"nosuch")
         assert (snapshot.hits, snapshot.misses, len(snapshot.events)) == (1, 1, 1)
-        keys.count(found=False)
-        assert (snapshot.hits, snapshot.misses, len(snapshot.events)) == (1, 2, 1)
 
 
 def test_a_value_with_a_deadline_is_one_hit(store: Store) -> None:

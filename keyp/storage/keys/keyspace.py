@@ -43,8 +43,7 @@ class Keyspace:
         self.index = index
         self.now_ms = transaction.now_ms
         self.lookups = transaction
-        uses = transaction.uses
-        self._second: Any = None if uses is None else uses.second(transaction.now_ms // 1000)
+        self._now_s = transaction.now_ms // 1000
         self.txn = transaction.txn
         self._get: Callable[..., bytes | None] = transaction.txn.get
         self.space: Space | None = transaction.space(index)
@@ -56,10 +55,14 @@ class Keyspace:
         """
         record = self.look(key)
         lookups = self.lookups
+        if record is None:
+            if not lookups.in_write:
+                self._note_miss(key)
+            return None
         if not lookups.in_write:
-            self.note_read(key, record is not None)
-        if record is not None and lookups.uses is not None and lookups.touches:
-            lookups.uses.note(key, self._second)
+            lookups.hits += 1
+        if lookups.uses is not None and lookups.touches:
+            lookups.uses.note(key, self._now_s)
         return record
 
     def read(self, key: bytes) -> bytes | None:
@@ -67,7 +70,7 @@ class Keyspace:
         record = self.look(key)
         self.note_read(key, record is not None)
         if record is not None and self.lookups.uses is not None and self.lookups.touches:
-            self.lookups.uses.note(key, self._second)
+            self.lookups.uses.note(key, self._now_s)
         return record
 
     def peek(self, key: bytes) -> bytes | None:
@@ -98,20 +101,19 @@ class Keyspace:
         if not lookups.in_write and not lookups.proof().of_absence(space.keys, layout.stored_name(key)):
             raise CommandError(DAMAGED_STORE)
 
-    def count(self, found: bool) -> None:
-        """Counts a look at a key as a hit or a miss."""
-        if found:
-            self.lookups.hits += 1
-        else:
-            self.lookups.misses += 1
-
     def note_read(self, key: bytes, found: bool) -> None:
         """Counts a look at a key and tells of a miss. `find` does it in reads; a write that gives a value calls this.
 
         In the reference that is what looks a key up by `lookupKeyRead`: GETDEL and COPY do, LPOP and APPEND do not.
         """
-        self.count(found)
-        if not found and self.lookups.wanted_events & KEY_MISS:
+        if found:
+            self.lookups.hits += 1
+        else:
+            self._note_miss(key)
+
+    def _note_miss(self, key: bytes) -> None:
+        self.lookups.misses += 1
+        if self.lookups.wanted_events & KEY_MISS:
             self.lookups.events.append(Event(KEY_MISS, "keymiss", self.index, key))
 
     def _read(self, stored: bytes, space: Space) -> bytes | None:
@@ -295,9 +297,11 @@ class WritableKeyspace(Keyspace):
         `old` is what `find` gave for the key in this command. `deadline_ms` may be KEEP_DEADLINE. Elements of the old
         value stay where they are: they belong to the new body, or the caller has thrown them away.
         """
-        space = self.writable_space()
+        space = self.space or self.writable_space()
         stored = layout.stored_name(key)
-        had_ms = NO_DEADLINE if old is None else layout.record_deadline_ms(old)
+        had_ms = NO_DEADLINE
+        if old is not None and old[0] & HAS_DEADLINE:
+            had_ms = layout.record_deadline_ms(old)
         if deadline_ms == KEEP_DEADLINE:
             deadline_ms = had_ms
         elif deadline_ms != had_ms and had_ms != NO_DEADLINE:
@@ -314,7 +318,7 @@ class WritableKeyspace(Keyspace):
             self.txn.put(layout.expiry_entry(deadline_ms, stored), b"", db=space.expiry)
         if old is None:
             if self.transaction.uses is not None:
-                self.transaction.uses.note(key, self._second)
+                self.transaction.uses.note(key, self._now_s)
             if self.transaction.wanted_events & NEW:
                 self._tell_new(key)
 

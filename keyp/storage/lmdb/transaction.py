@@ -45,20 +45,18 @@ class Transaction:
     """
 
     txn: lmdb.Transaction[bytes]
-
-    def __init__(self, engine: Engine, now_ms: int) -> None:
-        self.engine = engine
-        self.now_ms = now_ms
-        self.hits = 0
-        self.misses = 0
-        self.in_write = False
-        self.wanted_events = 0
-        self.events: list[Event] = []
-        self.changes = 0
-        self.uses: Uses | None = None
-        self.touches = True
-        self.limits = USUAL_LIMITS
-        self._proof: Proof | None = None
+    engine: Engine
+    now_ms: int
+    hits = 0
+    misses = 0
+    in_write = False
+    wanted_events = 0
+    events: list[Event]
+    changes = 0
+    uses: Uses | None = None
+    touches = True
+    limits: FormLimits = USUAL_LIMITS
+    _proof: Proof | None = None
 
     def proof(self) -> Proof:
         """Tells of names whether they are what was written."""
@@ -70,10 +68,9 @@ class Transaction:
         """What is known of the data's lengths, by sub-database; to be added to."""
         return {}
 
-    def _end_proof(self) -> None:
-        if self._proof is not None:
-            self._proof.close()
-            self._proof = None
+    def _end_proof(self, proof: Proof) -> None:
+        proof.close()
+        self._proof = None
 
     def space(self, index: int) -> Space | None:
         """The space that database `index` uses, None while it is empty."""
@@ -84,7 +81,9 @@ class ReadTransaction(Transaction):
     """A snapshot. Close it on the thread that opened it, soon: pages it can see are not reused meanwhile."""
 
     def __init__(self, environment: Store, now_ms: int) -> None:
-        super().__init__(environment.lmdb, now_ms)
+        self.engine = environment.lmdb
+        self.now_ms = now_ms
+        self.events = []
         self.environment = environment
         self._has_long: dict[Any, bool] = {}
         try:
@@ -112,7 +111,8 @@ class ReadTransaction(Transaction):
 
     def close(self) -> None:
         """Lets go of the snapshot."""
-        self._end_proof()
+        if self._proof is not None:
+            self._end_proof(self._proof)
         self.txn.abort()
 
     def __enter__(self) -> ReadTransaction:
@@ -148,7 +148,9 @@ class WriteTransaction(Transaction):
     """
 
     def __init__(self, environment: Environment, now_ms: int) -> None:
-        super().__init__(environment.lmdb, now_ms)
+        self.engine = environment.lmdb
+        self.now_ms = now_ms
+        self.events = []
         self.environment = environment
         self.expired = 0  # keys removed because their deadline had passed
         self.ready: list[tuple[int, bytes]] = []
@@ -182,13 +184,11 @@ class WriteTransaction(Transaction):
     def space(self, index: int) -> Space | None:
         """The space that database `index` uses, None while it is empty."""
         number = layout.read_number(self._spaces, index * layout.NUMBER)
-        return None if number == NO_SPACE else self._space_numbered(number)
+        return None if number == NO_SPACE else self.environment.spaces.get(number) or self._new_space(number)
 
-    def _space_numbered(self, number: int) -> Space:
-        space = self.environment.spaces.get(number)
-        if space is None:
-            space = next(opened for opened in self._opened if opened.number == number)
-        return space
+    def _new_space(self, number: int) -> Space:
+        """A space that this transaction has made."""
+        return next(opened for opened in self._opened if opened.number == number)
 
     def make_space(self, index: int) -> Space:
         """The space for database `index`, which has none yet."""
@@ -198,7 +198,7 @@ class WriteTransaction(Transaction):
         if number not in self.environment.spaces and all(number != opened.number for opened in self._opened):
             self._opened.append(self.environment.open_space(self.txn, number))
         self._assign(index, layout.number(number))
-        return self._space_numbered(number)
+        return self.environment.spaces.get(number) or self._new_space(number)
 
     def flush(self, index: int) -> None:
         """Empties database `index`, at a cost that does not grow with what it holds."""
@@ -256,7 +256,8 @@ class WriteTransaction(Transaction):
 
     def commit(self) -> None:
         """Writes the store's numbers and commits. Raises `CommitFailed`; nothing of the group is applied then."""
-        self._end_proof()
+        if self._proof is not None:
+            self._end_proof(self._proof)
         txn, environment = self.txn, self.environment
         if self.stored_version != environment.version:
             environment.put_own(txn, b"version", layout.number(self.stored_version))
@@ -273,5 +274,6 @@ class WriteTransaction(Transaction):
 
     def abort(self) -> None:
         """Undoes everything since the transaction began."""
-        self._end_proof()
+        if self._proof is not None:
+            self._end_proof(self._proof)
         self.txn.abort()
