@@ -3,7 +3,7 @@
 A server on the lean reactor serves one client over a socket of its own, in this process, uncompiled and without syncs.
 Once it is warm, a profile function notes each call into a file of keyp/, on the reactor's thread and the writer's, from
 the moment the request is sent until the reply is there and the server is at rest. Counts, unlike times, are the same
-on every machine; `tests/engine/test_calls_per_request.py` keeps them.
+on every machine; `tests/benchmarks/test_call_trace.py` keeps them.
 
     python -m benchmarks.call_trace                    the counts of the requests below
     python -m benchmarks.call_trace --trace SET k v    each call of one request, indented by its depth

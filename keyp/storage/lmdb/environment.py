@@ -397,10 +397,16 @@ class Environment(Store):
             return ""
         return DISK_FULL
 
-    def grow(self) -> None:
-        """Readies the end of the data file for what the next commit may add. No transaction may write meanwhile."""
-        if self._growth is not None and self.reserve.held:
+    def make_room(self) -> str:
+        """Readies the end of the data file for what the next commit may add; `growth_refusal`.
+
+        No transaction may write meanwhile.
+        """
+        if not self.reserve.held:
+            return self.growth_refusal()
+        if self._growth is not None:
             self._growth.follow(self._file_bytes())
+        return self.growth_refusal() if self.max_bytes else ""
 
     def _file_bytes(self) -> int:
         """Up to the end of the last page that is, or has been, in use."""

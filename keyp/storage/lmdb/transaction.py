@@ -157,8 +157,7 @@ class WriteTransaction(Transaction):
         self.swapped: list[int] = []
         self.staged: list[Staged] | None = None
         try:
-            self.growth_refusal = environment.growth_refusal()
-            environment.grow()
+            self.growth_refusal = environment.make_room()
             self.txn = environment.lmdb.begin(write=True)
         except lmdb.Error as error:
             raise CommitFailed(error) from error
