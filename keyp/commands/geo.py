@@ -71,7 +71,7 @@ def _decimal(angle: float) -> bytes:
     syntax="key [NX | XX] [CH] longitude latitude member [longitude latitude member ...]",
     summary="Adds places to a sorted set, or changes where they are.",
 )
-def add(context: WriteContext, args: Args) -> Reply:
+def geoadd(context: WriteContext, args: Args) -> Reply:
     """Replies with the number of places added, with CH those changed too."""
     options, at = 0, 2
     while at < len(args):
@@ -106,7 +106,7 @@ def _positions(zset: SortedSet | None, members: list[bytes]) -> list[tuple[float
     syntax="key [member [member ...]]",
     summary="Tells where places are.",
 )
-def positions(context: ReadContext, args: Args) -> Reply:
+def geopos(context: ReadContext, args: Args) -> Reply:
     """Replies with longitude and latitude of each member, the null array for one that is not there."""
     zset = sortedsets.find(context.keys, args[1])
     return [NULL_ARRAY if place is None else position_reply(*place) for place in _positions(zset, args[2:])]
@@ -121,7 +121,7 @@ def positions(context: ReadContext, args: Args) -> Reply:
     syntax="key [member [member ...]]",
     summary="Returns the standard geohashes of places.",
 )
-def hashes(context: ReadContext, args: Args) -> Reply:
+def geohash_(context: ReadContext, args: Args) -> Reply:
     """Replies with eleven letters for each member, null for one that is not there."""
     zset = sortedsets.find(context.keys, args[1])
     return [None if place is None else geohash.text(*place) for place in _positions(zset, args[2:])]
@@ -135,7 +135,7 @@ def hashes(context: ReadContext, args: Args) -> Reply:
     syntax="key member1 member2 [M | KM | FT | MI]",
     summary="Tells how far two places are from each other.",
 )
-def distance(context: ReadContext, args: Args) -> Reply:
+def geodist(context: ReadContext, args: Args) -> Reply:
     """Replies with the distance, in metres where no unit is given; null where one of them is not there."""
     if len(args) > 5:
         raise CommandError(SYNTAX)

@@ -35,7 +35,7 @@ SUMMED: Final = ("request_policy:multi_shard", "response_policy:agg_sum")
     syntax="key [key ...]",
     summary="Removes keys.",
 )
-def delete(context: WriteContext, args: Args) -> Reply:
+def del_(context: WriteContext, args: Args) -> Reply:
     """Replies with the number of keys that were there."""
     keys = context.keys
     removed = 0
@@ -59,7 +59,7 @@ def delete(context: WriteContext, args: Args) -> Reply:
 )
 def unlink(context: WriteContext, args: Args) -> Reply:
     """Replies with the number of keys that were there."""
-    return delete(context, args)
+    return del_(context, args)
 
 
 @KEYS.read(
@@ -108,7 +108,7 @@ def touch(context: ReadContext, args: Args) -> Reply:
     syntax="key",
     summary="Names the kind of value that a key holds.",
 )
-def kind(context: ReadContext, args: Args) -> Reply:
+def type_(context: ReadContext, args: Args) -> Reply:
     """Replies with the kind, `none` where there is no such key."""
     return layout.KIND_NAMES[context.keys.kind(args[1])]
 
@@ -145,7 +145,7 @@ def _rename(context: WriteContext, key: bytes, record: bytes, new_key: bytes) ->
     syntax="key newkey",
     summary="Gives a key another name unless there is a key of that name.",
 )
-def rename_if_free(context: WriteContext, args: Args) -> Reply:
+def renamenx(context: WriteContext, args: Args) -> Reply:
     """Replies 1, or 0 where the new name is taken, be it by the key itself."""
     record = _existing(context, args[1])
     if context.keys.find(args[2]) is not None:
@@ -245,6 +245,6 @@ def _database_index(context: WriteContext, data: bytes) -> int:
     tips=("request_policy:all_shards", "response_policy:special", "nondeterministic_output"),
     summary="Names a key drawn by lot.",
 )
-def random_key(context: ReadContext, args: Args) -> Reply:
+def randomkey(context: ReadContext, args: Args) -> Reply:
     """Replies with the name, null in an empty database."""
     return random_name(context.keys, context.random)

@@ -54,7 +54,7 @@ OBJECT.container(
     syntax="key",
     summary="Names the form in which the reference server would keep a key's value.",
 )
-def encoding(context: ReadContext, args: Args) -> Reply:
+def object_encoding(context: ReadContext, args: Args) -> Reply:
     """Replies with `int`, `embstr` or `raw` for strings; null without such a key."""
     record = _record(context, args[2])
     return None if record is None else _encoding(context.keys, args[2], record)
@@ -69,7 +69,7 @@ def encoding(context: ReadContext, args: Args) -> Reply:
     syntax="key",
     summary="Tells how many references the reference server would hold to a key's value.",
 )
-def reference_count(context: ReadContext, args: Args) -> Reply:
+def object_refcount(context: ReadContext, args: Args) -> Reply:
     """Replies with 1, or the mark of shared integers; null without such a key."""
     record = _record(context, args[2])
     if record is None:
@@ -91,7 +91,7 @@ def reference_count(context: ReadContext, args: Args) -> Reply:
     syntax="key",
     summary="Tells for how many seconds at least a key was not used.",
 )
-def idle_time(context: ReadContext, args: Args) -> Reply:
+def object_idletime(context: ReadContext, args: Args) -> Reply:
     """Replies with seconds, null without such a key."""
     if _record(context, args[2]) is None:
         return None
@@ -107,7 +107,7 @@ def idle_time(context: ReadContext, args: Args) -> Reply:
     syntax="key",
     summary="Tells how often a key is used; always an error, for uses are not tracked.",
 )
-def frequency(context: ReadContext, args: Args) -> Reply:
+def object_freq(context: ReadContext, args: Args) -> Reply:
     """Replies null without such a key. Raises the error for servers that do not track it."""
     if _record(context, args[2]) is not None:
         raise CommandError(NO_FREQUENCY)

@@ -111,7 +111,7 @@ def unsubscribe(context: SessionContext, args: Args) -> Reply:
     syntax="pattern [pattern ...]",
     summary="Listens to all channels whose names match patterns.",
 )
-def subscribe_to_patterns(context: SessionContext, args: Args) -> Reply:
+def psubscribe(context: SessionContext, args: Args) -> Reply:
     """A reply for each pattern, as for SUBSCRIBE."""
     return _subscribe(context, PATTERN, args[1:])
 
@@ -125,7 +125,7 @@ def subscribe_to_patterns(context: SessionContext, args: Args) -> Reply:
     syntax="[pattern [pattern ...]]",
     summary="Ceases to listen to patterns, to all of them where none is named.",
 )
-def unsubscribe_from_patterns(context: SessionContext, args: Args) -> Reply:
+def punsubscribe(context: SessionContext, args: Args) -> Reply:
     """A reply for each pattern, as for UNSUBSCRIBE."""
     return _unsubscribe(context, PATTERN, args[1:])
 
@@ -140,7 +140,7 @@ def unsubscribe_from_patterns(context: SessionContext, args: Args) -> Reply:
     syntax="shardchannel [shardchannel ...]",
     summary="Listens to shard channels, which know nothing of the other channels.",
 )
-def subscribe_to_shard_channels(context: SessionContext, args: Args) -> Reply:
+def ssubscribe(context: SessionContext, args: Args) -> Reply:
     """A reply for each shard channel: the word, the channel, how many of them the client listens to."""
     if context.exec_calls:
         raise CommandError(NOT_IN_EXEC)
@@ -157,7 +157,7 @@ def subscribe_to_shard_channels(context: SessionContext, args: Args) -> Reply:
     syntax="[shardchannel [shardchannel ...]]",
     summary="Ceases to listen to shard channels, to all of them where none is named.",
 )
-def unsubscribe_from_shard_channels(context: SessionContext, args: Args) -> Reply:
+def sunsubscribe(context: SessionContext, args: Args) -> Reply:
     """A reply for each shard channel, as for UNSUBSCRIBE."""
     return _unsubscribe(context, SHARD, args[1:])
 
@@ -192,7 +192,7 @@ def publish(context: SessionContext, args: Args) -> Reply:
     syntax="shardchannel message",
     summary="Sends a message to those who listen to a shard channel.",
 )
-def publish_to_shard_channel(context: SessionContext, args: Args) -> Reply:
+def spublish(context: SessionContext, args: Args) -> Reply:
     """How many clients the message is sent to."""
     return _publish(context, SHARD, args)
 

@@ -145,7 +145,7 @@ def time(context: ReadContext, args: Args) -> Reply:
     tips=("nondeterministic_output",),
     summary="Tells when SAVE or BGSAVE last wrote a copy of all data.",
 )
-def last_save(context: SessionContext, args: Args) -> Reply:
+def lastsave(context: SessionContext, args: Args) -> Reply:
     """Replies with seconds since 1970; before the first copy, with the moment the server started."""
     return int(context.server.last_save_at)
 
@@ -174,7 +174,7 @@ def save(context: SessionContext, args: Args) -> Reply:
     syntax="[SCHEDULE]",
     summary="Begins to write a copy of all data.",
 )
-def background_save(context: SessionContext, args: Args) -> Reply:
+def bgsave(context: SessionContext, args: Args) -> Reply:
     """Replies at once; LASTSAVE shows when it is done."""
     if len(args) > 2 or (len(args) == 2 and args[1].upper() != b"SCHEDULE"):
         raise CommandError(SYNTAX)
@@ -301,7 +301,7 @@ def role(context: SessionContext, args: Args) -> Reply:
     syntax="<host port | NO ONE>",
     summary="Makes the server nobody's replica, which it is anyway.",
 )
-def replica_of(context: SessionContext, args: Args) -> Reply:
+def replicaof(context: SessionContext, args: Args) -> Reply:
     """Replies OK to NO ONE; everything else is an error."""
     if args[1].upper() == b"NO" and args[2].upper() == b"ONE":
         return "OK"
@@ -317,9 +317,9 @@ def replica_of(context: SessionContext, args: Args) -> Reply:
     syntax="<host port | NO ONE>",
     summary="The old name of REPLICAOF.",
 )
-def slave_of(context: SessionContext, args: Args) -> Reply:
-    """See `replica_of`."""
-    return replica_of(context, args)
+def slaveof(context: SessionContext, args: Args) -> Reply:
+    """See `replicaof`."""
+    return replicaof(context, args)
 
 
 SERVER.container(

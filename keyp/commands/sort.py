@@ -261,6 +261,6 @@ def sort(context: WriteContext, args: Args) -> Reply:
     syntax=OPTIONS,
     summary="Replies with the elements of a list, set or sorted set in order; it stores nothing.",
 )
-def sort_read_only(context: ReadContext, args: Args) -> Reply:
+def sort_ro(context: ReadContext, args: Args) -> Reply:
     """Replies as SORT does."""
     return _values(context, Order(args, may_store=False))

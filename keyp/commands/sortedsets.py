@@ -128,7 +128,7 @@ def store_elements(context: WriteContext, key: bytes, elements: list[Scored], ev
     syntax="key [NX | XX] [GT | LT] [CH] [INCR] score member [score member ...]",
     summary="Adds members with their scores to a sorted set, or changes the scores of those that are there.",
 )
-def add(context: WriteContext, args: Args) -> Reply:
+def zadd(context: WriteContext, args: Args) -> Reply:
     """Replies with the number added, with CH those changed too; with INCR the new score, null if nothing was done."""
     options, at = 0, 2
     while at < len(args):
@@ -159,7 +159,7 @@ def add(context: WriteContext, args: Args) -> Reply:
     syntax="key increment member",
     summary="Adds to a member's score; a member that is not there has none and is added.",
 )
-def increase(context: WriteContext, args: Args) -> Reply:
+def zincrby(context: WriteContext, args: Args) -> Reply:
     """Replies with the new score. The reference takes the options of ZADD for such here, too."""
     if args[2].upper() in OPTIONS:
         raise CommandError(SYNTAX)
@@ -176,7 +176,7 @@ def increase(context: WriteContext, args: Args) -> Reply:
     syntax="key member [member ...]",
     summary="Removes members from a sorted set.",
 )
-def remove(context: WriteContext, args: Args) -> Reply:
+def zrem(context: WriteContext, args: Args) -> Reply:
     """Replies with the number of those that were there."""
     zset = sortedsets.find(context.keys, args[1])
     if zset is None:
@@ -202,7 +202,7 @@ def remove(context: WriteContext, args: Args) -> Reply:
     syntax="key",
     summary="Tells how many members a sorted set has.",
 )
-def cardinality(context: ReadContext, args: Args) -> Reply:
+def zcard(context: ReadContext, args: Args) -> Reply:
     """Replies with the number, 0 without such a key."""
     zset = sortedsets.find(context.keys, args[1])
     return 0 if zset is None else zset.count
@@ -217,7 +217,7 @@ def cardinality(context: ReadContext, args: Args) -> Reply:
     syntax="key member",
     summary="Returns the score of a member.",
 )
-def score(context: ReadContext, args: Args) -> Reply:
+def zscore(context: ReadContext, args: Args) -> Reply:
     """Replies with the score, null where there is no such member."""
     zset = sortedsets.find(context.keys, args[1])
     return None if zset is None else zset.score(args[2])
@@ -233,7 +233,7 @@ def score(context: ReadContext, args: Args) -> Reply:
     syntax="key member [member ...]",
     summary="Returns the scores of several members.",
 )
-def scores(context: ReadContext, args: Args) -> Reply:
+def zmscore(context: ReadContext, args: Args) -> Reply:
     """Replies with a score for each, null for one that is no member."""
     zset = sortedsets.find(context.keys, args[1])
     if zset is None:
@@ -268,7 +268,7 @@ def _rank(context: ReadContext, args: Args, backwards: bool) -> Reply:
     syntax="key member [WITHSCORE]",
     summary="Tells how many members stand before a member.",
 )
-def rank(context: ReadContext, args: Args) -> Reply:
+def zrank(context: ReadContext, args: Args) -> Reply:
     """Replies with the rank from the lowest score on."""
     return _rank(context, args, backwards=False)
 
@@ -283,7 +283,7 @@ def rank(context: ReadContext, args: Args) -> Reply:
     syntax="key member [WITHSCORE]",
     summary="Tells how many members stand behind a member.",
 )
-def rank_from_the_end(context: ReadContext, args: Args) -> Reply:
+def zrevrank(context: ReadContext, args: Args) -> Reply:
     """Replies with the rank from the highest score on."""
     return _rank(context, args, backwards=True)
 
@@ -298,7 +298,7 @@ def rank_from_the_end(context: ReadContext, args: Args) -> Reply:
     syntax="key [count [WITHSCORES]]",
     summary="Draws members of a sorted set by lot.",
 )
-def draw(context: ReadContext, args: Args) -> Reply:
+def zrandmember(context: ReadContext, args: Args) -> Reply:
     """Replies with a member or null; with a count with members, or with pairs of members and scores."""
     if len(args) == 2:
         zset = sortedsets.find(context.keys, args[1])
@@ -348,7 +348,7 @@ def _drawn(context: ReadContext, zset: SortedSet, wanted: int) -> list[Scored]:
     syntax="key cursor [MATCH pattern] [COUNT count]",
     summary="Lists the members of a sorted set with their scores, some at each call.",
 )
-def scan(context: ReadContext, args: Args) -> Reply:
+def zscan(context: ReadContext, args: Args) -> Reply:
     """Replies with the next cursor, 0 at the end, and the members and scores found on the way.
 
     In the large form the reference prints scores with seventeen digits here, and nowhere else.

@@ -48,7 +48,7 @@ def multi(context: SessionContext, args: Args) -> Reply:
     complexity="What the queued commands cost.",
     summary="Runs the queued commands as one unit, unless a watched key has changed.",
 )
-def execute(context: SessionContext, args: Args) -> Reply:
+def exec_(context: SessionContext, args: Args) -> Reply:
     """Replies with the array of the calls' replies, or the null array where a watched key has changed."""
     state = context.state
     if state.queue is None:

@@ -50,7 +50,7 @@ def wait(context: SessionContext, args: Args) -> Reply:
     syntax="numlocal numreplicas timeout",
     summary="Answers when the client's writes are on this server's disk; no replica is waited for.",
 )
-def wait_for_sync(context: SessionContext, args: Args) -> Reply:
+def waitaof(context: SessionContext, args: Args) -> Reply:
     """Replies with 1 if the writes are known to be on the disk, which `numlocal` 1 makes sure of, and 0 replicas."""
     local = integer(args[1])
     if local not in (0, 1):
