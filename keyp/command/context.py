@@ -22,8 +22,8 @@ from keyp.command.spec import DENYOOM, CommandSpec
 from keyp.errors import DATABASE_OUT_OF_RANGE, CommandError
 from keyp.resp.values import Reply
 from keyp.server.clients import Client, ClientState
-from keyp.storage.access_times import Uses
-from keyp.storage.compact_limits import FormLimits
+from keyp.storage.access_times import AccessTimes
+from keyp.storage.compact_limits import CompactLimits
 from keyp.storage.keys.keyspace import Keyspace, WritableKeyspace
 from keyp.storage.lmdb.transaction import Transaction, WriteTransaction
 
@@ -49,9 +49,9 @@ class Surroundings:
         self.databases = databases
         self.max_string_bytes = max_string_bytes
         self.hll_sparse_max_bytes = 3000
-        self.limits = FormLimits()
+        self.limits = CompactLimits()
         self.cursors = CursorTable()
-        self.uses = Uses(now_s)
+        self.access_times = AccessTimes(now_s)
         self.wanted_events = 0
 
 
@@ -81,7 +81,7 @@ class ReadContext:
         """Takes over what settings say of the data; a command of the running batch may have changed them."""
         transaction, around = self.transaction, self.around
         transaction.wanted_events = around.wanted_events
-        transaction.uses = around.uses
+        transaction.access_times = around.access_times
         transaction.limits = around.limits
 
     @property

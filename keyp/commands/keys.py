@@ -93,9 +93,9 @@ def exists(context: ReadContext, args: Args) -> Reply:
 def touch(context: ReadContext, args: Args) -> Reply:
     """Replies with the count. They are used even by a client that has CLIENT NO-TOUCH on."""
     found = [key for key in args[1:] if context.keys.exists(key)]
-    uses = context.around.uses
+    access_times = context.around.access_times
     for key in found:
-        uses.note(key, uses.second(context.now_us // 1_000_000))
+        access_times.touch(key, access_times.second(context.now_us // 1_000_000))
     return len(found)
 
 

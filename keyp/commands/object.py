@@ -95,7 +95,7 @@ def object_idletime(context: ReadContext, args: Args) -> Reply:
     """Replies with seconds, null without such a key."""
     if _record(context, args[2]) is None:
         return None
-    return context.around.uses.idle_s(args[2], context.now_us // 1_000_000)
+    return context.around.access_times.idle_s(args[2], context.now_us // 1_000_000)
 
 
 @OBJECT.read(

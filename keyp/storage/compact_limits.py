@@ -1,4 +1,4 @@
-"""Up to where collections have their compact forms: what settings say of OBJECT ENCODING.
+"""Up to which size collections have compact encodings: the settings behind OBJECT ENCODING.
 
 Keyp keeps every collection in one way; the form is a mark in its header. As in Redis, a form is looked at when a
 collection is written, with the limits of that moment, and stays what it is until then.
@@ -7,7 +7,7 @@ collection is written, with the limits of that moment, and stays what it is unti
 from __future__ import annotations
 
 
-class FormLimits:
+class CompactLimits:
     """Most elements of each compact form, and bytes of its longest element. `list_size` is as in the setting."""
 
     def __init__(self) -> None:
@@ -19,3 +19,6 @@ class FormLimits:
         self.sorted_set_members = 128
         self.sorted_set_bytes = 64
         self.list_size = -2
+
+
+FormLimits = CompactLimits  # as `keyp.execution.dispatcher` calls it

@@ -49,7 +49,7 @@ def examine(directory: str) -> Examination:
 
 def _structure(data_file: str) -> list[str]:
     try:
-        verification.doubt(data_file)
+        verification.reason_to_verify(data_file)
         return verification.problems(data_file)
     except FileNotFoundError:
         raise StoreError(f"there is no store in {os.path.dirname(data_file)}") from None

@@ -43,8 +43,8 @@ class Keyspace:
         self.index = index
         self.now_ms = transaction.now_ms
         self.lookups = transaction
-        uses = transaction.uses
-        self._second: Any = None if uses is None else uses.second(transaction.now_ms // 1000)
+        access_times = transaction.access_times
+        self._second: Any = None if access_times is None else access_times.second(transaction.now_ms // 1000)
         self.txn = transaction.txn
         self._get: Callable[..., bytes | None] = transaction.txn.get
         self.space: Space | None = transaction.space(index)
@@ -58,16 +58,16 @@ class Keyspace:
         lookups = self.lookups
         if not lookups.in_write:
             self.note_read(key, record is not None)
-        if record is not None and lookups.uses is not None and lookups.touches:
-            lookups.uses.note(key, self._second)
+        if record is not None and lookups.access_times is not None and lookups.touches:
+            lookups.access_times.touch(key, self._second)
         return record
 
     def read(self, key: bytes) -> bytes | None:
         """As `find`; in a write, too, the look counts as a read's."""
         record = self.look(key)
         self.note_read(key, record is not None)
-        if record is not None and self.lookups.uses is not None and self.lookups.touches:
-            self.lookups.uses.note(key, self._second)
+        if record is not None and self.lookups.access_times is not None and self.lookups.touches:
+            self.lookups.access_times.touch(key, self._second)
         return record
 
     def peek(self, key: bytes) -> bytes | None:
@@ -116,7 +116,7 @@ class Keyspace:
 
     def _read(self, stored: bytes, space: Space) -> bytes | None:
         record = self._get(stored, None, space.keys)
-        if record is not None and not layout.is_whole(stored, record):
+        if record is not None and not layout.is_intact(stored, record):
             raise CommandError(DAMAGED)
         return record
 
@@ -168,7 +168,7 @@ class Keyspace:
                 return [], []
             found = list(islice(cursor.iternext(keys=True, values=True), count))
         names = [name for name, _ in found]
-        if not layout.are_whole(found) or not ascend(names):
+        if not layout.are_intact(found) or not ascend(names):
             raise CommandError(DAMAGED)
         while start and found and not found[-1][0].startswith(start):
             found.pop()
@@ -313,8 +313,8 @@ class WritableKeyspace(Keyspace):
         if deadline_ms not in (NO_DEADLINE, had_ms):
             self.txn.put(layout.expiry_entry(deadline_ms, stored), b"", db=space.expiry)
         if old is None:
-            if self.transaction.uses is not None:
-                self.transaction.uses.note(key, self._second)
+            if self.transaction.access_times is not None:
+                self.transaction.access_times.touch(key, self._second)
             if self.transaction.wanted_events & NEW:
                 self._tell_new(key)
 
@@ -345,8 +345,8 @@ class WritableKeyspace(Keyspace):
     def mark(self, key: bytes, record: bytes, flag: int) -> None:
         """Sets a flag of a key's value. Nothing else changes, not even the version."""
         stored = layout.stored_name(key)
-        marked = (record[0] | flag).to_bytes(1, "big") + record[1 : -layout.SEAL]
-        self.txn.put(stored, layout.seal(stored, marked), db=self.writable_space().keys)
+        marked = (record[0] | flag).to_bytes(1, "big") + record[1 : -layout.CHECKSUM]
+        self.txn.put(stored, layout.with_checksum(stored, marked), db=self.writable_space().keys)
 
     def remove(self, key: bytes) -> bool:
         """Removes a key of any kind; whether it was there. What it held is cleared later, in bounded steps.
@@ -422,7 +422,7 @@ class WritableKeyspace(Keyspace):
             record = self.txn.get(entry[8:], None, self.space.keys)
             if (
                 record is not None
-                and layout.is_whole(entry[8:], record)
+                and layout.is_intact(entry[8:], record)
                 and layout.record_deadline_ms(record) == layout.read_number(entry)
             ):
                 stored = entry[8:]

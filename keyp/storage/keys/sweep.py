@@ -51,9 +51,9 @@ def collect_garbage(transaction: WriteTransaction, budget: int) -> int:
         with transaction.txn.cursor(garbage) as cursor:
             if not cursor.first():
                 return done
-            entry, sealed = cursor.item()
+            entry, raw = cursor.item()
         removed, finished = 0, True
-        if layout.is_whole(entry, sealed):  # a damaged entry may name what is in use
+        if layout.is_intact(entry, raw):  # a damaged entry may name what is in use
             removed, finished = _clear(transaction, entry, budget - done)
         done += max(removed, 1)
         if finished:

@@ -34,7 +34,7 @@ def free_bytes(directory: str) -> int:
     return (disk.f_bfree if os.geteuid() == 0 else disk.f_bavail) * disk.f_frsize
 
 
-class Reserve:
+class DiskReserve:
     """The reserve file of a data directory, `held` while it takes up its room. Nothing here raises.
 
     Where the file cannot be made for another reason than room, there is none to be had, and it counts as held.

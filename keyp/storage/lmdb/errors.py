@@ -8,7 +8,7 @@ from typing import Final
 import lmdb
 
 from keyp import errors
-from keyp.storage.lmdb.disk_reserve import OUT_OF_ROOM, Reserve
+from keyp.storage.lmdb.disk_reserve import OUT_OF_ROOM, DiskReserve
 
 # SystemError: what py-lmdb's cursors make of some damaged pages.
 _DAMAGE: Final = (
@@ -45,7 +45,7 @@ class Damaged(Exception):
     """One of the store's own numbers, or an element of a collection, is not what was written."""
 
 
-def is_out_of_room(error: lmdb.Error, reserve: Reserve) -> bool:
+def is_out_of_room(error: lmdb.Error, reserve: DiskReserve) -> bool:
     """Whether a failed commit met a full disk, and not a broken one.
 
     LMDB reports a write that was cut short as an input/output error; what it wrote of it still takes up the room.

@@ -96,7 +96,7 @@ class StoreReader(Store):
         """LMDB believes what a file says of itself. What a server has open, it has looked at."""
         try:
             if not (shared and locks.is_taken(self.path)):
-                doubt = verification.doubt(self.data_file)
+                doubt = verification.reason_to_verify(self.data_file)
                 if doubt and verification.problems(self.data_file):
                     raise self._cannot(f"{doubt}; keyp check tells more")
         except FileNotFoundError:

@@ -15,15 +15,15 @@ from typing import Any, Final
 import lmdb
 
 from keyp.events import Event
-from keyp.storage.access_times import Uses
-from keyp.storage.compact_limits import FormLimits
+from keyp.storage.access_times import AccessTimes
+from keyp.storage.compact_limits import CompactLimits
 from keyp.storage.lmdb import layout
 from keyp.storage.lmdb.environment import DatabaseList, Engine, Environment, Space, Store
 from keyp.storage.lmdb.errors import CommitFailed, MustReopen
 from keyp.storage.lmdb.pieces import Staged
 from keyp.storage.lmdb.proof import Proof
 
-USUAL_LIMITS: Final = FormLimits()
+USUAL_LIMITS: Final = CompactLimits()
 NO_SPACE: Final = 0  # in the list of databases: nothing is stored there
 
 # A space of at most so many pages is emptied at once, where it stands; a larger one is left to the sweeper.
@@ -38,10 +38,9 @@ class Transaction:
     """What both have in common. `txn` is LMDB's own transaction, there when the constructors below are through.
 
     `hits` and `misses` count the lookups of reads; `in_write` says that a write command runs, whose lookups are
-    neither, as in the reference. `events` are what happened to keys, of the classes in `wanted_events`; `changes` is
-    how many changes of the data the reference would count. `limits` are those of collections' compact forms. `uses` is
-    where it is noted that a key is used, None where nobody will ask; a key that was there counts as used only if
-    `touches`.
+    neither, as in Redis. `events` are what happened to keys, of the classes in `wanted_events`; `changes` is how many
+    changes of the data Redis would count. `limits` are those of compact encodings. `access_times` takes the accesses of
+    keys, None where nobody asks for them; a read counts as one only if `touches`.
     """
 
     txn: lmdb.Transaction[bytes]
@@ -55,7 +54,7 @@ class Transaction:
         self.wanted_events = 0
         self.events: list[Event] = []
         self.changes = 0
-        self.uses: Uses | None = None
+        self.access_times: AccessTimes | None = None
         self.touches = True
         self.limits = USUAL_LIMITS
         self._proof: Proof | None = None
@@ -212,7 +211,7 @@ class WriteTransaction(Transaction):
 
     def discard(self, entry: bytes) -> None:
         """Leaves what an entry of the garbage names to the sweeper."""
-        self.txn.put(entry, layout.seal(entry, b""), db=self.environment.garbage)
+        self.txn.put(entry, layout.with_checksum(entry, b""), db=self.environment.garbage)
 
     def _waits_for_sweeper(self, number: int) -> bool:
         return self.txn.get(layout.space_garbage(number), None, self.environment.garbage) is not None

@@ -24,7 +24,7 @@ from typing import Any, Final, TypeAlias
 from keyp.storage.keys.keyspace import Keyspace
 from keyp.storage.lmdb import layout
 from keyp.storage.lmdb.errors import Damaged
-from keyp.storage.lmdb.layout import LONG_NAME_PREFIX, RAW_NAME_MAX, SEAL, STORED_NAME_MAX
+from keyp.storage.lmdb.layout import CHECKSUM, LONG_NAME_PREFIX, RAW_NAME_MAX, STORED_NAME_MAX
 from keyp.storage.lmdb.proof import ascend, seek
 
 Entry: TypeAlias = tuple[bytes, bytes]  # place and data
@@ -81,15 +81,15 @@ class Elements:
     def get(self, place: bytes) -> bytes | None:
         """The data at a place, None where there is no such element."""
         name = self.id + place
-        sealed: bytes | None = self.txn.get(name, None, self.database)
-        if sealed is None:
+        raw: bytes | None = self.txn.get(name, None, self.database)
+        if raw is None:
             lookups = self.keys.lookups
             if not lookups.in_write and not lookups.proof().of_absence(self.database, name):
                 raise Damaged(self.where())
             return None
-        if not layout.is_whole(name, sealed):
+        if not layout.is_intact(name, raw):
             raise Damaged(self.where())
-        return sealed[:-SEAL]
+        return raw[:-CHECKSUM]
 
     def must_get(self, place: bytes) -> bytes:
         """The data of an element that has to be there. Raises `Damaged` where it is not."""
@@ -101,20 +101,20 @@ class Elements:
     def put(self, place: bytes, data: bytes) -> None:
         """Writes an element."""
         name = self.id + place
-        self.txn.put(name, layout.seal(name, data), db=self.database)
+        self.txn.put(name, layout.with_checksum(name, data), db=self.database)
 
     def put_if_new(self, place: bytes, data: bytes) -> bool:
         """Writes an element unless there is one at its place; whether it did."""
         name = self.id + place
-        return bool(self.txn.put(name, layout.seal(name, data), overwrite=False, db=self.database))
+        return bool(self.txn.put(name, layout.with_checksum(name, data), overwrite=False, db=self.database))
 
     def put_or_replace(self, place: bytes, data: bytes) -> bool:
         """Writes an element, in place of one that is there; whether there was none."""
         name = self.id + place
-        sealed = layout.seal(name, data)
-        if self.txn.put(name, sealed, overwrite=False, db=self.database):
+        raw = layout.with_checksum(name, data)
+        if self.txn.put(name, raw, overwrite=False, db=self.database):
             return True
-        self.txn.put(name, sealed, db=self.database)
+        self.txn.put(name, raw, db=self.database)
         return False
 
     def delete(self, place: bytes) -> bool:
@@ -184,16 +184,16 @@ class Elements:
         return seek(cursor, name, self.keys.lookups.proof(), self.database)
 
     def opened(self, found: list[Entry], start: bytes) -> list[Entry]:
-        """Those of some entries as LMDB has them whose names begin with `start`, without it and without seals."""
+        """Those of some entries as LMDB has them whose names begin with `start`, without it and without checksums."""
         self.leave_foreign(found, start)
         cut = len(start)
         before = b""
         entries: list[Entry] = []
-        for name, sealed in found:
-            if name <= before or not layout.is_whole(name, sealed):
+        for name, raw in found:
+            if name <= before or not layout.is_intact(name, raw):
                 raise Damaged(self.where())
             before = name
-            entries.append((name[cut:], sealed[:-SEAL]))
+            entries.append((name[cut:], raw[:-CHECKSUM]))
         return entries
 
     def leave_foreign(self, found: list[Entry], start: bytes) -> None:
@@ -204,7 +204,7 @@ class Elements:
         last: Entry | None = None
         while found and not found[-1][0].startswith(start):
             last = found.pop()
-        if last is not None and not layout.is_whole(last[0], last[1]):
+        if last is not None and not layout.is_intact(last[0], last[1]):
             raise Damaged(self.where())
 
 

@@ -13,7 +13,7 @@ from typing import Final
 from keyp.storage.keys.keyspace import Keyspace, WritableKeyspace
 from keyp.storage.lmdb.errors import Damaged
 from keyp.storage.lmdb.layout import SET, STORED_NAME_MAX
-from keyp.storage.types.counted import Ranked
+from keyp.storage.types.counted import Counted
 from keyp.storage.types.elements import MEMBERS, Entry, place_of, split_member
 
 # Forms.
@@ -24,7 +24,7 @@ LARGE: Final = 2
 AT_ONCE: Final = 1024  # entries that are read in one go where many are
 
 
-class Members(Ranked):
+class Members(Counted):
     """The collection that `record` of `key` tells of, or a new one of a `form`."""
 
     def __init__(self, keys: Keyspace, key: bytes, kind: int, record: bytes | None, form: int) -> None:
@@ -74,7 +74,7 @@ class Members(Ranked):
         return found
 
     def names(self) -> list[bytes]:
-        """All members in order. Data of more than a page are not read, nor the seals behind them."""
+        """All members in order. Data of more than a page are not read, nor the checksums behind them."""
         if self._has_short_data():
             return [member for member, _ in self.all()]
         found: list[bytes] = []

@@ -33,7 +33,7 @@ def get(keys: Keyspace, key: bytes) -> bytes | None:
     if record is None:
         return None
     if record[0] == STRING:  # the short way: no deadline, short name, one piece
-        return record[layout.HEADER : -layout.SEAL]
+        return record[layout.HEADER : -layout.CHECKSUM]
     if record[0] & KIND_MASK != STRING:
         raise CommandError(WRONG_TYPE)
     return value(keys, record)
@@ -57,7 +57,7 @@ def length_of(record: bytes) -> int:
     """The length of a STRING record's value, in bytes."""
     if record[0] & HAS_ELEMENTS:
         return layout.record_elements(record)[1]
-    return len(record) - layout.SEAL - layout.body_offset(record)
+    return len(record) - layout.CHECKSUM - layout.body_offset(record)
 
 
 def get_range(keys: Keyspace, key: bytes, start: int, stop: int) -> bytes:
