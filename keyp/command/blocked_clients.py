@@ -1,7 +1,7 @@
-"""Clients that wait for a key: who waits for which, and in what order.
+"""Blocked clients: which client waits for which keys, and in what order.
 
-The table belongs to the writer's thread while a group runs, and to the reactor's thread in between. A group that is
-undone gives back what it has done to the table (`undo`).
+The table belongs to the writer's thread while a group runs, and to the reactor's thread in between. When a group is
+undone its changes of the table are undone too (`undo`).
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ from keyp.server.clients import Client
 class Waiter:
     """A client that waits: its command, and the batch that the command was the last one of.
 
-    The waiting `has_begun` when the replies to what came before in the batch are on their way. It `is_over` when the
-    `reply` is there, and `has_ended` when the client has been told. A client that `has_left` is not served any more.
+    The waiting `has_begun` when the replies to the batch's earlier commands have been sent. It `is_over` when there is
+    a `reply`, and `has_ended` when that has been sent. A client that `has_left` is not served any more.
     """
 
     def __init__(self, client: Client, batch: Any, spec: CommandSpec, args: Args, database: int, wait: Wait) -> None:
@@ -39,13 +39,15 @@ class Waiter:
 
 
 class WaitingTable:
-    """Who waits for which key of which database."""
+    """Blocked clients by database and key."""
 
     def __init__(self) -> None:
         self._by_place: dict[tuple[int, bytes], dict[int, Waiter]] = {}
         self._last_ticket = 0
         self._count = 0
-        self._journal: list[tuple[Waiter, bool]] = []  # what a group has done: who, and whether it joined or left
+        self._journal: list[
+            tuple[Waiter, bool]
+        ] = []  # changes by the running group: the client, and whether it joined or left
         self._served: list[Waiter] = []
 
     def __len__(self) -> int:
@@ -56,23 +58,23 @@ class WaitingTable:
         return list(self._by_place)
 
     def at(self, place: tuple[int, bytes]) -> list[Waiter]:
-        """Those who wait for a key, the longest first."""
+        """The clients that wait for a key, the longest waiting first."""
         return list(self._by_place.get(place, {}).values())
 
     def join(self, waiter: Waiter) -> None:
-        """A client begins to wait, behind all others."""
+        """Adds a client, behind all others."""
         self._last_ticket += 1
         waiter.ticket = self._last_ticket
         self._add(waiter)
         self._journal.append((waiter, True))
 
     def leave(self, waiter: Waiter) -> None:
-        """A client waits no more."""
+        """Removes a client."""
         self._take(waiter)
         self._journal.append((waiter, False))
 
     def serve(self, waiter: Waiter, reply: Reply) -> None:
-        """A client has got what it waited for; it is told when the group is committed."""
+        """Removes a client that has been served; its reply is sent when the group is committed."""
         self.leave(waiter)
         waiter.reply = reply
         waiter.is_over = True
@@ -84,12 +86,12 @@ class WaitingTable:
         self._served = []
 
     def finish(self) -> list[Waiter]:
-        """The group is committed; who has been served in it."""
+        """The group is committed; the clients that were served in it."""
         served, self._served = self._served, []
         return served
 
     def undo(self) -> None:
-        """The group is undone: whoever waited before it waits again, in the old place."""
+        """The group is undone: the clients that waited before it wait again, in their old order."""
         for waiter, joined in reversed(self._journal):
             if joined:
                 self._take(waiter)

@@ -15,7 +15,7 @@ DATABASES = CommandTable(group="server", categories="keyspace")
 
 ON_ALL_SHARDS: Final = ("request_policy:all_shards", "response_policy:all_succeeded")
 
-# A C int: what the reference reads a database's number into.
+# A C int: what Redis reads a database's number into.
 INT_MIN: Final = -(1 << 31)
 INT_MAX: Final = (1 << 31) - 1
 

@@ -1,6 +1,6 @@
 """Searches for places: those of a sorted set that are within a circle or a box.
 
-GEOSEARCH and GEORADIUS with its kin say the same in different ways; a `_Search` is what they ask for.
+GEOSEARCH, GEORADIUS and GEORADIUSBYMEMBER say the same in different ways; a `_Search` is what they ask for.
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ class _Found:
 
 
 class _Search:
-    """What a command asks for, read from its arguments. Raises the reference's errors, in its order.
+    """What a command asks for, read from its arguments. Raises Redis's errors, in its order.
 
     The source stands at `at`. `style` says how the search is written, `may_store` whether GEORADIUS takes STORE;
     `target` is where GEOSEARCHSTORE stores what is found, None for commands that do not.

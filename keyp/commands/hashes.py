@@ -48,7 +48,7 @@ def _set_all(context: WriteContext, args: Args) -> int:
 
 
 def _save(context: WriteContext, found: Hash, event: str, changes: int = 1) -> None:
-    """Saves a hash that has fields, and tells what happened, to so many of them."""
+    """Saves a hash that has fields, and notifies of an event with so many changes."""
     found.save()
     context.keys.notify(events.HASH, event, found.key, changes)
 
@@ -219,7 +219,7 @@ def hmget(context: ReadContext, args: Args) -> Reply:
     flags=FAST,
     since="2.0.0",
     syntax="key field",
-    summary="Tells whether a hash has a field.",
+    summary="Returns whether a hash has a field.",
 )
 def hexists(context: ReadContext, args: Args) -> Reply:
     """Replies 1 or 0."""
@@ -234,7 +234,7 @@ def hexists(context: ReadContext, args: Args) -> Reply:
     flags=FAST,
     since="3.2.0",
     syntax="key field",
-    summary="Tells how many bytes the value of a field has.",
+    summary="Returns the length of a field's value in bytes.",
 )
 def hstrlen(context: ReadContext, args: Args) -> Reply:
     """Replies with the number, 0 where there is no such field."""
@@ -326,7 +326,7 @@ def hvals(context: ReadContext, args: Args) -> Reply:
     complexity="O(N) with N the number of fields given back",
     tips=BY_CHANCE,
     syntax="key [count [WITHVALUES]]",
-    summary="Draws fields of a hash by lot.",
+    summary="Returns random fields of a hash.",
 )
 def hrandfield(context: ReadContext, args: Args) -> Reply:
     """Replies with a field or null; with a count with fields, or with pairs of fields and values."""

@@ -1,6 +1,6 @@
 """Keys, whatever they hold: remove, count, rename, copy and move them.
 
-None of these looks at a value; how each kind is copied is `keyp.storage.copying`'s business.
+None of these looks at a value; `keyp.storage.copying` knows how each kind is copied.
 """
 
 from __future__ import annotations
@@ -88,10 +88,10 @@ def exists(context: ReadContext, args: Args) -> Reply:
     complexity="O(N) with N the number of keys",
     tips=SUMMED,
     syntax="key [key ...]",
-    summary="Counts the keys that exist, as a use of each.",
+    summary="Counts the keys that exist, as an access to each.",
 )
 def touch(context: ReadContext, args: Args) -> Reply:
-    """Replies with the count. They are used even by a client that has CLIENT NO-TOUCH on."""
+    """Replies with the count. It counts as an access even with CLIENT NO-TOUCH on."""
     found = [key for key in args[1:] if context.keys.exists(key)]
     access_times = context.around.access_times
     for key in found:
@@ -189,7 +189,7 @@ def copy(context: WriteContext, args: Args) -> Reply:
 
 
 def _copy_options(context: WriteContext, args: Args) -> tuple[int, bool]:
-    """The database to copy to, and whether a key that is there makes way."""
+    """The database to copy to, and whether a key that is there is replaced."""
     index, replace = context.selected, False
     rest = iter(args[3:])
     for word in rest:
@@ -243,7 +243,7 @@ def _database_index(context: WriteContext, data: bytes) -> int:
     arity=1,
     since="1.0.0",
     tips=("request_policy:all_shards", "response_policy:special", "nondeterministic_output"),
-    summary="Names a key drawn by lot.",
+    summary="Returns the name of a random key.",
 )
 def randomkey(context: ReadContext, args: Args) -> Reply:
     """Replies with the name, null in an empty database."""

@@ -1,6 +1,6 @@
-"""Commands that take elements from the first of several lists, or from one list to another, and those that wait.
+"""Commands that pop from the first of several lists or move from one list to another, and their blocking forms.
 
-A blocking command does what its other form does where there is something to take; where there is nothing it waits.
+A blocking command does the same as its other form where there is an element; where there is none it waits.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ COUNT_TOO_LOW = "ERR count should be greater than 0"
 def _move(context: WriteContext, source: bytes, target: bytes, from_left: bool, to_left: bool) -> Reply:
     """Moves an element; None where there is no source.
 
-    The target is told of before the source, as in the reference, which counts the move as one change.
+    The target's event comes before the source's, as in Redis, which counts the move as one change.
     """
     keys = context.keys
     taken = lists.find(keys, source)

@@ -122,7 +122,7 @@ def rpushx(context: WriteContext, args: Args) -> Reply:
 
 
 def pop_elements(context: WriteContext, found: List, count: int, left: bool) -> list[bytes]:
-    """Pops up to `count` elements, tells of it and saves the list."""
+    """Pops up to `count` elements, notifies of it and saves the list."""
     elements = found.pop(count, left)
     tell_popped(context, found.key, left, len(elements))
     found.save()
@@ -179,7 +179,7 @@ def rpop(context: WriteContext, args: Args) -> Reply:
     flags=FAST,
     since="1.0.0",
     syntax="key",
-    summary="Tells how many elements a list has.",
+    summary="Returns the length of a list.",
 )
 def llen(context: ReadContext, args: Args) -> Reply:
     """Replies with the length, 0 without such a key."""
@@ -315,7 +315,7 @@ def find_matches(
     context: ReadContext, found: List, element: bytes, limit: int = 0, skip: int = 0, backwards: bool = False,
     most: int = 0,
 ) -> list[int]:  # fmt: skip
-    """The indexes of elements that equal `element`, in the order in which they are met.
+    """The indexes of elements that equal `element`, in the order of the search.
 
     At most `limit` of them, `skip` passed over before, and `most` elements looked at; 0 stands for all.
     """

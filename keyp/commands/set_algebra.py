@@ -1,4 +1,4 @@
-"""Commands on several sets: what they have in common, in all, or beyond each other. A key that is not there is empty.
+"""Intersections, unions and differences of several sets. A key that is not there is an empty set.
 
 A …STORE command puts the result in place of whatever its destination holds, deadline included; an empty result
 removes it. The types of all keys are looked at before anything else.

@@ -1,6 +1,6 @@
 """Commands on sets: different members in no order. A set without members does not exist.
 
-What several sets have in common, or not, is the business of `set_algebra.py`.
+Commands on several sets are in `set_algebra.py`.
 """
 
 from __future__ import annotations
@@ -113,7 +113,7 @@ def smove(context: WriteContext, args: Args) -> Reply:
     complexity="O(N) with N the number of members popped",
     tips=BY_CHANCE,
     syntax="key [count]",
-    summary="Removes members that are drawn by lot from a set.",
+    summary="Removes random members from a set and returns them.",
 )
 def spop(context: WriteContext, args: Args) -> Reply:
     """Replies with the member, null without such a key; with a count with a set of so many, or of all there are."""
@@ -144,7 +144,7 @@ def spop(context: WriteContext, args: Args) -> Reply:
     complexity="O(N) with N the number of members given back",
     tips=BY_CHANCE,
     syntax="key [count]",
-    summary="Draws members of a set by lot.",
+    summary="Returns random members of a set.",
 )
 def srandmember(context: ReadContext, args: Args) -> Reply:
     """Replies with a member or null; with a count with as many members."""
@@ -178,7 +178,7 @@ def srandmember(context: ReadContext, args: Args) -> Reply:
     flags=FAST,
     since="1.0.0",
     syntax="key member",
-    summary="Tells whether a set has a member.",
+    summary="Returns whether a set has a member.",
 )
 def sismember(context: ReadContext, args: Args) -> Reply:
     """Replies 1 or 0."""
@@ -194,7 +194,7 @@ def sismember(context: ReadContext, args: Args) -> Reply:
     since="6.2.0",
     complexity="O(N) with N the number of members given",
     syntax="key member [member ...]",
-    summary="Tells of several members whether a set has them.",
+    summary="Returns whether a set has each of several members.",
 )
 def smismember(context: ReadContext, args: Args) -> Reply:
     """Replies with 1 or 0 for each."""

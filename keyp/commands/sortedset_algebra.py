@@ -1,7 +1,7 @@
 """Unions, intersections and differences of sorted sets, and of plain sets, whose members count with a score of 1.
 
-The smallest input comes first, as in the reference: the order of additions shows in the last digit of a sum. What is
-no number - infinity less infinity, or infinity times 0 - becomes 0.
+The smallest input comes first, as in Redis: the order of additions shows in the last digit of a sum. What is no number
+- infinity less infinity, or infinity times 0 - becomes 0.
 """
 
 from __future__ import annotations
@@ -87,7 +87,7 @@ class _Operation:
     """What is asked for, read from the arguments; the number of keys stands at `at`.
 
     `stores` says that the result becomes a key's value, `counts` that only its size is wanted. Raises WRONGTYPE for
-    keys of other kinds before it looks at the options, as the reference does.
+    keys of other kinds before it looks at the options, as Redis does.
     """
 
     def __init__(

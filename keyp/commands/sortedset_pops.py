@@ -1,6 +1,6 @@
-"""Commands that take the elements with the lowest or highest scores from a sorted set, and those that wait for some.
+"""Commands that take the elements with the lowest or highest scores from a sorted set, and their blocking forms.
 
-A blocking command does what its other form does where there is something to take; where there is nothing it waits.
+A blocking command does the same as its other form where there is an element; where there is none it waits.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ FIRST_POPPED: Final = "O(K)+O(log(N)*M) with K the number of keys, N the element
 
 
 def _pop(context: WriteContext, zset: SortedSet, count: int, lowest: bool) -> list[Scored]:
-    """Takes up to `count` elements from an end, tells of it and saves the set; they come from the end inwards."""
+    """Takes up to `count` elements from an end, notifies of it and saves the set; they come from the end inwards."""
     if lowest:
         elements = zset.between(START, END, count)
         low, high = START, zset.place(*elements[-1]) + b"\0"

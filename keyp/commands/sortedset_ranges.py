@@ -4,7 +4,7 @@ A range is read from its arguments first (`Range`), and found in a sorted set as
 from counts, so an offset costs no walk over what it passes over.
 
 By member makes sense where all scores are the same. Where they are not, a set is taken for one whose members are in
-order all the same, as in the reference; which elements such a range holds is not promised.
+order all the same, as in Redis; which elements such a range holds is not promised.
 """
 
 from __future__ import annotations
@@ -45,11 +45,11 @@ REMOVED_IN_ORDER: Final = "O(log(N)+M) with N the number of elements and M the n
 COUNTED: Final = "O(log(N)) with N the number of elements in the sorted set"
 
 SLICE: Final = 1024  # elements that are read in one go
-STEPPED_OVER: Final = 64  # elements before an offset that are rather read than counted
+STEPPED_OVER: Final = 64  # up to so many elements before an offset are read rather than counted
 
 
 class Range:
-    """What the bounds of a range say, `low` and `high` in the order of elements. Raises the reference's errors."""
+    """What the bounds of a range say, `low` and `high` in the order of elements. Raises Redis's errors."""
 
     def __init__(self, kind: int, low: bytes, high: bytes) -> None:
         self.kind = kind
@@ -92,7 +92,7 @@ def _score_places(low: bytes, high: bytes) -> tuple[bytes, bytes]:
     first = bound(low[1:] if above_low else low, NOT_A_SCORE)
     last = bound(high[1:] if below_high else high, NOT_A_SCORE)
     start, stop = score_range(first, above_low, last, below_high)
-    # A range that is known to hold every element can be told from one that does not.
+    # With these bounds a range is known to hold every element.
     return START if first == -inf and not above_low else start, END if last == inf and not below_high else stop
 
 

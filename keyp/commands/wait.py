@@ -32,7 +32,7 @@ BAD_LOCAL_COUNT: Final = "ERR value is out of range, value must between 0 and 1"
     since="3.0.0",
     tips=ON_ALL_SHARDS,
     syntax="numreplicas timeout",
-    summary="Tells how many replicas have the client's writes: none, and none will come.",
+    summary="Counts the replicas that have the client's writes: there are none.",
 )
 def wait(context: SessionContext, args: Args) -> Reply:
     """Replies 0 at once: there is no replica to wait for. `timeout` is in milliseconds."""

@@ -1,7 +1,6 @@
 """Is the store what it says it is? Looks at everything, changes nothing.
 
-What is stored twice must agree, what points somewhere must find something there, and nothing may be left that nobody
-points to:
+What is stored twice must agree, every reference must have its target, and nothing may be left without a reference:
 
 - databases: no space serves two; a space that serves none is in the garbage or empty;
 - counts: a walk finds as many records and deadlines as there are said to be;

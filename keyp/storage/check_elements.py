@@ -21,7 +21,7 @@ RANKED_SECTIONS: Final = {HASH: MEMBERS, SET: MEMBERS, ZSET: ORDER}
 
 
 class CollectionCheck:
-    """The collection `number` of a `kind` that is said to have `count` elements."""
+    """The collection `number` of a `kind` whose record says that it has `count` elements."""
 
     def __init__(self, txn: Transaction, database: Database, number: int, kind: int, count: int) -> None:
         self.txn = txn

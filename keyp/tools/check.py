@@ -60,7 +60,7 @@ def _structure(data_file: str) -> list[str]:
 
 
 def report(directory: str, found: Examination) -> list[str]:
-    """What to tell of an examination, a line each; the problems are not among them."""
+    """The report of an examination without its problems, a line each."""
     lines = [f"{directory}: {found.file_bytes:,} bytes"] if found.read else [f"{directory}:"]
     if found.read:
         lines.append(f"{'database':>10}{'keys':>14}{'with deadline':>15}{'elements':>14}{'bytes':>18}")

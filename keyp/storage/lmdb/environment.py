@@ -1,11 +1,11 @@
 """The LMDB environment of one data directory: open it, know its sub-databases, sync it, close it.
 
 Rules. One process serves a directory at a time (an exclusive lock on `keyp.lock` says so), and one object in that
-process; never across a fork. Other processes may look, through `reader.py`. Handles of sub-databases are opened here or
+process; never across a fork. Other processes may read, through `reader.py`. Handles of sub-databases are opened here or
 inside the writer's transaction, and become visible to readers only after the commit that created them: LMDB allows no
 other order.
 
-What is in the sub-databases is the business of `keyspace.py` and its neighbours; this file knows only their names.
+What is in the sub-databases is known to `keyp.storage.keys` and `keyp.storage.types`; this file knows only their names.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ ALWAYS: Final = "always"
 EVERYSEC: Final = "everysec"
 NO: Final = "no"
 
-# Address space, not disk: a map this large is never outgrown, and growth is no event.
+# Address space, not disk: large enough that the map never has to grow.
 MAP_BYTES: Final = 1 << 40
 
 NO_ADDRESS_SPACE: Final = (
@@ -147,11 +147,12 @@ class Store:
 class Environment(Store):
     """A data directory that is open to be served.
 
-    Raises `StoreError` where the directory cannot be opened, is in use, or holds something else. `notices` are what
-    whoever opens it should know all the same. With `note_crashes` a fatal signal is noted for the next opening.
+    Raises `StoreError` where the directory cannot be opened, is in use, or holds something else. `notices` are warnings
+    for the log. With `note_crashes` a fatal signal is recorded for the next opening.
 
-    `version` and `database_spaces` are what `meta` says as of the last commit: nobody else writes, so a transaction
-    need not look. `changes` is how many changes of the data have been committed since the directory was opened.
+    `version` and `database_spaces` are what `meta` says as of the last commit: there is no other writer, so a
+    transaction need not read them. `changes` is how many changes of the data have been committed since the directory
+    was opened.
     """
 
     version: int
@@ -197,11 +198,11 @@ class Environment(Store):
         if is_new:
             self._create()
         self._open()
-        if not self.notices or self._write_heads_anew():
+        if not self.notices or self._rewrite_meta_pages():
             shutdown_marker.mark_running(self._lock_fd, self.fsync)
 
     def _look_first(self) -> None:
-        """Has the data file verified where there is doubt whether LMDB can map it. Raises `StoreError`, OSError."""
+        """Verifies the data file where there is a reason to. Raises `StoreError`, OSError."""
         try:
             reason = verification.reason_to_verify(self._data_file)
         except verification.Unusable as error:
@@ -216,8 +217,8 @@ class Environment(Store):
         verification.lengthen(self._data_file)
         self.notices.append(f"the store's structure was verified and is sound; the reason was that {reason}")
 
-    def _write_heads_anew(self) -> bool:
-        """After doubt: each commit writes one of the two meta pages. Whether that succeeded; else the doubt remains."""
+    def _rewrite_meta_pages(self) -> bool:
+        """Writes both meta pages anew, by two commits, after a verification. Whether that succeeded."""
         try:
             for _ in range(2):
                 self.try_to_write()
@@ -354,9 +355,9 @@ class Environment(Store):
     def rewrite(self) -> None:
         """Writes all data to a new file, syncs it and puts it in the old one's place. No transaction may be open.
 
-        After a sync has failed, nobody knows which pages are on the disk, and the kernel will not write them again by
-        itself; a new file holds them all. `reopen` must follow at once. Raises `CopyFailed`, also while somebody makes
-        a backup; the old file is still in its place then.
+        After a sync has failed it is unknown which pages are on the disk, and the kernel will not write them again by
+        itself; a new file holds them all. `reopen` must follow at once. Raises `CopyFailed`, also while a backup is
+        being made; the old file is still in its place then.
         """
         gone = self.displaced()
         if gone:
@@ -388,8 +389,8 @@ class Environment(Store):
     def growth_refusal(self) -> str:
         """The error for writes that add data; empty while there is room for them.
 
-        There is room below the limit, and only as long as enough is left to delete with: the reserve on the disk, or
-        as many free pages in the file.
+        There is room below the limit, and only while enough is left for deletions: the reserve on the disk, or as many
+        free pages in the file.
         """
         if self.max_bytes and self.live_bytes() >= self.max_bytes:
             return OUT_OF_SPACE
@@ -407,10 +408,10 @@ class Environment(Store):
         return (int(self.lmdb.info()["last_pgno"]) + 1) * self._page_bytes
 
     def forget_dead_readers(self) -> int:
-        """Gives free the pages that snapshots of other processes hold which died with them; how many snapshots.
+        """Frees the pages held by snapshots of processes that have died; how many snapshots.
 
-        LMDB never uses a page again that a snapshot may still show, and learns of a death only where it is asked to
-        look. Costs a glance at each process that reads.
+        LMDB never reuses a page that a snapshot may still show, and looks for dead processes only when asked to. Costs
+        a check of each reading process.
         """
         return int(self.lmdb.reader_check())
 

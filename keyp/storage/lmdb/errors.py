@@ -1,4 +1,4 @@
-"""What a failed transaction means, and what the client is told of it."""
+"""What a failed transaction means, and the error reply to the client."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class CommitFailed(Exception):
 
 
 class MustReopen(Exception):
-    """LMDB begins no more transactions, not even to read: after a commit that failed half-way. Open it anew."""
+    """After a commit that failed half-way LMDB begins no transaction, not even to read, until it is opened anew."""
 
 
 class Damaged(Exception):
@@ -61,7 +61,7 @@ def is_from_system(error: lmdb.Error) -> bool:
 
 
 def is_damage(error: Exception) -> bool:
-    """Whether the store, and not a command, is to blame for an exception."""
+    """Whether an exception comes from damage in the store and not from a command."""
     return isinstance(error, (Damaged, MustReopen, *_DAMAGE))
 
 

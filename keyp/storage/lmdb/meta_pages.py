@@ -2,7 +2,7 @@
 
 Transaction N writes page N modulo 2, and the page of the later transaction counts. LMDB looks at the magic number and
 the version and believes all the rest: where the flags of a tree are not what they were, an assertion ends the process;
-where a transaction's number is not, a commit is lost without a word. So all of it is judged here, before LMDB sees it.
+where a transaction's number is not, a commit is lost silently. So all of it is judged here, before LMDB sees it.
 Nothing here maps the file, and nothing is changed.
 
 The bytes are described in `mdb.c` (MDB_page, MDB_node, MDB_db, MDB_meta).

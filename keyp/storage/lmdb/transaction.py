@@ -1,4 +1,4 @@
-"""One LMDB transaction with the store's own numbers: `ReadTransaction` to look, `WriteTransaction` to change.
+"""One LMDB transaction with the store's own numbers: `ReadTransaction` and `WriteTransaction`.
 
 Each lives on one thread, for one batch or one commit group; what was read through it stays valid only as bytes.
 
@@ -60,7 +60,7 @@ class Transaction:
         self._proof: Proof | None = None
 
     def proof(self) -> Proof:
-        """Tells of names whether they are what was written."""
+        """Proves whether names are what was written."""
         if self._proof is None:
             self._proof = Proof(self.engine, self.txn, self._known_long())
         return self._proof
@@ -133,14 +133,13 @@ class WriteTransaction(Transaction):
     """The one write transaction of a commit group, on the writer's thread.
 
     `version` is the version of the write command that runs now; `next_version` before each. `stored_version` is the
-    last one that a record carries. `commit` makes all of it durable as the environment's mode says, `abort` leaves no
-    trace of it. `growth_refusal` is the error for commands that add data, empty while there is room. `ready` are the
-    keys that were made with something in them that clients may wait for, as (database, key), and `swapped` the
-    databases that have got other contents as a whole. `staged` are the long strings that were written before it; None
-    where that is not done.
+    last one that a record carries. `commit` makes all of it durable as the environment's mode says, `abort` undoes it.
+    `growth_refusal` is the error for commands that add data, empty while there is room. `ready` are the keys that were
+    made with something in them that clients may wait for, as (database, key), and `swapped` the databases that have got
+    other contents as a whole. `staged` are the long strings that were written before it; None where that is not done.
 
-    What LMDB is not told to change it does not write: the commit of a group that has changed nothing writes nothing
-    and syncs nothing. So a version is stored where a record carries it, and one that none carries is given again.
+    The commit of a group that has changed nothing writes nothing and syncs nothing. So a version is stored where a
+    record carries it, and one that none carries is given again.
 
     Raises `CommitFailed` where LMDB cannot begin.
     """
@@ -167,7 +166,7 @@ class WriteTransaction(Transaction):
         return layout.read_number(self.environment.own(self.txn, name))
 
     def next_version(self) -> None:
-        """Begins a write command: all it writes carries a new version. Who runs it clears `in_write` after it."""
+        """Begins a write command: all it writes carries a new version. The caller clears `in_write` after it."""
         self.version += 1
         self.in_write = True
 

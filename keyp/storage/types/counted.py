@@ -167,7 +167,7 @@ class Counted(Collection):
         return names
 
     def drawn(self, rank: int) -> bytes:
-        """The place of an element to be drawn by lot: where all is sound, that of this rank. It is not proved."""
+        """The place of a random element: in a sound collection, that of this rank. It is not proved."""
         start, before = b"", 0
         for level in range(self.levels - 1, 0, -1):
             start, before, _ = self._walk_to_rank(level, start, rank, before)
@@ -182,7 +182,7 @@ class Counted(Collection):
         raise Damaged(self.where())
 
     def places_at(self, ranks: list[int]) -> list[bytes]:
-        """The places of elements by their ranks, which are different, in order, and drawn by lot."""
+        """The places of random elements by their ranks, which are different and in order."""
         found: list[bytes] = []
         start = 0
         while start < len(ranks):

@@ -1,14 +1,14 @@
 """The elements of one collection: entries of LMDB that begin with the collection's id.
 
 Behind the id stands a byte for the *section*, then the *place* within it; the order of the bytes is the order of the
-elements. A section is all there is of structure here: what it means, and what the data of an entry are, is the
-business of the kinds of value (`lists.py`, `hashes.py` …).
+elements. A section is all there is of structure here: what it means, and what the data of an entry are, is known to the
+types of values (`lists.py`, `hashes.py` …).
 
     b"m"  what the collection is made of: a member, a field, a position
     b"o"  the order of a sorted set
-    b"c"  counts of runs of elements (`ranked.py`)
+    b"c"  counts of runs of elements (`counted.py`)
 
-A member is as long as it likes, an LMDB key is not: one of up to 479 bytes is its own place, a longer one has its
+A member may have any length, an LMDB key may not: a member of up to 479 bytes is its own place, a longer one has its
 first bytes and a digest for a place and stands in full before the entry's data (`place_of`, `with_member`).
 
 An object lives inside its transaction, on its thread. Where bytes are not what was written it raises `Damaged`, which
@@ -70,7 +70,7 @@ class Elements:
         self.become(number)
 
     def become(self, number: int) -> None:
-        """Stands for another collection from now on."""
+        """Switches to another collection."""
         self.number = number
         self.id = layout.number(number)
 
@@ -134,8 +134,8 @@ class Elements:
     def exactly(self, section: bytes, place: bytes, count: int) -> list[Entry]:
         """The same where there are so many; raises `Damaged` where there are not.
 
-        For who knows how many there are: where that many different ones are whole none can be missing, and the entries
-        around them need not be looked at.
+        For callers that know how many there are: where that many different ones are intact none can be missing, and the
+        entries around them need not be looked at.
         """
         start = self.id + section
         found: list[Entry] = []
@@ -199,7 +199,7 @@ class Elements:
     def leave_foreign(self, found: list[Entry], start: bytes) -> None:
         """Removes from some entries those at the end whose names do not begin with `start`.
 
-        The first of them is where a walk has ended, so it must be known that it is what it says.
+        The first of them is where a walk has ended, so it must be proved.
         """
         last: Entry | None = None
         while found and not found[-1][0].startswith(start):

@@ -25,7 +25,7 @@ _MOVED: Final = 5  # where at least so many times as many go as are left, those 
 
 
 class Set(Members):
-    """The set that `record` of `key` tells of, or a new one."""
+    """The set of `record`, the record of `key`; a new one where there is none."""
 
     def __init__(self, keys: Keyspace, key: bytes, record: bytes | None) -> None:
         super().__init__(keys, key, SET, record, INTEGERS)
@@ -55,9 +55,9 @@ class Set(Members):
             self.set_form(LARGE)
 
     def make_room(self, count: int, first: bytes) -> None:
-        """So many members are about to be added, `first` at first.
+        """So many members are about to be added, `first` before the others.
 
-        By that the reference chooses the form, be some of them the same.
+        Redis chooses the encoding by that number, duplicates counted.
         """
         limits = self.keys.lookups.limits
         form = self.form

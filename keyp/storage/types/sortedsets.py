@@ -10,9 +10,9 @@ the one that is counted in runs. An ordered score is 8 bytes whose order is the 
 same number. A *place* is here what stands behind the `o`, and a range of elements is a pair of places: from the one
 up to, not including, the other.
 
-The header's second own byte is the form in which the reference would keep the set. It is compact up to a number of
-elements and a length of members, and never again once it was not. What shows of it: OBJECT ENCODING, the way ZSCAN
-goes about, and that a compact set holds 0 where it was given -0.
+The header's second own byte is the form in which Redis would keep the set. It is compact up to a number of elements and
+a length of members, and never again once it was not. It shows in OBJECT ENCODING, in ZSCAN, and in that a compact set
+holds 0 where it was given -0.
 """
 
 from __future__ import annotations
@@ -95,7 +95,7 @@ def member_score(elements: Elements, data: bytes) -> float:
 
 
 class SortedSet(Counted):
-    """The sorted set that `record` of `key` tells of, or a new one where there is no record."""
+    """The sorted set of `record`, the record of `key`; a new one where there is none."""
 
     def __init__(self, keys: Keyspace, key: bytes, record: bytes | None) -> None:
         super().__init__(keys, key, ZSET, record, ORDER, bytes([COMPACT]))
@@ -103,11 +103,11 @@ class SortedSet(Counted):
 
     @property
     def is_compact(self) -> bool:
-        """Whether the reference would keep it in its compact form."""
+        """Whether Redis would keep it in its compact form."""
         return self.own[1] == COMPACT
 
     def enlarge(self) -> None:
-        """The set is kept in the large form from now on."""
+        """Sets the large form."""
         self.own = self.own[:1] + bytes([LARGE])
 
     def has_rest(self) -> bool:
