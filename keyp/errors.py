@@ -1,10 +1,10 @@
 """Every error reply that more than one place gives, written once.
 
-A command that cannot do what it was asked raises `CommandError`; the session turns it into an error reply, and
-that is the one edge where it is translated. Any other exception that leaves a command is a defect: the commit group
-is undone and the client is told that the server failed, not that it asked wrongly.
+A command that cannot do what it was asked raises `CommandError`; the session turns it into an error reply, and that is
+the one edge where it is translated. Any other exception that leaves a command is a defect: the commit group is undone
+and the reply says that the server failed, not that the request was wrong.
 
-The texts are the reference server's, to the letter: clients compare them.
+The texts are Redis's, to the letter: clients compare them.
 """
 
 from typing import Final
@@ -48,7 +48,7 @@ def wrong_arity(name: str) -> CommandError:
 
 
 def unknown_command(args: list[bytes]) -> CommandError:
-    """The error for a command nobody knows: its name and the first arguments, as the reference quotes and cuts them."""
+    """The error for an unknown command: its name and the first arguments, as Redis quotes and cuts them."""
     quoted = ""
     for arg in args[1:]:
         if len(quoted) >= 128:
@@ -60,6 +60,6 @@ def unknown_command(args: list[bytes]) -> CommandError:
 def printable(data: bytes) -> str:
     """`data` as text for one line of an error reply.
 
-    It ends at a zero byte, as the reference's strings do; line breaks become spaces, foreign bytes keep their value.
+    It ends at a zero byte, as Redis's strings do; line breaks become spaces, foreign bytes keep their value.
     """
     return data.partition(b"\0")[0].decode("latin-1").replace("\r", " ").replace("\n", " ")

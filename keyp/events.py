@@ -1,4 +1,4 @@
-"""What happens to keys, as keyspace notifications tell it: the classes of events and one event.
+"""What happens to keys, as keyspace notifications report it: the classes of events and one event.
 
 The letters are those of the setting `notify-keyspace-events`
 (https://redis.io/docs/latest/develop/use/keyspace-notifications/).
@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from typing import Final
 
-KEYSPACE: Final = 1 << 0  # tell on __keyspace@N__:key what happened …
-KEYEVENT: Final = 1 << 1  # … and on __keyevent@N__:event to which key
+KEYSPACE: Final = 1 << 0  # published on __keyspace@N__:key, with the event …
+KEYEVENT: Final = 1 << 1  # … and on __keyevent@N__:event, with the key
 GENERIC: Final = 1 << 2
 STRING: Final = 1 << 3
 LIST: Final = 1 << 4
@@ -45,7 +45,7 @@ def parse_classes(text: str) -> int | None:
 
 
 def show_classes(classes: int) -> str:
-    """The letters of classes, as the reference shows them: behind an `A` it leaves out the `n`, even where it is on."""
+    """The letters of classes, as Redis shows them: behind an `A` it leaves out the `n`, even where it is on."""
     shown = "A" if classes & ALL == ALL else "".join([letter for flag, letter in LETTERS if classes & flag])
     return shown + "".join([letter for flag, letter in TARGETS if classes & flag])
 

@@ -18,7 +18,7 @@ from keyp.tools import command_line
 
 
 class CommandLine(Options):
-    """The options of the server, and a word on the subcommands, which have options of their own."""
+    """The options of the server, and the list of subcommands, which have options of their own."""
 
     def getUsage(self, width: int | None = None) -> str:
         """Called by Twisted: what `--help` shows."""

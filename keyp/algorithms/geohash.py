@@ -1,10 +1,10 @@
-"""Places on the earth as numbers of 52 bits, as the reference keeps them in scores, and the geometry of searching them.
+"""Places on the earth as numbers of 52 bits, as Redis keeps them in scores, and the geometry of searching them.
 
 A position is cut into a row among 2**steps rows from south to north and a column among as many from west to east; its
 geohash has the row's bits in its even places and the column's in the odd ones. Places that are close have mostly
 hashes that are close, so a region is searched as a few cells of a coarser grid, each a range of hashes.
 
-The arithmetic is done in the reference's order, for the last digits show. Lengths are in metres, angles in degrees.
+The order of arithmetic is Redis's, because the last digits show. Lengths are in metres, angles in degrees.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from math import asin, cos, fabs, inf, isinf, nan, pi, sin, sqrt
 from typing import Final
 
 LONGITUDE_MAX: Final = 180.0
-LATITUDE_MAX: Final = 85.05112878  # of the Mercator projection; there are no places nearer to the poles
+LATITUDE_MAX: Final = 85.05112878  # limit of the Mercator projection: nothing nearer to the poles can be stored
 POLE: Final = 90.0
 
 STEPS_MAX: Final = 26
@@ -122,7 +122,7 @@ def _within(angle: float, limit: float) -> float:
 
 
 def _bits(score: float) -> int:
-    """The 64 bits that the reference makes of a score, also of one that is no geohash, on x86-64."""
+    """The 64 bits that Redis makes of a score, also of one that is no geohash, on x86-64."""
     if 0 <= score < _INT64_LIMIT:
         return int(score)
     if score >= _INT64_LIMIT:
@@ -182,7 +182,7 @@ class Region:
         return -1.0 if away > self.radius else away
 
     def cells(self) -> list[Cell]:
-        """Cells that cover the region, in the order in which the reference searches them: the middle, then around."""
+        """Cells that cover the region, in the order in which Redis searches them: the middle, then around."""
         steps = self._steps()
         middle = cell_at(self.longitude, self.latitude, steps)
         west, south, east, north = self._bounds()

@@ -9,9 +9,9 @@ enough. A segment of fixed bytes is sought by Python's own search; one that leav
 and Gonnet, "A new approach to text searching"), which keeps in the bits of a number how many bytes of the segment stand
 before a place. So each byte of a name is looked at once, however many stars there are.
 
-The corners are the reference's (`stringmatchlen`): a class that is never closed reaches to the end of the pattern, a
-range may be given backwards, a `]` is closing even as the first of its class, a backslash at the very end is itself,
-bytes from 128 up count as negative in ranges, and the empty name matches nothing but the empty pattern and a lone `*`.
+The corners are Redis's (`stringmatchlen`): a class that is never closed reaches to the end of the pattern, a range may
+be given backwards, a `]` is closing even as the first of its class, a backslash at the very end is itself, bytes from
+128 up count as negative in ranges, and the empty name matches nothing but the empty pattern and a lone `*`.
 """
 
 from __future__ import annotations

@@ -3,8 +3,8 @@
 An element's hash is MurmurHash64A (Austin Appleby). Its lowest 14 bits choose a register; the register keeps the
 greatest number that any of its elements had of zero bits in a row behind those, and one more.
 
-The estimate is that of Otmar Ertl, "New cardinality estimation algorithms for HyperLogLog sketches", 2017, algorithm
-6, from how many registers have each value. The arithmetic is in the reference's order, so that the last bit agrees.
+The estimate is that of Otmar Ertl, "New cardinality estimation algorithms for HyperLogLog sketches", 2017, algorithm 6,
+from how many registers have each value. The arithmetic is in Redis's order, so that the last bit agrees.
 """
 
 from __future__ import annotations
@@ -23,12 +23,12 @@ _MASK: Final = (1 << 64) - 1
 
 _ALPHA: Final = 0.721347520444481703680  # half the inverse of the natural logarithm of 2
 
-# What the reference makes of an estimate that 63 bits do not hold.
+# What Redis makes of an estimate that 63 bits do not hold.
 _TOO_MANY: Final = -(1 << 63)
 
 
 def murmur_hash(data: bytes) -> int:
-    """MurmurHash64A of `data` with the reference's seed."""
+    """MurmurHash64A of `data` with Redis's seed."""
     result = _SEED ^ (len(data) * _FACTOR & _MASK)
     whole = len(data) & ~7
     for place in range(0, whole, 8):
@@ -49,7 +49,7 @@ def register_of(element: bytes) -> tuple[int, int]:
 
 
 def estimate(values: bytes) -> int:
-    """How many elements the registers have seen."""
+    """The estimated number of elements."""
     counts = _histogram(values)
     total = REGISTERS * _tau((REGISTERS - counts[HASH_BITS + 1]) / REGISTERS)
     for value in range(HASH_BITS, 0, -1):

@@ -1,4 +1,4 @@
-"""How a HyperLogLog lies in its string: the reference's own bytes, so that strings can be exchanged both ways.
+"""How a HyperLogLog lies in its string: Redis's own bytes, so that strings can be exchanged with it.
 
 A HyperLogLog has 16384 registers of six bits. Its string is a header and the registers in one of two forms:
 
@@ -16,7 +16,7 @@ A HyperLogLog has 16384 registers of six bits. Its string is a header and the re
       1vvvvvnn             VAL: n + 1 registers are v + 1
 
 A sparse one becomes dense when a register exceeds 32 or the string would exceed a limit. Which of several spellings a
-sparse one has depends on the order of what was added, and `Sparse.put` takes the reference's steps to get there.
+sparse one has depends on the order of what was added, and `Sparse.put` takes Redis's steps to get there.
 
 Registers as a whole are `bytes`, one for each; where all of them are combined they are one long integer, a byte a
 register.
@@ -44,11 +44,11 @@ LONG: Final = 0x40  # and of an XZERO
 VALUE_MAX: Final = 32
 VALUE_RUN_MAX: Final = 4
 ZERO_RUN_MAX: Final = 64
-JOINED_MAX: Final = 5  # how many runs the reference looks at to join neighbours
+JOINED_MAX: Final = 5  # how many runs Redis looks at to join neighbours
 CHANGED_MAX: Final = 2 * (JOINED_MAX + 2)  # bytes from a changed run on that joining may reach
 MARK_EVERY: Final = 256  # registers
 
-# Of each opcode: how many registers its run has, 0 where a second byte is needed to tell; the registers; its text.
+# Of each opcode: how many registers its run has, 0 where that needs a second byte; the registers; its text.
 _RUNS: Final = bytes((op & 3) + 1 if op & VALUE else 0 if op & LONG else op + 1 for op in range(256))
 _REGISTERS: Final = [bytes(((op >> 2 & 31) + 1 if op & VALUE else 0,)) * _RUNS[op] for op in range(256)]
 _TEXTS: Final = [f"v:{(op >> 2 & 31) + 1},{_RUNS[op]}" if op & VALUE else f"z:{_RUNS[op]}" for op in range(256)]
@@ -73,7 +73,7 @@ class Corrupted(Exception):
 
 
 def is_hyperloglog(head: bytes, length: int) -> bool:
-    """Whether a string of `length` bytes that begins with `head` is a HyperLogLog, as far as its header tells."""
+    """Whether a string of `length` bytes that begins with `head` is a HyperLogLog, by its header."""
     if len(head) < HEADER_BYTES or head[:FORM_AT] != EMPTY[:FORM_AT]:
         return False
     return head[FORM_AT] == SPARSE or (head[FORM_AT] == DENSE and length == DENSE_BYTES)
@@ -213,7 +213,7 @@ class Sparse:
         return CHANGED
 
     def _join(self, place: int) -> None:
-        """Joins neighbours of equal value. As the reference, it takes a few steps from a run on and no more."""
+        """Joins neighbours of equal value. As Redis, it takes a few steps from a run on and no more."""
         runs = self.runs
         for _ in range(JOINED_MAX):
             if place + 1 >= len(runs):
@@ -256,7 +256,7 @@ class Sparse:
         return b"".join(found)
 
     def text(self) -> str:
-        """The runs for people to read, in the reference's notation."""
+        """The runs for people to read, in Redis's notation."""
         words: list[str] = []
         place = 0
         while place < len(self.runs):

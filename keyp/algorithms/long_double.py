@@ -1,4 +1,4 @@
-"""The reference's floating-point numbers for counters: C's `long double` on x86-64, to the last bit.
+"""Redis's floating-point numbers for counters: C's `long double` on x86-64, to the last bit.
 
 INCRBYFLOAT and HINCRBYFLOAT read two texts, add them with a 64-bit mantissa and write the sum with up to seventeen
 decimals and no exponent. The mantissa's rounding shows in the replies, so it is done here with whole numbers as the

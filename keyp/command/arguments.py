@@ -1,4 +1,4 @@
-"""Arguments from bytes to numbers, as strictly as the reference does it."""
+"""Arguments from bytes to numbers, as strictly as Redis does it."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ UINT64_DIGITS: Final = 20
 def to_int64(data: bytes) -> int | None:
     """The signed 64-bit number in its one canonical spelling; None for every other text.
 
-    No sign but a minus, no leading zeros, no spaces, not `-0` (the reference's string2ll).
+    No sign but a minus, no leading zeros, no spaces, not `-0` (Redis's string2ll).
     """
     length = len(data)
     if length == 0 or length > 20:

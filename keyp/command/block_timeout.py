@@ -15,7 +15,7 @@ OUT_OF_RANGE: Final = "ERR timeout is out of range"
 
 
 def timeout_ms(context: WriteContext, data: bytes) -> int:
-    """A timeout, given in seconds, in milliseconds rounded up; 0 stands for no end. Raises the reference's errors."""
+    """A timeout, given in seconds, in milliseconds rounded up; 0 stands for no end. Raises Redis's errors."""
     seconds = real(data, NOT_A_TIMEOUT)
     if seconds < 0:
         raise CommandError(NEGATIVE)

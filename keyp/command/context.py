@@ -1,12 +1,12 @@
 """What a command is given besides its arguments.
 
-A read gets a `ReadContext`, a write a `WriteContext`: the data, the moment and a source of chance, and nothing that
-depends on who asks. The same context, data and arguments give the same reply and the same changes, today in a test
+A read gets a `ReadContext`, a write a `WriteContext`: the data, the time and a source of randomness, and nothing that
+depends on the client. The same context, data and arguments give the same reply and the same changes, today in a test
 and later on a replica.
 
-A session command gets a `SessionContext`: the client that asks, the server, and the data context beside it. What it
-wants done to the world - a client closed, the store synced, the server stopped - it asks for as an effect; effects
-happen on the reactor's thread, after the commit of the group the command ran in.
+A session command gets a `SessionContext`: the client that asks, the server, and the data context beside it. What goes
+beyond the data - closing a client, syncing the store, stopping the server - it asks for as an effect; effects happen on
+the reactor's thread, after the commit of the group the command ran in.
 """
 
 from __future__ import annotations
@@ -22,25 +22,25 @@ from keyp.command.spec import DENYOOM, CommandSpec
 from keyp.errors import DATABASE_OUT_OF_RANGE, CommandError
 from keyp.resp.values import Reply
 from keyp.server.clients import Client, ClientState
-from keyp.storage.access_times import Uses
-from keyp.storage.compact_limits import FormLimits
+from keyp.storage.access_times import AccessTimes
+from keyp.storage.compact_limits import CompactLimits
 from keyp.storage.keys.keyspace import Keyspace, WritableKeyspace
 from keyp.storage.lmdb.transaction import Transaction, WriteTransaction
 
-# What a read on the reactor's thread may look at; the rest of the clients wait meanwhile, some 0.3 us for each.
+# How many elements a read on the reactor's thread may look at; other clients wait some 0.3 us for each.
 AT_ONCE_MAX: Final = 2048
 
 SECOND_NS: Final = 1_000_000_000
 
 
 class TooLong(Exception):
-    """A read on the reactor's thread would look at many elements; the batch is to be run again, on a reader's."""
+    """A read on the reactor's thread would look at too many elements: the batch is run again on a reader's thread."""
 
 
 class CommandEnvironment:
-    """What all contexts of one server share: chance, scan positions, and what settings may change.
+    """What all contexts of one server share: randomness, scan positions, and what settings may change.
 
-    `wanted_events` are the classes of events (`keyp.events`) that somebody may listen to. `now_s` is when the server
+    `wanted_events` are the classes of events (`keyp.events`) that are to be collected. `now_s` is when the server
     starts, in seconds since 1970.
     """
 
@@ -49,9 +49,9 @@ class CommandEnvironment:
         self.databases = databases
         self.max_string_bytes = max_string_bytes
         self.hll_sparse_max_bytes = 3000
-        self.limits = FormLimits()
+        self.limits = CompactLimits()
         self.cursors = CursorTable()
-        self.uses = Uses(now_s)
+        self.access_times = AccessTimes(now_s)
         self.wanted_events = 0
 
 
@@ -75,7 +75,7 @@ class ReadContext:
         self.hurried = hurried
         self.selected = 0
         self._keyspace: Keyspace | None = None
-        transaction.uses = shared.uses
+        transaction.access_times = shared.access_times
         transaction.limits = shared.limits
         transaction.wanted_events = shared.wanted_events
 
@@ -94,7 +94,7 @@ class ReadContext:
 
     @property
     def random(self) -> Random:
-        """The only source of chance."""
+        """The only source of randomness."""
         return self.shared.random
 
     def expect(self, count: int) -> None:
@@ -150,7 +150,7 @@ class WriteContext(ReadContext):
 
 
 class SessionContext:
-    """The client that asks and the server it asks, for one batch.
+    """The client and the server, for one batch.
 
     `state` is the batch's own copy of the client's state. `data` is the snapshot or the writer's transaction that the
     batch runs in.
@@ -161,18 +161,18 @@ class SessionContext:
         self.state = state
         self.server = server
         self.data = data
-        self.now_ns = 0  # the moment of the batch by the clock that is never set; for how long something has lasted
+        self.now_ns = 0  # the time of the batch by the clock that is never set, to measure durations
         self.exec_calls = 0  # of how many commands the EXEC consists that runs this one; 0 outside of an EXEC …
         self.exec_bytes = 0  # … and how much they took while they were queued
         self.effects: list[Effect] = []
         self.invoke: Callable[[CommandSpec, list[bytes]], Reply] = _not_running
 
     def after(self, effect: Effect) -> None:
-        """Asks for something to be done once the batch has committed, before its replies leave."""
+        """Asks for an effect once the batch has committed, before its replies are sent."""
         self.effects.append(effect)
 
     def write_refusal(self, specs: list[CommandSpec]) -> str:
-        """The error that some of these commands would meet because nothing, or nothing more, can be written now."""
+        """The error that one of these commands would meet because writes, or growth, are refused now."""
         if any(spec.is_write for spec in specs) and self.server.write_refusal:
             return self.server.write_refusal
         if isinstance(self.data, WriteContext) and any(spec.flags & DENYOOM for spec in specs):

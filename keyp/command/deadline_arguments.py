@@ -1,8 +1,8 @@
 """Times that clients give, turned into deadlines: milliseconds since 1970, within a signed 64-bit number.
 
-A time is relative to now or absolute, in seconds or milliseconds. Two families of commands read it differently, as
-in the reference: EXPIRE and its kin take any number (a deadline in the past removes the key), SET and its kin refuse
-what is not positive. Neither lets a number pass that does not fit once it is a deadline.
+A time is relative to now or absolute, in seconds or milliseconds. Two families of commands read it differently, as in
+Redis: EXPIRE, PEXPIRE … take any number (a deadline in the past removes the key), SET and GETEX refuse what is not
+positive. Both refuse a number that does not fit once it is a deadline.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ def invalid_expire_time(command: str) -> CommandError:
 
 
 def deadline_ms(context_now_ms: int, value: bytes, unit_ms: int, absolute: bool, command: str) -> int:
-    """The deadline that EXPIRE and its kin are given; it may lie in the past, even before 1970.
+    """The deadline of EXPIRE, PEXPIRE, EXPIREAT and PEXPIREAT; it may lie in the past, even before 1970.
 
     `unit_ms` is SECONDS or MILLISECONDS. Raises the error for a text that is no integer or a deadline that does not
     fit into 64 bits.
@@ -38,7 +38,7 @@ def deadline_ms(context_now_ms: int, value: bytes, unit_ms: int, absolute: bool,
 
 
 def positive_deadline_ms(context_now_ms: int, value: bytes, unit_ms: int, absolute: bool, command: str) -> int:
-    """The deadline that SET, GETEX and their kin are given: as `deadline_ms`, but zero and less are refused too.
+    """The deadline of SET, SETEX and GETEX: as `deadline_ms`, but zero and less are refused too.
 
     An absolute deadline may still lie in the past.
     """

@@ -1,4 +1,4 @@
-"""What COMMAND tells of a command, derived from its block: flags, categories, where its keys stand."""
+"""What COMMAND replies about a command, derived from its block: flags, categories, where its keys stand."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from keyp.command.spec import ADMIN, BLOCKING, FAST, FLAG_NAMES, PUBSUB, READ, W
 from keyp.command.syntax import arguments
 from keyp.resp.values import Reply, Set
 
-# The access categories, in the order in which the reference tells them.
+# The access categories, in Redis's order.
 CATEGORIES: Final = (
     "keyspace", "read", "write", "set", "sortedset", "list", "hash", "string", "bitmap", "hyperloglog", "geo",
     "stream", "pubsub", "admin", "fast", "slow", "blocking", "dangerous", "connection", "transaction", "scripting",
@@ -22,7 +22,7 @@ def flags(spec: CommandSpec) -> list[str]:
 
 
 def reads_keys(spec: CommandSpec) -> bool:
-    """Whether the command looks at the keyspace, and at nothing else."""
+    """Whether the command only reads the keyspace."""
     given = spec.categories.split()
     return spec.kind == READ and bool(spec.keys or "keyspace" in given or "read" in given)
 

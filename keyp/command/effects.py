@@ -1,8 +1,8 @@
-"""What a command may want done to the world outside the data: asked for here, carried out by `keyp.net`.
+"""What a command may ask for beyond the data: described here, carried out after the commit.
 
-An effect is a description, nothing more. It happens after the commit of the group the command ran in, on the
-reactor's thread, before the replies of its batch leave; a batch that is undone and run again asks again, once. Where
-an effect fails, the call that asked for it is answered with an error.
+An effect is only a description. It is carried out after the commit of the group the command ran in, on the reactor's
+thread, before the replies of its batch are sent. A batch that is undone and run again asks again. Where an effect
+fails, the call that asked for it is answered with an error.
 """
 
 from __future__ import annotations
@@ -15,38 +15,38 @@ class Effect:
 
 
 class CloseClient(Effect):
-    """The client `client_id` is to be disconnected; itself only after its replies have left."""
+    """Disconnects the client `client_id`; the calling client only after its replies."""
 
     def __init__(self, client_id: int) -> None:
         self.client_id = client_id
 
 
 class WarnOfHttp(Effect):
-    """The log is to tell that the client at `address` has sent HTTP. Its connection ends."""
+    """Logs a warning that the client at `address` has sent HTTP, and ends its connection."""
 
     def __init__(self, address: str) -> None:
         self.address = address
 
 
 class SyncStore(Effect):
-    """Every commit so far is to be on the disk before the reply leaves."""
+    """Brings every commit so far to the disk before the reply is sent."""
 
 
 class SaveStore(Effect):
-    """A copy of all data is to be written beside the store: before the reply leaves, or in the background."""
+    """Writes a copy of all data beside the store: before the reply is sent, or in the background."""
 
     def __init__(self, background: bool) -> None:
         self.background = background
 
 
 class ReopenStore(Effect):
-    """The store is to be synced from now on as the setting says; the reply leaves when it is."""
+    """Syncs the store from now on as the setting says; the reply is sent when that is so."""
 
 
 class EndWait(Effect):
-    """The client `client_id` is to wait no longer, if it waits for a key; `error` is what it is told.
+    """Unblocks the client `client_id`, if it is blocked, with the reply `error`.
 
-    Without an error it is answered as if its time had come.
+    Without an error it is answered as if its timeout had passed.
     """
 
     def __init__(self, client_id: int, error: str) -> None:
@@ -55,18 +55,18 @@ class EndWait(Effect):
 
 
 class Delay(Effect):
-    """The replies of this batch leave `seconds` later; nobody else waits."""
+    """Sends the replies of this batch `seconds` later; other clients do not wait."""
 
     def __init__(self, seconds: float) -> None:
         self.seconds = seconds
 
 
 class StopServer(Effect):
-    """The server is to stop in order. The client that asked gets no reply: its connection ends."""
+    """Stops the server in order. The calling client gets no reply: its connection ends."""
 
 
 class PauseClients(Effect):
-    """For so many milliseconds from now, batches wait: all of them, or those that write."""
+    """Pauses batches for so many milliseconds from now: all of them, or those that write."""
 
     def __init__(self, milliseconds: int, writes_only: bool) -> None:
         self.milliseconds = milliseconds
@@ -74,9 +74,9 @@ class PauseClients(Effect):
 
 
 class PubSubEffect(Effect):
-    """Something to be done to the table of subscriptions or with it, in the order of the calls (see `notifier.py`).
+    """A change of the table of subscriptions or a message, in the order of the calls (see `notifier.py`).
 
-    `protocol` is what the client that asks speaks at this moment; the rest of its batch may change it.
+    `protocol` is what the client speaks at this moment; the rest of its batch may change it.
     """
 
     def __init__(self, protocol: int) -> None:
@@ -84,7 +84,7 @@ class PubSubEffect(Effect):
 
 
 class Subscribe(PubSubEffect):
-    """The client listens to some names of a kind from now on."""
+    """Subscribes the client to names of a kind."""
 
     def __init__(self, protocol: int, kind: int, names: list[bytes]) -> None:
         super().__init__(protocol)
@@ -93,7 +93,7 @@ class Subscribe(PubSubEffect):
 
 
 class Unsubscribe(PubSubEffect):
-    """The client listens to some names of a kind no more."""
+    """Ends subscriptions of the client to names of a kind."""
 
     def __init__(self, protocol: int, kind: int, names: list[bytes]) -> None:
         super().__init__(protocol)
@@ -102,7 +102,7 @@ class Unsubscribe(PubSubEffect):
 
 
 class Publish(PubSubEffect):
-    """A message goes to all who listen to a channel or, by `kind`, a shard channel: to so many `receivers`."""
+    """Sends a message to the subscribers of a channel or, by `kind`, a shard channel: to so many `receivers`."""
 
     def __init__(self, protocol: int, kind: int, channel: bytes, message: bytes, receivers: int) -> None:
         super().__init__(protocol)
@@ -113,7 +113,7 @@ class Publish(PubSubEffect):
 
 
 class Announce(PubSubEffect):
-    """What has happened to keys is told. `targets` says on which channels: `keyp.events.KEYSPACE`, `KEYEVENT`."""
+    """Publishes events of keys. `targets` says on which channels: `keyp.events.KEYSPACE`, `KEYEVENT`."""
 
     def __init__(self, protocol: int, events: list[Event], targets: int) -> None:
         super().__init__(protocol)
@@ -122,4 +122,4 @@ class Announce(PubSubEffect):
 
 
 class ResumeClients(Effect):
-    """Batches that wait for a pause to end go on now."""
+    """Ends a pause; batches that wait for its end go on."""

@@ -1,9 +1,9 @@
-"""The elements of a hash, a set or a sorted set, so many a call: HSCAN, SSCAN and ZSCAN.
+"""Scans of a hash, a set or a sorted set, some elements a call: HSCAN, SSCAN and ZSCAN.
 
-The reference gives a collection in its compact form as a whole, whatever the cursor and the COUNT; so does Keyp. Of a
-large one the elements come in the order of their places, and the cursor stands for the last one visited. So an element
-that is there all the time is not missed, whatever comes and goes beside it. A pattern with a literal beginning is
-sought only among the elements that have it.
+Redis gives a collection in its compact form as a whole, whatever the cursor and the COUNT; so does Keyp. Of a large one
+the elements come in the order of their places, and the cursor stands for the last one visited. So an element that is
+there all the time is not missed, whatever is added or removed meanwhile. A pattern with a literal beginning is sought
+only among the elements that have it.
 """
 
 from __future__ import annotations

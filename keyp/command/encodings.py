@@ -1,8 +1,8 @@
-"""The names that the reference has for the forms in which it keeps lists, hashes, sets and sorted sets.
+"""Redis's names for the encodings of lists, hashes, sets and sorted sets.
 
-Keyp keeps every collection in one way; tools and tests ask for these names all the same. Redis looks at its limits when
-a collection is written and does not go back to a compact form, but for lists; so the others' headers keep the form.
-That of a list is found by looking at no more elements than the compact form may have just now.
+Keyp keeps every collection in one way, but tools and tests ask for these names. Redis looks at its limits when a
+collection is written and does not go back to a compact form, but for lists; so the others' headers keep the form. That
+of a list is found by looking at no more elements than the compact form may have just now.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ def list_encoding(found: List) -> bytes:
 
 
 def _packed_size(element: bytes) -> int:
-    """Bytes of an element in the reference's listpack: an integer by its size, or a text with its length."""
+    """Bytes of an element in Redis's listpack: an integer by its size, or a text with its length."""
     number = to_int64(element)
     if number is None:
         length = len(element)

@@ -1,7 +1,7 @@
-"""Elements drawn by lot, of a hash, a set or a sorted set: how many, and which ranks.
+"""Random elements of a hash, a set or a sorted set: how many, and which ranks.
 
 A positive count asks for so many different elements, in any order: they come in the collection's. A negative one asks
-for elements drawn one by one, each from all there are, so that one may come several times.
+for elements chosen one by one, each from all there are, so that one may come several times.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from typing import Final
 from keyp.command.arguments import INT64_MIN, integer
 from keyp.errors import NO_OPPOSITE, OUT_OF_RANGE, CommandError
 
-DRAWN_MAX: Final = 1_000_000  # one by one; the reference has no limit but its memory
+DRAWN_MAX: Final = 1_000_000  # one by one; Redis has no limit but its memory
 
 _COST_OF_ONE: Final = 200  # finding an element by its rank takes as long as reading so many that follow each other
 
@@ -36,7 +36,7 @@ def different_ranks(random: Random, size: int, count: int) -> list[int]:
 
 
 def drawn_ranks(random: Random, size: int, count: int) -> list[int]:
-    """`count` ranks of `size` as they are drawn. Raises OUT_OF_RANGE for more than DRAWN_MAX."""
+    """`count` random ranks of `size`, repeats possible. Raises OUT_OF_RANGE for more than DRAWN_MAX."""
     if count > DRAWN_MAX:
         raise CommandError(OUT_OF_RANGE)
     return [random.randrange(size) for _ in range(count)]

@@ -59,7 +59,7 @@ class Registry:
         return spec
 
     def resolve(self, args: Args) -> CommandSpec:
-        """The command that a request calls. Raises the reference's error for an unknown one or a wrong arity."""
+        """The command that a request calls. Raises Redis's error for an unknown one or a wrong arity."""
         spec = self._by_name.get(args[0])
         if spec is not None and not spec.subcommands and spec.least_count <= len(args) <= spec.most_count:
             return spec  # the usual call, without detours

@@ -1,10 +1,9 @@
 """SCAN cursors: numbers on the wire, names inside.
 
-The store is ordered by name, so the true position of a scan is the last name it returned; Redis clients, however,
-take a cursor for an unsigned 64-bit number. A cursor is therefore a digest of the position, and a table remembers
-which position it stands for. Nothing of this is state that a command's effect depends on: a cursor that has been
-forgotten (a restart, or thousands of scans abandoned since) starts the scan again, and SCAN allows names to be
-returned twice, never to be left out.
+The store is ordered by name, so the true position of a scan is the last name it returned; Redis clients, however, take
+a cursor for an unsigned 64-bit number. A cursor is therefore a digest of the position, and a table keeps the position
+of each. No command's effect depends on it: a cursor that is not in the table (after a restart, or thousands of
+abandoned scans) starts the scan again, and SCAN may return names twice but leave none out.
 """
 
 from __future__ import annotations
@@ -17,7 +16,7 @@ CURSORS_KEPT: Final = 16384
 
 
 class CursorTable:
-    """Positions by cursor, the least recently used forgotten first. Any thread may use it."""
+    """Positions by cursor, the least recently used dropped first. Any thread may use it."""
 
     def __init__(self, kept: int = CURSORS_KEPT) -> None:
         self._kept = kept

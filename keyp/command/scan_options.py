@@ -9,18 +9,18 @@ from keyp.command.arguments import integer, unsigned
 from keyp.errors import SYNTAX, CommandError
 
 COUNT_DEFAULT: Final = 10
-COUNT_MAX: Final = 1_000_000  # a larger COUNT is only a hint: the batch has a reactor to give back
+COUNT_MAX: Final = 1_000_000  # a larger COUNT is only a hint: the reactor must not be held up
 
 INVALID_CURSOR: Final = "ERR invalid cursor"
 
 
 def scan_cursor(data: bytes) -> int:
-    """A cursor as the reference reads it. Raises `ERR invalid cursor`."""
+    """A cursor as Redis reads it. Raises `ERR invalid cursor`."""
     return unsigned(data, INVALID_CURSOR)
 
 
 def scan_options(words: list[bytes], with_type: bool) -> tuple[Glob | None, int, str]:
-    """The pattern, how many to visit, and the name of the only kind wanted, empty where any is or none can be given."""
+    """The pattern, how many to visit, and the name of the type wanted, empty where any is or none can be given."""
     glob, count, kind = None, COUNT_DEFAULT, ""
     rest = iter(words)
     for word in rest:

@@ -48,9 +48,9 @@ class ServerState:
         self.last_save_seconds = -1  # how long the last one took; -1 before the first
         self.save_running = False
         self.save_started_ns = 0
-        self.saved_changes = 0  # how many of the environment's changes the copy is known to show
+        self.saved_changes = 0  # how many of the environment's changes the copy contains at least
         self.sweeping = True  # DEBUG SET-ACTIVE-EXPIRE
-        self.write_refusal = ""  # the error for every write while the disk is not to be trusted
+        self.write_refusal = ""  # the error for every write while the disk has failed
         self.paused_until_ns = 0  # CLIENT PAUSE; 0 where clients are not paused
         self.paused_writes_only = False
         self.compiled = False  # whether the hot modules run compiled

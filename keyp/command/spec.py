@@ -1,4 +1,4 @@
-"""What there is to know of a command: its kind, flags, keys and words, as its block gives them (`define.py`)."""
+"""What describes a command: its kind, flags, keys and documentation, as its block gives them (`table.py`)."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ SKIP_MONITOR: Final = 1 << 7
 SKIP_SLOWLOG: Final = 1 << 8
 FAST: Final = 1 << 9
 NO_AUTH: Final = 1 << 10
-MAY_REPLICATE: Final = 1 << 11  # no write, but held by CLIENT PAUSE WRITE; COMMAND INFO does not tell
+MAY_REPLICATE: Final = 1 << 11  # no write, but held by CLIENT PAUSE WRITE; not in COMMAND INFO
 NO_MULTI: Final = 1 << 12
 MOVABLEKEYS: Final = 1 << 13
 ALLOW_BUSY: Final = 1 << 14
@@ -71,8 +71,8 @@ class KeySpec:
     """Where keys stand among the arguments, and what is done with them.
 
     From argument `begin` to `last` (counted from `begin`; negative: from the end, -1 is the last one), each `step`.
-    `flags` are the reference's words: RO, RW, OW or RM, then access, update, insert or delete; with `variable_flags`
-    the arguments decide, by `flags_of` if it is given.
+    `flags` are Redis's words: RO, RW, OW or RM, then access, update, insert or delete; with `variable_flags` the
+    arguments decide, by `flags_of` if it is given.
     """
 
     def __init__(
@@ -85,7 +85,7 @@ class KeySpec:
         self._flags_of = flags_of
 
     def flags_in(self, call: Args) -> list[str]:
-        """What is done with the keys in this very call."""
+        """What this call does with the keys."""
         words = self.flags if self._flags_of is None else self._flags_of(call)
         return [word for word in words.split() if word != "variable_flags"]
 
@@ -106,11 +106,11 @@ class KeySpec:
         return False
 
     def search(self) -> dict[bytes, Reply]:
-        """How the first key is found, as COMMAND INFO tells it."""
+        """How the first key is found, for COMMAND INFO."""
         return _described(b"index", {b"index": self.begin})
 
     def find(self) -> dict[bytes, Reply]:
-        """How the keys are found from there, as COMMAND INFO tells it."""
+        """How the keys are found from there, for COMMAND INFO."""
         return _described(b"range", {b"lastkey": self.last, b"keystep": self.step, b"limit": 0})
 
 
@@ -121,7 +121,7 @@ class CountedKeys(KeySpec):
         super().__init__(begin, 0, 1, flags)
 
     def positions(self, call: Args) -> list[int]:
-        """As many as there are said to be, of those there are: a number of none, or of too many, makes no sense."""
+        """As many keys as the number says. Raises `ValueError` for 0 or more than there are arguments."""
         digits = _LEADING_NUMBER.match(call[self.begin])
         count = 0 if digits is None else int(digits[0])
         if not 0 < count < len(call) - self.begin:
@@ -184,11 +184,11 @@ class UnknownKeys(KeySpec):
         return True
 
     def search(self) -> dict[bytes, Reply]:
-        """Nobody knows."""
+        """Not known from the arguments."""
         return _described(b"unknown", {})
 
     def find(self) -> dict[bytes, Reply]:
-        """Nobody knows."""
+        """Not known from the arguments."""
         return _described(b"unknown", {})
 
 
@@ -221,7 +221,7 @@ def _described(kind: bytes, spec: dict[bytes, Reply]) -> dict[bytes, Reply]:
 
 
 def key_at(position: int, flags: str, flags_of: Callable[[Args], str] | None = None) -> tuple[KeySpec, ...]:
-    """One key, the argument at `position` (the command's name is 0). `flags_of` tells its flags in a call."""
+    """One key, the argument at `position` (the command's name is 0). `flags_of` gives its flags in a call."""
     return (KeySpec(position, 0, 1, flags, flags_of),)
 
 
@@ -282,7 +282,7 @@ class CommandSpec:
         return f"<command {self.full_name}>"
 
     def without_secrets(self, call: Args) -> Args:
-        """A call as it may be shown to others than its client: without its passwords."""
+        """A call as it may be shown to other clients: without its passwords."""
         if self._secrets is None:
             return call
         hidden = self._secrets(call)

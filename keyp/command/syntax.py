@@ -1,4 +1,4 @@
-"""From the manual's notation to the reference's description of arguments, which COMMAND DOCS gives to clients.
+"""From the manual's notation to Redis's description of arguments, which COMMAND DOCS gives to clients.
 
 A command's block says `key value [NX | XX] [EX seconds | PX milliseconds | KEEPTTL]`; redis-cli's hints and other
 tools want the same as nested maps. The notation: lower-case words are arguments, UPPER-CASE words and signs are
@@ -6,7 +6,8 @@ tokens that are typed as they are, `[…]` may be left out, `<…>` only groups,
 `word [word ...]` is one or more of the same. A token owns the words right behind it: `LIMIT offset count`.
 
 The notation is first read into parts, then the parts become arguments (the `arguments` of
-https://redis.io/docs/latest/commands/command-docs/). It names no groups; theirs are made of their members' names.
+https://redis.io/docs/latest/commands/command-docs/). The notation has no names for groups; they are made of their
+members' names.
 """
 
 from __future__ import annotations

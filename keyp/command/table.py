@@ -6,11 +6,10 @@
                    syntax="key value", summary="Adds bytes to the end of a string.")
     def append(context: WriteContext, args: Args) -> Reply: ...
 
-The decorators record and return the function unchanged. `.read` takes only functions of a `ReadContext`, `.write`
-only of a `WriteContext`, `.session` only of a `SessionContext`, so the type checker proves that a read writes nothing
-and that neither of them knows who is asking. Everything else - the arity check, COMMAND and its documentation, key
-extraction, the route a batch takes, the README's table, the tests that every command must pass - derives from these
-blocks.
+The decorators record and return the function unchanged. `.read` takes only functions of a `ReadContext`, `.write` only
+of a `WriteContext`, `.session` only of a `SessionContext`, so the type checker proves that a read writes nothing and
+that neither of them knows the client. Everything else - the arity check, COMMAND and its documentation, key extraction,
+the route a batch takes, the README's table, the tests that every command must pass - derives from these blocks.
 
 A subcommand is a block of its own, named `CLIENT|ID`; the word before the bar is its container.
 """
@@ -38,7 +37,7 @@ class CommandTable:
         self.specs: list[CommandSpec] = []
 
     def read(self, name: str, **about: Any) -> Callable[[ReadFunction], ReadFunction]:
-        """Records a command that only looks. Keywords as in `_record`."""
+        """Records a command that only reads. Keywords as in `_record`."""
 
         def record(function: ReadFunction) -> ReadFunction:
             self._record(name, READ, function, **about)
@@ -105,7 +104,7 @@ class CommandTable:
         aliases: tuple[str, ...] = (),
         secrets: Callable[[Args], list[int]] | None = None,
     ) -> None:
-        """`secrets` gives the places of the passwords in a call, which are shown to nobody."""
+        """`secrets` gives the indexes of passwords in a call, which are never shown."""
         given = self.categories if categories is None else categories
         self.specs.append(
             CommandSpec(

@@ -4,8 +4,8 @@ The operations are read first, all of them, so that an error in the last one lea
 a `Window`, which holds the blocks of the string that they meet; what has changed in them is written at the end, and
 nothing else is.
 
-A write makes the string as long as the highest field of all operations asks for, even where overflow then forbids
-every one of them.
+A write makes the string as long as the highest field of all operations needs, even where overflow then forbids every
+one of them.
 """
 
 from __future__ import annotations
@@ -53,8 +53,8 @@ class Field:
     def fitted(self, value: int, overflow: bytes, is_set: bool) -> int | None:
         """`value`, or what the overflow rule makes of one that does not fit; None where it forbids that.
 
-        The reference reads a negative number for an unsigned field, and one so low that its distance to the highest
-        has no place in 64 bits, as too high when it SETs it.
+        Redis reads a negative number for an unsigned field, and one so low that its distance to the highest exceeds 64
+        bits, as too high when it SETs it.
         """
         high = (1 << (self.bits - 1)) - 1 if self.signed else (1 << self.bits) - 1
         low = -high - 1 if self.signed else 0
@@ -79,7 +79,7 @@ class Operation:
 
 
 class Window:
-    """A string as the operations change it; stored is nothing of that before `save`."""
+    """A string as the operations change it; nothing is stored before `save`."""
 
     def __init__(self, keys: Keyspace, record: bytes | None) -> None:
         self.keys = keys
@@ -138,7 +138,7 @@ class Window:
 
 
 def _field(kind: bytes, place: bytes, max_bytes: int) -> Field:
-    text = kind.partition(b"\0")[0]  # the reference reads it as a C string
+    text = kind.partition(b"\0")[0]  # Redis reads it as a C string
     bits = to_int64(text[1:])
     signed = text[:1] == b"i"
     if text[:1] not in (b"i", b"u") or bits is None or not 1 <= bits <= (64 if signed else 63):
@@ -148,7 +148,7 @@ def _field(kind: bytes, place: bytes, max_bytes: int) -> Field:
     index = to_int64(place[1:])
     if index is None:
         raise CommandError(BAD_OFFSET)
-    # The reference multiplies in 64 bits, and takes what is left.
+    # Redis multiplies in 64 bits, and takes what is left.
     offset = (index * bits - INT64_MIN & (1 << 64) - 1) + INT64_MIN
     return Field(signed, bits, within(offset, max_bytes))
 

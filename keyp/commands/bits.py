@@ -1,7 +1,7 @@
 """Commands on single bits of strings, and on all of them at once.
 
-A bit's number counts from the highest bit of the first byte. A string has as many zero bits behind its end as anybody
-may ask for; writing one of them makes the string longer.
+A bit's number counts from the highest bit of the first byte. Behind its end a string has as many zero bits as may be
+asked for; setting one of them makes the string longer.
 
 One bit is read and written in the piece of the string that holds it. What looks at many bits takes a piece at a time
 and treats it as one long integer, so that Python's arithmetic does the work and not a loop over bytes.

@@ -1,4 +1,4 @@
-"""CLIENT: what clients say of themselves, and what an operator may ask of and do to the others.
+"""CLIENT: what clients say of themselves, and what an operator may see of the others and do to them.
 
 Everything that touches another connection is asked for as an effect. Lists show clients as they were when the batch
 began; the one that asks shows its own state as it is now.
@@ -62,7 +62,7 @@ def check_name(name: bytes) -> None:
     arity=2,
     flags=ORDINARY,
     since="5.0.0",
-    summary="Tells the connection's number.",
+    summary="Returns the connection's id.",
 )
 def client_id(context: SessionContext, args: Args) -> Reply:
     """Replies with the id; no other connection of this run of the server has or will have it."""
@@ -74,7 +74,7 @@ def client_id(context: SessionContext, args: Args) -> Reply:
     arity=2,
     flags=ORDINARY,
     since="2.6.9",
-    summary="Tells the connection's name.",
+    summary="Returns the connection's name.",
 )
 def client_getname(context: SessionContext, args: Args) -> Reply:
     """Replies with the name, null where there is none."""
@@ -104,7 +104,7 @@ def client_setname(context: SessionContext, args: Args) -> Reply:
     since="7.2.0",
     tips=("request_policy:all_nodes", "response_policy:all_succeeded"),
     syntax="<LIB-NAME libname | LIB-VER libver>",
-    summary="Tells which library the client uses, for the list of clients.",
+    summary="Names the library that the client uses, for the list of clients.",
 )
 def client_setinfo(context: SessionContext, args: Args) -> Reply:
     """Replies OK."""
@@ -145,7 +145,7 @@ def client_info(context: SessionContext, args: Args) -> Reply:
     summary="Lists the connections, a line each.",
 )
 def client_list(context: SessionContext, args: Args) -> Reply:
-    """Replies with text. A client that has been told to go is no longer shown."""
+    """Replies with text. A client that is about to be disconnected is not shown."""
     clients = context.server.clients.all()
     if len(args) == 4 and args[2].upper() == b"TYPE":
         kind = _client_type(args[3])
@@ -168,12 +168,12 @@ def _client_type(word: bytes) -> bytes:
 
 
 def _is_of_type(client: Client, kind: bytes) -> bool:
-    """There are no replicas and no master, and whoever listens to anything is no longer normal."""
+    """There are no replicas and no master; a client with a subscription is `pubsub` and not `normal`."""
     return kind == (b"pubsub" if client.state.is_subscriber else b"normal")
 
 
 class KillFilter:
-    """Which clients CLIENT KILL means: those for which everything that was given is true."""
+    """The filter of CLIENT KILL: a client must meet every condition that was given."""
 
     def __init__(self) -> None:
         self.client_id = 0
@@ -183,7 +183,7 @@ class KillFilter:
         self.skip_me = True
 
     def matches(self, client: Client) -> bool:
-        """Whether the client is meant, but for `skip_me`."""
+        """Whether the client meets the conditions, but for `skip_me`."""
         return (
             self.client_id in (0, client.id)
             and self.address in (None, client.address)
@@ -267,7 +267,7 @@ def _switch(word: bytes) -> bool:
     flags=ADMINISTER,
     since="7.0.0",
     syntax="<ON | OFF>",
-    summary="Asks that the connection be spared when memory runs short; nobody is ever evicted here.",
+    summary="Asks that the connection be spared when memory runs short; no client is ever evicted here.",
 )
 def client_no_evict(context: SessionContext, args: Args) -> Reply:
     """Replies OK."""
@@ -281,7 +281,7 @@ def client_no_evict(context: SessionContext, args: Args) -> Reply:
     flags=ORDINARY,
     since="7.2.0",
     syntax="<ON | OFF>",
-    summary="Asks that the client's commands be no use of keys, but for TOUCH.",
+    summary="Asks that the client's commands do not count as accesses to keys, but for TOUCH.",
 )
 def client_no_touch(context: SessionContext, args: Args) -> Reply:
     """Replies OK."""
@@ -382,7 +382,7 @@ def client_unblock(context: SessionContext, args: Args) -> Reply:
     arity=2,
     flags=ORDINARY,
     since="6.0.0",
-    summary="Tells where invalidation messages go: nowhere, for keys are not tracked.",
+    summary="Returns where invalidation messages go: nowhere, for keys are not tracked.",
 )
 def client_getredir(context: SessionContext, args: Args) -> Reply:
     """Replies -1."""

@@ -1,4 +1,4 @@
-"""A client's line in CLIENT LIST: every field of Redis 7.2, in its order. What Keyp has no such thing of is 0.
+"""A client's line in CLIENT LIST: every field of Redis 7.2, in its order. What Keyp does not have is 0.
 
 qbuf       bytes of a request that is not complete yet
 argv-mem   bytes of the arguments of the call that asks; of clients that have none under way, 0

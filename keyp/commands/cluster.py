@@ -1,6 +1,6 @@
 """The commands of a cluster. A single Redis refuses them all, and so does Keyp: clients ask in order to find out.
 
-Those that clients begin with stand here.
+Here are those that clients begin with.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ CLUSTER.container(
     flags=STALE,
     since="3.0.0",
     tips=UNSTABLE,
-    summary="Fails: there is no cluster whose state could be told.",
+    summary="Fails: there is no cluster that has a state.",
 )
 def cluster_info(context: SessionContext, args: Args) -> Reply:
     """Raises the error of a server that belongs to no cluster."""

@@ -1,4 +1,4 @@
-"""COMMAND: what the server can do, told to clients and tools from the same blocks that do it."""
+"""COMMAND: descriptions of the commands, for clients and tools, derived from the commands' own blocks."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ COMMAND.help_for("COMMAND")
     arity=2,
     flags=ORDINARY,
     since="2.8.13",
-    summary="Tells how many commands there are.",
+    summary="Counts the commands.",
 )
 def command_count(context: SessionContext, args: Args) -> Reply:
     """Replies with the number; subcommands do not count."""
@@ -128,7 +128,7 @@ def _filtered(specs: list[CommandSpec], by: bytes, value: bytes) -> list[Command
     since="2.8.13",
     complexity="O(N) with N the number of arguments",
     syntax="command [arg [arg ...]]",
-    summary="Tells which arguments of a call are keys.",
+    summary="Lists the arguments of a call that are keys.",
 )
 def command_getkeys(context: SessionContext, args: Args) -> Reply:
     """Replies with the keys."""
@@ -142,7 +142,7 @@ def command_getkeys(context: SessionContext, args: Args) -> Reply:
     since="7.0.0",
     complexity="O(N) with N the number of arguments",
     syntax="command [arg [arg ...]]",
-    summary="Tells which arguments of a call are keys, and what is done with each.",
+    summary="Lists the arguments of a call that are keys, and what is done with each.",
 )
 def command_getkeysandflags(context: SessionContext, args: Args) -> Reply:
     """Replies with pairs of a key and its flags."""

@@ -1,7 +1,7 @@
-"""The connection itself: who speaks, which protocol, which database.
+"""The connection itself: its user, its protocol, its database.
 
-There are no passwords. The one user, `default`, may log in with any, as a user without a password may in the
-reference; there is no other.
+There are no passwords. The one user, `default`, may log in with any, as a user without a password may in Redis; there
+is no other.
 """
 
 from __future__ import annotations
@@ -96,13 +96,13 @@ def select(context: SessionContext, args: Args) -> Reply:
 
 
 def _index_error(index: bytes) -> str:
-    """The reference tells a number that is too large for a C int from what is no number."""
+    """Redis has different errors for a number too large for a C int and for what is no number."""
     integer(index)
     return INDEX_NOT_INT32
 
 
 def _words_of_auth(call: Args) -> list[int]:
-    """The user's name too, as in the reference: it may be a password that was given in the old form."""
+    """The user's name too, as in Redis: it may be a password that was given in the old form."""
     return [1, 2] if len(call) <= 3 else []
 
 
@@ -153,7 +153,7 @@ def _words_of_hello(call: Args) -> list[int]:
     secrets=_words_of_hello,
     since="6.0.0",
     syntax="[protover [AUTH username password] [SETNAME clientname]]",
-    summary="Greets: chooses the protocol, logs in, names the connection, and tells about the server.",
+    summary="Chooses the protocol, logs in, names the connection, and describes the server.",
 )
 def hello(context: SessionContext, args: Args) -> Reply:
     """Replies with facts about the server and the connection, in the protocol that was chosen."""

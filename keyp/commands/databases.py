@@ -15,7 +15,7 @@ DATABASES = CommandTable(group="server", categories="keyspace")
 
 ON_ALL_SHARDS: Final = ("request_policy:all_shards", "response_policy:all_succeeded")
 
-# A C int: what the reference reads a database's number into.
+# A C int: what Redis reads a database's number into.
 INT_MIN: Final = -(1 << 31)
 INT_MAX: Final = (1 << 31) - 1
 
@@ -28,7 +28,7 @@ INT_MAX: Final = (1 << 31) - 1
     tips=("request_policy:all_shards", "response_policy:agg_sum"),
     summary="Counts the keys of the selected database.",
 )
-def size(context: ReadContext, args: Args) -> Reply:
+def dbsize(context: ReadContext, args: Args) -> Reply:
     """Replies with the count; keys past their deadline are in it until they are removed."""
     return context.keys.size()
 
@@ -43,7 +43,7 @@ def size(context: ReadContext, args: Args) -> Reply:
     syntax="[ASYNC | SYNC]",
     summary="Removes all keys of the selected database.",
 )
-def flush(context: WriteContext, args: Args) -> Reply:
+def flushdb(context: WriteContext, args: Args) -> Reply:
     """Replies OK."""
     _check_flush_option(args)
     context.keys.flush()
@@ -60,7 +60,7 @@ def flush(context: WriteContext, args: Args) -> Reply:
     syntax="[ASYNC | SYNC]",
     summary="Removes all keys of all databases.",
 )
-def flush_all(context: WriteContext, args: Args) -> Reply:
+def flushall(context: WriteContext, args: Args) -> Reply:
     """Replies OK."""
     _check_flush_option(args)
     for index in range(context.shared.databases):
@@ -82,7 +82,7 @@ def _check_flush_option(args: Args) -> None:
     syntax="index1 index2",
     summary="Exchanges two databases; all clients see it at once.",
 )
-def swap(context: WriteContext, args: Args) -> Reply:
+def swapdb(context: WriteContext, args: Args) -> Reply:
     """Replies OK."""
     one = integer_between(args[1], INT_MIN, INT_MAX, "ERR invalid first DB index")
     other = integer_between(args[2], INT_MIN, INT_MAX, "ERR invalid second DB index")

@@ -1,7 +1,8 @@
-"""Deadlines: give them to keys, take them away, tell them.
+"""Deadlines of keys: set, removed, read.
 
-A key is past its deadline when now is later than it. EXPIRE and its kin with a deadline that is not later than now
-remove the key at once. How deadlines are kept and what comes of them is the business of `keyp.storage`.
+A key is past its deadline when now is later than it. EXPIRE, PEXPIRE, EXPIREAT and PEXPIREAT with a deadline that is
+not later than now remove the key at once. How deadlines are kept and what comes of them is the business of
+`keyp.storage`.
 """
 
 from __future__ import annotations
@@ -110,7 +111,7 @@ def _conditions(args: Args) -> int:
     for word in args[3:]:
         condition = CONDITIONS.get(word.upper())
         if condition is None:
-            # No error ends in line breaks: there the reference drops them, within it makes them spaces.
+            # No error ends in line breaks: there Redis drops them, within it makes them spaces.
             option = printable(word.partition(b"\0")[0].rstrip(b"\r\n"))
             raise CommandError(f"ERR Unsupported option {option}")
         conditions |= condition
@@ -122,7 +123,7 @@ def _conditions(args: Args) -> int:
 
 
 def _allowed(conditions: int, old_ms: int, new_ms: int) -> bool:
-    """Whether all conditions hold. A key without a deadline counts as one that lives for ever."""
+    """Whether all conditions hold. A key without a deadline counts as infinitely late."""
     if old_ms == NO_DEADLINE:
         return not conditions & (XX | GT)
     if conditions & GT and new_ms <= old_ms:
@@ -138,7 +139,7 @@ def _allowed(conditions: int, old_ms: int, new_ms: int) -> bool:
     since="1.0.0",
     tips=UNSTABLE,
     syntax="key",
-    summary="Tells how many seconds a key has left; -1 without a deadline, -2 without the key.",
+    summary="Returns the seconds that a key has left; -1 without a deadline, -2 without the key.",
 )
 def ttl(context: ReadContext, args: Args) -> Reply:
     """Replies with seconds, rounded."""
@@ -153,7 +154,7 @@ def ttl(context: ReadContext, args: Args) -> Reply:
     since="2.6.0",
     tips=UNSTABLE,
     syntax="key",
-    summary="Tells how many milliseconds a key has left; -1 without a deadline, -2 without the key.",
+    summary="Returns the milliseconds that a key has left; -1 without a deadline, -2 without the key.",
 )
 def pttl(context: ReadContext, args: Args) -> Reply:
     """Replies with milliseconds."""
@@ -167,7 +168,7 @@ def pttl(context: ReadContext, args: Args) -> Reply:
     flags=FAST,
     since="7.0.0",
     syntax="key",
-    summary="Tells a key's deadline in seconds since 1970; -1 without a deadline, -2 without the key.",
+    summary="Returns a key's deadline in seconds since 1970; -1 without a deadline, -2 without the key.",
 )
 def expiretime(context: ReadContext, args: Args) -> Reply:
     """Replies with seconds since 1970, rounded."""
@@ -181,7 +182,7 @@ def expiretime(context: ReadContext, args: Args) -> Reply:
     flags=FAST,
     since="7.0.0",
     syntax="key",
-    summary="Tells a key's deadline in milliseconds since 1970; -1 without a deadline, -2 without the key.",
+    summary="Returns a key's deadline in milliseconds since 1970; -1 without a deadline, -2 without the key.",
 )
 def pexpiretime(context: ReadContext, args: Args) -> Reply:
     """Replies with milliseconds since 1970."""
@@ -204,7 +205,7 @@ def _time_left_ms(context: ReadContext, key: bytes) -> int:
 
 
 def _seconds(milliseconds: int) -> int:
-    """Rounded to whole seconds, halves up, as the reference does; NO_KEY and NO_TTL as they are."""
+    """Rounded to whole seconds, halves up, as Redis does; NO_KEY and NO_TTL as they are."""
     return milliseconds if milliseconds < 0 else (milliseconds + 500) // 1000
 
 

@@ -1,7 +1,7 @@
 """Commands on places of the earth: sorted sets whose scores are geohashes (`geohash.py`).
 
 A place is stored as its geohash, so it comes back as the middle of a cell of some 60 centimetres. Distances are those
-on a round earth. A search looks at the cells that cover its region and at nothing else.
+on a round earth. A search looks at the cells that cover its region and no further.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ ADD_OPTIONS: Final = IF_ABSENT | IF_PRESENT | COUNT_CHANGED
 
 
 def position_at(args: Args, at: int) -> tuple[float, float]:
-    """The longitude and latitude that stand at `at`. Raises the reference's error where there is no such place."""
+    """The longitude and latitude that stand at `at`. Raises Redis's error where there is no such place."""
     longitude, latitude = real(args[at]), real(args[at + 1])
     if not (-LONGITUDE_MAX <= longitude <= LONGITUDE_MAX and -LATITUDE_MAX <= latitude <= LATITUDE_MAX):
         raise CommandError(f"ERR invalid longitude,latitude pair {longitude:f},{latitude:f}")
@@ -71,7 +71,7 @@ def _decimal(angle: float) -> bytes:
     syntax="key [NX | XX] [CH] longitude latitude member [longitude latitude member ...]",
     summary="Adds places to a sorted set, or changes where they are.",
 )
-def add(context: WriteContext, args: Args) -> Reply:
+def geoadd(context: WriteContext, args: Args) -> Reply:
     """Replies with the number of places added, with CH those changed too."""
     options, at = 0, 2
     while at < len(args):
@@ -104,9 +104,9 @@ def _positions(zset: SortedSet | None, members: list[bytes]) -> list[tuple[float
     since="3.2.0",
     complexity="O(1) for each member",
     syntax="key [member [member ...]]",
-    summary="Tells where places are.",
+    summary="Returns the positions of places.",
 )
-def positions(context: ReadContext, args: Args) -> Reply:
+def geopos(context: ReadContext, args: Args) -> Reply:
     """Replies with longitude and latitude of each member, the null array for one that is not there."""
     zset = sortedsets.find(context.keys, args[1])
     return [NULL_ARRAY if place is None else position_reply(*place) for place in _positions(zset, args[2:])]
@@ -121,7 +121,7 @@ def positions(context: ReadContext, args: Args) -> Reply:
     syntax="key [member [member ...]]",
     summary="Returns the standard geohashes of places.",
 )
-def hashes(context: ReadContext, args: Args) -> Reply:
+def geohash_(context: ReadContext, args: Args) -> Reply:
     """Replies with eleven letters for each member, null for one that is not there."""
     zset = sortedsets.find(context.keys, args[1])
     return [None if place is None else geohash.text(*place) for place in _positions(zset, args[2:])]
@@ -133,9 +133,9 @@ def hashes(context: ReadContext, args: Args) -> Reply:
     keys=key_at(1, "RO access"),
     since="3.2.0",
     syntax="key member1 member2 [M | KM | FT | MI]",
-    summary="Tells how far two places are from each other.",
+    summary="Returns the distance between two places.",
 )
-def distance(context: ReadContext, args: Args) -> Reply:
+def geodist(context: ReadContext, args: Args) -> Reply:
     """Replies with the distance, in metres where no unit is given; null where one of them is not there."""
     if len(args) > 5:
         raise CommandError(SYNTAX)

@@ -1,6 +1,6 @@
 """Searches for places: those of a sorted set that are within a circle or a box.
 
-GEOSEARCH and GEORADIUS with its kin say the same in different ways; a `_Search` is what they ask for.
+GEOSEARCH, GEORADIUS and GEORADIUSBYMEMBER say the same in different ways; a `_Search` is what they ask for.
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ class _Found:
 
 
 class _Search:
-    """What a command asks for, read from its arguments. Raises the reference's errors, in its order.
+    """What a command asks for, read from its arguments. Raises Redis's errors, in its order.
 
     The source stands at `at`. `style` says how the search is written, `may_store` whether GEORADIUS takes STORE;
     `target` is where GEOSEARCHSTORE stores what is found, None for commands that do not.
@@ -266,7 +266,7 @@ def _stored_keys(begin: int) -> tuple[KeySpec, ...]:
     " | BYBOX width height <M | KM | FT | MI>> [ASC | DESC] [COUNT count [ANY]] [WITHCOORD] [WITHDIST] [WITHHASH]",
     summary="Finds places within a circle or a box.",
 )
-def search(context: ReadContext, args: Args) -> Reply:
+def geosearch(context: ReadContext, args: Args) -> Reply:
     """Replies with members, or with arrays of a member and what is wanted of it."""
     return _Search(context, args, 1, BY_WORDS).reply(context)
 
@@ -282,7 +282,7 @@ def search(context: ReadContext, args: Args) -> Reply:
     " <M | KM | FT | MI> | BYBOX width height <M | KM | FT | MI>> [ASC | DESC] [COUNT count [ANY]] [STOREDIST]",
     summary="Makes the places within a circle or a box the value of a key.",
 )
-def store_search(context: WriteContext, args: Args) -> Reply:
+def geosearchstore(context: WriteContext, args: Args) -> Reply:
     """Replies with the number of places stored; of none the key is removed."""
     return _Search(context, args, 2, BY_WORDS, target=args[1]).store(context, args[1])
 
@@ -304,7 +304,7 @@ def _radius(context: WriteContext, args: Args, style: int) -> Reply:
     " [ASC | DESC] [STORE storekey | STOREDIST storedistkey]",
     summary="Finds places within a circle, and may make them the value of a key; GEOSEARCH is its newer form.",
 )
-def radius(context: WriteContext, args: Args) -> Reply:
+def georadius(context: WriteContext, args: Args) -> Reply:
     """Replies as GEOSEARCH, with STORE or STOREDIST as GEOSEARCHSTORE."""
     return _radius(context, args, AROUND_POSITION)
 
@@ -319,7 +319,7 @@ def radius(context: WriteContext, args: Args) -> Reply:
     " [ASC | DESC]",
     summary="Finds places within a circle; GEOSEARCH is its newer form.",
 )
-def radius_only_read(context: ReadContext, args: Args) -> Reply:
+def georadius_ro(context: ReadContext, args: Args) -> Reply:
     """Replies as GEOSEARCH."""
     return _Search(context, args, 1, AROUND_POSITION).reply(context)
 
@@ -335,7 +335,7 @@ def radius_only_read(context: ReadContext, args: Args) -> Reply:
     " [STORE storekey | STOREDIST storedistkey]",
     summary="Finds places around another one, and may make them the value of a key; GEOSEARCH is its newer form.",
 )
-def radius_by_member(context: WriteContext, args: Args) -> Reply:
+def georadiusbymember(context: WriteContext, args: Args) -> Reply:
     """Replies as GEOSEARCH, with STORE or STOREDIST as GEOSEARCHSTORE."""
     return _radius(context, args, AROUND_MEMBER)
 
@@ -349,6 +349,6 @@ def radius_by_member(context: WriteContext, args: Args) -> Reply:
     syntax="key member radius <M | KM | FT | MI> [WITHCOORD] [WITHDIST] [WITHHASH] [COUNT count [ANY]] [ASC | DESC]",
     summary="Finds places around another one; GEOSEARCH is its newer form.",
 )
-def radius_by_member_only_read(context: ReadContext, args: Args) -> Reply:
+def georadiusbymember_ro(context: ReadContext, args: Args) -> Reply:
     """Replies as GEOSEARCH."""
     return _Search(context, args, 1, AROUND_MEMBER).reply(context)

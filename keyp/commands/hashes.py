@@ -48,7 +48,7 @@ def _set_all(context: WriteContext, args: Args) -> int:
 
 
 def _save(context: WriteContext, found: Hash, event: str, changes: int = 1) -> None:
-    """Saves a hash that has fields, and tells what happened, to so many of them."""
+    """Saves a hash that has fields, and notifies of an event with so many changes."""
     found.save()
     context.keys.notify(events.HASH, event, found.key, changes)
 
@@ -63,7 +63,7 @@ def _save(context: WriteContext, found: Hash, event: str, changes: int = 1) -> N
     syntax="key field value [field value ...]",
     summary="Gives fields of a hash values.",
 )
-def set_fields(context: WriteContext, args: Args) -> Reply:
+def hset(context: WriteContext, args: Args) -> Reply:
     """Replies with the number of fields that are new."""
     return _set_all(context, args)
 
@@ -78,7 +78,7 @@ def set_fields(context: WriteContext, args: Args) -> Reply:
     syntax="key field value [field value ...]",
     summary="Gives fields of a hash values; HSET with another reply.",
 )
-def set_several(context: WriteContext, args: Args) -> Reply:
+def hmset(context: WriteContext, args: Args) -> Reply:
     """Replies OK."""
     _set_all(context, args)
     return "OK"
@@ -93,7 +93,7 @@ def set_several(context: WriteContext, args: Args) -> Reply:
     syntax="key field value",
     summary="Gives a field of a hash a value unless it has one.",
 )
-def set_if_new(context: WriteContext, args: Args) -> Reply:
+def hsetnx(context: WriteContext, args: Args) -> Reply:
     """Replies 1, or 0 where the field was there."""
     found = hashes.find_or_make(context.keys, args[1])
     if not found.set_if_new(args[2], args[3]):
@@ -112,7 +112,7 @@ def set_if_new(context: WriteContext, args: Args) -> Reply:
     syntax="key field [field ...]",
     summary="Removes fields from a hash.",
 )
-def delete(context: WriteContext, args: Args) -> Reply:
+def hdel(context: WriteContext, args: Args) -> Reply:
     """Replies with the number of fields that were there."""
     found = hashes.find(context.keys, args[1])
     if found is None:
@@ -133,7 +133,7 @@ def delete(context: WriteContext, args: Args) -> Reply:
     syntax="key field increment",
     summary="Adds a whole number to the number in a field, 0 where there is none.",
 )
-def increment(context: WriteContext, args: Args) -> Reply:
+def hincrby(context: WriteContext, args: Args) -> Reply:
     """The new number."""
     step = integer(args[3])
     found = hashes.find_or_make(context.keys, args[1])
@@ -155,7 +155,7 @@ def increment(context: WriteContext, args: Args) -> Reply:
     syntax="key field increment",
     summary="Adds a floating-point number to the number in a field, 0 where there is none.",
 )
-def increment_float(context: WriteContext, args: Args) -> Reply:
+def hincrbyfloat(context: WriteContext, args: Args) -> Reply:
     """The new number as it is stored: up to seventeen decimals, no exponent."""
     step = long_double.parse(args[3])
     if step is None:
@@ -188,7 +188,7 @@ def increment_float(context: WriteContext, args: Args) -> Reply:
     syntax="key field",
     summary="Gets the value of a field.",
 )
-def get(context: ReadContext, args: Args) -> Reply:
+def hget(context: ReadContext, args: Args) -> Reply:
     """Replies with the value, null where there is no such field."""
     found = hashes.find(context.keys, args[1])
     return None if found is None else found.value(args[2])
@@ -204,7 +204,7 @@ def get(context: ReadContext, args: Args) -> Reply:
     syntax="key field [field ...]",
     summary="Gets the values of several fields.",
 )
-def get_several(context: ReadContext, args: Args) -> Reply:
+def hmget(context: ReadContext, args: Args) -> Reply:
     """Replies with a value for each field, null where it is not there."""
     found = hashes.find(context.keys, args[1])
     if found is None:
@@ -219,9 +219,9 @@ def get_several(context: ReadContext, args: Args) -> Reply:
     flags=FAST,
     since="2.0.0",
     syntax="key field",
-    summary="Tells whether a hash has a field.",
+    summary="Returns whether a hash has a field.",
 )
-def exists(context: ReadContext, args: Args) -> Reply:
+def hexists(context: ReadContext, args: Args) -> Reply:
     """Replies 1 or 0."""
     found = hashes.find(context.keys, args[1])
     return 1 if found is not None and found.has(args[2]) else 0
@@ -234,9 +234,9 @@ def exists(context: ReadContext, args: Args) -> Reply:
     flags=FAST,
     since="3.2.0",
     syntax="key field",
-    summary="Tells how many bytes the value of a field has.",
+    summary="Returns the length of a field's value in bytes.",
 )
-def length(context: ReadContext, args: Args) -> Reply:
+def hstrlen(context: ReadContext, args: Args) -> Reply:
     """Replies with the number, 0 where there is no such field."""
     found = hashes.find(context.keys, args[1])
     value = None if found is None else found.value(args[2])
@@ -252,7 +252,7 @@ def length(context: ReadContext, args: Args) -> Reply:
     syntax="key",
     summary="Counts the fields of a hash.",
 )
-def count(context: ReadContext, args: Args) -> Reply:
+def hlen(context: ReadContext, args: Args) -> Reply:
     """Replies with the number, 0 without such a key."""
     found = hashes.find(context.keys, args[1])
     return 0 if found is None else found.count
@@ -271,7 +271,7 @@ def count(context: ReadContext, args: Args) -> Reply:
     syntax="key",
     summary="Gets all fields of a hash with their values.",
 )
-def get_all(context: ReadContext, args: Args) -> Reply:
+def hgetall(context: ReadContext, args: Args) -> Reply:
     """Replies with a map, empty without such a key."""
     found = hashes.find(context.keys, args[1])
     if found is None:
@@ -290,7 +290,7 @@ def get_all(context: ReadContext, args: Args) -> Reply:
     syntax="key",
     summary="Lists the fields of a hash.",
 )
-def fields(context: ReadContext, args: Args) -> Reply:
+def hkeys(context: ReadContext, args: Args) -> Reply:
     """Replies with the fields, none without such a key."""
     found = hashes.find(context.keys, args[1])
     if found is None:
@@ -309,7 +309,7 @@ def fields(context: ReadContext, args: Args) -> Reply:
     syntax="key",
     summary="Lists the values of a hash.",
 )
-def values(context: ReadContext, args: Args) -> Reply:
+def hvals(context: ReadContext, args: Args) -> Reply:
     """Replies with the values, none without such a key."""
     found = hashes.find(context.keys, args[1])
     if found is None:
@@ -326,9 +326,9 @@ def values(context: ReadContext, args: Args) -> Reply:
     complexity="O(N) with N the number of fields given back",
     tips=BY_CHANCE,
     syntax="key [count [WITHVALUES]]",
-    summary="Draws fields of a hash by lot.",
+    summary="Returns random fields of a hash.",
 )
-def draw(context: ReadContext, args: Args) -> Reply:
+def hrandfield(context: ReadContext, args: Args) -> Reply:
     """Replies with a field or null; with a count with fields, or with pairs of fields and values."""
     if len(args) == 2:
         found = hashes.find(context.keys, args[1])
@@ -378,7 +378,7 @@ def _drawing_arguments(args: Args) -> tuple[int, bool]:
     syntax="key cursor [MATCH pattern] [COUNT count]",
     summary="Lists the fields of a hash with their values, some at each call.",
 )
-def scan(context: ReadContext, args: Args) -> Reply:
+def hscan(context: ReadContext, args: Args) -> Reply:
     """Replies with the next cursor, 0 at the end, and the fields and values found on the way."""
     cursor = scan_cursor(args[2])
     found = hashes.find(context.keys, args[1])

@@ -2,8 +2,8 @@
 
 A HyperLogLog is a string, and GET and SET move it from server to server; `hll_registers.py` has its bytes.
 
-The reference stores the cardinality that PFCOUNT finds in the string, to find it sooner next time. Here a read changes
-nothing: a cached cardinality that came with a string is used, and none is stored.
+Redis stores the cardinality that PFCOUNT finds in the string, to find it sooner next time. Here a read changes nothing:
+a cached cardinality that came with a string is used, and none is stored.
 """
 
 from __future__ import annotations
@@ -187,7 +187,7 @@ def pfmerge(context: WriteContext, args: Args) -> Reply:
     summary="Shows how a HyperLogLog is kept: GETREG, DECODE, ENCODING or TODENSE.",
 )
 def pfdebug(context: WriteContext, args: Args) -> Reply:
-    """DECODE the runs, ENCODING the form. TODENSE makes it dense and tells whether it was not, GETREG the registers."""
+    """DECODE the runs, ENCODING the form. TODENSE makes it dense; whether it was not; GETREG the registers."""
     keys, key = context.keys, args[2]
     data = _find(keys, key)
     if data is None:
@@ -219,7 +219,7 @@ def pfdebug(context: WriteContext, args: Args) -> Reply:
     summary="Tests whether HyperLogLogs work on this machine.",
 )
 def pfselftest(context: ReadContext, args: Args) -> Reply:
-    """OK, or an error that tells what does not work."""
+    """OK, or an error that says what does not work."""
     pattern = bytes([index * 37 & 63 for index in range(hll.REGISTERS)])
     if hll.unpack(hll.pack(pattern)) != pattern:
         raise CommandError("TESTFAILED the dense form does not keep what is put into it")

@@ -1,8 +1,8 @@
 """INFO: what monitoring tools read of a server, in Redis's form.
 
-One function a section; each gives lines `name:value`, all those of Redis 7.2 in its order. What Keyp has no cause for
-(a replica, an eviction, a fork) has the value that Redis shows while nothing of the kind happens. Memory is what the
-process takes, since the data lives in the store: all of it is overhead, nothing of it the dataset.
+One function a section; each gives lines `name:value`, all those of Redis 7.2 in its order. What never happens in Keyp
+(a replica, an eviction, a fork) has the value that Redis shows without it. Memory is what the process takes, since the
+data lives in the store: all of it is overhead, nothing of it the dataset.
 """
 
 from __future__ import annotations
@@ -39,10 +39,10 @@ _UNSAFE: Final = str.maketrans("#:\r\n", "____")
     since="1.0.0",
     tips=("nondeterministic_output", "request_policy:all_shards", "response_policy:special"),
     syntax="[section [section ...]]",
-    summary="Tells how the server is and what it has done, as lines of text in sections.",
+    summary="Returns the server's state and statistics, as lines of text in sections.",
 )
 def info(context: SessionContext, args: Args) -> Reply:
-    """Replies with the sections named; `default` without one. Names nobody knows are passed over."""
+    """Replies with the sections named; `default` without one. Unknown names are ignored."""
     wanted = {arg.decode("latin-1").lower() for arg in args[1:]} or {"default"}
     everything = not wanted.isdisjoint(("all", "everything"))
     parts: list[str] = []
@@ -53,7 +53,7 @@ def info(context: SessionContext, args: Args) -> Reply:
 
 
 def human(size: int) -> str:
-    """A number of bytes as the reference writes it for people: `918.99K`."""
+    """A number of bytes as Redis writes it for people: `918.99K`."""
     if size < 1024:
         return f"{size}B"
     value = float(size)

@@ -1,6 +1,6 @@
 """Keys, whatever they hold: remove, count, rename, copy and move them.
 
-None of these looks at a value; how each kind is copied is `keyp.storage.copying`'s business.
+None of these looks at a value; `keyp.storage.copying` knows how each kind is copied.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ SUMMED: Final = ("request_policy:multi_shard", "response_policy:agg_sum")
     syntax="key [key ...]",
     summary="Removes keys.",
 )
-def delete(context: WriteContext, args: Args) -> Reply:
+def del_(context: WriteContext, args: Args) -> Reply:
     """Replies with the number of keys that were there."""
     keys = context.keys
     removed = 0
@@ -59,7 +59,7 @@ def delete(context: WriteContext, args: Args) -> Reply:
 )
 def unlink(context: WriteContext, args: Args) -> Reply:
     """Replies with the number of keys that were there."""
-    return delete(context, args)
+    return del_(context, args)
 
 
 @KEYS.read(
@@ -88,14 +88,14 @@ def exists(context: ReadContext, args: Args) -> Reply:
     complexity="O(N) with N the number of keys",
     tips=SUMMED,
     syntax="key [key ...]",
-    summary="Counts the keys that exist, as a use of each.",
+    summary="Counts the keys that exist, as an access to each.",
 )
 def touch(context: ReadContext, args: Args) -> Reply:
-    """Replies with the count. They are used even by a client that has CLIENT NO-TOUCH on."""
+    """Replies with the count. It counts as an access even with CLIENT NO-TOUCH on."""
     found = [key for key in args[1:] if context.keys.exists(key)]
-    uses = context.shared.uses
+    access_times = context.shared.access_times
     for key in found:
-        uses.note(key, context.now_us // 1_000_000)
+        access_times.touch(key, context.now_us // 1_000_000)
     return len(found)
 
 
@@ -108,7 +108,7 @@ def touch(context: ReadContext, args: Args) -> Reply:
     syntax="key",
     summary="Names the kind of value that a key holds.",
 )
-def kind(context: ReadContext, args: Args) -> Reply:
+def type_(context: ReadContext, args: Args) -> Reply:
     """Replies with the kind, `none` where there is no such key."""
     return layout.KIND_NAMES[context.keys.kind(args[1])]
 
@@ -145,7 +145,7 @@ def _rename(context: WriteContext, key: bytes, record: bytes, new_key: bytes) ->
     syntax="key newkey",
     summary="Gives a key another name unless there is a key of that name.",
 )
-def rename_if_free(context: WriteContext, args: Args) -> Reply:
+def renamenx(context: WriteContext, args: Args) -> Reply:
     """Replies 1, or 0 where the new name is taken, be it by the key itself."""
     record = _existing(context, args[1])
     if context.keys.find(args[2]) is not None:
@@ -189,7 +189,7 @@ def copy(context: WriteContext, args: Args) -> Reply:
 
 
 def _copy_options(context: WriteContext, args: Args) -> tuple[int, bool]:
-    """The database to copy to, and whether a key that is there makes way."""
+    """The database to copy to, and whether a key that is there is replaced."""
     index, replace = context.selected, False
     rest = iter(args[3:])
     for word in rest:
@@ -243,8 +243,8 @@ def _database_index(context: WriteContext, data: bytes) -> int:
     arity=1,
     since="1.0.0",
     tips=("request_policy:all_shards", "response_policy:special", "nondeterministic_output"),
-    summary="Names a key drawn by lot.",
+    summary="Returns the name of a random key.",
 )
-def random_key(context: ReadContext, args: Args) -> Reply:
+def randomkey(context: ReadContext, args: Args) -> Reply:
     """Replies with the name, null in an empty database."""
     return random_name(context.keys, context.random)

@@ -1,13 +1,12 @@
 """LCS: the longest common subsequence of two strings, and where its runs stand in both.
 
-The reference fills a table of n times m lengths. Here a row of that table is one long integer, a bit per cell, and a
-row is made from the one before with an addition and a few bitwise operations (Crochemore, Iliopoulos, Pinzon and
-Reid, "A fast and practical bit-vector algorithm for the longest common subsequence problem", 2001): a thirtieth of
-the memory, and no loop over cells. The longer string lies along the bits, so that there are few rows.
+Redis fills a table of n times m lengths. Here a row of that table is one long integer, a bit per cell, and a row is
+made from the one before with an addition and a few bitwise operations (Crochemore, Iliopoulos, Pinzon and Reid, "A fast
+and practical bit-vector algorithm for the longest common subsequence problem", 2001): a thirtieth of the memory, and no
+loop over cells. The longer string lies along the bits, so that there are few rows.
 
-Where several subsequences are equally long, the reference's way back through its table decides. Where two bytes
-differ it turns to the shorter prefix of the first string only if that keeps strictly more, so one bit a cell is all
-that way needs:
+Where several subsequences are equally long, Redis's way back through its table decides. Where two bytes differ it turns
+to the shorter prefix of the first string only if that keeps strictly more, so one bit a cell is all that way needs:
 
 - first string down the rows: the cell is greater than its neighbour along the row, a bit of the row itself;
 - first string along the bits: the cell is greater than its neighbour in the row above, the carry of the addition.
@@ -142,7 +141,7 @@ def _record_at(context: ReadContext, key: bytes) -> bytes | None:
 
 
 def _refuse_long(first: int, second: int, max_bytes: int) -> None:
-    """Raises the errors for strings of such lengths that the reference does not compare."""
+    """Raises the errors for strings of such lengths that Redis does not compare."""
     if first >= LONGEST or second >= LONGEST:
         raise CommandError(TOO_LONG)
     # Ours takes a thirtieth of it, but the same calls must fail.

@@ -1,6 +1,6 @@
-"""Commands that take elements from the first of several lists, or from one list to another, and those that wait.
+"""Commands that pop from the first of several lists or move from one list to another, and their blocking forms.
 
-A blocking command does what its other form does where there is something to take; where there is nothing it waits.
+A blocking command does the same as its other form where there is an element; where there is none it waits.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ COUNT_TOO_LOW = "ERR count should be greater than 0"
 def _move(context: WriteContext, source: bytes, target: bytes, from_left: bool, to_left: bool) -> Reply:
     """Moves an element; None where there is no source.
 
-    The target is told of before the source, as in the reference, which counts the move as one change.
+    The target's event comes before the source's, as in Redis, which counts the move as one change.
     """
     keys = context.keys
     taken = lists.find(keys, source)
@@ -57,7 +57,7 @@ def _move(context: WriteContext, source: bytes, target: bytes, from_left: bool, 
     syntax="source destination <LEFT | RIGHT> <LEFT | RIGHT>",
     summary="Moves an element from an end of a list to an end of another one, or of the same.",
 )
-def move(context: WriteContext, args: Args) -> Reply:
+def lmove(context: WriteContext, args: Args) -> Reply:
     """Replies with the element, null where there is no source."""
     from_left, to_left = end_of(args[3]), end_of(args[4])
     return _move(context, args[1], args[2], from_left, to_left)
@@ -72,7 +72,7 @@ def move(context: WriteContext, args: Args) -> Reply:
     syntax="source destination",
     summary="Moves the last element of a list to the beginning of another one.",
 )
-def move_last_to_first(context: WriteContext, args: Args) -> Reply:
+def rpoplpush(context: WriteContext, args: Args) -> Reply:
     """Replies with the element, null where there is no source."""
     return _move(context, args[1], args[2], from_left=False, to_left=True)
 
@@ -92,7 +92,7 @@ def _move_or_wait(context: WriteContext, args: Args, from_left: bool, to_left: b
     syntax="source destination <LEFT | RIGHT> <LEFT | RIGHT> timeout",
     summary="Moves an element from list to list, and waits for one where there is none.",
 )
-def move_or_wait(context: WriteContext, args: Args) -> Reply:
+def blmove(context: WriteContext, args: Args) -> Reply:
     """Replies with the element; the null array when the time is over."""
     from_left, to_left = end_of(args[3]), end_of(args[4])
     return _move_or_wait(context, args, from_left, to_left, args[5])
@@ -107,7 +107,7 @@ def move_or_wait(context: WriteContext, args: Args) -> Reply:
     syntax="source destination timeout",
     summary="Moves the last element of a list to the beginning of another one, and waits where there is none.",
 )
-def move_last_to_first_or_wait(context: WriteContext, args: Args) -> Reply:
+def brpoplpush(context: WriteContext, args: Args) -> Reply:
     """Replies with the element; the null array when the time is over."""
     return _move_or_wait(context, args, False, True, args[3])
 
@@ -132,7 +132,7 @@ def _pop_first_or_wait(context: WriteContext, args: Args, left: bool) -> Reply:
     syntax="key [key ...] timeout",
     summary="Removes the first element of the first list that there is, and waits where there is none.",
 )
-def pop_left_or_wait(context: WriteContext, args: Args) -> Reply:
+def blpop(context: WriteContext, args: Args) -> Reply:
     """Replies with key and element; the null array when the time is over."""
     return _pop_first_or_wait(context, args, left=True)
 
@@ -147,7 +147,7 @@ def pop_left_or_wait(context: WriteContext, args: Args) -> Reply:
     syntax="key [key ...] timeout",
     summary="Removes the last element of the first list that there is, and waits where there is none.",
 )
-def pop_right_or_wait(context: WriteContext, args: Args) -> Reply:
+def brpop(context: WriteContext, args: Args) -> Reply:
     """Replies with key and element; the null array when the time is over."""
     return _pop_first_or_wait(context, args, left=False)
 
@@ -187,7 +187,7 @@ class _Choice:
     syntax="numkeys key [key ...] <LEFT | RIGHT> [COUNT count]",
     summary="Removes elements from the first list that there is.",
 )
-def pop_several(context: WriteContext, args: Args) -> Reply:
+def lmpop(context: WriteContext, args: Args) -> Reply:
     """Replies with key and elements, the null array where there is no list."""
     popped = _Choice(args, 1).pop(context)
     return NULL_ARRAY if popped is None else popped
@@ -203,7 +203,7 @@ def pop_several(context: WriteContext, args: Args) -> Reply:
     syntax="timeout numkeys key [key ...] <LEFT | RIGHT> [COUNT count]",
     summary="Removes elements from the first list that there is, and waits where there is none.",
 )
-def pop_several_or_wait(context: WriteContext, args: Args) -> Reply:
+def blmpop(context: WriteContext, args: Args) -> Reply:
     """Replies with key and elements; the null array when the time is over."""
     choice = _Choice(args, 2)
     limit_ms = timeout_ms(context, args[1])

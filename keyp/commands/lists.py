@@ -71,7 +71,7 @@ def _push(context: WriteContext, args: Args, left: bool, make: bool) -> Reply:
     syntax="key element [element ...]",
     summary="Adds elements to the beginning of a list, which is made if need be; the last one becomes the first.",
 )
-def push_left(context: WriteContext, args: Args) -> Reply:
+def lpush(context: WriteContext, args: Args) -> Reply:
     """Replies with the list's new length."""
     return _push(context, args, left=True, make=True)
 
@@ -86,7 +86,7 @@ def push_left(context: WriteContext, args: Args) -> Reply:
     syntax="key element [element ...]",
     summary="Adds elements to the end of a list, which is made if need be.",
 )
-def push_right(context: WriteContext, args: Args) -> Reply:
+def rpush(context: WriteContext, args: Args) -> Reply:
     """Replies with the list's new length."""
     return _push(context, args, left=False, make=True)
 
@@ -101,7 +101,7 @@ def push_right(context: WriteContext, args: Args) -> Reply:
     syntax="key element [element ...]",
     summary="Adds elements to the beginning of a list, if there is one.",
 )
-def push_left_if_there(context: WriteContext, args: Args) -> Reply:
+def lpushx(context: WriteContext, args: Args) -> Reply:
     """Replies with the list's new length, 0 where there is no such key."""
     return _push(context, args, left=True, make=False)
 
@@ -116,13 +116,13 @@ def push_left_if_there(context: WriteContext, args: Args) -> Reply:
     syntax="key element [element ...]",
     summary="Adds elements to the end of a list, if there is one.",
 )
-def push_right_if_there(context: WriteContext, args: Args) -> Reply:
+def rpushx(context: WriteContext, args: Args) -> Reply:
     """Replies with the list's new length, 0 where there is no such key."""
     return _push(context, args, left=False, make=False)
 
 
 def pop_elements(context: WriteContext, found: List, count: int, left: bool) -> list[bytes]:
-    """Pops up to `count` elements, tells of it and saves the list."""
+    """Pops up to `count` elements, notifies of it and saves the list."""
     elements = found.pop(count, left)
     tell_popped(context, found.key, left, len(elements))
     found.save()
@@ -152,7 +152,7 @@ def _pop(context: WriteContext, args: Args, left: bool) -> Reply:
     syntax="key [count]",
     summary="Removes the first elements of a list and returns them.",
 )
-def pop_left(context: WriteContext, args: Args) -> Reply:
+def lpop(context: WriteContext, args: Args) -> Reply:
     """Replies with the element, or with a count with an array; null without such a key."""
     return _pop(context, args, left=True)
 
@@ -167,7 +167,7 @@ def pop_left(context: WriteContext, args: Args) -> Reply:
     syntax="key [count]",
     summary="Removes the last elements of a list and returns them.",
 )
-def pop_right(context: WriteContext, args: Args) -> Reply:
+def rpop(context: WriteContext, args: Args) -> Reply:
     """Replies with the element, or with a count with an array, the last one first; null without such a key."""
     return _pop(context, args, left=False)
 
@@ -179,9 +179,9 @@ def pop_right(context: WriteContext, args: Args) -> Reply:
     flags=FAST,
     since="1.0.0",
     syntax="key",
-    summary="Tells how many elements a list has.",
+    summary="Returns the length of a list.",
 )
-def length(context: ReadContext, args: Args) -> Reply:
+def llen(context: ReadContext, args: Args) -> Reply:
     """Replies with the length, 0 without such a key."""
     found = lists.find(context.keys, args[1])
     return 0 if found is None else found.count
@@ -195,7 +195,7 @@ def length(context: ReadContext, args: Args) -> Reply:
     syntax="key index",
     summary="Returns the element at an index.",
 )
-def element_at(context: ReadContext, args: Args) -> Reply:
+def lindex(context: ReadContext, args: Args) -> Reply:
     """Replies with the element, null where there is none."""
     found = lists.find(context.keys, args[1])
     if found is None:
@@ -219,7 +219,7 @@ def _index(found: List, data: bytes) -> int:
     syntax="key index element",
     summary="Puts another element in the place of the one at an index.",
 )
-def set_element(context: WriteContext, args: Args) -> Reply:
+def lset(context: WriteContext, args: Args) -> Reply:
     """Replies OK. Raises an error where there is no such key or index."""
     found = lists.find(context.keys, args[1])
     if found is None:
@@ -249,7 +249,7 @@ def _bounds(found: List, start: int, stop: int) -> tuple[int, int]:
     syntax="key start stop",
     summary="Returns the elements from one index to another.",
 )
-def range_(context: ReadContext, args: Args) -> Reply:
+def lrange(context: ReadContext, args: Args) -> Reply:
     """Replies with the elements."""
     start, stop = integer(args[2]), integer(args[3])
     found = lists.find(context.keys, args[1])
@@ -269,7 +269,7 @@ def range_(context: ReadContext, args: Args) -> Reply:
     syntax="key start stop",
     summary="Removes all elements of a list but those from one index to another.",
 )
-def trim(context: WriteContext, args: Args) -> Reply:
+def ltrim(context: WriteContext, args: Args) -> Reply:
     """Replies OK."""
     start, stop = integer(args[2]), integer(args[3])
     found = lists.find(context.keys, args[1])
@@ -294,7 +294,7 @@ def trim(context: WriteContext, args: Args) -> Reply:
     syntax="key <BEFORE | AFTER> pivot element",
     summary="Adds an element before or after another one.",
 )
-def insert(context: WriteContext, args: Args) -> Reply:
+def linsert(context: WriteContext, args: Args) -> Reply:
     """Replies with the new length, 0 without such a key and -1 where the pivot is not in the list."""
     word = args[2].upper()
     if word not in (b"BEFORE", b"AFTER"):
@@ -315,7 +315,7 @@ def find_matches(
     context: ReadContext, found: List, element: bytes, limit: int = 0, skip: int = 0, backwards: bool = False,
     most: int = 0,
 ) -> list[int]:  # fmt: skip
-    """The indexes of elements that equal `element`, in the order in which they are met.
+    """The indexes of elements that equal `element`, in the order of the search.
 
     At most `limit` of them, `skip` passed over before, and `most` elements looked at; 0 stands for all.
     """
@@ -351,7 +351,7 @@ def find_matches(
     syntax="key count element",
     summary="Removes elements that equal a value: all, or so many from one end.",
 )
-def remove(context: WriteContext, args: Args) -> Reply:
+def lrem(context: WriteContext, args: Args) -> Reply:
     """Replies with the number of elements removed. `count` is negative for those nearest the end, 0 for all."""
     count = integer(args[2])
     found = lists.find(context.keys, args[1])
@@ -374,7 +374,7 @@ def remove(context: WriteContext, args: Args) -> Reply:
     syntax="key element [RANK rank] [COUNT num-matches] [MAXLEN len]",
     summary="Finds the index of an element.",
 )
-def position(context: ReadContext, args: Args) -> Reply:
+def lpos(context: ReadContext, args: Args) -> Reply:
     """Replies with the index or null, with COUNT with an array of indexes."""
     rank, count, most = _position_options(args)
     found = lists.find(context.keys, args[1])

@@ -1,7 +1,7 @@
-"""OBJECT: what the reference would tell of a value's insides.
+"""OBJECT: how Redis would keep a value.
 
-The names of encodings are the reference's, for the clients and tests that ask for them; Keyp keeps all strings the
-same way. It knows for how long at least a key was not used (`keyp.storage.access_times`), and not how often it is.
+The names of encodings are Redis's, for the clients and tests that ask for them; Keyp keeps all strings the same way. It
+knows for how long at least a key was not accessed (`keyp.storage.access_times`), but not how often it is.
 """
 
 from __future__ import annotations
@@ -25,8 +25,8 @@ from keyp.storage.types.sortedsets import SortedSet
 
 OBJECT = CommandTable(group="generic", categories="keyspace")
 
-EMBEDDED_MAX: Final = 44  # bytes of a string that the reference keeps in the same allocation as its head
-SHARED_INTEGERS: Final = 10_000  # 0 and up: the reference has one object for all uses of each
+EMBEDDED_MAX: Final = 44  # bytes of a string that Redis keeps in the same allocation as its head
+SHARED_INTEGERS: Final = 10_000  # 0 and up: Redis shares one object for each
 SHARED_REFCOUNT: Final = 2_147_483_647
 NO_FREQUENCY: Final = (
     "ERR An LFU maxmemory policy is not selected, access frequency not tracked. Please note that when switching"
@@ -52,9 +52,9 @@ OBJECT.container(
     since="2.2.3",
     tips=UNSTABLE,
     syntax="key",
-    summary="Names the form in which the reference server would keep a key's value.",
+    summary="Names the encoding in which Redis would keep a key's value.",
 )
-def encoding(context: ReadContext, args: Args) -> Reply:
+def object_encoding(context: ReadContext, args: Args) -> Reply:
     """Replies with `int`, `embstr` or `raw` for strings; null without such a key."""
     record = _record(context, args[2])
     return None if record is None else _encoding(context.keys, args[2], record)
@@ -67,9 +67,9 @@ def encoding(context: ReadContext, args: Args) -> Reply:
     since="2.2.3",
     tips=UNSTABLE,
     syntax="key",
-    summary="Tells how many references the reference server would hold to a key's value.",
+    summary="Returns how many references Redis would hold to a key's value.",
 )
-def reference_count(context: ReadContext, args: Args) -> Reply:
+def object_refcount(context: ReadContext, args: Args) -> Reply:
     """Replies with 1, or the mark of shared integers; null without such a key."""
     record = _record(context, args[2])
     if record is None:
@@ -89,13 +89,13 @@ def reference_count(context: ReadContext, args: Args) -> Reply:
     since="2.2.3",
     tips=UNSTABLE,
     syntax="key",
-    summary="Tells for how many seconds at least a key was not used.",
+    summary="Returns for how many seconds at least a key was not accessed.",
 )
-def idle_time(context: ReadContext, args: Args) -> Reply:
+def object_idletime(context: ReadContext, args: Args) -> Reply:
     """Replies with seconds, null without such a key."""
     if _record(context, args[2]) is None:
         return None
-    return context.shared.uses.idle_s(args[2], context.now_us // 1_000_000)
+    return context.shared.access_times.idle_s(args[2], context.now_us // 1_000_000)
 
 
 @OBJECT.read(
@@ -105,9 +105,9 @@ def idle_time(context: ReadContext, args: Args) -> Reply:
     since="4.0.0",
     tips=UNSTABLE,
     syntax="key",
-    summary="Tells how often a key is used; always an error, for uses are not tracked.",
+    summary="Returns how often a key is accessed; always an error, for that is not tracked.",
 )
-def frequency(context: ReadContext, args: Args) -> Reply:
+def object_freq(context: ReadContext, args: Args) -> Reply:
     """Replies null without such a key. Raises the error for servers that do not track it."""
     if _record(context, args[2]) is not None:
         raise CommandError(NO_FREQUENCY)
@@ -115,7 +115,7 @@ def frequency(context: ReadContext, args: Args) -> Reply:
 
 
 def _record(context: ReadContext, key: bytes) -> bytes | None:
-    """A key's record. The look is counted, but nobody who listens for misses is told, as in the reference."""
+    """A key's record. The look counts as a hit or a miss, but notifies of no miss, as in Redis."""
     record = context.keys.look(key)
     if record is None:
         context.transaction.misses += 1

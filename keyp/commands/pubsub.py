@@ -1,12 +1,11 @@
-"""Publish/subscribe: messages to whoever listens just now, kept nowhere.
+"""Publish/subscribe: messages to the current subscribers, stored nowhere.
 
-A subscription is the client's own business until the batch has been committed: it stands in the batch's copy of the
-client's state, and an effect brings it into the table (`keyp.server.pubsub`). A message is an effect too. So what is
-undone is never heard, and a message that a batch publishes reaches the subscriptions that the same batch has made
-before.
+Until the batch has been committed, a subscription stands in the batch's copy of the client's state; an effect brings it
+into the table (`keyp.server.pubsub`). A message is an effect too. So what is undone is never published, and a message
+that a batch publishes reaches the subscriptions that the same batch has made before.
 
-Subscribing is answered by a push for each name, in RESP2 by an array of the same form. In RESP2 a client that
-listens may call nothing else (`keyp.execution.executor`).
+Subscribing is answered by a push for each name, in RESP2 by an array of the same form. In RESP2 a subscriber may call
+nothing else (`keyp.execution.executor`).
 """
 
 from __future__ import annotations
@@ -68,7 +67,7 @@ def _unsubscribe(context: SessionContext, kind: int, names: list[bytes]) -> Repl
 
 
 def unsubscribe_from_all(context: SessionContext) -> None:
-    """Ends all subscriptions of the client, without a word about it."""
+    """Ends all subscriptions of the client, without replies."""
     for kind in (CHANNEL, PATTERN, SHARD):
         if context.state.subscriptions[kind]:
             _unsubscribe(context, kind, [])
@@ -81,10 +80,10 @@ def unsubscribe_from_all(context: SessionContext) -> None:
     since="2.0.0",
     complexity="O(N) with N the number of channels",
     syntax="channel [channel ...]",
-    summary="Listens to channels.",
+    summary="Subscribes to channels.",
 )
 def subscribe(context: SessionContext, args: Args) -> Reply:
-    """A reply for each channel: the word, the channel, how many channels and patterns the client listens to."""
+    """A reply for each channel: the word, the channel, how many channels and patterns the client has."""
     return _subscribe(context, CHANNEL, args[1:])
 
 
@@ -95,10 +94,10 @@ def subscribe(context: SessionContext, args: Args) -> Reply:
     since="2.0.0",
     complexity="O(N) with N the number of channels",
     syntax="[channel [channel ...]]",
-    summary="Ceases to listen to channels, to all of them where none is named.",
+    summary="Unsubscribes from channels, from all of them where none is named.",
 )
 def unsubscribe(context: SessionContext, args: Args) -> Reply:
-    """A reply for each channel, as for SUBSCRIBE; one that names nothing where there was no channel to give up."""
+    """A reply for each channel, as for SUBSCRIBE; one that names nothing where there was no channel."""
     return _unsubscribe(context, CHANNEL, args[1:])
 
 
@@ -109,9 +108,9 @@ def unsubscribe(context: SessionContext, args: Args) -> Reply:
     since="2.0.0",
     complexity="O(N) with N the number of patterns",
     syntax="pattern [pattern ...]",
-    summary="Listens to all channels whose names match patterns.",
+    summary="Subscribes to all channels whose names match patterns.",
 )
-def subscribe_to_patterns(context: SessionContext, args: Args) -> Reply:
+def psubscribe(context: SessionContext, args: Args) -> Reply:
     """A reply for each pattern, as for SUBSCRIBE."""
     return _subscribe(context, PATTERN, args[1:])
 
@@ -123,9 +122,9 @@ def subscribe_to_patterns(context: SessionContext, args: Args) -> Reply:
     since="2.0.0",
     complexity="O(N) with N the number of patterns",
     syntax="[pattern [pattern ...]]",
-    summary="Ceases to listen to patterns, to all of them where none is named.",
+    summary="Unsubscribes from patterns, from all of them where none is named.",
 )
-def unsubscribe_from_patterns(context: SessionContext, args: Args) -> Reply:
+def punsubscribe(context: SessionContext, args: Args) -> Reply:
     """A reply for each pattern, as for UNSUBSCRIBE."""
     return _unsubscribe(context, PATTERN, args[1:])
 
@@ -138,10 +137,10 @@ def unsubscribe_from_patterns(context: SessionContext, args: Args) -> Reply:
     since="7.0.0",
     complexity="O(N) with N the number of shard channels",
     syntax="shardchannel [shardchannel ...]",
-    summary="Listens to shard channels, which know nothing of the other channels.",
+    summary="Subscribes to shard channels, which are separate from the other channels.",
 )
-def subscribe_to_shard_channels(context: SessionContext, args: Args) -> Reply:
-    """A reply for each shard channel: the word, the channel, how many of them the client listens to."""
+def ssubscribe(context: SessionContext, args: Args) -> Reply:
+    """A reply for each shard channel: the word, the channel, how many of them the client has."""
     if context.exec_calls:
         raise CommandError(NOT_IN_EXEC)
     return _subscribe(context, SHARD, args[1:])
@@ -155,9 +154,9 @@ def subscribe_to_shard_channels(context: SessionContext, args: Args) -> Reply:
     since="7.0.0",
     complexity="O(N) with N the number of shard channels",
     syntax="[shardchannel [shardchannel ...]]",
-    summary="Ceases to listen to shard channels, to all of them where none is named.",
+    summary="Unsubscribes from shard channels, from all of them where none is named.",
 )
-def unsubscribe_from_shard_channels(context: SessionContext, args: Args) -> Reply:
+def sunsubscribe(context: SessionContext, args: Args) -> Reply:
     """A reply for each shard channel, as for UNSUBSCRIBE."""
     return _unsubscribe(context, SHARD, args[1:])
 
@@ -175,7 +174,7 @@ def _publish(context: SessionContext, kind: int, args: Args) -> Reply:
     since="2.0.0",
     complexity="O(N+M) with N the number of clients that listen to the channel and M the number of all patterns",
     syntax="channel message",
-    summary="Sends a message to those who listen to a channel.",
+    summary="Sends a message to the subscribers of a channel.",
 )
 def publish(context: SessionContext, args: Args) -> Reply:
     """How often the message is sent: to each client once for the channel and once for each pattern that matches."""
@@ -190,9 +189,9 @@ def publish(context: SessionContext, args: Args) -> Reply:
     since="7.0.0",
     complexity="O(N) with N the number of clients that listen to the shard channel",
     syntax="shardchannel message",
-    summary="Sends a message to those who listen to a shard channel.",
+    summary="Sends a message to the subscribers of a shard channel.",
 )
-def publish_to_shard_channel(context: SessionContext, args: Args) -> Reply:
+def spublish(context: SessionContext, args: Args) -> Reply:
     """How many clients the message is sent to."""
     return _publish(context, SHARD, args)
 
@@ -202,12 +201,12 @@ PUBSUB.container(
     arity=-2,
     since="2.8.0",
     complexity="Depends on the subcommand.",
-    summary="Introduces the subcommands about who listens to what.",
+    summary="Introduces the subcommands about subscriptions.",
 )
 
 
 def _names(context: SessionContext, kind: int, args: Args) -> Reply:
-    """The names that anybody listens to, or those of them that match a pattern."""
+    """The names that have subscribers, or those of them that match a pattern."""
     if len(args) > 3:
         word = printable(args[1][:128])
         raise CommandError(f"ERR unknown subcommand or wrong number of arguments for '{word}'. Try PUBSUB HELP.")
@@ -219,7 +218,7 @@ def _names(context: SessionContext, kind: int, args: Args) -> Reply:
 
 
 def _counts(context: SessionContext, kind: int, args: Args) -> Reply:
-    """Each name that was asked for and how many clients listen to it."""
+    """Each name that was asked for and how many subscribers it has."""
     seen = _subscriptions(context)
     found: list[Reply] = []
     for name in args[2:]:
@@ -234,7 +233,7 @@ def _counts(context: SessionContext, kind: int, args: Args) -> Reply:
     since="2.8.0",
     complexity="O(N) with N the number of channels that anybody listens to",
     syntax="[pattern]",
-    summary="Lists the channels that somebody listens to by name.",
+    summary="Lists the channels that have subscribers by name.",
 )
 def pubsub_channels(context: SessionContext, args: Args) -> Reply:
     """Replies with names, all or those that match the pattern."""
@@ -248,7 +247,7 @@ def pubsub_channels(context: SessionContext, args: Args) -> Reply:
     since="2.8.0",
     complexity="O(N) with N the number of channels asked for",
     syntax="[channel [channel ...]]",
-    summary="Counts those who listen to channels by name.",
+    summary="Counts the subscribers of channels by name.",
 )
 def pubsub_numsub(context: SessionContext, args: Args) -> Reply:
     """Replies with each channel and its count."""
@@ -260,7 +259,7 @@ def pubsub_numsub(context: SessionContext, args: Args) -> Reply:
     arity=2,
     flags=ASK,
     since="2.8.0",
-    summary="Counts the patterns that anybody listens to, each once.",
+    summary="Counts the patterns that have subscribers, each once.",
 )
 def pubsub_numpat(context: SessionContext, args: Args) -> Reply:
     """Replies with the count."""
@@ -274,7 +273,7 @@ def pubsub_numpat(context: SessionContext, args: Args) -> Reply:
     since="7.0.0",
     complexity="O(N) with N the number of shard channels that anybody listens to",
     syntax="[pattern]",
-    summary="Lists the shard channels that somebody listens to.",
+    summary="Lists the shard channels that have subscribers.",
 )
 def pubsub_shardchannels(context: SessionContext, args: Args) -> Reply:
     """Replies with names, all or those that match the pattern."""
@@ -288,7 +287,7 @@ def pubsub_shardchannels(context: SessionContext, args: Args) -> Reply:
     since="7.0.0",
     complexity="O(N) with N the number of shard channels asked for",
     syntax="[shardchannel [shardchannel ...]]",
-    summary="Counts those who listen to shard channels.",
+    summary="Counts the subscribers of shard channels.",
 )
 def pubsub_shardnumsub(context: SessionContext, args: Args) -> Reply:
     """Replies with each shard channel and its count."""

@@ -1,8 +1,8 @@
-"""The names of keys: all of them at once (KEYS), or so many a call (SCAN).
+"""The names of keys: all of them at once (KEYS), or some at each call (SCAN).
 
-SCAN walks the stored names in their order and gives out a cursor that stands for the last one it visited. A key that
-is there all the time keeps its place in the order, so that no scan misses it, whatever comes and goes beside it.
-A pattern with a literal beginning is sought only among the names that have it. Neither reads a value.
+SCAN walks the stored names in their order; its cursor stands for the last one it visited. A key that is there all the
+time keeps its place in the order, so that no scan misses it, whatever is added or removed meanwhile. A pattern with a
+literal beginning is sought only among the names that have it. Neither reads a value.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The server itself: its settings, its changes on the disk, its end, and its part in replication, which is none.
+"""The server itself: settings, saving, shutdown, and replication, of which there is none.
 
 What has consequences outside the data is asked for as an effect: a sync, a stop, a delay. Settings and switches are
 changed at once; doing that twice, when a batch has to run again, does no harm.
@@ -118,7 +118,7 @@ def config_resetstat(context: SessionContext, args: Args) -> Reply:
     summary="Fails: there is no configuration file to write settings to.",
 )
 def config_rewrite(context: SessionContext, args: Args) -> Reply:
-    """Raises the reference's error for a server without a configuration file."""
+    """Raises Redis's error for a server without a configuration file."""
     raise CommandError(NO_CONFIG_FILE)
 
 
@@ -128,7 +128,7 @@ def config_rewrite(context: SessionContext, args: Args) -> Reply:
     flags=LOADING | STALE | FAST,
     since="2.6.0",
     tips=("nondeterministic_output",),
-    summary="Tells the server's time.",
+    summary="Returns the server's time.",
 )
 def time(context: ReadContext, args: Args) -> Reply:
     """Replies with the seconds since 1970 and the microseconds of the current second."""
@@ -143,9 +143,9 @@ def time(context: ReadContext, args: Args) -> Reply:
     categories="admin dangerous",
     since="1.0.0",
     tips=("nondeterministic_output",),
-    summary="Tells when SAVE or BGSAVE last wrote a copy of all data.",
+    summary="Returns when SAVE or BGSAVE last wrote a copy of all data.",
 )
-def last_save(context: SessionContext, args: Args) -> Reply:
+def lastsave(context: SessionContext, args: Args) -> Reply:
     """Replies with seconds since 1970; before the first copy, with the moment the server started."""
     return int(context.server.last_save_at)
 
@@ -174,7 +174,7 @@ def save(context: SessionContext, args: Args) -> Reply:
     syntax="[SCHEDULE]",
     summary="Begins to write a copy of all data.",
 )
-def background_save(context: SessionContext, args: Args) -> Reply:
+def bgsave(context: SessionContext, args: Args) -> Reply:
     """Replies at once; LASTSAVE shows when it is done."""
     if len(args) > 2 or (len(args) == 2 and args[1].upper() != b"SCHEDULE"):
         raise CommandError(SYNTAX)
@@ -194,7 +194,7 @@ def background_save(context: SessionContext, args: Args) -> Reply:
     summary="Stops the server in order: what is under way is finished and on the disk.",
 )
 def shutdown(context: SessionContext, args: Args) -> Reply:
-    """No reply: the connection ends. Nothing is ever lost by it, so the options change nothing."""
+    """No reply: the connection ends. Nothing is lost by it, so the options change nothing."""
     words = {word.upper() for word in args[1:]}
     if not words <= {b"NOSAVE", b"SAVE", b"NOW", b"FORCE", b"ABORT"} or {b"NOSAVE", b"SAVE"} <= words:
         raise CommandError(SYNTAX)
@@ -211,10 +211,10 @@ def shutdown(context: SessionContext, args: Args) -> Reply:
     since="1.0.0",
     complexity="Depends on the subcommand.",
     syntax="subcommand [argument ...]",
-    summary="Helps those who test clients: a slow reply, a pause of the sweeper.",
+    summary="Helps to test clients: a slow reply, a pause of the sweeper.",
 )
 def debug(context: SessionContext, args: Args) -> Reply:
-    """SLEEP delays this client's replies only; SET-ACTIVE-EXPIRE 0 leaves expired keys to those who meet them."""
+    """SLEEP delays this client's replies only; SET-ACTIVE-EXPIRE 0 leaves expired keys to commands that meet them."""
     word = args[1].upper()
     if word == b"SLEEP" and len(args) == 3:
         context.after(Delay(_seconds(args[2])))
@@ -256,7 +256,7 @@ def _seconds(text: bytes) -> float:
     categories="read",
     since="5.0.0",
     syntax="[VERSION version]",
-    summary="Draws a key that nobody has had before, and tells the version.",
+    summary="Draws a picture of a key and shows the version.",
 )
 def lolwut(context: ReadContext, args: Args) -> Reply:
     """Replies with text; the last line names the version of Redis that Keyp follows."""
@@ -286,7 +286,7 @@ def lolwut(context: ReadContext, args: Args) -> Reply:
     flags=NOSCRIPT | LOADING | STALE | FAST,
     categories="admin dangerous",
     since="2.8.12",
-    summary="Tells the server's part in replication: a master without replicas.",
+    summary="Returns the server's role in replication: a master without replicas.",
 )
 def role(context: SessionContext, args: Args) -> Reply:
     """Replies with the word `master`, the offset 0 and no replicas."""
@@ -299,9 +299,9 @@ def role(context: SessionContext, args: Args) -> Reply:
     flags=ADMIN | NOSCRIPT | STALE | NO_ASYNC_LOADING,
     since="5.0.0",
     syntax="<host port | NO ONE>",
-    summary="Makes the server nobody's replica, which it is anyway.",
+    summary="Makes the server a master, which it is anyway.",
 )
-def replica_of(context: SessionContext, args: Args) -> Reply:
+def replicaof(context: SessionContext, args: Args) -> Reply:
     """Replies OK to NO ONE; everything else is an error."""
     if args[1].upper() == b"NO" and args[2].upper() == b"ONE":
         return "OK"
@@ -317,9 +317,9 @@ def replica_of(context: SessionContext, args: Args) -> Reply:
     syntax="<host port | NO ONE>",
     summary="The old name of REPLICAOF.",
 )
-def slave_of(context: SessionContext, args: Args) -> Reply:
-    """See `replica_of`."""
-    return replica_of(context, args)
+def slaveof(context: SessionContext, args: Args) -> Reply:
+    """See `replicaof`."""
+    return replicaof(context, args)
 
 
 SERVER.container(

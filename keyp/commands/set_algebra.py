@@ -1,4 +1,4 @@
-"""Commands on several sets: what they have in common, in all, or beyond each other. A key that is not there is empty.
+"""Intersections, unions and differences of several sets. A key that is not there is an empty set.
 
 A …STORE command puts the result in place of whatever its destination holds, deadline included; an empty result
 removes it. The types of all keys are looked at before anything else.
@@ -104,7 +104,7 @@ def _store(context: WriteContext, key: bytes, slices: Iterator[list[Entry]], eve
     syntax="key [key ...]",
     summary="Lists the members that all of several sets have.",
 )
-def inter(context: ReadContext, args: Args) -> Reply:
+def sinter(context: ReadContext, args: Args) -> Reply:
     """Replies with a set."""
     return _reply(_intersection(context, args[1:]))
 
@@ -119,7 +119,7 @@ def inter(context: ReadContext, args: Args) -> Reply:
     syntax="destination key [key ...]",
     summary="Stores the members that all of several sets have.",
 )
-def store_inter(context: WriteContext, args: Args) -> Reply:
+def sinterstore(context: WriteContext, args: Args) -> Reply:
     """Replies with the number of members stored."""
     return _store(context, args[1], _intersection(context, args[2:]), "sinterstore")
 
@@ -134,7 +134,7 @@ def store_inter(context: WriteContext, args: Args) -> Reply:
     syntax="numkeys key [key ...] [LIMIT limit]",
     summary="Counts the members that all of several sets have.",
 )
-def count_inter(context: ReadContext, args: Args) -> Reply:
+def sintercard(context: ReadContext, args: Args) -> Reply:
     """Replies with the number, or with the limit where it is reached; a limit of 0 is none."""
     numkeys = integer_between(args[1], 1, INT64_MAX, NUMKEYS_TOO_LOW)
     if numkeys > len(args) - 2:
@@ -170,7 +170,7 @@ def _limit(options: list[bytes]) -> int:
     syntax="key [key ...]",
     summary="Lists the members that any of several sets has.",
 )
-def join(context: ReadContext, args: Args) -> Reply:
+def sunion(context: ReadContext, args: Args) -> Reply:
     """Replies with a set."""
     return _reply(_union(context, args[1:]))
 
@@ -185,7 +185,7 @@ def join(context: ReadContext, args: Args) -> Reply:
     syntax="destination key [key ...]",
     summary="Stores the members that any of several sets has.",
 )
-def store_join(context: WriteContext, args: Args) -> Reply:
+def sunionstore(context: WriteContext, args: Args) -> Reply:
     """Replies with the number of members stored."""
     return _store(context, args[1], _union(context, args[2:]), "sunionstore")
 
@@ -200,7 +200,7 @@ def store_join(context: WriteContext, args: Args) -> Reply:
     syntax="key [key ...]",
     summary="Lists the members of a set that none of several others has.",
 )
-def diff(context: ReadContext, args: Args) -> Reply:
+def sdiff(context: ReadContext, args: Args) -> Reply:
     """Replies with a set."""
     return _reply(_difference(context, args[1:]))
 
@@ -215,6 +215,6 @@ def diff(context: ReadContext, args: Args) -> Reply:
     syntax="destination key [key ...]",
     summary="Stores the members of a set that none of several others has.",
 )
-def store_diff(context: WriteContext, args: Args) -> Reply:
+def sdiffstore(context: WriteContext, args: Args) -> Reply:
     """Replies with the number of members stored."""
     return _store(context, args[1], _difference(context, args[2:]), "sdiffstore")

@@ -1,6 +1,6 @@
 """Commands on sets: different members in no order. A set without members does not exist.
 
-What several sets have in common, or not, is the business of `set_algebra.py`.
+Commands on several sets are in `set_algebra.py`.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ BY_CHANCE: Final = ("nondeterministic_output",)
     syntax="key member [member ...]",
     summary="Adds members to a set.",
 )
-def add(context: WriteContext, args: Args) -> Reply:
+def sadd(context: WriteContext, args: Args) -> Reply:
     """Replies with the number of members that are new."""
     found = sets.find_or_make(context.keys, args[1])
     found.make_room(len(args) - 2, args[2])
@@ -61,7 +61,7 @@ def add(context: WriteContext, args: Args) -> Reply:
     syntax="key member [member ...]",
     summary="Removes members from a set.",
 )
-def remove(context: WriteContext, args: Args) -> Reply:
+def srem(context: WriteContext, args: Args) -> Reply:
     """Replies with the number of members that were there."""
     found = sets.find(context.keys, args[1])
     if found is None:
@@ -82,7 +82,7 @@ def remove(context: WriteContext, args: Args) -> Reply:
     syntax="source destination member",
     summary="Moves a member from one set to another.",
 )
-def move(context: WriteContext, args: Args) -> Reply:
+def smove(context: WriteContext, args: Args) -> Reply:
     """Replies 1, or 0 where the source has no such member."""
     keys, source, target, member = context.keys, args[1], args[2], args[3]
     taken = sets.find(keys, source)
@@ -113,9 +113,9 @@ def move(context: WriteContext, args: Args) -> Reply:
     complexity="O(N) with N the number of members popped",
     tips=BY_CHANCE,
     syntax="key [count]",
-    summary="Removes members that are drawn by lot from a set.",
+    summary="Removes random members from a set and returns them.",
 )
-def pop(context: WriteContext, args: Args) -> Reply:
+def spop(context: WriteContext, args: Args) -> Reply:
     """Replies with the member, null without such a key; with a count with a set of so many, or of all there are."""
     if len(args) > 3:
         raise CommandError(SYNTAX)
@@ -144,9 +144,9 @@ def pop(context: WriteContext, args: Args) -> Reply:
     complexity="O(N) with N the number of members given back",
     tips=BY_CHANCE,
     syntax="key [count]",
-    summary="Draws members of a set by lot.",
+    summary="Returns random members of a set.",
 )
-def draw(context: ReadContext, args: Args) -> Reply:
+def srandmember(context: ReadContext, args: Args) -> Reply:
     """Replies with a member or null; with a count with as many members."""
     if len(args) > 3:
         raise CommandError(SYNTAX)
@@ -178,9 +178,9 @@ def draw(context: ReadContext, args: Args) -> Reply:
     flags=FAST,
     since="1.0.0",
     syntax="key member",
-    summary="Tells whether a set has a member.",
+    summary="Returns whether a set has a member.",
 )
-def is_member(context: ReadContext, args: Args) -> Reply:
+def sismember(context: ReadContext, args: Args) -> Reply:
     """Replies 1 or 0."""
     found = sets.find(context.keys, args[1])
     return 1 if found is not None and found.has(args[2]) else 0
@@ -194,9 +194,9 @@ def is_member(context: ReadContext, args: Args) -> Reply:
     since="6.2.0",
     complexity="O(N) with N the number of members given",
     syntax="key member [member ...]",
-    summary="Tells of several members whether a set has them.",
+    summary="Returns whether a set has each of several members.",
 )
-def are_members(context: ReadContext, args: Args) -> Reply:
+def smismember(context: ReadContext, args: Args) -> Reply:
     """Replies with 1 or 0 for each."""
     found = sets.find(context.keys, args[1])
     if found is None:
@@ -213,7 +213,7 @@ def are_members(context: ReadContext, args: Args) -> Reply:
     syntax="key",
     summary="Counts the members of a set.",
 )
-def count(context: ReadContext, args: Args) -> Reply:
+def scard(context: ReadContext, args: Args) -> Reply:
     """Replies with the number, 0 without such a key."""
     found = sets.find(context.keys, args[1])
     return 0 if found is None else found.count
@@ -229,7 +229,7 @@ def count(context: ReadContext, args: Args) -> Reply:
     syntax="key",
     summary="Lists the members of a set.",
 )
-def members(context: ReadContext, args: Args) -> Reply:
+def smembers(context: ReadContext, args: Args) -> Reply:
     """Replies with a set, empty without such a key."""
     found = sets.find(context.keys, args[1])
     if found is None:
@@ -248,7 +248,7 @@ def members(context: ReadContext, args: Args) -> Reply:
     syntax="key cursor [MATCH pattern] [COUNT count]",
     summary="Lists the members of a set, some at each call.",
 )
-def scan(context: ReadContext, args: Args) -> Reply:
+def sscan(context: ReadContext, args: Args) -> Reply:
     """Replies with the next cursor, 0 at the end, and the members found on the way."""
     cursor = scan_cursor(args[2])
     found = sets.find(context.keys, args[1])

@@ -37,7 +37,7 @@ NOT_A_WEIGHT: Final = "ERR One or more scores can't be converted into double"
 COMPLEXITY: Final = "O(N+M*log(M)) with N the number of elements and M the number of those replied; O(N) unsorted"
 OPTIONS: Final = "key [BY pattern] [LIMIT offset count] [GET pattern [GET pattern ...]] [ASC | DESC] [ALPHA]"
 
-SLICE: Final = 8192  # elements sorted in one go: nobody else runs meanwhile
+SLICE: Final = 8192  # elements sorted in one go: no other thread runs meanwhile
 
 Weighted: TypeAlias = tuple[Any, bytes]  # what an element is compared by, and the element
 
@@ -107,7 +107,7 @@ class Order:
             raise CommandError(SYNTAX)
         if word == b"BY":
             self.by = Pattern(args[at + 1])
-            self.is_unsorted = self.is_unsorted or not self.by.has_star  # whatever BY says besides, as in the reference
+            self.is_unsorted = self.is_unsorted or not self.by.has_star  # whatever BY says besides, as in Redis
         elif word == b"GET":
             self.gets.append(Pattern(args[at + 1]))
         elif word == b"STORE" and may_store:
@@ -261,6 +261,6 @@ def sort(context: WriteContext, args: Args) -> Reply:
     syntax=OPTIONS,
     summary="Replies with the elements of a list, set or sorted set in order; it stores nothing.",
 )
-def sort_read_only(context: ReadContext, args: Args) -> Reply:
+def sort_ro(context: ReadContext, args: Args) -> Reply:
     """Replies as SORT does."""
     return _values(context, Order(args, may_store=False))

@@ -1,7 +1,7 @@
 """Unions, intersections and differences of sorted sets, and of plain sets, whose members count with a score of 1.
 
-The smallest input comes first, as in the reference: the order of additions shows in the last digit of a sum. What is
-no number - infinity less infinity, or infinity times 0 - becomes 0.
+The smallest input comes first, as in Redis: the order of additions shows in the last digit of a sum. What is no number
+- infinity less infinity, or infinity times 0 - becomes 0.
 """
 
 from __future__ import annotations
@@ -87,7 +87,7 @@ class _Operation:
     """What is asked for, read from the arguments; the number of keys stands at `at`.
 
     `stores` says that the result becomes a key's value, `counts` that only its size is wanted. Raises WRONGTYPE for
-    keys of other kinds before it looks at the options, as the reference does.
+    keys of other kinds before it looks at the options, as Redis does.
     """
 
     def __init__(
@@ -235,7 +235,7 @@ def _store(context: WriteContext, args: Args, kind: int, event: str) -> Reply:
     syntax="numkeys key [key ...] [WEIGHTS weight [weight ...]] [AGGREGATE <SUM | MIN | MAX>] [WITHSCORES]",
     summary="Returns the members of all of several sorted sets, their scores combined.",
 )
-def union(context: ReadContext, args: Args) -> Reply:
+def zunion(context: ReadContext, args: Args) -> Reply:
     """Replies with the members in order, WITHSCORES with pairs."""
     return _reply(context, args, UNION)
 
@@ -250,7 +250,7 @@ def union(context: ReadContext, args: Args) -> Reply:
     syntax="numkeys key [key ...] [WEIGHTS weight [weight ...]] [AGGREGATE <SUM | MIN | MAX>] [WITHSCORES]",
     summary="Returns the members that several sorted sets have in common, their scores combined.",
 )
-def intersection(context: ReadContext, args: Args) -> Reply:
+def zinter(context: ReadContext, args: Args) -> Reply:
     """Replies with the members in order, WITHSCORES with pairs."""
     return _reply(context, args, INTERSECTION)
 
@@ -265,7 +265,7 @@ def intersection(context: ReadContext, args: Args) -> Reply:
     syntax="numkeys key [key ...] [WITHSCORES]",
     summary="Returns the members of a sorted set that are in none of the others.",
 )
-def difference(context: ReadContext, args: Args) -> Reply:
+def zdiff(context: ReadContext, args: Args) -> Reply:
     """Replies with the members in order, WITHSCORES with pairs."""
     return _reply(context, args, DIFFERENCE)
 
@@ -280,7 +280,7 @@ def difference(context: ReadContext, args: Args) -> Reply:
     syntax="numkeys key [key ...] [LIMIT limit]",
     summary="Counts the members that several sorted sets have in common.",
 )
-def intersection_count(context: ReadContext, args: Args) -> Reply:
+def zintercard(context: ReadContext, args: Args) -> Reply:
     """Replies with the number, the limit if there are more; a limit of 0 is none."""
     return len(_Operation(context, args, 1, INTERSECTION, counts=True).result(context))
 
@@ -295,7 +295,7 @@ def intersection_count(context: ReadContext, args: Args) -> Reply:
     syntax="destination numkeys key [key ...] [WEIGHTS weight [weight ...]] [AGGREGATE <SUM | MIN | MAX>]",
     summary="Makes a sorted set of the members of several ones the value of a key.",
 )
-def store_union(context: WriteContext, args: Args) -> Reply:
+def zunionstore(context: WriteContext, args: Args) -> Reply:
     """Replies with the number of its elements; of none the key is removed."""
     return _store(context, args, UNION, "zunionstore")
 
@@ -310,7 +310,7 @@ def store_union(context: WriteContext, args: Args) -> Reply:
     syntax="destination numkeys key [key ...] [WEIGHTS weight [weight ...]] [AGGREGATE <SUM | MIN | MAX>]",
     summary="Makes a sorted set of the members that several ones have in common the value of a key.",
 )
-def store_intersection(context: WriteContext, args: Args) -> Reply:
+def zinterstore(context: WriteContext, args: Args) -> Reply:
     """Replies with the number of its elements; of none the key is removed."""
     return _store(context, args, INTERSECTION, "zinterstore")
 
@@ -325,6 +325,6 @@ def store_intersection(context: WriteContext, args: Args) -> Reply:
     syntax="destination numkeys key [key ...]",
     summary="Makes a sorted set of the members that are in the first of several ones only the value of a key.",
 )
-def store_difference(context: WriteContext, args: Args) -> Reply:
+def zdiffstore(context: WriteContext, args: Args) -> Reply:
     """Replies with the number of its elements; of none the key is removed."""
     return _store(context, args, DIFFERENCE, "zdiffstore")

@@ -1,6 +1,6 @@
-"""Commands that take the elements with the lowest or highest scores from a sorted set, and those that wait for some.
+"""Commands that take the elements with the lowest or highest scores from a sorted set, and their blocking forms.
 
-A blocking command does what its other form does where there is something to take; where there is nothing it waits.
+A blocking command does the same as its other form where there is an element; where there is none it waits.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ FIRST_POPPED: Final = "O(K)+O(log(N)*M) with K the number of keys, N the element
 
 
 def _pop(context: WriteContext, zset: SortedSet, count: int, lowest: bool) -> list[Scored]:
-    """Takes up to `count` elements from an end, tells of it and saves the set; they come from the end inwards."""
+    """Takes up to `count` elements from an end, notifies of it and saves the set; they come from the end inwards."""
     if lowest:
         elements = zset.between(START, END, count)
         low, high = START, zset.place(*elements[-1]) + b"\0"
@@ -69,7 +69,7 @@ def _pop_one_or_more(context: WriteContext, args: Args, lowest: bool) -> Reply:
     syntax="key [count]",
     summary="Removes the members with the lowest scores and returns them.",
 )
-def pop_lowest(context: WriteContext, args: Args) -> Reply:
+def zpopmin(context: WriteContext, args: Args) -> Reply:
     """Replies with member and score, with a count with pairs; an empty array without such a key."""
     return _pop_one_or_more(context, args, lowest=True)
 
@@ -84,7 +84,7 @@ def pop_lowest(context: WriteContext, args: Args) -> Reply:
     syntax="key [count]",
     summary="Removes the members with the highest scores and returns them, the highest first.",
 )
-def pop_highest(context: WriteContext, args: Args) -> Reply:
+def zpopmax(context: WriteContext, args: Args) -> Reply:
     """Replies with member and score, with a count with pairs; an empty array without such a key."""
     return _pop_one_or_more(context, args, lowest=False)
 
@@ -109,7 +109,7 @@ def _pop_first_or_wait(context: WriteContext, args: Args, lowest: bool) -> Reply
     syntax="key [key ...] timeout",
     summary="Removes the member with the lowest score of the first sorted set that there is, and waits where none is.",
 )
-def pop_lowest_or_wait(context: WriteContext, args: Args) -> Reply:
+def bzpopmin(context: WriteContext, args: Args) -> Reply:
     """Replies with key, member and score; the null array when the time is over."""
     return _pop_first_or_wait(context, args, lowest=True)
 
@@ -124,7 +124,7 @@ def pop_lowest_or_wait(context: WriteContext, args: Args) -> Reply:
     syntax="key [key ...] timeout",
     summary="Removes the member with the highest score of the first sorted set that there is, and waits where none is.",
 )
-def pop_highest_or_wait(context: WriteContext, args: Args) -> Reply:
+def bzpopmax(context: WriteContext, args: Args) -> Reply:
     """Replies with key, member and score; the null array when the time is over."""
     return _pop_first_or_wait(context, args, lowest=False)
 
@@ -168,7 +168,7 @@ class _Choice:
     syntax="numkeys key [key ...] <MIN | MAX> [COUNT count]",
     summary="Removes members with the lowest or highest scores from the first sorted set that there is.",
 )
-def pop_several(context: WriteContext, args: Args) -> Reply:
+def zmpop(context: WriteContext, args: Args) -> Reply:
     """Replies with key and pairs, the null array where there is no sorted set."""
     popped = _Choice(args, 1).pop(context)
     return NULL_ARRAY if popped is None else popped
@@ -185,7 +185,7 @@ def pop_several(context: WriteContext, args: Args) -> Reply:
     summary="Removes members with the lowest or highest scores from the first sorted set that there is, and waits"
     " where there is none.",
 )
-def pop_several_or_wait(context: WriteContext, args: Args) -> Reply:
+def bzmpop(context: WriteContext, args: Args) -> Reply:
     """Replies with key and pairs; the null array when the time is over."""
     choice = _Choice(args, 2)
     limit_ms = timeout_ms(context, args[1])

@@ -4,7 +4,7 @@ A range is read from its arguments first (`Range`), and found in a sorted set as
 from counts, so an offset costs no walk over what it passes over.
 
 By member makes sense where all scores are the same. Where they are not, a set is taken for one whose members are in
-order all the same, as in the reference; which elements such a range holds is not promised.
+order all the same, as in Redis; which elements such a range holds is not promised.
 """
 
 from __future__ import annotations
@@ -45,11 +45,11 @@ REMOVED_IN_ORDER: Final = "O(log(N)+M) with N the number of elements and M the n
 COUNTED: Final = "O(log(N)) with N the number of elements in the sorted set"
 
 SLICE: Final = 1024  # elements that are read in one go
-STEPPED_OVER: Final = 64  # elements before an offset that are rather read than counted
+STEPPED_OVER: Final = 64  # up to so many elements before an offset are read rather than counted
 
 
 class Range:
-    """What the bounds of a range say, `low` and `high` in the order of elements. Raises the reference's errors."""
+    """What the bounds of a range say, `low` and `high` in the order of elements. Raises Redis's errors."""
 
     def __init__(self, kind: int, low: bytes, high: bytes) -> None:
         self.kind = kind
@@ -92,7 +92,7 @@ def _score_places(low: bytes, high: bytes) -> tuple[bytes, bytes]:
     first = bound(low[1:] if above_low else low, NOT_A_SCORE)
     last = bound(high[1:] if below_high else high, NOT_A_SCORE)
     start, stop = score_range(first, above_low, last, below_high)
-    # A range that is known to hold every element can be told from one that does not.
+    # With these bounds a range is known to hold every element.
     return START if first == -inf and not above_low else start, END if last == inf and not below_high else stop
 
 
@@ -233,7 +233,7 @@ def _reply(context: ReadContext, key: bytes, query: _Query) -> Reply:
     syntax="key start stop [BYSCORE | BYLEX] [REV] [LIMIT offset count] [WITHSCORES]",
     summary="Returns a range of a sorted set: by rank, by score or by member, in order or in reverse.",
 )
-def range_(context: ReadContext, args: Args) -> Reply:
+def zrange(context: ReadContext, args: Args) -> Reply:
     """Replies with the members, WITHSCORES with pairs."""
     return _reply(context, args[1], _Query(args, 1, is_open=True))
 
@@ -247,7 +247,7 @@ def range_(context: ReadContext, args: Args) -> Reply:
     syntax="key start stop [WITHSCORES]",
     summary="Returns the members of a range of ranks, counted from the highest score on.",
 )
-def reverse_range(context: ReadContext, args: Args) -> Reply:
+def zrevrange(context: ReadContext, args: Args) -> Reply:
     """As ZRANGE with REV."""
     return _reply(context, args[1], _Query(args, 1, reverse=True))
 
@@ -261,7 +261,7 @@ def reverse_range(context: ReadContext, args: Args) -> Reply:
     syntax="key min max [WITHSCORES] [LIMIT offset count]",
     summary="Returns the members whose scores are within a range.",
 )
-def range_by_score(context: ReadContext, args: Args) -> Reply:
+def zrangebyscore(context: ReadContext, args: Args) -> Reply:
     """As ZRANGE with BYSCORE."""
     return _reply(context, args[1], _Query(args, 1, BY_SCORE))
 
@@ -275,7 +275,7 @@ def range_by_score(context: ReadContext, args: Args) -> Reply:
     syntax="key max min [WITHSCORES] [LIMIT offset count]",
     summary="Returns the members whose scores are within a range, the highest first.",
 )
-def reverse_range_by_score(context: ReadContext, args: Args) -> Reply:
+def zrevrangebyscore(context: ReadContext, args: Args) -> Reply:
     """As ZRANGE with BYSCORE and REV."""
     return _reply(context, args[1], _Query(args, 1, BY_SCORE, reverse=True))
 
@@ -289,7 +289,7 @@ def reverse_range_by_score(context: ReadContext, args: Args) -> Reply:
     syntax="key min max [LIMIT offset count]",
     summary="Returns the members between two texts, of a sorted set whose scores are all the same.",
 )
-def range_by_member(context: ReadContext, args: Args) -> Reply:
+def zrangebylex(context: ReadContext, args: Args) -> Reply:
     """As ZRANGE with BYLEX."""
     return _reply(context, args[1], _Query(args, 1, BY_MEMBER))
 
@@ -303,7 +303,7 @@ def range_by_member(context: ReadContext, args: Args) -> Reply:
     syntax="key max min [LIMIT offset count]",
     summary="Returns the members between two texts in reverse, of a sorted set whose scores are all the same.",
 )
-def reverse_range_by_member(context: ReadContext, args: Args) -> Reply:
+def zrevrangebylex(context: ReadContext, args: Args) -> Reply:
     """As ZRANGE with BYLEX and REV."""
     return _reply(context, args[1], _Query(args, 1, BY_MEMBER, reverse=True))
 
@@ -318,7 +318,7 @@ def reverse_range_by_member(context: ReadContext, args: Args) -> Reply:
     syntax="dst src min max [BYSCORE | BYLEX] [REV] [LIMIT offset count]",
     summary="Makes a range of a sorted set the value of a key.",
 )
-def store_range(context: WriteContext, args: Args) -> Reply:
+def zrangestore(context: WriteContext, args: Args) -> Reply:
     """Replies with the number of elements stored; of none the key is removed."""
     query = _Query(args, 2, is_open=True, stores=True)
     zset = find_to_read(context, args[2])
@@ -341,7 +341,7 @@ def _count(context: ReadContext, key: bytes, wanted: Range) -> Reply:
     syntax="key min max",
     summary="Counts the members whose scores are within a range.",
 )
-def count_by_score(context: ReadContext, args: Args) -> Reply:
+def zcount(context: ReadContext, args: Args) -> Reply:
     """Replies with the number, 0 without such a key."""
     return _count(context, args[1], Range(BY_SCORE, args[2], args[3]))
 
@@ -356,7 +356,7 @@ def count_by_score(context: ReadContext, args: Args) -> Reply:
     syntax="key min max",
     summary="Counts the members between two texts, in a sorted set whose scores are all the same.",
 )
-def count_by_member(context: ReadContext, args: Args) -> Reply:
+def zlexcount(context: ReadContext, args: Args) -> Reply:
     """Replies with the number, 0 without such a key."""
     return _count(context, args[1], Range(BY_MEMBER, args[2], args[3]))
 
@@ -382,7 +382,7 @@ def _remove(context: WriteContext, key: bytes, wanted: Range, event: str) -> Rep
     syntax="key start stop",
     summary="Removes the members of a range of ranks.",
 )
-def remove_by_rank(context: WriteContext, args: Args) -> Reply:
+def zremrangebyrank(context: WriteContext, args: Args) -> Reply:
     """Replies with the number removed."""
     return _remove(context, args[1], Range(BY_RANK, args[2], args[3]), "zremrangebyrank")
 
@@ -396,7 +396,7 @@ def remove_by_rank(context: WriteContext, args: Args) -> Reply:
     syntax="key min max",
     summary="Removes the members whose scores are within a range.",
 )
-def remove_by_score(context: WriteContext, args: Args) -> Reply:
+def zremrangebyscore(context: WriteContext, args: Args) -> Reply:
     """Replies with the number removed."""
     return _remove(context, args[1], Range(BY_SCORE, args[2], args[3]), "zremrangebyscore")
 
@@ -410,6 +410,6 @@ def remove_by_score(context: WriteContext, args: Args) -> Reply:
     syntax="key min max",
     summary="Removes the members between two texts, from a sorted set whose scores are all the same.",
 )
-def remove_by_member(context: WriteContext, args: Args) -> Reply:
+def zremrangebylex(context: WriteContext, args: Args) -> Reply:
     """Replies with the number removed."""
     return _remove(context, args[1], Range(BY_MEMBER, args[2], args[3]), "zremrangebylex")

@@ -94,7 +94,7 @@ def add_elements(context: WriteContext, key: bytes, options: int, elements: list
 
 
 def find_to_read(context: ReadContext, key: bytes) -> SortedSet | None:
-    """The sorted set a key holds, None where there is no such key. Raises WRONGTYPE. In a write it is a read, too."""
+    """The sorted set a key holds, None where there is none. Raises WRONGTYPE. Counts as a read in a write, too."""
     keys = context.keys
     record = keys.read(key)
     if record is None:
@@ -105,9 +105,9 @@ def find_to_read(context: ReadContext, key: bytes) -> SortedSet | None:
 
 
 def store_elements(context: WriteContext, key: bytes, elements: list[Scored], event: str, changes: int = 1) -> int:
-    """Makes elements the value of a key, in place of whatever it held; without any the key goes. How many they are.
+    """Makes elements the value of a key, in place of any; without elements the key is removed. How many they are.
 
-    As how many changes the reference counts it is the command's own.
+    How many changes that counts as is left to the command.
     """
     keys = context.keys
     if elements:
@@ -128,7 +128,7 @@ def store_elements(context: WriteContext, key: bytes, elements: list[Scored], ev
     syntax="key [NX | XX] [GT | LT] [CH] [INCR] score member [score member ...]",
     summary="Adds members with their scores to a sorted set, or changes the scores of those that are there.",
 )
-def add(context: WriteContext, args: Args) -> Reply:
+def zadd(context: WriteContext, args: Args) -> Reply:
     """Replies with the number added, with CH those changed too; with INCR the new score, null if nothing was done."""
     options, at = 0, 2
     while at < len(args):
@@ -159,8 +159,8 @@ def add(context: WriteContext, args: Args) -> Reply:
     syntax="key increment member",
     summary="Adds to a member's score; a member that is not there has none and is added.",
 )
-def increase(context: WriteContext, args: Args) -> Reply:
-    """Replies with the new score. The reference takes the options of ZADD for such here, too."""
+def zincrby(context: WriteContext, args: Args) -> Reply:
+    """Replies with the new score. As in Redis, the options of ZADD are accepted here too."""
     if args[2].upper() in OPTIONS:
         raise CommandError(SYNTAX)
     return add_elements(context, args[1], INCREMENT, [(args[3], real(args[2]))])
@@ -176,7 +176,7 @@ def increase(context: WriteContext, args: Args) -> Reply:
     syntax="key member [member ...]",
     summary="Removes members from a sorted set.",
 )
-def remove(context: WriteContext, args: Args) -> Reply:
+def zrem(context: WriteContext, args: Args) -> Reply:
     """Replies with the number of those that were there."""
     zset = sortedsets.find(context.keys, args[1])
     if zset is None:
@@ -200,9 +200,9 @@ def remove(context: WriteContext, args: Args) -> Reply:
     flags=FAST,
     since="1.2.0",
     syntax="key",
-    summary="Tells how many members a sorted set has.",
+    summary="Counts the members of a sorted set.",
 )
-def cardinality(context: ReadContext, args: Args) -> Reply:
+def zcard(context: ReadContext, args: Args) -> Reply:
     """Replies with the number, 0 without such a key."""
     zset = sortedsets.find(context.keys, args[1])
     return 0 if zset is None else zset.count
@@ -217,7 +217,7 @@ def cardinality(context: ReadContext, args: Args) -> Reply:
     syntax="key member",
     summary="Returns the score of a member.",
 )
-def score(context: ReadContext, args: Args) -> Reply:
+def zscore(context: ReadContext, args: Args) -> Reply:
     """Replies with the score, null where there is no such member."""
     zset = sortedsets.find(context.keys, args[1])
     return None if zset is None else zset.score(args[2])
@@ -233,7 +233,7 @@ def score(context: ReadContext, args: Args) -> Reply:
     syntax="key member [member ...]",
     summary="Returns the scores of several members.",
 )
-def scores(context: ReadContext, args: Args) -> Reply:
+def zmscore(context: ReadContext, args: Args) -> Reply:
     """Replies with a score for each, null for one that is no member."""
     zset = sortedsets.find(context.keys, args[1])
     if zset is None:
@@ -266,9 +266,9 @@ def _rank(context: ReadContext, args: Args, backwards: bool) -> Reply:
     since="2.0.0",
     complexity="O(log(N)) with N the number of elements in the sorted set",
     syntax="key member [WITHSCORE]",
-    summary="Tells how many members stand before a member.",
+    summary="Returns the rank of a member, from the lowest score on.",
 )
-def rank(context: ReadContext, args: Args) -> Reply:
+def zrank(context: ReadContext, args: Args) -> Reply:
     """Replies with the rank from the lowest score on."""
     return _rank(context, args, backwards=False)
 
@@ -281,9 +281,9 @@ def rank(context: ReadContext, args: Args) -> Reply:
     since="2.0.0",
     complexity="O(log(N)) with N the number of elements in the sorted set",
     syntax="key member [WITHSCORE]",
-    summary="Tells how many members stand behind a member.",
+    summary="Returns the rank of a member, from the highest score on.",
 )
-def rank_from_the_end(context: ReadContext, args: Args) -> Reply:
+def zrevrank(context: ReadContext, args: Args) -> Reply:
     """Replies with the rank from the highest score on."""
     return _rank(context, args, backwards=True)
 
@@ -296,9 +296,9 @@ def rank_from_the_end(context: ReadContext, args: Args) -> Reply:
     complexity="O(N*log(M)) with N the number of members given back and M the number of those in the sorted set",
     tips=BY_CHANCE,
     syntax="key [count [WITHSCORES]]",
-    summary="Draws members of a sorted set by lot.",
+    summary="Returns random members of a sorted set.",
 )
-def draw(context: ReadContext, args: Args) -> Reply:
+def zrandmember(context: ReadContext, args: Args) -> Reply:
     """Replies with a member or null; with a count with members, or with pairs of members and scores."""
     if len(args) == 2:
         zset = sortedsets.find(context.keys, args[1])
@@ -324,7 +324,7 @@ def _drawing_arguments(args: Args) -> tuple[int, bool]:
 
 
 def _drawn(context: ReadContext, zset: SortedSet, wanted: int) -> list[Scored]:
-    """The elements drawn; all of them come against their order, as in the reference."""
+    """The elements chosen; all of them come in reverse, as in Redis."""
     size = zset.count
     if wanted >= size:
         context.expect(size)
@@ -348,10 +348,10 @@ def _drawn(context: ReadContext, zset: SortedSet, wanted: int) -> list[Scored]:
     syntax="key cursor [MATCH pattern] [COUNT count]",
     summary="Lists the members of a sorted set with their scores, some at each call.",
 )
-def scan(context: ReadContext, args: Args) -> Reply:
+def zscan(context: ReadContext, args: Args) -> Reply:
     """Replies with the next cursor, 0 at the end, and the members and scores found on the way.
 
-    In the large form the reference prints scores with seventeen digits here, and nowhere else.
+    In the large form Redis prints scores with seventeen digits here, and nowhere else.
     """
     cursor = scan_cursor(args[2])
     zset = sortedsets.find(context.keys, args[1])

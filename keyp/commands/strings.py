@@ -1,11 +1,11 @@
 """Commands on strings: a key's value as bytes, whole or in part.
 
-Rules. Whatever replaces the whole value forgets the key's deadline, unless it is told to keep it; whatever edits the
-value where it stands (APPEND, SETRANGE) leaves the deadline alone. A command that gives the old value refuses a key
-of another kind before it changes anything.
+Rules. A command that replaces the whole value removes the key's deadline, unless KEEPTTL is given; one that edits the
+value in place (APPEND, SETRANGE) keeps it. A command that gives the old value refuses a key of another kind before it
+changes anything.
 
-A deadline in the past is stored like any other by SET and its kin: the key is gone for whoever looks, and the
-sweeper removes it. Only GETEX, which writes no value, removes the key at once.
+SET stores a deadline in the past like any other: the key does not exist for later commands, and the sweeper removes it.
+Only GETEX, which writes no value, removes the key at once.
 """
 
 from __future__ import annotations
@@ -87,7 +87,7 @@ def _getex_options(args: Args) -> _Options:
 
 
 def _time_option(options: _Options, args: Args, position: int) -> int:
-    """Takes a time word and its number; the position of the number. One word may come again, two may not meet."""
+    """Takes a time word and its number; the position of the number. A word may be repeated, two not combined."""
     word = args[position].upper()
     if (
         word not in TIME_WORDS
@@ -103,7 +103,7 @@ def _time_option(options: _Options, args: Args, position: int) -> int:
 
 
 def _key_flags(call: Args) -> str:
-    """SET looks at the old value only where it is told to GET it."""
+    """SET reads the old value only with GET."""
     return "RW access update" if b"GET" in [word.upper() for word in call[3:]] else "OW update"
 
 
@@ -225,7 +225,7 @@ def get(context: ReadContext, args: Args) -> Reply:
     summary="Gives the string a key holds, and changes the key's deadline.",
 )
 def getex(context: WriteContext, args: Args) -> Reply:
-    """The value, or null. A time is looked at only where the key exists, as in the reference."""
+    """The value, or null. The time is checked only where the key exists, as in Redis."""
     keys, key = context.keys, args[1]
     options = _getex_options(args)
     record = keys.find_kind(key, STRING)
@@ -391,7 +391,7 @@ def _part(context: ReadContext, args: Args) -> Reply:
     if record is None or (start < 0 and last < 0 and start > last):
         return b""
     length = strings.length_of(record)
-    # The reference takes an end before the string for its first byte, not for nothing.
+    # Redis takes an end before the string for its first byte, not for nothing.
     start = max(start + length, 0) if start < 0 else start
     last = max(last + length, 0) if last < 0 else last
     return strings.part(context.keys, record, min(start, length), min(last + 1, length))

@@ -59,7 +59,7 @@ def slowlog_get(context: SessionContext, args: Args) -> Reply:
     flags=LOOK,
     since="2.2.12",
     tips=(ON_EVERY_NODE, "response_policy:agg_sum", UNSTABLE),
-    summary="Counts the commands that the slow log remembers.",
+    summary="Counts the entries of the slow log.",
 )
 def slowlog_len(context: SessionContext, args: Args) -> Reply:
     """Replies with their number."""
@@ -73,7 +73,7 @@ def slowlog_len(context: SessionContext, args: Args) -> Reply:
     since="2.2.12",
     complexity="O(N) with N the number of entries",
     tips=(ON_EVERY_NODE, "response_policy:all_succeeded"),
-    summary="Forgets all that the slow log remembers.",
+    summary="Removes all entries of the slow log.",
 )
 def slowlog_reset(context: SessionContext, args: Args) -> Reply:
     """Replies OK."""
@@ -111,7 +111,7 @@ def latency_latest(context: SessionContext, args: Args) -> Reply:
     since="2.8.13",
     tips=(UNSTABLE, ON_EVERY_NODE, SPECIAL),
     syntax="event",
-    summary="Shows the moments at which an event took long.",
+    summary="Shows the samples of a latency event.",
 )
 def latency_history(context: SessionContext, args: Args) -> Reply:
     """Replies with pairs of seconds since 1970 and milliseconds, the oldest first."""
@@ -126,10 +126,10 @@ def latency_history(context: SessionContext, args: Args) -> Reply:
     since="2.8.13",
     tips=(ON_EVERY_NODE, "response_policy:agg_sum"),
     syntax="[event [event ...]]",
-    summary="Forgets latency events, all or some.",
+    summary="Removes latency events, all or some.",
 )
 def latency_reset(context: SessionContext, args: Args) -> Reply:
-    """Replies with the number of events forgotten."""
+    """Replies with the number of events removed."""
     events = [arg.decode("latin-1") for arg in args[2:]]
     return context.server.metrics.latency_monitor.reset(events or None)
 
@@ -147,7 +147,7 @@ def latency_reset(context: SessionContext, args: Args) -> Reply:
 def latency_histogram(context: SessionContext, args: Args) -> Reply:
     """Replies with a map of names: calls, and how many took up to 1, 2, 4 … microseconds, each count with the smaller.
 
-    A container stands for its subcommands. Commands that were not called, and names nobody knows, are left out.
+    A container stands for its subcommands. Commands that were not called and unknown names are left out.
     """
     metrics = context.server.metrics
     names = _names(context, args[2:]) if len(args) > 2 else list(metrics.commands)
@@ -166,7 +166,7 @@ def _names(context: SessionContext, asked: list[bytes]) -> list[str]:
 
 
 def _distribution(stats: CommandStats) -> Reply:
-    """Bounds are powers of two of nanoseconds, in microseconds rounded as the reference does it: 1, 2 … 33, 66 …"""
+    """Bounds are powers of two of nanoseconds, in microseconds rounded as Redis does it: 1, 2 … 33, 66 …"""
     steps = stats.latencies.cumulative()
     return {
         b"calls": stats.latencies.count,

@@ -1,9 +1,8 @@
 """MULTI, EXEC, DISCARD, WATCH, UNWATCH.
 
-A commit group is one LMDB transaction and a batch never leaves it, so EXEC need only run what was queued, one after
-the other. WATCH remembers the version of a key's record; EXEC looks again, inside the transaction it runs in. There
-is no table of watchers anywhere, so a key that came and went in between, and is as absent as it was, does not fail
-the EXEC: what was watched is what is there.
+A commit group is one LMDB transaction and a batch is never split between two, so EXEC only runs what was queued, one
+call after the other. WATCH keeps the version of a key's record; EXEC compares it, inside the transaction it runs in.
+There is no table of watchers, so a key that was made and removed in between does not fail the EXEC.
 """
 
 from __future__ import annotations
@@ -32,7 +31,7 @@ ALWAYS_ALLOWED = NOSCRIPT | LOADING | STALE | FAST | ALLOW_BUSY
 
 
 def discard_queue(context: SessionContext) -> None:
-    """Forgets the queued calls and the watched keys."""
+    """Drops the queued calls and the watched keys."""
     context.state.end_transaction()
 
 
@@ -60,7 +59,7 @@ def multi(context: SessionContext, args: Args) -> Reply:
     complexity="What the queued commands cost.",
     summary="Runs the queued commands as one unit, unless a watched key has changed.",
 )
-def execute(context: SessionContext, args: Args) -> Reply:
+def exec_(context: SessionContext, args: Args) -> Reply:
     """Replies with the array of the calls' replies, or the null array where a watched key has changed."""
     state = context.state
     if state.queue is None:
@@ -88,7 +87,7 @@ def execute(context: SessionContext, args: Args) -> Reply:
     flags=ALWAYS_ALLOWED | NOT_QUEUED,
     since="2.0.0",
     complexity="O(N) in the number of queued commands.",
-    summary="Forgets the queued commands and the watched keys.",
+    summary="Drops the queued commands and the watched keys.",
 )
 def discard(context: SessionContext, args: Args) -> Reply:
     """Replies OK."""
@@ -109,7 +108,7 @@ def discard(context: SessionContext, args: Args) -> Reply:
     summary="Makes the next EXEC depend on these keys staying as they are.",
 )
 def watch(context: SessionContext, args: Args) -> Reply:
-    """Remembers the keys' versions; a key that is watched already keeps the version it was first seen with."""
+    """Keeps the keys' versions; a key that is watched already keeps its first one."""
     state = context.state
     if state.queue is not None:
         raise CommandError("ERR WATCH inside MULTI is not allowed")
@@ -126,7 +125,7 @@ def watch(context: SessionContext, args: Args) -> Reply:
     arity=1,
     flags=ALWAYS_ALLOWED,
     since="2.2.0",
-    summary="Forgets all watched keys.",
+    summary="Ends the watching of all keys.",
 )
 def unwatch(context: SessionContext, args: Args) -> Reply:
     """Replies OK."""
@@ -135,5 +134,5 @@ def unwatch(context: SessionContext, args: Args) -> Reply:
 
 
 def watched_changed(data: ReadContext, watched: dict[tuple[int, bytes], int]) -> bool:
-    """Whether any watched key is not what it was: written to, come, gone, or expired."""
+    """Whether any watched key has changed: written to, made, removed, or expired."""
     return any(data.database(index).version(key) != seen for (index, key), seen in watched.items())

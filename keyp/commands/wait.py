@@ -32,7 +32,7 @@ BAD_LOCAL_COUNT: Final = "ERR value is out of range, value must between 0 and 1"
     since="3.0.0",
     tips=ON_ALL_SHARDS,
     syntax="numreplicas timeout",
-    summary="Tells how many replicas have the client's writes: none, and none will come.",
+    summary="Counts the replicas that have the client's writes: there are none.",
 )
 def wait(context: SessionContext, args: Args) -> Reply:
     """Replies 0 at once: there is no replica to wait for. `timeout` is in milliseconds."""
@@ -50,7 +50,7 @@ def wait(context: SessionContext, args: Args) -> Reply:
     syntax="numlocal numreplicas timeout",
     summary="Answers when the client's writes are on this server's disk; no replica is waited for.",
 )
-def wait_for_sync(context: SessionContext, args: Args) -> Reply:
+def waitaof(context: SessionContext, args: Args) -> Reply:
     """Replies with 1 if the writes are known to be on the disk, which `numlocal` 1 makes sure of, and 0 replicas."""
     local = integer(args[1])
     if local not in (0, 1):

@@ -29,7 +29,7 @@ from keyp.execution.shared_snapshot import SharedSnapshot
 from keyp.execution.slow_calls import note_slow
 from keyp.execution.unblock import Unblocker
 from keyp.server.config import Settings
-from keyp.storage.compact_limits import FormLimits
+from keyp.storage.compact_limits import CompactLimits
 from keyp.storage.keys.sweep import is_due
 from keyp.storage.lmdb.errors import MustReopen, refusal
 from keyp.storage.lmdb.transaction import NotYetOpen, ReadTransaction
@@ -80,7 +80,7 @@ class Dispatcher:
         settings = self.server.settings
         self.shared.max_string_bytes = settings.proto_max_bulk_len
         self.shared.hll_sparse_max_bytes = settings.hll_sparse_max_bytes
-        self.shared.limits = _form_limits(settings)
+        self.shared.limits = _compact_limits(settings)
         self.server.environment.max_bytes = settings.maxmemory
         wanted = settings.notify_keyspace_events
         self.shared.wanted_events = wanted if wanted & (KEYSPACE | KEYEVENT) else 0
@@ -369,8 +369,8 @@ def _call(function: Callable[[], T]) -> T:
     return function()
 
 
-def _form_limits(settings: Settings) -> FormLimits:
-    limits = FormLimits()
+def _compact_limits(settings: Settings) -> CompactLimits:
+    limits = CompactLimits()
     limits.hash_fields = settings.hash_max_listpack_entries
     limits.hash_bytes = settings.hash_max_listpack_value
     limits.integers = settings.set_max_intset_entries

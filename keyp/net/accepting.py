@@ -1,8 +1,8 @@
-"""Connections that the system cannot give: they are counted, and told of once a second.
+"""Connections that the system cannot accept: they are counted, and logged once a second.
 
-Where a process has no descriptor left, Twisted lets go of one that it keeps for this, takes each connection and closes
-it; it tells the log of every one. Without that descriptor, and where the kernel lacks memory, a connection cannot even
-be closed: it waits, and the port would be readable again and again. Such a port rests until the next second.
+Where a process has no descriptor left, Twisted frees one that it keeps for this, accepts each connection and closes it;
+it logs every one. Without that descriptor, and where the kernel lacks memory, a connection cannot even be closed: it
+waits, and the port would be readable again and again. Such a port rests until the next second.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ class PortLog:
         self._heard = heard
 
     def __call__(self, event: LogEvent) -> None:
-        """Called by Twisted with what the port says."""
+        """Called by Twisted with a log event of the port."""
         self._heard(self._port, event)
 
 
@@ -40,11 +40,11 @@ class Refusals:
         self._resting: list[Any] = []
 
     def watch(self, port: Any) -> None:
-        """Hears what a listening port of Twisted's says of connections it cannot take."""
+        """Observes a listening port of Twisted's for connections it cannot accept."""
         port._logger = Logger("keyp.net.accepting", observer=cast(Any, PortLog(port, self._heard)))
 
     def _heard(self, port: Any, event: LogEvent) -> None:
-        """A port says something: that it has closed a connection, that one cannot be taken, or something else."""
+        """A log event of a port: it has closed a connection, it cannot accept one, or another."""
         reason = event.get("acceptError")
         if "address" in event:
             self._closed += 1
@@ -61,7 +61,7 @@ class Refusals:
             self._resting.append(port)
 
     def each_second(self) -> None:
-        """Tells of what was refused, and tries again what could not be done."""
+        """Logs what was refused, and lets resting ports try again."""
         if self._closed:
             log.warn("{count} connections were refused: no descriptor is left (ulimit -n)", count=self._closed)
             self._closed = 0
@@ -75,7 +75,7 @@ class Refusals:
 
 
 def _reserve_descriptor() -> None:
-    """Twisted gives up its spare descriptor for good when it once could not get it back."""
+    """Opens Twisted's spare descriptor again, which Twisted itself does not retry."""
     spare: Any = getattr(tcp, "_reservedFD", None)
     if spare is None or spare.available():
         return

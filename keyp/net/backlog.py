@@ -37,11 +37,11 @@ class Backlog:
             self.waiting_bytes += received - parser.buffered_bytes
 
     def buffered_bytes(self) -> int:
-        """How many bytes have come of which no request has been made."""
+        """How many received bytes are not yet parsed into requests."""
         return self._parser.buffered_bytes + len(self.unparsed)
 
     def next(self) -> list[list[bytes]]:
-        """Takes the requests that are to run next; none where nothing waits that is complete."""
+        """Takes the requests that run next; none where no complete request waits."""
         if self.rest:
             requests, self.rest = self.rest, []
             return requests
@@ -54,7 +54,7 @@ class Backlog:
         return requests
 
     def clear(self) -> None:
-        """Nothing of it will run."""
+        """Drops all that waits."""
         self.rest = []
         self._waiting = []
         self.waiting_bytes = 0

@@ -1,8 +1,7 @@
 """Which of Twisted's endpoints a server can have: those whose connections are sockets with nothing between.
 
-A connection sends its replies straight to its socket (`connection.py`). Where Twisted would change the bytes on their
-way, as TLS does, the client would get what it cannot read. A proxy's header, which comes before the first request, is
-no such thing.
+A connection sends its replies straight to its socket (`connection.py`). Where Twisted would have to change the bytes,
+as for TLS, the client could not read them. A proxy's header, which comes before the first request, does no harm.
 """
 
 from __future__ import annotations
@@ -21,7 +20,7 @@ NOT_PLAIN: Final = "it puts something between the socket and the server, which s
 
 
 def endpoint_refusal(description: str) -> str:
-    """Why an endpoint cannot be listened on, as far as its kind tells; empty where nothing is known against it."""
+    """Why an endpoint of this kind cannot be listened on; empty where it can, as far as its kind shows."""
     kinds = [kind.strip() for kind in description.split(":")]
     if kinds[0] == "haproxy":
         kinds = kinds[1:]
@@ -33,7 +32,7 @@ def endpoint_refusal(description: str) -> str:
 
 
 def has_plain_connections(port: Any, factory: object) -> bool:
-    """Whether what listens for `factory` makes its connections as they are."""
+    """Whether the bytes of a port's connections reach `factory` unchanged."""
     found = getattr(port, "factory", None)
     if isinstance(found, HAProxyWrappingFactory):
         found = found.wrappedFactory

@@ -32,7 +32,7 @@ def find_trim() -> Callable[[], object]:
 class SpareMemory:
     """What the process has and does not use. `run` calls a function on another thread.
 
-    `private_bytes` tells how much memory the process has to itself, `trim` gives back what is free of it.
+    `private_bytes` returns how much private memory the process has, `trim` gives back what is free of it.
     """
 
     def __init__(

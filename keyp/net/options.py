@@ -17,7 +17,7 @@ WHO = ["yes", "local", "no"]
 
 
 def install_reactor() -> None:
-    """Makes the lean reactor the process's, unless it has one already; where there is no epoll, Twisted chooses."""
+    """Installs the lean reactor, unless one is installed already; where there is no epoll, Twisted chooses."""
     if "twisted.internet.reactor" in sys.modules:
         return
     try:

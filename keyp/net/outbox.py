@@ -21,8 +21,8 @@ class Sender(Protocol):
 class Outbox:
     """The connections with replies that have not left yet. Each is sent at once where the loop is not prompt.
 
-    A client that waits has to be woken, by the first bytes that come; a kernel takes longer for that than for a small
-    reply. Sent in a burst, the replies of many connections find a client that serves them all awake already.
+    The first bytes wake a waiting client, which costs the kernel more than a small reply. In a burst, a client with
+    many connections is already awake for all but the first.
     """
 
     def __init__(self, loop: Loop) -> None:
@@ -51,5 +51,5 @@ class Outbox:
         for connection in connections:
             try:
                 connection.flush()
-            except Exception:  # the others' replies must leave
+            except Exception:  # the others' replies must be sent
                 log.failure("replies could not be sent")

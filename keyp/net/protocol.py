@@ -14,7 +14,7 @@ from keyp.net.connection import Connection, Host
 
 @implementer(IPullProducer, IHalfCloseableProtocol)
 class RedisProtocol(Protocol):
-    """The protocol of one connection to `host`; `connection` is there from the moment it stands."""
+    """The protocol of one connection to `host`; `connection` is there once it is made."""
 
     transport: Any  # a TCP or UNIX server transport; Twisted's interface does not name all that it offers
     connection: Connection
@@ -23,7 +23,7 @@ class RedisProtocol(Protocol):
         self._host = host
 
     def connectionMade(self) -> None:
-        """Called by Twisted: the connection stands. As pull producer we hear when the transport's buffer is empty."""
+        """Called by Twisted: the connection is made. A pull producer is called when the transport's buffer is empty."""
         self.connection = Connection(self._host, self.transport)
         # What Twisted calls when bytes have come, without a method of ours between: it is called for every request.
         self.__dict__["dataReceived"] = self.connection.received
@@ -31,7 +31,7 @@ class RedisProtocol(Protocol):
         self._host.client_came(self.connection)
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
-        """Called by Twisted: the connection is gone."""
+        """Called by Twisted: the connection is lost."""
         self.connection.lost()
 
     def resumeProducing(self) -> None:

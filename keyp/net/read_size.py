@@ -1,12 +1,12 @@
-"""How much is read from a client at once: what it is follows what comes."""
+"""How many bytes are read from a client at once, adapted to what it sends."""
 
 from __future__ import annotations
 
 from typing import Any, Final
 
-# Bytes that are read at once, the first for small requests, with room for what Python puts around them: so large a
-# piece of memory is had for next to nothing, and Python takes it before it knows how many bytes have come. A client
-# that fills one is given the next; the second is as much as the reference reads.
+# Bytes that are read at once, the first for small requests, with room for what Python puts around them: so small an
+# allocation is cheap, and Python allocates before it knows how many bytes have come. A client that fills one size gets
+# the next; the second is as much as Redis reads.
 READ_SIZES: Final = (512 - 33, 16 * 1024, 256 * 1024)
 
 # After so many reads in a row that the half of the size before would have held, that size comes back.
@@ -14,7 +14,7 @@ SMALL_READS: Final = 16
 
 
 class ReadSize:
-    """The size of one connection's reads, which its `transport` is told. `bytes` is what it is, `step` which one."""
+    """The size of one connection's reads, set on its `transport`: `bytes`, the size number `step`."""
 
     def __init__(self, transport: Any) -> None:
         self._transport = transport
@@ -27,7 +27,7 @@ class ReadSize:
         self._transport.bufferSize = self.bytes
 
     def follow(self, size: int) -> None:
-        """So many bytes have come at once. Need not be called at step 0, unless they are as many as were asked for."""
+        """Adapts to a read of so many bytes. At step 0 it is needed only for a read that filled the size."""
         step = self.step
         if size == self.bytes and step < len(READ_SIZES) - 1:
             self._take(step + 1)

@@ -1,8 +1,8 @@
-"""Signals that end nobody: SIGHUP has the log opened anew, SIGUSR1 and SIGUSR2 are passed over.
+"""Signals that do not end the server: SIGHUP reopens the log, SIGUSR1 and SIGUSR2 are ignored.
 
-Whoever rotates logs moves the file away and sends SIGHUP; what is written then has to go to a new file under the old
-name. That file is the one that twistd was given (`--logfile`), or the one that a shell has put behind the program's
-output. SIGINT and SIGTERM are the reactor's, and SIGUSR1 stays with twistd where that rotates the log by it.
+A log rotation moves the file away and sends SIGHUP; what is written then goes to a new file under the old name. That
+file is the one that twistd was given (`--logfile`), or the one that a shell has put behind the program's output. SIGINT
+and SIGTERM are handled by the reactor, and SIGUSR1 by twistd where it rotates the log by it.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ class LogFiles:
         self._outputs = {fd: path for fd in OUTPUTS if (path := _file_behind(fd))}
 
     def reopen(self) -> None:
-        """Goes on in the files that have those names now; makes them where there are none."""
+        """Reopens the files under their names, made where they are missing."""
         log.info("SIGHUP: the log is opened anew")
         for fd, path in self._outputs.items():
             _try(path, lambda fd=fd, path=path: _exchange(fd, path))
@@ -39,9 +39,9 @@ class LogFiles:
 
 
 def follow(reactor: Any) -> None:
-    """Minds the signals from now on; those that somebody else minds already are left to them.
+    """Handles the signals from now on, except those that have a handler already.
 
-    Only the main thread of a process may say what signals do; on another one nothing happens.
+    Only the main thread of a process may set handlers; on another one nothing happens.
     """
     if threading.current_thread() is not threading.main_thread():
         return
@@ -54,7 +54,7 @@ def follow(reactor: Any) -> None:
 
 
 def _file_behind(fd: int) -> str:
-    """The path of the regular file that a descriptor writes to; empty where it is none, or nobody can tell."""
+    """The path of the regular file that a descriptor writes to; empty where it is none, or unknown."""
     try:
         return os.readlink(f"/proc/self/fd/{fd}") if stat.S_ISREG(os.fstat(fd).st_mode) else ""
     except OSError:

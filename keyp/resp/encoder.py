@@ -89,7 +89,7 @@ def encode_into(out: list[bytes], reply: Reply, protocol: int) -> None:
 def encode_in_slices(out: list[bytes], reply: Reply, protocol: int, breathe: Callable[[], None]) -> None:
     """As `encode_into`, for a reply that may be long: in chunks of many items, and a call of `breathe` behind each.
 
-    A compiled loop lets no other thread run, and a long list of chunks would have to be joined by who sends them.
+    A compiled loop lets no other thread run, and the sender would have to join a long list of chunks.
     """
     if isinstance(reply, Set):
         _encode_items(out, b"~" if protocol >= 3 else b"*", list(reply.members), protocol, breathe)
@@ -182,11 +182,11 @@ def _append_items(out: list[bytes], sign: bytes, items: Sequence[Reply], protoco
 
 
 def format_double(value: float) -> bytes:
-    """`value` as the reference prints scores: the fewest digits that read back as the same number.
+    """`value` as Redis prints scores: the fewest digits that read back as the same number.
 
     Whole numbers up to 2**62 come in full, infinities as `inf` and `-inf`, the rest by the rule of redis 7.2, plain or
     with an exponent (`1e+20`, `1.5e-7`). Redis 7.0 printed 17 digits, 0.10000000000000001; this is not done here. For
-    one long number in some hundred the reference prints a digit more than is needed, or another last digit.
+    one long number in some hundred Redis prints a digit more than is needed, or another last digit.
 
     INCRBYFLOAT and HINCRBYFLOAT never print an exponent and want a rule of their own.
     """
@@ -212,7 +212,7 @@ def format_double(value: float) -> bytes:
 
 
 def _place_point(digits: str, power: int) -> str:
-    """The number `digits` × 10**`power`, plain or with an exponent, whichever the reference would choose."""
+    """The number `digits` × 10**`power`, plain or with an exponent, whichever Redis would choose."""
     size = len(digits)
     exponent = size + power - 1
     if power >= 0 and exponent < size + 7:

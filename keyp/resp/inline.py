@@ -1,10 +1,10 @@
-"""Inline requests: a line of text, as somebody types it into telnet, cut into arguments.
+"""Inline requests: a line of text, as typed into telnet, cut into arguments.
 
-The quoting is the reference server's, and redis-cli's: a double-quoted part knows `\\n \\r \\t \\b \\a \\xHH` and takes
-any other escaped byte for itself; a single-quoted part knows only `\\'`. A quote may open in the middle of an argument,
-but closing it ends the argument: what follows must be a space or the end of the line.
+The quoting is Redis's, and redis-cli's: a double-quoted part knows `\\n \\r \\t \\b \\a \\xHH` and takes any other
+escaped byte for itself; a single-quoted part knows only `\\'`. A quote may open in the middle of an argument, but
+closing it ends the argument: what follows must be a space or the end of the line.
 
-Nothing here is hot. The functions walk the line by index and hand on the index where the next one goes on.
+No hot path. The functions walk the line by index and hand on the index where the next one goes on.
 """
 
 from typing import Final

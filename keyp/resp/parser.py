@@ -5,7 +5,7 @@ one stream may mix both. Rules, limits and error texts are those of redis 7 (net
 
 - A length ends at `\\r`, and the byte behind it is skipped unseen; so are the two bytes behind a bulk string.
 - A length is a 64-bit number written the one shortest way: no `+`, no leading zero, no space.
-- A request of no arguments (`*0`, `*-1`, a blank line) is passed over in silence.
+- A request of no arguments (`*0`, `*-1`, a blank line) is ignored.
 - An inline line with a NUL byte never ends: it fails when it has grown too big. A length with one fails at once.
 
 One departure makes every rule independent of where the network cuts the stream: a line is too big when its end is not
@@ -41,7 +41,7 @@ class ProtocolError(Exception):
     """The stream cannot be read any further; the client gets `text` and is cut off.
 
     `text` is the whole error line without its leading `-` and its line end; each character stands for one byte
-    (latin-1). Where `silent` is true, `text` is empty and the connection is closed without a word.
+    (latin-1). Where `silent` is true, `text` is empty and the connection is closed without an error reply.
     """
 
     def __init__(self, text: str, silent: bool = False) -> None:
@@ -55,7 +55,7 @@ class RequestParser:
 
     `max_bulk_bytes` (proto-max-bulk-len) and `max_buffer_bytes` (client-query-buffer-limit) may change at any time and
     hold from the next `feed`. `buffered_bytes` is how many received bytes belong to a request that is not complete yet,
-    framing included. `error` is None until the stream breaks; it then says how, for good.
+    framing included. `error` is None until the stream breaks, and stays set from then on.
     """
 
     def __init__(self, max_bulk_bytes: int = 512 * 1024 * 1024, max_buffer_bytes: int = 1024 * 1024 * 1024) -> None:
@@ -247,7 +247,7 @@ class RequestParser:
         return data[len(data) - surplus :]
 
     def _fail(self, what: str) -> int:
-        """Break the stream with the reference's words; returns -1, the index that stops the parser."""
+        """Break the stream with Redis's words; returns -1, the index that stops the parser."""
         self.error = ProtocolError(f"ERR Protocol error: {what}")
         return -1
 

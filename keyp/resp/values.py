@@ -38,7 +38,7 @@ class ReplyError:
 
 
 class NullArray:
-    """The array that is not there (an EXEC that was called off, a blocking pop that timed out)."""
+    """The null array (an EXEC that was called off, a blocking pop that timed out)."""
 
 
 NULL_ARRAY: Final = NullArray()
@@ -73,7 +73,7 @@ class Verbatim:
 
 
 class Push:
-    """Something the client did not ask for just now: a message, an invalidation."""
+    """Something out of band: a message, an invalidation."""
 
     def __init__(self, items: Sequence[Reply]) -> None:
         self.items = items
@@ -83,7 +83,7 @@ class Several:
     """Any number of replies to one command, one after the other (SUBSCRIBE to many channels).
 
     Clients read them like pushes, so they are sent even where CLIENT REPLY wants none. Inside an EXEC's array all of
-    them stand where one is announced, as in the reference.
+    them stand where one is announced, as in Redis.
     """
 
     def __init__(self, replies: Sequence[Reply]) -> None:
@@ -98,11 +98,11 @@ NO_REPLY: Final = NoReply()
 
 
 class Wait:
-    """No reply yet: there is nothing in any of the `keys` of the selected database.
+    """No reply yet: none of the `keys` of the selected database has an element.
 
-    The command is to be run again when one of them holds a value of `kind`. Where that has not come about in
-    `timeout_ms` milliseconds the reply is the null array; a timeout of 0 never ends. A transaction does not wait and
-    gets `otherwise` at once.
+    The command is to be run again when one of them holds a value of `kind`. If that does not happen within `timeout_ms`
+    milliseconds the reply is the null array; a timeout of 0 never ends. A transaction does not wait and gets
+    `otherwise` at once.
     """
 
     def __init__(self, kind: int, keys: Sequence[bytes], timeout_ms: int, otherwise: Reply = NULL_ARRAY) -> None:

@@ -1,8 +1,7 @@
-"""What the server knows of its clients: plain data, no sockets.
+"""The server's clients: plain data, no sockets.
 
-A `Client` is a connection's identity and counters. Its `state` is what the client can change by commands; a batch
-works on a copy of it, which takes the old one's place when the batch is done. So a batch that must be run again
-starts from the same state.
+A `Client` is a connection's identity and counters. Its `state` is what the client can change by commands; a batch works
+on a copy, which replaces it when the batch is done. So a batch that must be run again starts from the same state.
 """
 
 from __future__ import annotations
@@ -41,7 +40,7 @@ class ClientState:
         self.subscription_changes: dict[tuple[int, bytes], bool] | None = None
 
     def end_transaction(self) -> None:
-        """Forgets the queued calls and the watched keys."""
+        """Drops the queued calls and the watched keys."""
         self.queue = None
         self.queued = 0
         self.queue_bytes = 0
@@ -103,7 +102,7 @@ class Client:
 
 
 class ClientTable:
-    """The clients connected now, by id. Changed on the reactor's thread only; other threads may look."""
+    """The clients connected now, by id. Changed on the reactor's thread only; other threads may read."""
 
     def __init__(self) -> None:
         self._clients: dict[int, Client] = {}
@@ -116,17 +115,17 @@ class ClientTable:
         return self.last_id
 
     def add(self, client: Client) -> None:
-        """A client has connected."""
+        """Adds a client that has connected."""
         self._clients[client.id] = client
         self.count = len(self._clients)
 
     def remove(self, client: Client) -> None:
-        """A client has gone."""
+        """Removes a client that has disconnected."""
         self._clients.pop(client.id, None)
         self.count = len(self._clients)
 
     def get(self, client_id: int) -> Client | None:
-        """The client with that id, None where it has gone or never was."""
+        """The client with that id, None where it is not connected."""
         return self._clients.get(client_id)
 
     def all(self) -> list[Client]:

@@ -1,4 +1,4 @@
-"""Moments at which something took long: what LATENCY LATEST, HISTORY and RESET tell.
+"""Latency samples by event: what LATENCY LATEST, HISTORY and RESET work on.
 
 Events have names, `command` and `fast-command` among them. Of each the last samples are kept, one for a second.
 """
@@ -15,7 +15,7 @@ Sample: TypeAlias = tuple[int, int]  # seconds since 1970, milliseconds that it 
 
 
 class LatencyMonitor:
-    """What took at least `threshold_ns` belongs here."""
+    """Samples of what took at least `threshold_ns`."""
 
     def __init__(self) -> None:
         self.threshold_ns = NEVER
@@ -27,7 +27,7 @@ class LatencyMonitor:
         self.threshold_ns = threshold_ms * 1_000_000 if threshold_ms else NEVER
 
     def add(self, event: str, nanoseconds: int, at_s: int) -> None:
-        """Something has taken long. Of what happens within one second the longest is kept."""
+        """Adds a sample. Of those within one second the longest is kept."""
         milliseconds = nanoseconds // 1_000_000
         samples = self._samples.get(event)
         if samples is None:
@@ -50,7 +50,7 @@ class LatencyMonitor:
         return list(self._samples.get(event, ()))
 
     def reset(self, events: list[str] | None = None) -> int:
-        """Forgets events, all of them where none is named; how many there were."""
+        """Removes events, all of them where none is named; how many there were."""
         names = list(self._samples) if events is None else [name for name in events if name in self._samples]
         for name in dict.fromkeys(names):
             del self._samples[name], self._longest[name]

@@ -1,7 +1,7 @@
 """What the server counts: commands, errors, traffic, sweeps, commit groups.
 
-Nothing here asks a clock; durations and moments come in as arguments. Counters are changed on the reactor's thread
-only. Commands on other threads may look (a figure may then be one command old) and may reset.
+Nothing here reads a clock; durations and times are arguments. Counters are changed on the reactor's thread only.
+Commands on other threads may read (a figure may then be one command old) and may reset.
 
 Durations are counted in buckets that are an eighth of a power of two wide, so a percentile is within 7 % of the
 truth and a count costs one list access.
@@ -127,7 +127,7 @@ class Metrics:
         self.reset()
 
     def reset(self) -> None:
-        """Sets all counters to zero, as CONFIG RESETSTAT does. The slow log and what is true just now stay."""
+        """Sets all counters to zero, as CONFIG RESETSTAT does. The slow log and the current state stay."""
         self.commands: dict[str, CommandStats] = {}
         self.errors: dict[str, int] = {}
         self.total_error_replies = 0
@@ -159,7 +159,7 @@ class Metrics:
         self.output_rate = Rate()
 
     def follow(self, settings: Settings) -> None:
-        """Keeps what is watched and remembered as the settings say, now and after every change."""
+        """Sets what is measured and kept as the settings say, now and after every change."""
 
         def apply() -> None:
             self.latency_tracking = settings.latency_tracking

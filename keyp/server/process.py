@@ -1,4 +1,4 @@
-"""Facts about the process the server runs in: what the operating system knows and INFO tells."""
+"""Facts about the server's process, from the operating system, for INFO."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ TICKS_PER_SECOND: Final = os.sysconf("SC_CLK_TCK")
 
 
 class Memory:
-    """The process's memory in bytes: `resident` is all of it, `private` what no file stands behind."""
+    """The process's memory in bytes: `resident` is all of it, `private` what is not backed by a file."""
 
     def __init__(self, resident: int, private: int) -> None:
         self.resident = resident

@@ -1,9 +1,9 @@
-"""Who listens to what: the table of subscriptions, and messages addressed to those who get them.
+"""The table of subscriptions, and messages with their receivers.
 
-A client listens to channels by name, to channels by pattern, and to shard channels, which are a world of their own.
+A client listens to channels by name, to channels by pattern, and to shard channels, which are separate from the others.
 The table belongs to the reactor's thread, and so do the names that a `Client` is subscribed to; both change when a
 batch has been committed. What a batch has changed before that stands in its copy of the client's state, and
-`Subscriptions` is the table as that batch sees it. Other threads may look: they see counts, or copies of names.
+`Subscriptions` is the table as that batch sees it. Other threads may read counts and copies of names.
 
 A message is encoded once for each protocol, however many listen.
 """
@@ -38,7 +38,7 @@ class PubSub:
         self._globs: dict[bytes, Glob] = {}  # by pattern
 
     def subscribe(self, client: Client, kind: int, names: list[bytes]) -> None:
-        """A client listens to names; to those that it listens to already, nothing changes."""
+        """Subscribes a client to names; those that it has already stay as they are."""
         listeners, own = self._listeners[kind], client.subscribed[kind]
         for name in names:
             of_name = listeners.get(name)
@@ -50,7 +50,7 @@ class PubSub:
             own[name] = None
 
     def unsubscribe(self, client: Client, kind: int, names: list[bytes]) -> None:
-        """A client listens to names no more; those that it does not listen to are passed over."""
+        """Ends subscriptions of a client; names that it is not subscribed to are ignored."""
         listeners, own = self._listeners[kind], client.subscribed[kind]
         for name in names:
             of_name = listeners.get(name)
@@ -63,31 +63,31 @@ class PubSub:
                     del self._globs[name]
 
     def forget(self, client: Client) -> None:
-        """A client is going: it listens to nothing any more."""
+        """Ends all subscriptions of a client that disconnects."""
         for kind in (CHANNEL, PATTERN, SHARD):
             if client.subscribed[kind]:
                 self.unsubscribe(client, kind, list(client.subscribed[kind]))
 
     @property
     def has_listeners(self) -> bool:
-        """Whether anybody listens to channels, by name or by pattern."""
+        """Whether there is any subscription to a channel or a pattern."""
         return bool(self._listeners[CHANNEL]) or bool(self._listeners[PATTERN])
 
     def size(self, kind: int) -> int:
-        """How many channels, patterns or shard channels are listened to."""
+        """How many channels, patterns or shard channels have subscribers."""
         return len(self._listeners[kind])
 
     def count(self, kind: int, name: bytes) -> int:
-        """How many clients listen to exactly this name."""
+        """How many clients are subscribed to exactly this name."""
         found = self._listeners[kind].get(name)
         return 0 if found is None else len(found)
 
     def names(self, kind: int) -> list[bytes]:
-        """The names that are listened to, those that have been longest first."""
+        """The names that have subscribers, the longest subscribed first."""
         return list(self._listeners[kind])
 
     def receivers(self, kind: int, channel: bytes) -> int:
-        """How many messages there would be of one that is published now; a client may get several, by patterns."""
+        """How many receivers a message published now would have; a client counts several times, by patterns."""
         total = self.count(kind, channel)
         if kind == CHANNEL:
             for pattern, glob in list(self._globs.items()):
@@ -115,7 +115,7 @@ class PubSub:
 
 
 class Addressed:
-    """A message on its way: `all` of those who get it, each with its bytes."""
+    """A message with `all` its receivers, each with its bytes."""
 
     def __init__(self, asker: Client | None, protocol: int) -> None:
         self._asker = asker
@@ -142,7 +142,7 @@ class Subscriptions:
         self._state = state
 
     def own(self, kind: int) -> list[bytes]:
-        """The names that the client listens to, in the order in which it took them up."""
+        """The names that the client is subscribed to, in the order of subscription."""
         names = dict(self._client.subscribed[kind])
         for (of_kind, name), listens in (self._state.subscription_changes or {}).items():
             if of_kind == kind:
@@ -152,16 +152,16 @@ class Subscriptions:
         return list(names)
 
     def own_count(self, kind: int) -> int:
-        """The number told with each (un)subscription: channels and patterns together, shard channels by themselves."""
+        """The number in the reply to each (un)subscription: channels and patterns together, shard channels apart."""
         channels, patterns, shard_channels = self._state.subscriptions
         return shard_channels if kind == SHARD else channels + patterns
 
     def take_up(self, kind: int, name: bytes) -> bool:
-        """The client listens to a name; whether it did not before."""
+        """Subscribes the client to a name; whether that is new."""
         return self._change(kind, name, True)
 
     def give_up(self, kind: int, name: bytes) -> bool:
-        """The client listens to a name no more; whether it did before."""
+        """Ends a subscription; whether there was one."""
         return self._change(kind, name, False)
 
     def _change(self, kind: int, name: bytes, listens: bool) -> bool:
@@ -172,7 +172,7 @@ class Subscriptions:
         did_listen = changes.get((kind, name), name in self._client.subscribed[kind])
         if listens == did_listen:
             return False
-        changes.pop((kind, name), None)  # so that what is taken up again comes last
+        changes.pop((kind, name), None)  # so that a name subscribed again comes last
         changes[kind, name] = listens
         counts = list(state.subscriptions)
         counts[kind] += 1 if listens else -1
@@ -181,11 +181,11 @@ class Subscriptions:
         return True
 
     def _difference(self, kind: int, name: bytes, listens: bool) -> int:
-        """How many listeners more a name has by a change of the batch's own."""
+        """By how much the batch's own changes raise the number of a name's subscribers."""
         return int(listens) - int(name in self._client.subscribed[kind])
 
     def count(self, kind: int, name: bytes) -> int:
-        """How many clients listen to exactly this name."""
+        """How many clients are subscribed to exactly this name."""
         found = self._table.count(kind, name)
         changes = self._state.subscription_changes
         if changes and (kind, name) in changes:
@@ -193,7 +193,7 @@ class Subscriptions:
         return found
 
     def names(self, kind: int) -> list[bytes]:
-        """The names that anybody listens to."""
+        """The names that have subscribers."""
         names = self._table.names(kind)
         changes = self._state.subscription_changes
         if not changes:
@@ -202,7 +202,7 @@ class Subscriptions:
         return [name for name in names if self.count(kind, name) > 0]
 
     def receivers(self, kind: int, channel: bytes) -> int:
-        """How many messages there would be of one that is published now."""
+        """How many receivers a message published now would have."""
         found = self._table.receivers(kind, channel)
         for (of_kind, name), listens in (self._state.subscription_changes or {}).items():
             if of_kind == kind:

@@ -1,7 +1,7 @@
-"""The commands that took long, the latest of them: what SLOWLOG shows.
+"""The latest commands that took long: what SLOWLOG shows.
 
-Whoever times a command compares with `threshold_ns` and calls `add` for the few that reach it, so the others cost
-one comparison. Arguments are cut as the reference cuts them, so an entry stays small whatever the request.
+The caller compares a command's duration with `threshold_ns` and calls `add` only for those that reach it, so that the
+others cost one comparison. Arguments are cut as Redis cuts them, so an entry stays small whatever the request.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ class SlowEntry:
 
 
 class SlowLog:
-    """The last slow calls, newest first. `threshold_ns`: calls that take so long belong here."""
+    """The last slow calls, newest first: those that took at least `threshold_ns`."""
 
     def __init__(self) -> None:
         self.threshold_ns = NEVER
@@ -44,7 +44,7 @@ class SlowLog:
             self._entries = deque(list(self._entries)[:max_len], maxlen=max_len)
 
     def add(self, args: Sequence[bytes], nanoseconds: int, at_s: int, client: str, name: bytes) -> None:
-        """Remembers a call that was slow."""
+        """Adds a slow call."""
         entry = SlowEntry(self._next_id, at_s, nanoseconds // 1000, _cut(args), client.encode(), name)
         self._next_id += 1
         self._entries.appendleft(entry)
@@ -54,7 +54,7 @@ class SlowLog:
         return list(self._entries)[:count]
 
     def reset(self) -> None:
-        """Forgets all entries; their numbers are not used again."""
+        """Removes all entries; their numbers are not used again."""
         self._entries.clear()
 
     def __len__(self) -> int:

@@ -1,16 +1,15 @@
 """Is the store what it says it is? Looks at everything, changes nothing.
 
-What is stored twice must agree, what points somewhere must find something there, and nothing may be left that nobody
-points to:
+What is stored twice must agree, every reference must have its target, and nothing may be left without a reference:
 
 - databases: no space serves two; a space that serves none is in the garbage or empty;
 - counts: a walk finds as many records and deadlines as there are said to be;
-- records: whole by their seal, in order, and found when they are asked for by their name; a kind, a name that belongs
-  under its stored name, a version and a collection id that have been given out;
+- records: intact by their checksum, in order, and found when they are asked for by their name; a kind, a name that
+  belongs under its stored name, a version and a collection id that have been given out;
 - deadlines: each record's is in the expiry index, each entry of the index has its record;
-- elements: a value has as many as it says, whole by their seals and in order, and the counts of its runs are right; the
-  pieces of a long string are all there and of the right size or holes, no collection belongs to two keys, and what
-  belongs to none is in the garbage.
+- elements: a value has as many as it says, intact by their checksums and in order, and the counts of its runs are
+  right; the pieces of a long string are all there and of the right size or holes, no collection belongs to two keys,
+  and what belongs to none is in the garbage.
 
 Everything is read as a stream; only the ids of collections are remembered, a few dozen bytes for each.
 """
@@ -84,8 +83,8 @@ class _Check:
 
     def _garbage(self) -> Iterator[str]:
         with self.txn.cursor(self.environment.garbage) as cursor:
-            for entry, sealed in cursor:
-                if not layout.is_whole(entry, sealed):
+            for entry, raw in cursor:
+                if not layout.is_intact(entry, raw):
                     yield f"the garbage's entry {_shown(entry)} is not what was written"
                 elif len(entry) not in (9, 17) or entry[:1] != (b"s" if len(entry) == 9 else b"e"):
                     yield f"the garbage holds {_shown(entry)}, which names nothing"
@@ -127,7 +126,7 @@ class _Check:
             yield f"{name} has {entries} entries, of which {walked} can be reached"
 
     def _record(self, space: Space, stored: bytes, record: bytes, owned: set[int]) -> Iterator[str]:
-        if not layout.is_whole(stored, record):
+        if not layout.is_intact(stored, record):
             yield "the record is not what was written"
             return
         kind = layout.record_kind(record)
@@ -170,12 +169,12 @@ class _Check:
         with self.txn.cursor(space.elements) as cursor:
             found = cursor.set_range(prefix)
             while found and cursor.key().startswith(prefix):
-                size = min(pieces.PIECE_BYTES, length - expected * pieces.PIECE_BYTES) + layout.SEAL
+                size = min(pieces.PIECE_BYTES, length - expected * pieces.PIECE_BYTES) + layout.CHECKSUM
                 is_hole = cursor.value() == layout.hole(cursor.key())
                 if cursor.key()[8:] != expected.to_bytes(4, "big") or (len(cursor.value()) != size and not is_hole):
                     yield f"piece {expected} of string {collection} is missing or of the wrong size"
                     return
-                if not is_hole and not layout.is_whole(cursor.key(), cursor.value()):
+                if not is_hole and not layout.is_intact(cursor.key(), cursor.value()):
                     yield f"piece {expected} of string {collection} is not what was written"
                 elif self.txn.get(cursor.key(), None, space.elements) != cursor.value():
                     yield f"piece {expected} of string {collection} is there and is not found"

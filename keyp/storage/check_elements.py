@@ -21,7 +21,7 @@ RANKED_SECTIONS: Final = {HASH: MEMBERS, SET: MEMBERS, ZSET: ORDER}
 
 
 class CollectionCheck:
-    """The collection `number` of a `kind` that is said to have `count` elements."""
+    """The collection `number` of a `kind` whose record says that it has `count` elements."""
 
     def __init__(self, txn: Transaction, database: Database, number: int, kind: int, count: int) -> None:
         self.txn = txn
@@ -40,11 +40,11 @@ class CollectionCheck:
         with self.txn.cursor(self.database) as cursor:
             found = cursor.set_range(self.id)
             while found and cursor.key().startswith(self.id):
-                name, sealed = cursor.item()
+                name, raw = cursor.item()
                 if name <= before:
                     yield f"an element of collection {self.number} is not in order"
                 before = name
-                yield from self._entry(name, sealed)
+                yield from self._entry(name, raw)
                 found = cursor.next()
         for section in (MEMBERS, ORDER):
             expected = self.count if section == MEMBERS or self.kind == ZSET else 0
@@ -53,15 +53,15 @@ class CollectionCheck:
                 yield f"collection {self.number} has {has} entries in section {section.decode()}, not {expected}"
         yield from self._runs()
 
-    def _entry(self, name: bytes, sealed: bytes) -> Iterator[str]:
+    def _entry(self, name: bytes, raw: bytes) -> Iterator[str]:
         section, place = name[8:9], name[9:]
         self.seen[section] = self.seen.get(section, 0) + 1
-        if not layout.is_whole(name, sealed):
+        if not layout.is_intact(name, raw):
             yield f"an element of collection {self.number} is not what was written"
-        elif self.txn.get(name, None, self.database) != sealed:
+        elif self.txn.get(name, None, self.database) != raw:
             yield f"an element of collection {self.number} is there and is not found"
         elif section == COUNTS:
-            self.levels.setdefault(place[0], []).append(Run(place[1:], sealed))
+            self.levels.setdefault(place[0], []).append(Run(place[1:], raw))
         elif section == RANKED_SECTIONS.get(self.kind):
             self._count(place)
             if section == ORDER and not self._is_score(place):
@@ -71,8 +71,8 @@ class CollectionCheck:
 
     def _is_score(self, place: bytes) -> bool:
         """Whether the member that stands in the order is there, with the score by which it stands there."""
-        sealed = self.txn.get(self.id + MEMBERS + place[SCORE:], None, self.database)
-        return sealed is not None and same_score(place, sealed[: -layout.SEAL])
+        raw = self.txn.get(self.id + MEMBERS + place[SCORE:], None, self.database)
+        return raw is not None and same_score(place, raw[: -layout.CHECKSUM])
 
     def _count(self, place: bytes) -> None:
         """An element is in the run that it must be in."""

@@ -1,14 +1,14 @@
-"""Up to where collections have their compact forms: what settings say of OBJECT ENCODING.
+"""Up to which size collections have compact encodings: the settings behind OBJECT ENCODING.
 
-Keyp keeps every collection in one way; the form is a mark in its header. As in Redis, a form is looked at when a
-collection is written, with the limits of that moment, and stays what it is until then.
+Keyp keeps every collection in one way; the encoding's name is a byte in its header. As in Redis, it is decided when a
+collection is written, by the limits of that moment, and stays until then.
 """
 
 from __future__ import annotations
 
 
-class FormLimits:
-    """Most elements of each compact form, and bytes of its longest element. `list_size` is as in the setting."""
+class CompactLimits:
+    """Most elements of each compact encoding, and bytes of its longest element. `list_size` is as in the setting."""
 
     def __init__(self) -> None:
         self.hash_fields = 512

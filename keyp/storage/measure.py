@@ -14,7 +14,7 @@ from keyp.storage.lmdb.layout import HAS_ELEMENTS, STRING, ZSET
 from keyp.storage.lmdb.transaction import Transaction
 from keyp.storage.types.elements import MEMBERS, ORDER
 
-# More elements than this are never looked at, whatever the caller asks for: the reactor's thread may be waiting.
+# More elements than this are never looked at, whatever is asked for: the reactor's thread may be waiting.
 SAMPLES_MAX: Final = 1000
 
 

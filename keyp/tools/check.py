@@ -49,7 +49,7 @@ def examine(directory: str) -> Examination:
 
 def _structure(data_file: str) -> list[str]:
     try:
-        verification.doubt(data_file)
+        verification.reason_to_verify(data_file)
         return verification.problems(data_file)
     except FileNotFoundError:
         raise StoreError(f"there is no store in {os.path.dirname(data_file)}") from None
@@ -60,7 +60,7 @@ def _structure(data_file: str) -> list[str]:
 
 
 def report(directory: str, found: Examination) -> list[str]:
-    """What to tell of an examination, a line each; the problems are not among them."""
+    """The report of an examination without its problems, a line each."""
     lines = [f"{directory}: {found.file_bytes:,} bytes"] if found.read else [f"{directory}:"]
     if found.read:
         lines.append(f"{'database':>10}{'keys':>14}{'with deadline':>15}{'elements':>14}{'bytes':>18}")

@@ -38,7 +38,7 @@ def copy_store(source: StoreReader, directory: str, title: str) -> Copied:
         with closing(HotCopy(target)) as copy:
             with file_growth(title, copy.partial, expected):
                 copy.write(source.lmdb, expected)
-            Copied(copy.partial)  # what cannot be read gets no name
+            Copied(copy.partial)  # an unreadable copy is not published
             copy.publish()
     except CopyFailed as error:
         raise StoreError(f"cannot write {target}: {error}") from error

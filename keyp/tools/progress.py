@@ -1,4 +1,4 @@
-"""A progress bar on standard error for work that takes long: none where no one looks at it, or without tqdm."""
+"""A progress bar on standard error for long work: none without a terminal, or without tqdm."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def _bar(title: str, total: int, unit: str) -> Any:
 
 @contextmanager
 def file_growth(title: str, path: str, total_bytes: int) -> Iterator[None]:
-    """Shows how a file grows that somebody else is writing, until the context ends."""
+    """Shows how a file grows that other code is writing, until the context ends."""
     ended = Event()
 
     def watch(progress: Progress) -> None:

@@ -53,7 +53,7 @@ def _restore(directory: str, data_dir: str) -> Copied:
     if found.problems:
         raise DamagedBackup(directory, found.problems)
     with StoreReader(directory) as backup:
-        # LMDB's lock file speaks of transactions of the old data file; it is made anew where there is none.
+        # LMDB's lock file belongs to the old data file; LMDB makes a new one where there is none.
         with suppress(FileNotFoundError):
             os.unlink(os.path.join(data_dir, LOCK_FILE))
         return copy_store(backup, data_dir, "Restoring")

@@ -223,3 +223,15 @@ def test_categories_are_those_that_exist() -> None:
         for each in (spec, *spec.subcommands.values()):
             assert set(categories(each)) <= set(CATEGORIES)
             assert ("fast" in categories(each)) != ("slow" in categories(each))
+
+
+def test_functions_bear_their_commands_names() -> None:
+    """Searching for a command's name finds its function. One function makes all HELP subcommands."""
+    functions = {
+        spec.name: spec.function.__name__
+        for table in TABLES
+        for spec in table.specs
+        if spec.function is not None and not spec.name.endswith("|HELP")
+    }
+    names = {name: name.lower().replace("|", "_").replace("-", "_") for name in functions}
+    assert {name: functions[name] for name in names if functions[name] not in (names[name], f"{names[name]}_")} == {}

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from keyp.command.context import AT_ONCE_MAX, ReadContext, TooLong
 from keyp.commands.list_moves import COUNT_TOO_LOW, NUMKEYS_TOO_LOW
-from keyp.commands.lists import FIRST_LOOK, NEGATIVE_COUNT, NEGATIVE_LENGTH, RANK_ZERO, element_at, position, range_
+from keyp.commands.lists import FIRST_LOOK, NEGATIVE_COUNT, NEGATIVE_LENGTH, RANK_ZERO, lindex, lpos, lrange
 from keyp.errors import NO_OPPOSITE, NO_SUCH_KEY, NOT_AN_INTEGER, NOT_POSITIVE, OUT_OF_RANGE_INDEX, SYNTAX, WRONG_TYPE
 from keyp.resp.values import NULL_ARRAY, Wait
 from keyp.storage.lmdb.layout import LIST
@@ -216,12 +216,12 @@ def test_long_reads_leave_the_reactors_thread(keyp: Keyp) -> None:
     long_list(keyp, AT_ONCE_MAX + AT_ONCE)
     with ReadTransaction(keyp.environment, keyp.now_ms) as snapshot:
         context = ReadContext(snapshot, keyp.shared, keyp.now_us, hurried=True)
-        for function, call in ((range_, [b"LRANGE", b"l", b"0", b"-1"]), (position, [b"LPOS", b"l", b"nosuch"])):
+        for function, call in ((lrange, [b"LRANGE", b"l", b"0", b"-1"]), (lpos, [b"LPOS", b"l", b"nosuch"])):
             with pytest.raises(TooLong):
                 function(context, call)
-        assert range_(context, [b"LRANGE", b"l", b"-3", b"-3"]) == [b"%d" % (AT_ONCE_MAX + AT_ONCE - 3)]
-        assert element_at(context, [b"LINDEX", b"l", b"-1"]) == b"%d" % (AT_ONCE_MAX + AT_ONCE - 1)
-        assert position(context, [b"LPOS", b"l", b"100"]) == 100
+        assert lrange(context, [b"LRANGE", b"l", b"-3", b"-3"]) == [b"%d" % (AT_ONCE_MAX + AT_ONCE - 3)]
+        assert lindex(context, [b"LINDEX", b"l", b"-1"]) == b"%d" % (AT_ONCE_MAX + AT_ONCE - 1)
+        assert lpos(context, [b"LPOS", b"l", b"100"]) == 100
 
 
 WAITING = [

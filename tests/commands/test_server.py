@@ -240,16 +240,16 @@ def test_memory_usage_of_a_string(desk: Desk):
     strings.put(desk.data.keys, b"short", b"x" * 100)
     strings.put(desk.data.keys, b"dying", b"x" * 100, NOW_US // 1000 + 1000)
     strings.put(desk.data.keys, b"long", b"x" * 1_000_000)
-    assert desk.run("MEMORY USAGE short") == 5 + layout.HEADER + layout.SEAL + 100
-    assert desk.run("MEMORY USAGE dying") == 5 + layout.HEADER + layout.SEAL + 8 + 100 + 8 + 5
+    assert desk.run("MEMORY USAGE short") == 5 + layout.HEADER + layout.CHECKSUM + 100
+    assert desk.run("MEMORY USAGE dying") == 5 + layout.HEADER + layout.CHECKSUM + 8 + 100 + 8 + 5
     assert 1_000_000 < desk.run("MEMORY USAGE long SAMPLES 0") < 1_000_100
     assert desk.run("MEMORY USAGE nokey") is None
 
 
 def test_memory_usage_of_a_collection_is_estimated_by_samples(keyp: Keyp):
     keyp.answer("RPUSH l" + " short" * 5 + f" {'v' * 100}" * 45)
-    head = 1 + layout.HEADER + layout.SEAL + 24
-    entry = 8 + 1 + 8 + layout.SEAL
+    head = 1 + layout.HEADER + layout.CHECKSUM + 24
+    entry = 8 + 1 + 8 + layout.CHECKSUM
     assert keyp.answer("MEMORY USAGE l") == head + 50 * (entry + 5)
     assert keyp.answer("MEMORY USAGE l SAMPLES 0") == head + 50 * entry + 5 * 5 + 45 * 100
     assert keyp.answer("MEMORY USAGE l SAMPLES 50") == keyp.answer("MEMORY USAGE l SAMPLES 9223372036854775807")
@@ -260,15 +260,15 @@ def test_memory_usage_of_a_collection_is_estimated_by_samples(keyp: Keyp):
     [
         ("SADD k {0:03}", 8 + 1 + 3, 2),
         ("HSET k {0:03} value", 8 + 1 + 3 + 5, 2),
-        ("ZADD k {0} {0:03}", 8 + 1 + 3 + 8 + layout.SEAL + 8 + 1 + 8 + 3, 2),
+        ("ZADD k {0} {0:03}", 8 + 1 + 3 + 8 + layout.CHECKSUM + 8 + 1 + 8 + 3, 2),
     ],
 )
 def test_memory_usage_looks_at_elements_and_not_at_counts_of_them(keyp: Keyp, fill: str, entry: int, own: int):
     for number in range(600):
         keyp.answer(fill.format(number))
-    head = 1 + layout.HEADER + layout.SEAL + 16 + own
+    head = 1 + layout.HEADER + layout.CHECKSUM + 16 + own
     for samples in ("", "SAMPLES 1", "SAMPLES 0"):
-        assert keyp.answer(f"MEMORY USAGE k {samples}") == head + 600 * (entry + layout.SEAL)
+        assert keyp.answer(f"MEMORY USAGE k {samples}") == head + 600 * (entry + layout.CHECKSUM)
 
 
 @pytest.mark.parametrize("rest", ["x", "SAMPLES", "SAMPLES -1", "SAMPLES 1 x", "x 5"])

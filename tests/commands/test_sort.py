@@ -127,7 +127,7 @@ def test_a_long_sort_leaves_the_reactors_thread(keyp: Keyp) -> None:
     with ReadTransaction(keyp.environment, keyp.now_ms) as snapshot:
         context = ReadContext(snapshot, keyp.shared, keyp.now_us, hurried=True)
         with pytest.raises(TooLong):
-            sort.sort_read_only(context, [b"SORT_RO", b"l"])
+            sort.sort_ro(context, [b"SORT_RO", b"l"])
         few = [b"SORT_RO", b"l", b"BY", b"nosort", b"LIMIT", b"2000", b"2"]
-        assert sort.sort_read_only(context, few) == [b"2000", b"2001"]
+        assert sort.sort_ro(context, few) == [b"2000", b"2001"]
     assert len(keyp.answer("SORT_RO l LIMIT 100 2000")) == 2000

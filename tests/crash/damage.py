@@ -25,7 +25,7 @@ from keyp.storage.check import check
 from keyp.storage.lmdb import shutdown_marker
 from keyp.storage.lmdb.environment import DATA_FILE
 from keyp.storage.lmdb.errors import StoreError
-from keyp.storage.lmdb.meta_pages import NO_ROOT, Head
+from keyp.storage.lmdb.meta_pages import NO_ROOT, MetaPage
 from keyp.storage.lmdb.transaction import ReadTransaction
 from tests.fakes import START_US, Connection, Lab
 from tests.wire import request
@@ -85,9 +85,9 @@ def copy_store(source: Path, target: Path, closed: bool) -> Path:
     data_file = target / DATA_FILE
     with (target / shutdown_marker.LOCK_FILE).open("r+b") as lock:
         if closed:
-            shutdown_marker.note_closed(lock.fileno(), str(data_file))
+            shutdown_marker.mark_closed(lock.fileno(), str(data_file))
         else:
-            shutdown_marker.note_running(lock.fileno(), "always")
+            shutdown_marker.mark_running(lock.fileno(), "always")
     return data_file
 
 
@@ -96,7 +96,7 @@ class Flip:
 
     def __init__(self, data: bytes, random: Random) -> None:
         kind = random.choice(("head", "branch", "leaf", "overflow", "free", "names", "any"))
-        head = max((Head(data[start:]) for start in (0, PAGE)), key=lambda head: head.transaction)
+        head = max((MetaPage(data[start:]) for start in (0, PAGE)), key=lambda head: head.transaction)
         pages = range(len(data) // PAGE)
         if kind in KINDS.values():
             pages = [page for page in pages if page_kind(data, page) == kind]

@@ -125,11 +125,11 @@ def test_a_sound_file_may_be_shorter_than_it_says(copy: Path) -> None:
     env.close()
     os.truncate(data_file, data_file.stat().st_size - 20 * PAGE)
     assert verification.problems(str(data_file)) == []
-    assert verification.doubt(str(data_file)) == "it is shorter than its head says"
+    assert verification.reason_to_verify(str(data_file)) == "it is shorter than its head says"
     environment = Environment(str(copy))
     assert len(environment.notices) == 1
     environment.close()
-    assert verification.doubt(str(data_file)) == ""
+    assert verification.reason_to_verify(str(data_file)) == ""
     assert in_a_process(copy)[RIGHT] == len(names())
 
 
@@ -166,7 +166,7 @@ def test_the_stores_own_numbers_are_sealed(copy: Path, name: bytes) -> None:
     with lmdb.open(str(copy), max_dbs=9, lib_version=0) as env, env.begin(write=True) as txn:
         meta = env.open_db(b"meta", txn=txn)
         value = txn.get(name, db=meta)
-        txn.put(name, bytes(len(value) - layout.SEAL) + value[-layout.SEAL :], db=meta)
+        txn.put(name, bytes(len(value) - layout.CHECKSUM) + value[-layout.CHECKSUM :], db=meta)
     outcome = in_a_process(copy)
     assert REFUSED in outcome or outcome["check"]
     assert not outcome.get(MISSING)

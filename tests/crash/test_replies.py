@@ -1,7 +1,7 @@
 """Every reply from a damaged store is the sound store's reply or an error, whatever is asked.
 
-A name is changed under an open store, where everything but the seals still fits; bytes and pages are changed in copies,
-each of which is opened and used in a process of its own.
+A name is changed under an open store, where everything but the checksums still fits; bytes and pages are changed in
+copies, each of which is opened and used in a process of its own.
 """
 
 from __future__ import annotations
@@ -89,10 +89,10 @@ def test_a_changed_name(
     calls = [call for call in right if not key or key in call]
     client = lab.connect()
     errors = 0
-    for name, sealed in found[:: len(found) // (20 if LONG else 2)] + found[-1:]:
+    for name, raw in found[:: len(found) // (20 if LONG else 2)] + found[-1:]:
         for place in (0, 8 % len(name), len(name) - 1):
-            offset = data.find(name + sealed) + place
-            assert offset >= place or len(sealed) > 2000
+            offset = data.find(name + raw) + place
+            assert offset >= place or len(raw) > 2000
             if offset < place:
                 continue
             for bits in (0x80, 0x01) if LONG else (0x80 if place == 0 else 0x01,):
@@ -115,9 +115,9 @@ def write(data_file: Path, offset: int, new: bytes) -> None:
 def leaves(lab: Lab, data: bytes, database: str) -> list[int]:
     """The leaf pages of a sub-database of the first space, in order."""
     found = []
-    for name, sealed in entries(lab, database, b""):
-        page = data.find(name + sealed) // PAGE
-        if len(sealed) < 2000 and page not in found and page_kind(data, page) == "leaf":
+    for name, raw in entries(lab, database, b""):
+        page = data.find(name + raw) // PAGE
+        if len(raw) < 2000 and page not in found and page_kind(data, page) == "leaf":
             found.append(page)
     return found
 

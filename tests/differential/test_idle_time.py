@@ -11,7 +11,7 @@ from contextlib import closing
 
 import pytest
 
-from keyp.storage.access_times import Uses, place_of
+from keyp.storage.access_times import AccessTimes, slot_of
 from tests import wire
 from tests.differential.servers import Keyp, Reference
 
@@ -64,8 +64,8 @@ def names() -> Iterator[str]:
     taken: set[int] = set()
     for number in range(100_000):
         name = f"key:{number}"
-        if place_of(name.encode()) not in taken:
-            taken.add(place_of(name.encode()))
+        if slot_of(name.encode()) not in taken:
+            taken.add(slot_of(name.encode()))
             yield name
 
 
@@ -93,7 +93,7 @@ def test_what_is_a_use_of_a_key(reference: Reference, keyp: Keyp, no_touch: bool
             for call in made:
                 client.send(wire.request(*call), 1)
             if isinstance(server, Keyp):
-                server.lab.server.dispatcher.shared.uses = Uses(int(time.time()) - AGO_S)
+                server.lab.server.dispatcher.shared.access_times = AccessTimes(int(time.time()) - AGO_S)
             else:
                 for key in [key for _, _, keys in said for key in keys]:
                     dumped = wire.parse(client.send(wire.request(b"DUMP", key), 1)[0])

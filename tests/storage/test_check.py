@@ -30,13 +30,13 @@ def fill(keys: WritableKeyspace) -> None:
 
 def put_record(keys: Any, stored: bytes, record: bytes) -> None:
     """Stores a record, whole, wherever it belongs."""
-    keys.txn.put(stored, layout.seal(stored, record[: -layout.SEAL]), db=keys.space.keys)
+    keys.txn.put(stored, layout.with_checksum(stored, record[: -layout.CHECKSUM]), db=keys.space.keys)
 
 
 def flip(keys: Any, database: Any, name: bytes) -> None:
-    """Changes the last bit of what is stored before the seal."""
+    """Changes the last bit of what is stored before the checksum."""
     stored = keys.txn.get(name, db=database)
-    at = len(stored) - layout.SEAL - 1
+    at = len(stored) - layout.CHECKSUM - 1
     keys.txn.put(name, stored[:at] + bytes([stored[at] ^ 1]) + stored[at + 1 :], db=database)
 
 

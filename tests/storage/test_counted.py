@@ -11,13 +11,13 @@ from keyp.storage.keys.keyspace import Keyspace, WritableKeyspace
 from keyp.storage.lmdb.errors import Damaged
 from keyp.storage.lmdb.layout import SET
 from keyp.storage.types import counted
-from keyp.storage.types.counted import FILLED, RUN_MAX, Ranked
+from keyp.storage.types.counted import FILLED, RUN_MAX, Counted
 from keyp.storage.types.elements import MEMBERS, place_of, split_member, with_member
 from tests.storage.conftest import Store
 
 
-def find(keys: Keyspace) -> Ranked:
-    return Ranked(keys, b"k", SET, keys.find_kind(b"k", SET), MEMBERS)
+def find(keys: Keyspace) -> Counted:
+    return Counted(keys, b"k", SET, keys.find_kind(b"k", SET), MEMBERS)
 
 
 def member(number: int) -> bytes:
@@ -197,7 +197,7 @@ def test_slices_stop_at_the_end_of_the_section(store: Store) -> None:
     fill(store, [1, 2, 3])
 
     def other(keys: WritableKeyspace) -> None:
-        elements = Ranked(keys, b"other", SET, None, MEMBERS)
+        elements = Counted(keys, b"other", SET, None, MEMBERS)
         elements.insert(b"x", b"")
         elements.put(b"o" + b"y", b"")
         elements.save()

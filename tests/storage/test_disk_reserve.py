@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from keyp.storage.lmdb.disk_reserve import RESERVE_BYTES, RESERVE_FILE, Reserve
+from keyp.storage.lmdb.disk_reserve import RESERVE_BYTES, RESERVE_FILE, DiskReserve
 from tests.full_disk import fill_disk
 
 
@@ -20,7 +20,7 @@ def failing(code: int) -> object:
 
 
 def test_the_reserve_is_taken_given_and_taken_again(tmp_path: Path) -> None:
-    reserve = Reserve(str(tmp_path))
+    reserve = DiskReserve(str(tmp_path))
     file = tmp_path / RESERVE_FILE
     assert reserve.held
     assert file.stat().st_size == RESERVE_BYTES
@@ -33,12 +33,12 @@ def test_the_reserve_is_taken_given_and_taken_again(tmp_path: Path) -> None:
     reserve.fill()
     assert reserve.held
     assert file.stat().st_size == RESERVE_BYTES
-    assert Reserve(str(tmp_path)).held
+    assert DiskReserve(str(tmp_path)).held
 
 
 def test_a_disk_that_is_all_but_full_gives_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(os, "posix_fallocate", failing(errno.ENOSPC))
-    reserve = Reserve(str(tmp_path))
+    reserve = DiskReserve(str(tmp_path))
     assert not reserve.held
     assert reserve.disk_is_full()
     reserve.fill()
@@ -56,7 +56,7 @@ def test_where_none_can_be_made_there_is_none_to_lack(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, code: int
 ) -> None:
     monkeypatch.setattr(os, "posix_fallocate", failing(code))
-    reserve = Reserve(str(tmp_path))
+    reserve = DiskReserve(str(tmp_path))
     assert reserve.held
     assert not reserve.disk_is_full()
     fill_disk(monkeypatch)

@@ -87,9 +87,9 @@ def test_damage_is_not_copied(store: Store, piece: int) -> None:
         strings.copy(keys, record, keys, b"copy")
 
     def flip(keys: WritableKeyspace) -> None:
-        sealed = keys.txn.get(name_of(piece), None, keys.writable_space().elements)
-        assert sealed is not None
-        keys.txn.put(name_of(piece), bytes((sealed[0] ^ 1,)) + sealed[1:], db=keys.writable_space().elements)
+        raw = keys.txn.get(name_of(piece), None, keys.writable_space().elements)
+        assert raw is not None
+        keys.txn.put(name_of(piece), bytes((raw[0] ^ 1,)) + raw[1:], db=keys.writable_space().elements)
 
     data = b"a" * PIECE_BYTES + bytes(PIECE_BYTES) + b"b" * PIECE_BYTES + b"end"
     store.write(lambda keys: strings.put(keys, b"k", data))
@@ -127,6 +127,6 @@ def test_a_changed_hole_is_damage(store: Store, what: str, instead: bytes | None
 
 
 def test_who_does_not_know_of_holes_takes_them_for_damage() -> None:
-    """An older Keyp judges by `is_whole` alone."""
+    """An older Keyp judges by `is_intact` alone."""
     for piece in range(1000):
-        assert not layout.is_whole(name_of(piece), layout.hole(name_of(piece)))
+        assert not layout.is_intact(name_of(piece), layout.hole(name_of(piece)))

@@ -58,7 +58,7 @@ def test_records_round_trip(name: bytes, kind: int, flags: int, version: int, de
     assert layout.record_deadline_ms(record) == deadline_ms
     assert layout.record_name(layout.stored_name(name), record) == name
     assert layout.record_body(record) == body
-    assert layout.is_whole(layout.stored_name(name), record)
+    assert layout.is_intact(layout.stored_name(name), record)
     assert record[0] & (layout.EDITED | layout.FLOAT) == flags
 
 
@@ -82,10 +82,10 @@ def test_lists_of_numbers_round_trip(numbers: list[int]) -> None:
 
 @given(st.binary(min_size=1, max_size=20), st.binary(max_size=60), st.data())
 def test_a_seal_tells_every_changed_bit_and_every_wrong_place(name: bytes, body: bytes, data: st.DataObject) -> None:
-    sealed = layout.seal(name, body)
-    assert layout.is_whole(name, sealed)
-    at = data.draw(st.integers(0, len(sealed) - 1))
+    raw = layout.with_checksum(name, body)
+    assert layout.is_intact(name, raw)
+    at = data.draw(st.integers(0, len(raw) - 1))
     bit = 1 << data.draw(st.integers(0, 7))
-    assert not layout.is_whole(name, sealed[:at] + bytes([sealed[at] ^ bit]) + sealed[at + 1 :])
+    assert not layout.is_intact(name, raw[:at] + bytes([raw[at] ^ bit]) + raw[at + 1 :])
     other = data.draw(st.binary(min_size=len(name), max_size=len(name)).filter(lambda text: text != name))
-    assert layout.is_whole(other, sealed) == (zlib.crc32(other) == zlib.crc32(name))
+    assert layout.is_intact(other, raw) == (zlib.crc32(other) == zlib.crc32(name))

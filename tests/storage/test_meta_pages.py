@@ -15,10 +15,10 @@ from keyp.storage.keys.keyspace import WritableKeyspace
 from keyp.storage.lmdb import layout, verification
 from keyp.storage.lmdb.environment import ALWAYS, DATA_FILE, NO, Environment
 from keyp.storage.lmdb.errors import StoreError
-from keyp.storage.lmdb.meta_pages import DataFile, Head
+from keyp.storage.lmdb.meta_pages import DataFile, MetaPage
 from keyp.storage.lmdb.pages import Pages
 from keyp.storage.lmdb.reader import StoreReader
-from keyp.storage.lmdb.shutdown_marker import LOCK_FILE, note_closed, note_running
+from keyp.storage.lmdb.shutdown_marker import LOCK_FILE, mark_closed, mark_running
 from keyp.storage.lmdb.transaction import WriteTransaction
 from keyp.storage.types import strings
 from keyp.tools.check import examine
@@ -41,7 +41,7 @@ def path(tmp_path: Path) -> Path:
 
 def killed(path: Path) -> Path:
     with (path / LOCK_FILE).open("r+b") as lock:
-        note_running(lock.fileno(), ALWAYS)
+        mark_running(lock.fileno(), ALWAYS)
     return path
 
 
@@ -56,7 +56,7 @@ def change(path: Path, offset: int, edit: Callable[[int], int], form: str = "=H"
 def newest(path: Path) -> int:
     """Where the head is that counts."""
     with DataFile(str(path / DATA_FILE)) as file:
-        return PAGE * file.heads.index(file.newest)
+        return PAGE * file.meta_pages.index(file.newest)
 
 
 def refusal(path: Path) -> str:
@@ -109,7 +109,7 @@ def test_a_wrong_older_head_is_written_anew(path: Path) -> None:
         "the store's structure was verified and is sound; the reason was that its head is damaged"
     ]
     environment.close()
-    assert verification.doubt(str(path / DATA_FILE)) == ""
+    assert verification.reason_to_verify(str(path / DATA_FILE)) == ""
 
 
 @pytest.mark.parametrize("other", [-2, 2, -4, 256, 1 << 40])
@@ -127,20 +127,20 @@ def test_a_transaction_that_is_not_the_heads_own_is_refused(path: Path, which: s
 def test_any_bit_of_the_heads(path: Path) -> None:
     """A changed bit is noticed at once, or matters to nobody: what counts is what was written last."""
     with (path / LOCK_FILE).open("r+b") as lock:
-        note_closed(lock.fileno(), str(path / DATA_FILE))
+        mark_closed(lock.fileno(), str(path / DATA_FILE))
     data_file = path / DATA_FILE
     sound = data_file.read_bytes()
     about = data_file.stat()
     with DataFile(str(data_file)) as file:
         digest = file.newest.digest
     refused = 0
-    for offset in [page * PAGE + place for page in (0, 1) for place in range(Head.SIZE)]:
+    for offset in [page * PAGE + place for page in (0, 1) for place in range(MetaPage.SIZE)]:
         for bit in range(8):
             with data_file.open("r+b", buffering=0) as raw:
                 raw.seek(offset)
                 raw.write(bytes([sound[offset] ^ 1 << bit]))
                 os.utime(data_file, ns=(about.st_atime_ns, about.st_mtime_ns))
-                if verification.doubt(str(data_file)) and verification.problems(str(data_file)):
+                if verification.reason_to_verify(str(data_file)) and verification.problems(str(data_file)):
                     refused += 1
                 else:
                     with DataFile(str(data_file)) as file:
@@ -180,5 +180,5 @@ def test_heads_that_a_power_cut_has_parted(path: Path) -> None:
     assert environment.notices == []
     with environment.lmdb.begin() as txn:
         assert txn.stat(environment.spaces[1].keys)["entries"] == 7
-        assert layout.is_whole(b"k6", txn.get(b"k6", db=environment.spaces[1].keys))
+        assert layout.is_intact(b"k6", txn.get(b"k6", db=environment.spaces[1].keys))
     environment.close()

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from keyp.storage.lmdb.disk_reserve import RESERVE_BYTES, RESERVE_FILE, Reserve
+from keyp.storage.lmdb.disk_reserve import RESERVE_BYTES, RESERVE_FILE, DiskReserve
 from keyp.storage.lmdb.environment import LMDB_LOCK_BYTES, LMDB_LOCK_FILE, Environment
 from keyp.storage.lmdb.transaction import ReadTransaction
 
@@ -33,7 +33,7 @@ def test_a_store_is_made_written_and_opened_again(tmp_path: Path) -> None:
 
 
 def test_the_reserve_takes_its_room_all_the_same(tmp_path: Path) -> None:
-    reserve = Reserve(str(tmp_path))
+    reserve = DiskReserve(str(tmp_path))
     about = (tmp_path / RESERVE_FILE).stat()
     assert reserve.held
     assert about.st_size == RESERVE_BYTES
@@ -53,5 +53,5 @@ def test_a_disk_without_room_gives_no_reserve(tmp_path: Path, monkeypatch: pytes
         return pwrite(fd, data, offset)
 
     monkeypatch.setattr(os, "pwrite", write_what_fits)
-    assert not Reserve(str(tmp_path)).held
+    assert not DiskReserve(str(tmp_path)).held
     assert (tmp_path / RESERVE_FILE).stat().st_size == 0

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from keyp.storage.lmdb.environment import DATA_FILE
-from keyp.storage.lmdb.preallocation import AHEAD_BYTES, AHEAD_MAX_BYTES, PAGE_BYTES, Growth
+from keyp.storage.lmdb.preallocation import AHEAD_BYTES, AHEAD_MAX_BYTES, PAGE_BYTES, Preallocation
 from keyp.storage.types import strings
 from tests.storage.conftest import Store
 
@@ -22,37 +22,37 @@ def file(tmp_path: Path) -> Path:
 
 
 def test_the_end_stays_ahead_of_what_is_used(file: Path) -> None:
-    growth = Growth(str(file), 10 * PAGE_BYTES)
-    growth.follow(10 * PAGE_BYTES)
+    preallocation = Preallocation(str(file), 10 * PAGE_BYTES)
+    preallocation.keep_ahead(10 * PAGE_BYTES)
     size = file.stat().st_size
     assert size == 10 * PAGE_BYTES + AHEAD_BYTES
-    growth.follow(10 * PAGE_BYTES + AHEAD_BYTES // 4)
+    preallocation.keep_ahead(10 * PAGE_BYTES + AHEAD_BYTES // 4)
     assert file.stat().st_size == size, "half of it is enough"
     used = 10 * PAGE_BYTES + AHEAD_BYTES // 2
-    growth.follow(used)
+    preallocation.keep_ahead(used)
     assert file.stat().st_size == used + AHEAD_BYTES + AHEAD_BYTES // 4
-    growth.close()
+    preallocation.close()
     assert file.read_bytes() == b"x" * (10 * PAGE_BYTES) + bytes(file.stat().st_size - 10 * PAGE_BYTES)
 
 
 def test_as_much_more_as_the_last_commit_used_but_not_without_end(file: Path) -> None:
-    growth = Growth(str(file), 10 * PAGE_BYTES)
+    preallocation = Preallocation(str(file), 10 * PAGE_BYTES)
     used = 10 * PAGE_BYTES + 2 * AHEAD_BYTES
-    growth.follow(used)
+    preallocation.keep_ahead(used)
     assert file.stat().st_size == used + 3 * AHEAD_BYTES
     used += 10 * AHEAD_MAX_BYTES
-    growth.follow(used)
+    preallocation.keep_ahead(used)
     assert file.stat().st_size == used + AHEAD_MAX_BYTES
-    growth.close()
+    preallocation.close()
 
 
 def test_what_lmdb_has_appended_itself_is_left_alone(file: Path) -> None:
-    growth = Growth(str(file), 10 * PAGE_BYTES)
+    preallocation = Preallocation(str(file), 10 * PAGE_BYTES)
     with file.open("ab") as other:
         other.write(b"y" * (100 * PAGE_BYTES))
-    growth.follow(10 * PAGE_BYTES)
+    preallocation.keep_ahead(10 * PAGE_BYTES)
     assert file.read_bytes()[: 110 * PAGE_BYTES] == b"x" * (10 * PAGE_BYTES) + b"y" * (100 * PAGE_BYTES)
-    growth.close()
+    preallocation.close()
 
 
 def test_each_page_is_a_write_of_its_own(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -64,9 +64,9 @@ def test_each_page_is_a_write_of_its_own(file: Path, monkeypatch: pytest.MonkeyP
         return pwrite(fd, data, at)
 
     monkeypatch.setattr(os, "pwrite", counted)
-    growth = Growth(str(file), 10 * PAGE_BYTES)
-    growth.follow(10 * PAGE_BYTES)
-    growth.close()
+    preallocation = Preallocation(str(file), 10 * PAGE_BYTES)
+    preallocation.keep_ahead(10 * PAGE_BYTES)
+    preallocation.close()
     assert sizes == [PAGE_BYTES] * (AHEAD_BYTES // PAGE_BYTES)
 
 
@@ -74,10 +74,10 @@ def test_a_disk_without_room_is_nothing_to_speak_of(file: Path, monkeypatch: pyt
     def full(fd: int, data: bytes, at: int) -> int:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
-    growth = Growth(str(file), 10 * PAGE_BYTES)
+    preallocation = Preallocation(str(file), 10 * PAGE_BYTES)
     monkeypatch.setattr(os, "pwrite", full)
-    growth.follow(10 * PAGE_BYTES)
-    growth.close()
+    preallocation.keep_ahead(10 * PAGE_BYTES)
+    preallocation.close()
     assert file.stat().st_size == 10 * PAGE_BYTES
 
 

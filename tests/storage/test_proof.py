@@ -1,4 +1,4 @@
-"""What is found, what is not, and where a walk begins: proved by seals and by order."""
+"""What is found, what is not, and where a walk begins: proved by checksums and by order."""
 
 from __future__ import annotations
 
@@ -31,8 +31,8 @@ def spoil(store: Store, database: str, name: bytes, new_name: bytes) -> Callable
     data_file = store.path / "data.mdb"
     data = data_file.read_bytes()
     with store.environment.lmdb.begin() as txn:
-        sealed = txn.get(name, db=getattr(store.environment.spaces[1], database))
-    offset = data.find(name + sealed)
+        raw = txn.get(name, db=getattr(store.environment.spaces[1], database))
+    offset = data.find(name + raw)
     if offset < 0:  # the data have pages of their own; before the name stand that it is so, and its length
         offset = data.rindex(b"\1\0" + len(name).to_bytes(2, "little") + name) + 4
 

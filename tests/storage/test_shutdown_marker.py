@@ -22,18 +22,18 @@ def lock(tmp_path: Path) -> Iterator[int]:
     os.close(fd)
 
 
-def doubt(path: Path) -> str:
-    return shutdown_marker.doubt(str(path / DATA_FILE))
+def reason_to_verify(path: Path) -> str:
+    return shutdown_marker.reason_to_verify(str(path / DATA_FILE))
 
 
 def test_the_first_run_has_no_past(lock: int, tmp_path: Path) -> None:
-    assert doubt(tmp_path) == ""
+    assert reason_to_verify(tmp_path) == ""
 
 
 @pytest.mark.parametrize("mode", [ALWAYS, EVERYSEC, NO])
 def test_a_kill_does_no_harm(lock: int, tmp_path: Path, mode: str) -> None:
-    shutdown_marker.note_running(lock, mode)
-    assert doubt(tmp_path) == ""
+    shutdown_marker.mark_running(lock, mode)
+    assert reason_to_verify(tmp_path) == ""
 
 
 def boot_anew(lock: int) -> None:
@@ -46,34 +46,34 @@ def boot_anew(lock: int) -> None:
 
 def test_a_power_cut_is_harmless_only_where_every_commit_was_synced(lock: int, tmp_path: Path) -> None:
     for mode in (ALWAYS, EVERYSEC, NO):
-        shutdown_marker.note_running(lock, mode)
+        shutdown_marker.mark_running(lock, mode)
         boot_anew(lock)
-        assert bool(doubt(tmp_path)) == (mode != ALWAYS)
-    shutdown_marker.note_closed(lock, str(tmp_path / DATA_FILE))
-    assert doubt(tmp_path) == ""
+        assert bool(reason_to_verify(tmp_path)) == (mode != ALWAYS)
+    shutdown_marker.mark_closed(lock, str(tmp_path / DATA_FILE))
+    assert reason_to_verify(tmp_path) == ""
 
 
 def test_a_head_that_has_changed_since_the_end(lock: int, tmp_path: Path) -> None:
     data_file = tmp_path / DATA_FILE
-    shutdown_marker.note_closed(lock, str(data_file))
+    shutdown_marker.mark_closed(lock, str(data_file))
     about = data_file.stat()
     with data_file.open("r+b") as file:
         file.seek(4096 + 128)  # the last page, as the second head has it
         file.write(b"x")
-    assert doubt(tmp_path) == ""  # somebody has written it since, and may have put another store there
+    assert reason_to_verify(tmp_path) == ""  # somebody has written it since, and may have put another store there
     os.utime(data_file, ns=(about.st_atime_ns, about.st_mtime_ns))
-    assert doubt(tmp_path) == "its head has changed since it was closed"
+    assert reason_to_verify(tmp_path) == "its head has changed since it was closed"
 
 
 def test_a_fatal_signal_is_noted(lock: int, tmp_path: Path) -> None:
     was_enabled = faulthandler.is_enabled()
-    note = shutdown_marker.CrashNote(str(tmp_path))
-    assert doubt(tmp_path) == ""
+    note = shutdown_marker.CrashMarker(str(tmp_path))
+    assert reason_to_verify(tmp_path) == ""
     with (tmp_path / shutdown_marker.CRASH_FILE).open("r+b") as file:
         file.write(b"Fatal Python error: Bus error\n\nCurrent thread\n")
-    assert doubt(tmp_path) == "its last run ended with 'Fatal Python error: Bus error'"
+    assert reason_to_verify(tmp_path) == "its last run ended with 'Fatal Python error: Bus error'"
     note.remove()
     note.remove()
-    assert doubt(tmp_path) == ""
+    assert reason_to_verify(tmp_path) == ""
     assert faulthandler.is_enabled() == was_enabled
     assert not (tmp_path / shutdown_marker.CRASH_FILE).exists()

@@ -155,7 +155,7 @@ def test_a_damaged_entry_of_the_garbage_clears_nothing(store: Any) -> None:
         garbage = keys.transaction.environment.garbage
         for entry in (layout.space_garbage(1), layout.elements_garbage(1, 1)):
             keys.txn.put(entry, b"", db=garbage)
-            keys.txn.put(entry[:-1] + b"\xff", layout.seal(entry, b""), db=garbage)
+            keys.txn.put(entry[:-1] + b"\xff", layout.with_checksum(entry, b""), db=garbage)
 
     store.write(damage)
     step(store)

@@ -135,6 +135,6 @@ def test_a_directory_that_may_not_be_read(make_store: MakeStore, monkeypatch: py
     def refuse(path: str) -> str:
         raise PermissionError(13, "Permission denied")
 
-    monkeypatch.setattr("keyp.storage.lmdb.verification.doubt", refuse)
+    monkeypatch.setattr("keyp.storage.lmdb.verification.reason_to_verify", refuse)
     with pytest.raises(StoreError, match="Permission denied"):
         examine(str(data))

@@ -81,7 +81,7 @@ class ClientCount(Number):
     SPARE: Final = 32  # descriptors that are none of the clients'
 
     def prepare(self, value: Value) -> None:
-        """See `Kind`. The process's own limit is raised as far as need be."""
+        """See `Kind`. Raises the process's own limit where that is needed."""
         assert isinstance(value, int)
         possible = process.allow_descriptors(value + self.SPARE) - self.SPARE
         if possible < value:

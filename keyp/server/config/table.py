@@ -125,7 +125,7 @@ _NO_REPLICAS: Final = "Keyp does not replicate"
 _NO_CLUSTER: Final = "Keyp is a single server"
 
 TABLE: Final[tuple[Setting, ...]] = (
-    # How much, and for how long.
+    # Limits and times.
     _obeyed("maxclients", ClientCount(1, UINT32_MAX), 10000, "how many clients may be connected at once"),
     _obeyed("timeout", _INT, 0, "seconds after which an idle client is closed; 0 is never"),
     _obeyed("tcp-keepalive", _INT, 300, "seconds of silence after which TCP looks whether a client lives; 0 is never"),
@@ -137,14 +137,14 @@ TABLE: Final[tuple[Setting, ...]] = (
     _obeyed("appendfsync", Choice("everysec", "always", "no"), "always",
             "when commits are synced to the disk, as `--fsync`"),
     _obeyed("hz", Clamped(_INT, 1, 500), 10, "how often a second the sweeper looks for what has expired, 1 to 500"),
-    # What is told.
+    # Logs and notifications.
     _obeyed("notify-keyspace-events", EventClasses(), 0, "which keyspace notifications are published"),
     _obeyed("slowlog-log-slower-than", Number(-1, INT64_MAX), 10000, "microseconds of a slow command; -1 logs none"),
     _obeyed("slowlog-max-len", _LONG, 128, "how many slow commands are remembered"),
     _obeyed("latency-monitor-threshold", _LONG, 0, "milliseconds of a latency event; 0 watches nothing"),
     _obeyed("latency-tracking", _SWITCH, "yes", "whether each command's latencies are counted"),
     _obeyed("latency-tracking-info-percentiles", Percentiles(), "50 99 99.9", "which of them INFO latencystats shows"),
-    # Up to where OBJECT ENCODING names the compact forms. Written values keep the form they had.
+    # Limits of the compact encodings. Values keep the encoding they were written with.
     _obeyed("hash-max-listpack-entries", _LONG, 512,
             "most fields of a hash that is a `listpack`", "hash-max-ziplist-entries"),
     _obeyed("hash-max-listpack-value", _SIZE, 64, "longest field or value of one", "hash-max-ziplist-value"),
@@ -157,7 +157,7 @@ TABLE: Final[tuple[Setting, ...]] = (
             "most members of a sorted set that is a `listpack`", "zset-max-ziplist-entries"),
     _obeyed("zset-max-listpack-value", _SIZE, 64, "longest member of one", "zset-max-ziplist-value"),
     _obeyed("hll-sparse-max-bytes", _SIZE, 3000, "longest HyperLogLog that is not made dense"),
-    # What CONFIG SET takes only as it is.
+    # Pinned.
     _pinned("requirepass", _TEXT, "", "Keyp has no passwords yet"),
     _pinned("protected-mode", _SWITCH, "no", "Keyp listens where the command line says, by default on localhost only"),
     _pinned("port", _PORT, 6377, _ON_COMMAND_LINE),
@@ -173,7 +173,7 @@ TABLE: Final[tuple[Setting, ...]] = (
     _pinned("locale-collate", Locale(), "", "texts are compared byte by byte"),
     _protected(_pinned("dir", _TEXT, ".", "the data directory, given on the command line")),
     _protected(_pinned("dbfilename", _TEXT, SAVED_FILE, "the copy that SAVE and BGSAVE write, below `dir`")),
-    # Facts.
+    # Fixed.
     *_fixed("as given on the command line",
             ("databases", Number(1, INT32_MAX), 16),
             ("unixsocket", _TEXT, ""),
@@ -212,7 +212,7 @@ TABLE: Final[tuple[Setting, ...]] = (
             ("appendfilename", _TEXT, "appendonly.aof"),
             ("appenddirname", _TEXT, "appendonlydir")),
     *_fixed("the data are not in memory", ("disable-thp", _SWITCH, "yes")),
-    # Taken, and nothing comes of it.
+    # Inert.
     *_inert("every write is kept in the store, without snapshots by the clock and without a log to rewrite",
             ("appendonly", _SWITCH, "yes"),
             ("save", SavePoints(), ""),

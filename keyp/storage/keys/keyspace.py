@@ -1,8 +1,8 @@
 """One transaction's view of one database: which keys there are, of what kind, until when.
 
-Here stands all that is the same for every kind of value: finding a record, hiding it once its deadline has passed,
-keeping the expiry index in step with the records, and leaving the elements of what is removed to the sweeper. What a
-record's body means is the business of `strings.py` and its neighbours, which stand above this file.
+Here is what all kinds of values have in common: finding a record, hiding it once its deadline has passed, keeping the
+expiry index in step with the records, and leaving the elements of what is removed to the sweeper. What a record's body
+means is known to the modules of `keyp.storage.types`.
 
 Reading hides expired keys and changes nothing; writing removes the ones it meets.
 """
@@ -51,7 +51,7 @@ class Keyspace:
     def find(self, key: bytes) -> bytes | None:
         """The record of a key that exists and is within its deadline; None otherwise. Raises DAMAGED.
 
-        In a read the look counts as a hit or a miss, and a miss is told to those who listen. The key is used.
+        In a read this counts as a hit or a miss and notifies of a miss. It is an access to the key.
         """
         record = self.look(key)
         lookups = self.lookups
@@ -61,27 +61,27 @@ class Keyspace:
             return None
         if not lookups.in_write:
             lookups.hits += 1
-        if lookups.uses is not None and lookups.touches:
-            lookups.uses.note(key, self._now_s)
+        if lookups.access_times is not None and lookups.touches:
+            lookups.access_times.touch(key, self._now_s)
         return record
 
     def read(self, key: bytes) -> bytes | None:
-        """As `find`; in a write, too, the look counts as a read's."""
+        """As `find`; in a write, too, it counts as a hit or a miss."""
         record = self.look(key)
         self.note_read(key, record is not None)
-        if record is not None and self.lookups.uses is not None and self.lookups.touches:
-            self.lookups.uses.note(key, self._now_s)
+        if record is not None and self.lookups.access_times is not None and self.lookups.touches:
+            self.lookups.access_times.touch(key, self._now_s)
         return record
 
     def peek(self, key: bytes) -> bytes | None:
-        """As `find`, but no use of the key."""
+        """As `find`, but no access to the key."""
         record = self.look(key)
         if not self.lookups.in_write:
             self.note_read(key, record is not None)
         return record
 
     def look(self, key: bytes) -> bytes | None:
-        """As `peek`, uncounted and untold: for those who do not ask for the value's sake."""
+        """As `peek`, without counting or notifying: for callers that do not want the value."""
         if self.space is None:
             return None
         record = self._read(layout.stored_name(key), self.space)
@@ -93,18 +93,19 @@ class Keyspace:
         return record
 
     def _prove_absence(self, key: bytes, space: Space) -> None:
-        """Raises DAMAGED_STORE in reads where a key that was not found may be there all the same.
+        """Raises DAMAGED_STORE in reads where a key that was not found may exist nevertheless.
 
-        A write that is about to make the key does not pay for it.
+        A write that is about to make the key does not check that.
         """
         lookups = self.lookups
         if not lookups.in_write and not lookups.proof().of_absence(space.keys, layout.stored_name(key)):
             raise CommandError(DAMAGED_STORE)
 
     def note_read(self, key: bytes, found: bool) -> None:
-        """Counts a look at a key and tells of a miss. `find` does it in reads; a write that gives a value calls this.
+        """Counts a lookup and notifies of a miss. `find` does so in reads; a write that replies with a value calls
+        this.
 
-        In the reference that is what looks a key up by `lookupKeyRead`: GETDEL and COPY do, LPOP and APPEND do not.
+        Those are the commands that use `lookupKeyRead` in Redis: GETDEL and COPY do, LPOP and APPEND do not.
         """
         if found:
             self.lookups.hits += 1
@@ -118,7 +119,7 @@ class Keyspace:
 
     def _read(self, stored: bytes, space: Space) -> bytes | None:
         record = self._get(stored, None, space.keys)
-        if record is not None and not layout.is_whole(stored, record):
+        if record is not None and not layout.is_intact(stored, record):
             raise CommandError(DAMAGED)
         return record
 
@@ -130,11 +131,11 @@ class Keyspace:
         return record
 
     def exists(self, key: bytes) -> bool:
-        """Whether the key exists. Asking is no use of it."""
+        """Whether the key exists; no access to it."""
         return self.peek(key) is not None
 
     def kind(self, key: bytes) -> int:
-        """The kind of value a key holds; NOTHING where there is none. Asking is no use of it."""
+        """The kind of value a key holds; NOTHING where there is none; no access to it."""
         record = self.peek(key)
         return NOTHING if record is None else layout.record_kind(record)
 
@@ -144,7 +145,7 @@ class Keyspace:
         return 0 if record is None else layout.record_version(record)
 
     def size(self) -> int:
-        """How many keys are stored; those past their deadline count until they are removed, as in the reference."""
+        """How many keys are stored; those past their deadline count until they are removed, as in Redis."""
         return 0 if self.space is None else int(self.txn.stat(self.space.keys)["entries"])
 
     def size_with_deadline(self) -> int:
@@ -170,7 +171,7 @@ class Keyspace:
                 return [], []
             found = list(islice(cursor.iternext(keys=True, values=True), count))
         names = [name for name, _ in found]
-        if not layout.are_whole(found) or not ascend(names):
+        if not layout.are_intact(found) or not ascend(names):
             raise CommandError(DAMAGED)
         while start and found and not found[-1][0].startswith(start):
             found.pop()
@@ -185,9 +186,9 @@ class Keyspace:
     def stored_names(self, count: int, after: bytes = b"", prefix: bytes = b"") -> list[bytes]:
         """Up to `count` stored names in their order, the first ones behind `after`; no record is read.
 
-        Keys past their deadline are among them, and names that are not what was written (`live` tells). With a prefix
-        they are those of all keys whose names begin with it, and of a few more where the prefix is longer than what a
-        stored name keeps of a long name. Raises `Damaged` where some may be missing.
+        Keys past their deadline are among them, and names that are not what was written (`live` checks them). With a
+        prefix they are those of all keys whose names begin with it, and of a few more where the prefix is longer than
+        what a stored name keeps of a long name. Raises `Damaged` where some may be missing.
         """
         if self.space is None:
             return []
@@ -206,7 +207,7 @@ class Keyspace:
     def live(self, stored_names: list[bytes]) -> list[bytes]:
         """Those of some stored names whose keys are within their deadline. Raises DAMAGED.
 
-        A record of more than a page is not read: its name is believed, and the expiry index says whether it is dead.
+        A record of more than a page is not read: its name is trusted, and the expiry index says whether it has expired.
         """
         if self.space is None:
             return []
@@ -292,10 +293,10 @@ class WritableKeyspace(Keyspace):
     def put(
         self, key: bytes, old: bytes | None, kind: int, flags: int, body: bytes, deadline_ms: int = KEEP_DEADLINE
     ) -> None:
-        """Writes a key's record, and tells of a key that is new.
+        """Writes a key's record, and notifies of a new key.
 
         `old` is what `find` gave for the key in this command. `deadline_ms` may be KEEP_DEADLINE. Elements of the old
-        value stay where they are: they belong to the new body, or the caller has thrown them away.
+        value stay where they are: they belong to the new body, or the caller has removed them.
         """
         space = self.space or self.writable_space()
         stored = layout.stored_name(key)
@@ -317,13 +318,13 @@ class WritableKeyspace(Keyspace):
         if deadline_ms not in (NO_DEADLINE, had_ms):
             self.txn.put(layout.expiry_entry(deadline_ms, stored), b"", db=space.expiry)
         if old is None:
-            if self.transaction.uses is not None:
-                self.transaction.uses.note(key, self._now_s)
+            if self.transaction.access_times is not None:
+                self.transaction.access_times.touch(key, self._now_s)
             if self.transaction.wanted_events & NEW:
                 self._tell_new(key)
 
     def _tell_new(self, key: bytes) -> None:
-        """A key is new before anything happens to it, though a collection's record may be written last."""
+        """Notifies of a new key before its other events; a collection's record may be written last."""
         events = self.transaction.events
         place = len(events)
         while place and events[place - 1].key == key and events[place - 1].database == self.index:
@@ -333,7 +334,7 @@ class WritableKeyspace(Keyspace):
         events.insert(place, Event(NEW, "new", self.index, key))
 
     def notify(self, kind: int, event: str, key: bytes, changes: int = 1) -> None:
-        """Counts what has happened to a key as so many changes, and tells those who listen, once it is committed.
+        """Counts an event as so many changes, and has it published once it is committed.
 
         `kind` is one of `keyp.events`.
         """
@@ -349,13 +350,13 @@ class WritableKeyspace(Keyspace):
     def mark(self, key: bytes, record: bytes, flag: int) -> None:
         """Sets a flag of a key's value. Nothing else changes, not even the version."""
         stored = layout.stored_name(key)
-        marked = (record[0] | flag).to_bytes(1, "big") + record[1 : -layout.SEAL]
-        self.txn.put(stored, layout.seal(stored, marked), db=self.writable_space().keys)
+        marked = (record[0] | flag).to_bytes(1, "big") + record[1 : -layout.CHECKSUM]
+        self.txn.put(stored, layout.with_checksum(stored, marked), db=self.writable_space().keys)
 
     def remove(self, key: bytes) -> bool:
         """Removes a key of any kind; whether it was there. What it held is cleared later, in bounded steps.
 
-        Of a damaged key the record goes, for that is all that can be trusted to be its own.
+        Of a damaged key only the record is removed: nothing else is known to be its own.
         """
         stored = layout.stored_name(key)
         try:
@@ -426,7 +427,7 @@ class WritableKeyspace(Keyspace):
             record = self.txn.get(entry[8:], None, self.space.keys)
             if (
                 record is not None
-                and layout.is_whole(entry[8:], record)
+                and layout.is_intact(entry[8:], record)
                 and layout.record_deadline_ms(record) == layout.read_number(entry)
             ):
                 stored = entry[8:]

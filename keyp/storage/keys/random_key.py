@@ -1,13 +1,13 @@
-"""A key drawn by lot, without counting the keys before it.
+"""A random key, without counting the keys before it.
 
-A small database is drawn from evenly: all its names are looked at. A large one is taken for a tree in which each
-level is the next byte of the name: from the root, one of the branches that exist is drawn, until a single name is
-left. Bytes that all names below a branch share cost nothing, for the first and the last of them tell how many there
-are. So every key can be drawn, at a cost that grows with the branches on the way and not with the number of keys; a
-name in a thin branch is drawn more often than one in a dense branch.
+In a small database every key is equally likely: all its names are looked at. A large one is taken for a tree in which
+each level is the next byte of the name: from the root, one of the existing branches is chosen, until a single name is
+left. Bytes that all names below a branch share cost nothing, for the first and the last of them show how many there
+are. So every key can be chosen, at a cost that grows with the branches on the way and not with the number of keys; a
+name in a sparse branch is chosen more often than one in a dense branch.
 
-Keys past their deadline are drawn like the others and then put back; when nothing else comes up, the next live key
-in order is taken.
+A key past its deadline is passed over and the choice made again; when only such keys are met, the next live key in
+order is taken.
 """
 
 from __future__ import annotations

@@ -1,15 +1,15 @@
 """Long strings that are written before the transaction that makes them a key's value.
 
-LMDB keeps all that a transaction writes in memory until it is committed, and whoever waits for the writer waits for
-all of it. So the pieces of a string of more than STAGED_MIN bytes are written first, in transactions of STAGED_AT_ONCE
-bytes each, under a collection id that no key has; the garbage lists it from the first of them on. The command then
-runs, in a transaction of its own as always, and takes the collection over: out of the garbage, into its record. So it
-still applies as a whole or not at all, and what a crash leaves behind is the sweeper's.
+LMDB keeps all that a transaction writes in memory until it is committed, and all other writes wait for it. So the
+pieces of a string of more than STAGED_MIN bytes are written first, in transactions of STAGED_AT_ONCE bytes each, under
+a collection id that no key has; the garbage lists it from the first of them on. The command then runs, in a transaction
+of its own as always, and takes the collection over: out of the garbage, into its record. So it still applies as a whole
+or not at all, and what a crash leaves behind is cleared by the sweeper.
 
 A command knows how long its string is, and what it is to be made of, before it writes. It raises `LargeWrite`, and is
-run again when the string is there (`Writer`). Nobody else writes in between. That is only right while what it read was
-committed and its database has not changed in its transaction; so the first write command of a transaction may stage,
-later ones write their strings where they are.
+run again when the string is there. No other write runs in between. That is only right while what it read was committed
+and its database has not changed in its transaction; so the first write command of a transaction may stage, later ones
+write their strings where they are.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ class LargeWrite(Exception):
 
 
 class StagedString(Staged):
-    """A long string on its way into the store; `is_first` of those that its batch has asked for."""
+    """A long string that is being written; `is_first` of those that its batch has asked for."""
 
     def __init__(self, large: LargeWrite, is_first: bool) -> None:
         super().__init__(large.index, large.content)
@@ -51,8 +51,8 @@ class StagedString(Staged):
     def go_on(self, transaction: WriteTransaction) -> None:
         """Writes the next of the pieces. Raises `Damaged` where what they are made of is.
 
-        Before a batch's first, as many of removed values are cleared: whoever writes long strings again and again would
-        leave the sweeper behind. Later, those that wait to be taken over are in the garbage as well.
+        Before a batch's first string as many pieces of removed values are cleared: repeated writes of long strings
+        would outrun the sweeper. Not before later ones: then staged strings are in the garbage as well.
         """
         stop = pieces_of(self.content.length)
         if self._is_first and not self.collection:

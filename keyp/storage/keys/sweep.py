@@ -1,7 +1,7 @@
 """The sweeper's one step: expired keys first, then what removed values and flushed databases left behind.
 
 Deadlines are found by their index, so a step looks at nothing that is not due. A step stops at its budget and says
-whether there is more; how often it runs, and in whose transaction, is the engine's business.
+whether there is more; how often it runs, and in which transaction, is decided by the caller.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ def is_due(transaction: ReadTransaction) -> bool:
 def sweep(transaction: WriteTransaction, databases: list[WritableKeyspace], budget: int) -> int:
     """Removes up to `budget` keys and elements; how many it removed. Fewer than `budget` means that nothing is left.
 
-    Half of the budget is the garbage's as long as there is any: keys that never cease to expire do not starve it.
+    Half of the budget is for garbage as long as there is any: a steady stream of expiring keys does not starve it.
     """
     done = collect_garbage(transaction, budget // 2)
     for keys in databases:
@@ -51,9 +51,9 @@ def collect_garbage(transaction: WriteTransaction, budget: int) -> int:
         with transaction.txn.cursor(garbage) as cursor:
             if not cursor.first():
                 return done
-            entry, sealed = cursor.item()
+            entry, raw = cursor.item()
         removed, finished = 0, True
-        if layout.is_whole(entry, sealed):  # a damaged entry may name what is in use
+        if layout.is_intact(entry, raw):  # a damaged entry may name what is in use
             removed, finished = _clear(transaction, entry, budget - done)
         done += max(removed, 1)
         if finished:

@@ -1,16 +1,16 @@
-"""Room on the disk: a reserve to delete with when there is none left.
+"""A reserve of disk space, to delete with when the disk is full.
 
 LMDB never overwrites a page that is in use, so even a removal needs a few free pages. When the disk is full there are
 none, and what would make room could not be done. A file beside the store therefore holds some megabytes back. When a
 commit meets the full disk the file is emptied, writes that add data are refused from then on, and those that remove
-data have the room it held. The file is filled again when the disk has twice as much to give: what is freed little by
-little stays with those who delete, and a disk that is all but full does not change its mind every second.
+data have the room it held. The file is filled again when the disk has twice as much to give: space that is freed little
+by little stays available for deletions, and a nearly full disk does not switch back and forth every second.
 
 Pages that were freed inside the data file are room as well: where they are plenty, data may be added without the
 reserve. (An emptied store never gives its pages back to the disk; it uses them again.)
 
-What a file system says it has free is not what it gives: some of it is for root, some for nobody. So what matters is
-found out by taking it.
+What a file system reports as free is not all available: some is reserved for root, some cannot be allocated. So the
+space is actually taken.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ def free_bytes(directory: str) -> int:
     return (disk.f_bfree if os.geteuid() == 0 else disk.f_bavail) * disk.f_frsize
 
 
-class Reserve:
+class DiskReserve:
     """The reserve file of a data directory, `held` while it takes up its room. Nothing here raises.
 
     Where the file cannot be made for another reason than room, there is none to be had, and it counts as held.
@@ -47,7 +47,7 @@ class Reserve:
         self._take(RESERVE_BYTES)
 
     def may_be_filled(self) -> bool:
-        """Whether it looks as if `fill` could succeed: costs nothing, takes no room."""
+        """Whether `fill` may succeed: a cheap check that allocates nothing."""
         if self.held:
             return False
         with suppress(OSError):
@@ -55,7 +55,7 @@ class Reserve:
         return False
 
     def fill(self) -> None:
-        """Takes the room up again, if the disk has plenty. For a moment when nobody else needs room."""
+        """Takes the space again, if the disk has plenty. For a moment when nothing else needs it."""
         if self.may_be_filled():
             self._take(2 * RESERVE_BYTES)
 
@@ -71,7 +71,7 @@ class Reserve:
                 os.truncate(self._path, size)
 
     def release(self) -> bool:
-        """Gives the room to whoever needs it first; whether there was any."""
+        """Gives the reserved space back to the file system; whether there was any."""
         was_held, self.held = self.held, False
         self._shrink(0)
         return was_held
@@ -79,7 +79,7 @@ class Reserve:
     def disk_is_full(self) -> bool:
         """Whether a write that was cut short can be for want of room: little is free, or cannot be had.
 
-        What was freed a moment ago may be free and not to be had yet (ext4 waits for its journal).
+        Space freed a moment ago may not be available yet (ext4 waits for its journal).
         """
         with suppress(OSError):
             if free_bytes(self._directory) < NEARLY_FULL_BYTES:

@@ -1,11 +1,11 @@
 """The LMDB environment of one data directory: open it, know its sub-databases, sync it, close it.
 
 Rules. One process serves a directory at a time (an exclusive lock on `keyp.lock` says so), and one object in that
-process; never across a fork. Other processes may look, through `reader.py`. Handles of sub-databases are opened here or
+process; never across a fork. Other processes may read, through `reader.py`. Handles of sub-databases are opened here or
 inside the writer's transaction, and become visible to readers only after the commit that created them: LMDB allows no
 other order.
 
-What is in the sub-databases is the business of `keyspace.py` and its neighbours; this file knows only their names.
+What is in the sub-databases is known to `keyp.storage.keys` and `keyp.storage.types`; this file knows only their names.
 """
 
 from __future__ import annotations
@@ -18,11 +18,11 @@ import lmdb
 
 from keyp.errors import DISK_FULL, OUT_OF_SPACE
 from keyp.storage.lmdb import layout, locks, shutdown_marker, verification
-from keyp.storage.lmdb.disk_reserve import RESERVE_BYTES, RESERVE_FILE, Reserve, allocate
+from keyp.storage.lmdb.disk_reserve import RESERVE_BYTES, RESERVE_FILE, DiskReserve, allocate
 from keyp.storage.lmdb.errors import Damaged, StoreError
 from keyp.storage.lmdb.hot_copy import CopyFailed, HotCopy, sync_directory
 from keyp.storage.lmdb.meta_pages import is_sound_record
-from keyp.storage.lmdb.preallocation import Growth
+from keyp.storage.lmdb.preallocation import Preallocation
 
 Database = Any  # a handle, `lmdb._Database`: private by name, public by use
 Engine: TypeAlias = lmdb.Environment
@@ -32,7 +32,7 @@ ALWAYS: Final = "always"
 EVERYSEC: Final = "everysec"
 NO: Final = "no"
 
-# Address space, not disk: a map this large is never outgrown, and growth is no event.
+# Address space, not disk: large enough that the map never has to grow.
 MAP_BYTES: Final = 1 << 40
 
 NO_ADDRESS_SPACE: Final = (
@@ -47,7 +47,7 @@ LMDB_LOCK_BYTES: Final = 8192  # as LMDB makes it for 126 readers
 # What is made beside a data file when it is opened.
 MADE_BESIDE: Final = (locks.LOCK_FILE, shutdown_marker.CRASH_FILE, RESERVE_FILE, LMDB_LOCK_FILE)
 
-# The numbers, or lists of them, that `meta` holds, sealed; only the format is not.
+# The numbers, or lists of them, that `meta` holds, each with a checksum; only the format has none.
 OWN_NUMBERS: Final = (b"version", b"collections", b"databases")
 
 # More spaces than databases may exist: flushed ones wait here until the sweeper has cleared them.
@@ -121,14 +121,14 @@ class Store:
 
     def own(self, txn: Transaction, name: bytes) -> bytes:
         """What `put_own` wrote under a name. Raises `Damaged`."""
-        sealed: bytes | None = txn.get(name, None, self.meta)
-        if sealed is None or not layout.is_whole(name, sealed):
+        raw: bytes | None = txn.get(name, None, self.meta)
+        if raw is None or not layout.is_intact(name, raw):
             raise Damaged(f"the entry {name.decode()!r} of meta is not what was written")
-        return sealed[: -layout.SEAL]
+        return raw[: -layout.CHECKSUM]
 
     def put_own(self, txn: Transaction, name: bytes, data: bytes) -> None:
         """Writes one of the store's own numbers, or a list of them."""
-        txn.put(name, layout.seal(name, data), db=self.meta)
+        txn.put(name, layout.with_checksum(name, data), db=self.meta)
 
     def live_bytes(self) -> int:
         """What the pages in use add up to. A look at the header of each sub-database, whatever it holds."""
@@ -147,11 +147,12 @@ class Store:
 class Environment(Store):
     """A data directory that is open to be served.
 
-    Raises `StoreError` where the directory cannot be opened, is in use, or holds something else. `notices` are what
-    whoever opens it should know all the same. With `note_crashes` a fatal signal is noted for the next opening.
+    Raises `StoreError` where the directory cannot be opened, is in use, or holds something else. `notices` are warnings
+    for the log. With `note_crashes` a fatal signal is recorded for the next opening.
 
-    `version` and `database_spaces` are what `meta` says as of the last commit: nobody else writes, so a transaction
-    need not look. `changes` is how many changes of the data have been committed since the directory was opened.
+    `version` and `database_spaces` are what `meta` says as of the last commit: there is no other writer, so a
+    transaction need not read them. `changes` is how many changes of the data have been committed since the directory
+    was opened.
     """
 
     version: int
@@ -168,8 +169,8 @@ class Environment(Store):
         self.changes = 0
         self.notices: list[str] = []
         self._data_file = os.path.join(self.path, DATA_FILE)
-        self._crash_note: shutdown_marker.CrashNote | None = None
-        self._growth: Growth | None = None
+        self._crash_marker: shutdown_marker.CrashMarker | None = None
+        self._preallocation: Preallocation | None = None
         self._identity = (0, 0)  # the device and the inode of the data file that is open
         self._alone_fd = -1  # keeps readers from outside away while the data file is exchanged
         made = [name for name in MADE_BESIDE if not os.path.exists(os.path.join(self.path, name))]
@@ -187,23 +188,23 @@ class Environment(Store):
         is_new = not os.path.lexists(self._data_file)
         if not is_new:
             self._look_first()
-        elif shutdown_marker.was_here(self._data_file):
+        elif shutdown_marker.had_data_file(self._data_file):
             beside = f"without {locks.LOCK_FILE} a new store is made"
             raise StoreError(f"the data file is gone; a backup may have it, {beside}: {self.path}")
         if note_crashes:
-            self._crash_note = shutdown_marker.CrashNote(self.path)
-        self.reserve = Reserve(self.path)
+            self._crash_marker = shutdown_marker.CrashMarker(self.path)
+        self.reserve = DiskReserve(self.path)
         self._make_room_for_locks()
         if is_new:
             self._create()
         self._open()
-        if not self.notices or self._write_heads_anew():
-            shutdown_marker.note_running(self._lock_fd, self.fsync)
+        if not self.notices or self._rewrite_meta_pages():
+            shutdown_marker.mark_running(self._lock_fd, self.fsync)
 
     def _look_first(self) -> None:
-        """Has the data file verified where there is doubt whether LMDB can map it. Raises `StoreError`, OSError."""
+        """Verifies the data file where there is a reason to. Raises `StoreError`, OSError."""
         try:
-            reason = verification.doubt(self._data_file)
+            reason = verification.reason_to_verify(self._data_file)
         except verification.Unusable as error:
             raise StoreError(f"cannot use the data file, {error}: {self._data_file}") from error
         if not reason:
@@ -216,8 +217,8 @@ class Environment(Store):
         verification.lengthen(self._data_file)
         self.notices.append(f"the store's structure was verified and is sound; the reason was that {reason}")
 
-    def _write_heads_anew(self) -> bool:
-        """After doubt: each commit writes one of the two heads. Whether that succeeded; else the doubt remains."""
+    def _rewrite_meta_pages(self) -> bool:
+        """Writes both meta pages anew, by two commits, after a verification. Whether that succeeded."""
         try:
             for _ in range(2):
                 self.try_to_write()
@@ -292,7 +293,7 @@ class Environment(Store):
             self._sync_name()
             self._identity = self._found()
             self._page_bytes = int(self.lmdb.stat()["psize"])
-            self._growth = Growth(self._data_file, self._file_bytes())
+            self._preallocation = Preallocation(self._data_file, self._file_bytes())
         except BaseException:
             self.lmdb.close()
             raise
@@ -349,14 +350,14 @@ class Environment(Store):
             raise StoreError(f"cannot open the store again: {lmdb_reason(error)}: {self.path}") from error
         finally:
             self._let_readers_come()
-        shutdown_marker.note_running(self._lock_fd, fsync)
+        shutdown_marker.mark_running(self._lock_fd, fsync)
 
     def rewrite(self) -> None:
         """Writes all data to a new file, syncs it and puts it in the old one's place. No transaction may be open.
 
-        After a sync has failed, nobody knows which pages are on the disk, and the kernel will not write them again by
-        itself; a new file holds them all. `reopen` must follow at once. Raises `CopyFailed`, also while somebody makes
-        a backup; the old file is still in its place then.
+        After a sync has failed it is unknown which pages are on the disk, and the kernel will not write them again by
+        itself; a new file holds them all. `reopen` must follow at once. Raises `CopyFailed`, also while a backup is
+        being made; the old file is still in its place then.
         """
         gone = self.displaced()
         if gone:
@@ -388,8 +389,8 @@ class Environment(Store):
     def growth_refusal(self) -> str:
         """The error for writes that add data; empty while there is room for them.
 
-        There is room below the limit, and only as long as enough is left to delete with: the reserve on the disk, or
-        as many free pages in the file.
+        There is room below the limit, and only while enough is left for deletions: the reserve on the disk, or as many
+        free pages in the file.
         """
         if self.max_bytes and self.live_bytes() >= self.max_bytes:
             return OUT_OF_SPACE
@@ -404,8 +405,8 @@ class Environment(Store):
         """
         if not self.reserve.held:
             return self.growth_refusal()
-        if self._growth is not None:
-            self._growth.follow(self._file_bytes())
+        if self._preallocation is not None:
+            self._preallocation.keep_ahead(self._file_bytes())
         return self.growth_refusal() if self.max_bytes else ""
 
     def _file_bytes(self) -> int:
@@ -413,10 +414,10 @@ class Environment(Store):
         return (int(self.lmdb.info()["last_pgno"]) + 1) * self._page_bytes
 
     def forget_dead_readers(self) -> int:
-        """Gives free the pages that snapshots of other processes hold which died with them; how many snapshots.
+        """Frees the pages held by snapshots of processes that have died; how many snapshots.
 
-        LMDB never uses a page again that a snapshot may still show, and learns of a death only where it is asked to
-        look. Costs a glance at each process that reads.
+        LMDB never reuses a page that a snapshot may still show, and looks for dead processes only when asked to. Costs
+        a check of each reading process.
         """
         return int(self.lmdb.reader_check())
 
@@ -444,16 +445,16 @@ class Environment(Store):
 
     def _close_file(self) -> None:
         self.lmdb.close()
-        if self._growth is not None:
-            self._growth.close()
-            self._growth = None
+        if self._preallocation is not None:
+            self._preallocation.close()
+            self._preallocation = None
 
     def close(self) -> None:
         """Syncs, closes and unlocks. No transaction may be open. Raises `StoreError` where the sync fails."""
         try:
             self.lmdb.sync(True)
             self._close_file()
-            shutdown_marker.note_closed(self._lock_fd, self._data_file)
+            shutdown_marker.mark_closed(self._lock_fd, self._data_file)
         except (lmdb.Error, OSError) as error:
             raise StoreError(f"cannot sync the store: {lmdb_reason(error)}: {self.path}") from error
         finally:
@@ -463,8 +464,8 @@ class Environment(Store):
         """Closes what is open, and removes those of the files beside the data file that are named in `made`."""
         if hasattr(self, "lmdb"):
             self._close_file()
-        if self._crash_note is not None:
-            self._crash_note.remove()
+        if self._crash_marker is not None:
+            self._crash_marker.remove()
         for name in made:
             with suppress(OSError):
                 os.unlink(os.path.join(self.path, name))

@@ -1,4 +1,4 @@
-"""What a failed transaction means, and what the client is told of it."""
+"""What a failed transaction means, and the error reply to the client."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Final
 import lmdb
 
 from keyp import errors
-from keyp.storage.lmdb.disk_reserve import OUT_OF_ROOM, Reserve
+from keyp.storage.lmdb.disk_reserve import OUT_OF_ROOM, DiskReserve
 
 # SystemError: what py-lmdb's cursors make of some damaged pages.
 _DAMAGE: Final = (
@@ -38,14 +38,14 @@ class CommitFailed(Exception):
 
 
 class MustReopen(Exception):
-    """LMDB begins no more transactions, not even to read: after a commit that failed half-way. Open it anew."""
+    """After a commit that failed half-way LMDB begins no transaction, not even to read, until it is opened anew."""
 
 
 class Damaged(Exception):
     """One of the store's own numbers, or an element of a collection, is not what was written."""
 
 
-def is_out_of_room(error: lmdb.Error, reserve: Reserve) -> bool:
+def is_out_of_room(error: lmdb.Error, reserve: DiskReserve) -> bool:
     """Whether a failed commit met a full disk, and not a broken one.
 
     LMDB reports a write that was cut short as an input/output error; what it wrote of it still takes up the room.
@@ -61,7 +61,7 @@ def is_from_system(error: lmdb.Error) -> bool:
 
 
 def is_damage(error: Exception) -> bool:
-    """Whether the store, and not a command, is to blame for an exception."""
+    """Whether an exception comes from damage in the store and not from a command."""
     return isinstance(error, (Damaged, MustReopen, *_DAMAGE))
 
 

@@ -1,8 +1,8 @@
-"""A copy of an open environment as one file: one consistent moment, compact, never half of it under its final name.
+"""A copy of an open environment as one file: one consistent snapshot, compact, never partial under its final name.
 
 LMDB reads a snapshot while writers go on. The bytes go to `NAME.partial`; only when they are on the disk does the file
-get its name. One process at a time has the partial file: a lock on it says so, which the kernel takes away from a
-process that dies. What such a process has left there, the next copy writes over.
+get its name. A lock gives the partial file to one process at a time; the kernel releases it when the process dies. The
+next copy overwrites what such a process has left.
 """
 
 from __future__ import annotations
@@ -48,7 +48,8 @@ class HotCopy:
     def write(self, environment: lmdb.Environment, expected_bytes: int) -> None:
         """Writes the copy and brings it to the disk. Raises `CopyFailed`.
 
-        It does so at once where the disk has no room for it and some more: a server on the same disk is not to suffer.
+        It does so at once where the disk has not room for it and some more, so that a server on the same disk does not
+        run out.
         """
         try:
             if free_bytes(os.path.dirname(self.target)) < expected_bytes + RESERVE_BYTES:
@@ -88,7 +89,7 @@ class HotCopy:
 
 
 def _open_alone(path: str) -> int:
-    """Opens an empty file that no one else has. Raises OSError; `BlockingIOError` where somebody has it."""
+    """Opens an empty file that no one else has. Raises OSError; `BlockingIOError` where another process has it."""
     while True:
         fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
         try:
@@ -99,7 +100,7 @@ def _open_alone(path: str) -> int:
         except BaseException:
             os.close(fd)
             raise
-        os.close(fd)  # whoever had it has published or removed it just now
+        os.close(fd)  # the other copy has published or removed it just now
 
 
 def _is_at(path: str, fd: int) -> bool:

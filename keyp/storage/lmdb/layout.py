@@ -6,8 +6,8 @@ each database uses, so that FLUSHDB and SWAPDB are a change of that list, whatev
     keys:S      stored name                 -> record
     elements:S  collection id + place       -> a piece of the value that the record's header stands for
     expiry:S    deadline + stored name      -> nothing
-    garbage     what is left to clear       -> seal         (a space, or one collection of a space)
-    meta        a name                      -> a number or a list of them, and seal
+    garbage     what is left to clear       -> checksum     (a space, or one collection of a space)
+    meta        a name                      -> a number or a list of them, and checksum
 
 Stored name. LMDB keys hold 1 to 511 bytes, Redis names 0 to 512 MiB. A name of 1 to 479 bytes is stored as it is;
 every other one as its first 448 bytes, filled up with zeros, and the 32-byte BLAKE2b digest of all of it: 480 bytes,
@@ -21,16 +21,16 @@ Record. One byte of kind and flags, then the fields the flags announce, then the
     name length     4    and the whole name, if LONG_NAME
     body                 a short string itself; with HAS_ELEMENTS a collection id (8), a count (8) and whatever
                          the kind keeps besides
-    seal            4
+    checksum        4
 
-Seal. LMDB keeps no checksums, so records, pieces of values, the garbage and the store's own numbers carry their own:
-the CRC-32 of the LMDB key and all that stands before the seal, little-endian. Only the format's number in `meta` has
+Checksum. LMDB keeps none, so records, pieces of values, the garbage and the store's own numbers carry their own: the
+CRC-32 of the LMDB key and all that stands before the checksum, little-endian. Only the format's number in `meta` has
 none. A byte that has changed on the disk, or a value that stands under another key, is found when it is read. (A
 CRC-32 over data and its own CRC-32 is a constant, so a look need not take them apart.)
 
 Hole. The entry of a piece of a string that is all zeros holds no data, only the CRC-32 of its LMDB key and the word
-`hole`. It is not the seal of an empty piece, so that a Keyp that does not know of holes takes it for damage and not
-for nothing.
+`hole`. It is not the checksum of an empty piece, so that a Keyp that does not know of holes takes it for damage and
+not for an empty piece.
 
 All other numbers are big-endian, so that the order of bytes is the order of numbers.
 """
@@ -79,8 +79,8 @@ ONE_PAGE_MAX: Final = 4096 - 16  # bytes of a record or a piece that takes no mo
 
 crc32: Final = zlib.crc32  # compiled, a constant is found at once, an imported name by its text
 
-SEAL: Final = 4
-_SEALED: Final = 0x2144DF1C  # what CRC-32 makes of anything followed by its own CRC-32
+CHECKSUM: Final = 4
+_RESIDUE: Final = 0x2144DF1C  # what CRC-32 makes of anything followed by its own CRC-32
 _HOLE: Final = b"hole"
 _SHORT: Final = 512  # bytes that are copied sooner than a second look is taken
 
@@ -102,36 +102,36 @@ def read_number(data: bytes, offset: int = 0) -> int:
     return int.from_bytes(data[offset : offset + 8], "big")
 
 
-def seal(name: bytes, data: bytes) -> bytes:
-    """`data` and its seal, to be stored under the LMDB key `name`."""
-    return data + crc32(data, crc32(name)).to_bytes(SEAL, "little")
+def with_checksum(name: bytes, data: bytes) -> bytes:
+    """`data` and its checksum, to be stored under the LMDB key `name`."""
+    return data + crc32(data, crc32(name)).to_bytes(CHECKSUM, "little")
 
 
-def read_seal(sealed: bytes) -> int:
-    """The CRC-32 at the end of something sealed."""
-    return int.from_bytes(sealed[-SEAL:], "little")
+def read_checksum(raw: bytes) -> int:
+    """The CRC-32 at the end of what `with_checksum` made."""
+    return int.from_bytes(raw[-CHECKSUM:], "little")
 
 
-def is_whole(name: bytes, sealed: bytes) -> bool:
-    """Whether `sealed` is, to the last bit, what `seal` made for `name`."""
-    if len(sealed) <= _SHORT:
-        return crc32(name + sealed) == _SEALED
-    return crc32(sealed, crc32(name)) == _SEALED
+def is_intact(name: bytes, raw: bytes) -> bool:
+    """Whether `raw` is, to the last bit, what `with_checksum` made for `name`."""
+    if len(raw) <= _SHORT:
+        return crc32(name + raw) == _RESIDUE
+    return crc32(raw, crc32(name)) == _RESIDUE
 
 
-def are_whole(entries: list[tuple[bytes, bytes]]) -> bool:
-    """The same of entries that are short, LMDB keys with what is sealed, faster than one by one."""
-    return set(map(crc32, starmap(add, entries))) <= {_SEALED}
+def are_intact(entries: list[tuple[bytes, bytes]]) -> bool:
+    """`is_intact` of many short entries, LMDB keys and data with checksum, faster than one by one."""
+    return set(map(crc32, starmap(add, entries))) <= {_RESIDUE}
 
 
 def hole(name: bytes) -> bytes:
-    """What stands under the LMDB key `name` for a piece of nothing but zeros: a seal that `is_whole` does not take."""
-    return crc32(_HOLE, crc32(name)).to_bytes(SEAL, "little")
+    """What stands under the LMDB key `name` for a piece of nothing but zeros; `is_intact` refuses it."""
+    return crc32(_HOLE, crc32(name)).to_bytes(CHECKSUM, "little")
 
 
-def is_written(name: bytes, sealed: bytes) -> bool:
+def is_intact_or_hole(name: bytes, raw: bytes) -> bool:
     """Whether an entry of any kind is what was written: a neighbour, of which nothing more is known, may be a hole."""
-    return is_whole(name, sealed) or (len(sealed) == SEAL and sealed == hole(name))
+    return is_intact(name, raw) or (len(raw) == CHECKSUM and raw == hole(name))
 
 
 def make_record(name: bytes, kind: int, flags: int, version: int, deadline_ms: int, body: bytes) -> bytes:
@@ -143,7 +143,7 @@ def make_record(name: bytes, kind: int, flags: int, version: int, deadline_ms: i
     if not 0 < len(name) <= RAW_NAME_MAX:
         flags |= LONG_NAME
         head += len(name).to_bytes(4, "big") + name
-    return seal(stored_name(name), (kind | flags).to_bytes(1, "big") + head + body)
+    return with_checksum(stored_name(name), (kind | flags).to_bytes(1, "big") + head + body)
 
 
 def record_kind(record: bytes) -> int:
@@ -176,7 +176,7 @@ def body_offset(record: bytes) -> int:
 
 def record_body(record: bytes) -> bytes:
     """The body of a record."""
-    return record[body_offset(record) : -SEAL]
+    return record[body_offset(record) : -CHECKSUM]
 
 
 def record_name(stored: bytes, record: bytes) -> bytes:

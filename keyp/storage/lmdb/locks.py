@@ -1,9 +1,9 @@
-"""Who has a data directory: locks on files, which the kernel takes away from a process that dies.
+"""Locks on a data directory and its files, which the kernel releases when their process dies.
 
 - `keyp.lock` belongs to the one server that has the directory open, or to the one restore that fills it.
-- The directory itself is locked while its data file must not be exchanged for another: shared by those who read the
-  file from outside the server, alone by whoever exchanges it. LMDB's own lock file tells each process of the others'
-  transactions by numbers that mean something else in another data file.
+- The directory itself is locked while its data file must not be exchanged for another: shared by processes that read
+  the file from outside the server, exclusive for one that exchanges it. LMDB's own lock file tells each process of the
+  others' transactions by numbers that mean something else in another data file.
 """
 
 from __future__ import annotations
@@ -62,7 +62,7 @@ def is_taken(path: str) -> bool:
 def hold_data_file(path: str, alone: bool) -> int:
     """Keeps the data file in the directory from being exchanged, or, `alone`, makes sure that no one else reads it.
 
-    Returns the descriptor that holds the lock. Raises `StoreError` where others stand against it.
+    Returns the descriptor that holds the lock. Raises `StoreError` where another lock conflicts.
     """
     try:
         fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
@@ -76,7 +76,7 @@ def hold_data_file(path: str, alone: bool) -> int:
 
 
 def _lock(fd: int, path: str, kind: int) -> bool:
-    """Takes a lock at once; False, with the descriptor closed, where another process stands against it."""
+    """Takes a lock at once; False, with the descriptor closed, where another process has a conflicting lock."""
     try:
         fcntl.flock(fd, kind | fcntl.LOCK_NB)
     except OSError as error:

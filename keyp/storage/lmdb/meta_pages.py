@@ -1,8 +1,8 @@
-"""The head of a data file: LMDB's two meta pages, as engine 0.9 writes them on a 64-bit machine.
+"""LMDB's two meta pages at the start of a data file, as engine 0.9 writes them on a 64-bit machine.
 
 Transaction N writes page N modulo 2, and the page of the later transaction counts. LMDB looks at the magic number and
 the version and believes all the rest: where the flags of a tree are not what they were, an assertion ends the process;
-where a transaction's number is not, a commit is lost without a word. So all of it is judged here, before LMDB sees it.
+where a transaction's number is not, a commit is lost silently. So all of it is judged here, before LMDB sees it.
 Nothing here maps the file, and nothing is changed.
 
 The bytes are described in `mdb.c` (MDB_page, MDB_node, MDB_db, MDB_meta).
@@ -63,7 +63,7 @@ def is_sound_record(record: bytes, last_page: int) -> bool:
     return (tree.page_bytes, tree.flags) == (0, 0) and tree.fits(last_page)
 
 
-class Head:
+class MetaPage:
     """One of the two meta pages."""
 
     SIZE: Final = _PAGE.size + _META.size + 2 * _TREE.size + _END.size
@@ -84,7 +84,7 @@ class Head:
 
     @property
     def file_bytes(self) -> int:
-        """The size of a file with this head when all its pages are written."""
+        """The size of a file with this meta page when all its pages are written."""
         return int((self.last_page + 1) * self.page_bytes)
 
     def is_sound(self, place: int) -> bool:
@@ -103,22 +103,22 @@ class Head:
 
 
 class DataFile:
-    """A data file and its two heads, as they are now; a context. Raises OSError, and `struct.error` for no heads."""
+    """A data file and its two meta pages, as they are now; a context. Raises OSError, `struct.error` if too short."""
 
     def __init__(self, path: str) -> None:
         self._file: BinaryIO = open(path, "rb")  # noqa: SIM115 - it is open as long as this object
         try:
             self.size = os.fstat(self._file.fileno()).st_size
-            first = Head(self._file.read(Head.SIZE))
+            first = MetaPage(self._file.read(MetaPage.SIZE))
             known = FIRST_DATA_PAGE * 128 <= first.page_bytes <= PAGE_BYTES_MAX
             self._file.seek(first.page_bytes if known else USUAL_PAGE_BYTES)
-            self.heads = (first, Head(self._file.read(Head.SIZE)))
+            self.meta_pages = (first, MetaPage(self._file.read(MetaPage.SIZE)))
         except BaseException:
             self._file.close()
             raise
         self.descriptor = self._file.fileno()
-        self.newest = self.heads[first.transaction < self.heads[1].transaction]
-        self.older = self.heads[self.newest is first]
+        self.newest = self.meta_pages[first.transaction < self.meta_pages[1].transaction]
+        self.older = self.meta_pages[self.newest is first]
 
     def __enter__(self) -> DataFile:
         return self
@@ -134,11 +134,11 @@ class DataFile:
         return flags == (LEAF_PAGE if tree.depth == 1 else BRANCH_PAGE)
 
     def transaction_problem(self, order_kept: bool) -> str:
-        """What is wrong with the transactions' numbers; empty where the newest head is the last commit's for sure.
+        """What is wrong with the transactions' numbers; empty where the newest meta page is the last commit's for sure.
 
         Each commit writes down which pages it has freed, under its own number: the last entry of its tree of free
-        pages. With `order_kept` all writes of the last run are known to be on the disk; the older head must be the
-        commit before then.
+        pages. With `order_kept` all writes of the last run are known to be on the disk; the older meta page must
+        then be of the commit before.
         """
         if self._last_freed(self.newest) not in (self.newest.transaction, None):
             return "the newer of its two heads is not of the transaction that it names"
@@ -148,15 +148,15 @@ class DataFile:
         if newest.transaction - older.transaction not in ((0, 1) if newest.transaction == 0 else (1,)):
             return "its two heads do not belong together, the last commit may be lost"
         freed = self._last_freed(older)
-        # Where the writing of a head fails, LMDB puts the old number into it again, beside the new trees.
+        # Where the writing of a meta page fails, LMDB puts the old number into it again, beside the new trees.
         failed = freed == newest.transaction + 1 and older.last_page <= newest.last_page
         if freed in (older.transaction, None) or failed:
             return ""
         return "the older of its two heads is not of the transaction that it names, the last commit may be lost"
 
-    def _last_freed(self, head: Head) -> int | None:
+    def _last_freed(self, meta_page: MetaPage) -> int | None:
         """The last key of the tree of free pages: None where the tree is empty, -1 where it cannot be read."""
-        page = head.free.root
+        page = meta_page.free.root
         if page == NO_ROOT:
             return None
         for _ in range(DEPTH_MAX):

@@ -3,11 +3,11 @@
 LMDB takes the first bytes of a page for granted. One that is no leaf where there must be one ends the process by an
 assertion, a key that is longer than its page by a signal. So each start looks itself at what LMDB will meet first:
 level by level from the roots, and at the lists of free pages, up to a number of pages that does not grow with the
-store. Of a small store that is all there is. What is deeper in a large one is found by LMDB; then the note that a
-signal leaves (`last_run.py`) has the next start verify the whole file.
+store. Of a small store that is all there is. What is deeper in a large one is found by LMDB; then the marker that a
+signal leaves (`shutdown_marker.py`) has the next start verify the whole file.
 
-Only structure is judged here, a page at a time: what the entries are is for their seals to say, and whether each page
-is in its place for `verification.problems`.
+Only structure is judged here, a page at a time. The contents of entries are proved by their checksums, and whether
+each page is in its place by `verification.problems`.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ BIG_DATA: Final = 0x01  # of a node: its data have pages of their own
 
 _PAGE: Final = Struct("=QHHHH")  # number, not for us, flags, end of the list of nodes, beginning of the nodes
 _OVERFLOW: Final = Struct("=QHHI")  # number, not for us, flags, how many pages
-_NODE: Final = Struct("=HHHH")  # two parts of the data's length, flags, the key's length; see `head.py` for branches
+_NODE: Final = Struct("=HHHH")  # length of data in two parts, flags, length of key; for branches see `meta_pages.py`
 _NUMBER: Final = Struct("=Q")
 _KEY_MAX: Final = 511
 
@@ -55,7 +55,7 @@ class _Unsound(Exception):
 
 
 class Pages:
-    """The pages that the newest head of a data file leads to."""
+    """The pages that the newest meta page of a data file leads to."""
 
     def __init__(self, file: DataFile) -> None:
         self._fd = file.descriptor

@@ -1,8 +1,8 @@
 """The pieces of long strings: entries of LMDB under the string's collection id and the number of the piece.
 
 Every piece has PIECE_BYTES but the last, which has the rest. A piece of nothing but zeros is a *hole*: its entry is a
-seal and no data (`layout.hole`). So what SETRANGE, SETBIT and BITOP put between two far places costs a few bytes for
-each 64 KiB, and is as safe from damage as everything else: a piece without an entry is damage, as before.
+checksum and no data (`layout.hole`). So what SETRANGE, SETBIT and BITOP put between two far places costs a few bytes
+for each 64 KiB, and is as safe from damage as everything else: a piece without an entry is damage, as before.
 
 What a long string is to be made of is a `Content`, which is asked for one piece at a time, in their order. So nothing
 has a long string in memory that does not have it already.
@@ -18,8 +18,8 @@ from keyp.storage.lmdb import layout
 from keyp.storage.lmdb.environment import Database, Transaction
 from keyp.storage.lmdb.errors import Damaged
 
-# Sixteen pages less LMDB's own page header and the seal: a piece fills its pages to the end.
-PIECE_BYTES: Final = 16 * 4096 - 16 - layout.SEAL
+# Sixteen pages less LMDB's own page header and the checksum: a piece fills its pages to the end.
+PIECE_BYTES: Final = 16 * 4096 - 16 - layout.CHECKSUM
 
 
 class Content:
@@ -80,22 +80,22 @@ class Pieces:
         """The LMDB key of a piece."""
         return self._id + number.to_bytes(4, "big")
 
-    def find_sealed(self, number: int) -> bytes | None:
-        """A piece with its seal, None where it is a hole. Raises DAMAGED where it is missing or not whole."""
+    def find_with_checksum(self, number: int) -> bytes | None:
+        """A piece with its checksum, None where it is a hole. Raises DAMAGED where it is missing or not intact."""
         name = self.name(number)
-        sealed: bytes | None = self.txn.get(name, None, self.elements)
-        if sealed is None:
+        raw: bytes | None = self.txn.get(name, None, self.elements)
+        if raw is None:
             raise CommandError(DAMAGED)
-        if not layout.is_whole(name, sealed):
-            if sealed == layout.hole(name):
+        if not layout.is_intact(name, raw):
+            if raw == layout.hole(name):
                 return None
             raise CommandError(DAMAGED)
-        return sealed
+        return raw
 
     def find(self, number: int) -> bytes | None:
-        """The same without its seal."""
-        sealed = self.find_sealed(number)
-        return None if sealed is None else sealed[: -layout.SEAL]
+        """The same without its checksum."""
+        raw = self.find_with_checksum(number)
+        return None if raw is None else raw[: -layout.CHECKSUM]
 
     def get(self, number: int) -> bytes:
         """A piece, as `find` does, with its zeros."""
@@ -120,7 +120,7 @@ class Pieces:
         if data is None or data == bytes(len(data)):
             self.txn.put(name, layout.hole(name), db=self.elements)
         else:
-            self.txn.put(name, layout.seal(name, data), db=self.elements)
+            self.txn.put(name, layout.with_checksum(name, data), db=self.elements)
 
     def write(self, content: Content, first: int, stop: int) -> None:
         """Writes the pieces from `first` up to, not including, `stop` as they are in `content`.
@@ -135,24 +135,24 @@ class Pieces:
     def copy(self, other: Pieces, first: int, stop: int) -> None:
         """Makes some pieces those of another string of the same length. Raises DAMAGED.
 
-        Their seals are not computed anew: CRC-32 is linear, and what those of the same bytes differ by in two strings
-        depends on the two ids and the number of bytes alone.
+        The checksums are not computed anew: CRC-32 is linear, so those of the same bytes in two strings differ by a
+        number that depends on the two ids and the number of bytes alone.
         """
         difference, size = 0, -1
         for number in range(first, stop):
-            sealed = other.find_sealed(number)
+            raw = other.find_with_checksum(number)
             name = self.name(number)
-            if sealed is None:
+            if raw is None:
                 self.txn.put(name, layout.hole(name), db=self.elements)
                 continue
-            if len(sealed) != size:
-                size = len(sealed)
-                zeros = bytes(size - layout.SEAL)
-                difference = layout.read_seal(layout.seal(name, zeros)) ^ layout.read_seal(
-                    layout.seal(other.name(number), zeros)
+            if len(raw) != size:
+                size = len(raw)
+                zeros = bytes(size - layout.CHECKSUM)
+                difference = layout.read_checksum(layout.with_checksum(name, zeros)) ^ layout.read_checksum(
+                    layout.with_checksum(other.name(number), zeros)
                 )
-            seal = (layout.read_seal(sealed) ^ difference).to_bytes(layout.SEAL, "little")
-            self.txn.put(name, b"".join((memoryview(sealed)[: -layout.SEAL], seal)), db=self.elements)
+            checksum = (layout.read_checksum(raw) ^ difference).to_bytes(layout.CHECKSUM, "little")
+            self.txn.put(name, b"".join((memoryview(raw)[: -layout.CHECKSUM], checksum)), db=self.elements)
 
     def remove(self, first: int, stop: int) -> None:
         """Removes the pieces from `first` up to, not including, `stop`."""

@@ -1,4 +1,4 @@
-"""Growth of the data file: its end is written a page at a time before LMDB needs it.
+"""Preallocation of the data file: its end is written a page at a time before LMDB needs it.
 
 LMDB writes pages that follow one another with one call. From 6.16 on, Linux caches what one call appends to a file on
 ext4 as one folio of up to some megabytes, and from then on looks at all of that folio's blocks whenever a single page
@@ -27,7 +27,7 @@ AHEAD_MAX_BYTES: Final = 4 << 20
 _ZEROS: Final = bytes(PAGE_BYTES)
 
 
-class Growth:
+class Preallocation:
     """The end of an open data file. Raises OSError where that cannot be opened.
 
     Where the disk has no room to grow nothing is said: LMDB finds out when it needs it.
@@ -38,7 +38,7 @@ class Growth:
         self._size = os.fstat(self._fd).st_size
         self._used = used_bytes
 
-    def follow(self, used_bytes: int) -> None:
+    def keep_ahead(self, used_bytes: int) -> None:
         """Called between transactions with the end of the last page in use: keeps the end of the file ahead of it."""
         ahead = min(AHEAD_BYTES + used_bytes - self._used, AHEAD_MAX_BYTES)
         self._used = used_bytes

@@ -1,8 +1,8 @@
 """Is a name what was written, without a look at all that it stands for? And does a walk begin where it should?
 
-A name is as good as the seal behind its data, and to look at the seal is to read all of the data. Of short data that
-costs nothing, they lie beside the name. Long ones have pages of their own, and who asks for names alone must not pay
-for them: LMDB shows such data as a view of those pages, which touches none, and they are left alone.
+A name is proved by the checksum behind its data, which takes reading all of the data. Short data lie beside the name
+and cost nothing. Long data have pages of their own, which a walk over names alone must not read: LMDB shows them as a
+view, which touches no page, and they are left unproved.
 
 LMDB finds a place by comparing keys, any of which may have changed. So a place counts as found where the entries on
 both its sides are what was written and stand in order: then none can be missing between them.
@@ -21,8 +21,8 @@ from keyp.storage.lmdb import layout
 from keyp.storage.lmdb.errors import Damaged
 from keyp.storage.lmdb.layout import ONE_PAGE_MAX
 
-# A name is not worth more than a page to be read for it. That there is no value is worth what it costs to read one; but
-# the fields of a hash may be longer than any record.
+# No more than a page is read to prove a name, and as much as a record takes to prove that there is none. The fields of
+# a hash may be longer than any record.
 RECORD_MAX: Final = 1 << 17
 
 
@@ -58,14 +58,14 @@ class Proof:
         return looking
 
     def of(self, database: Any, name: bytes) -> bool:
-        """Whether there is such an entry, and either its seal is right or its data are longer than a page."""
+        """Whether there is such an entry, and either its checksum is right or its data are longer than a page."""
         view: Any = None
         with suppress(lmdb.Error):  # of a sub-database that this transaction has made
             view = self._looking(database).get(name, None, database)
-        if view is not None and _is_whole(name, view, ONE_PAGE_MAX):
+        if view is not None and _is_intact(name, view, ONE_PAGE_MAX):
             return True
-        sealed: bytes | None = self._txn.get(name, None, database)
-        return sealed is not None and layout.is_written(name, sealed)
+        raw: bytes | None = self._txn.get(name, None, database)
+        return raw is not None and layout.is_intact_or_hole(name, raw)
 
     def of_absence(self, database: Any, name: bytes) -> bool:
         """Whether there is no such entry for certain: what stands on both sides of its place is what was written."""
@@ -79,14 +79,14 @@ class Proof:
                 cursor = self._cursors[database] = self._looking(database).cursor(database)
             if cursor.set_range(name):
                 behind, view = cursor.item()
-                if bytes(behind) <= name or not _is_whole(bytes(behind), view, RECORD_MAX):
+                if bytes(behind) <= name or not _is_intact(bytes(behind), view, RECORD_MAX):
                     return False
                 if not cursor.prev():
                     return True
             elif not cursor.last():
                 return True
             before, view = cursor.item()
-            return bytes(before) < name and _is_whole(bytes(before), view, RECORD_MAX)
+            return bytes(before) < name and _is_intact(bytes(before), view, RECORD_MAX)
         except lmdb.Error:
             return False
 
@@ -96,7 +96,7 @@ class Proof:
                 found = seek(cursor, name, self, database)
             except Damaged:
                 return False
-            return not found or (cursor.key() > name and layout.is_written(*cursor.item()))
+            return not found or (cursor.key() > name and layout.is_intact_or_hole(*cursor.item()))
 
     def close(self) -> None:
         """Lets go of everything."""
@@ -106,15 +106,15 @@ class Proof:
             self._views.abort()
 
 
-def _is_whole(name: bytes, view: Any, most: int) -> bool:
-    """Whether the seal in a view is right, or there are more than `most` bytes before it."""
-    return len(view) > most or layout.is_written(name, bytes(view))
+def _is_intact(name: bytes, view: Any, most: int) -> bool:
+    """Whether the checksum in a view is right, or there are more than `most` bytes before it."""
+    return len(view) > most or layout.is_intact_or_hole(name, bytes(view))
 
 
 def seek(cursor: Any, name: bytes, proof: Proof, database: Any) -> bool:
     """Sets a cursor over `database` on the first entry at `name` or behind it; whether there is one. Raises `Damaged`.
 
-    Whoever goes on from there looks whether the entry that was found is what was written.
+    The caller checks that the entry found is what was written.
     """
     found = bool(cursor.set_range(name))
     if found and cursor.key() < name:

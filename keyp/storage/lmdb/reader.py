@@ -1,7 +1,7 @@
-"""A store as one snapshot shows it, for whoever is not its server: backup, restore, check. Nothing of it is changed.
+"""A store as one snapshot shows it, for other processes than its server: backup, restore, check. Read-only.
 
-A server may have the store open at the same time; LMDB's lock file tells it which pages are being read. A backup that
-lies there by itself has no such file, and none is made beside it.
+A server may have the store open at the same time; LMDB's lock file tells it which pages are being read. A backup has no
+such file, and none is made beside it.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ NAMES_MAX: Final = 4096
 
 
 def give_to_owner(path: str, example: str) -> None:
-    """What root has made beside a store, the server, which may be somebody else, must be able to open."""
+    """What root makes beside a store must be readable for the server, which may run as another user."""
     if os.geteuid() == 0:
         owner = os.stat(example)
         with suppress(OSError):
@@ -46,7 +46,7 @@ class StoreReader(Store):
     """The store in the directory or the data file `path`, open until `close`; `snapshot` is all that it shows.
 
     `beside_server` says that a server may start or stop meanwhile; without it, a server is only expected where one has
-    been. Raises `StoreError` where there is no store, or none that can be opened without fear.
+    been. Raises `StoreError` where there is no store, or none that is safe to open.
     """
 
     def __init__(self, path: str, beside_server: bool = False) -> None:
@@ -93,10 +93,10 @@ class StoreReader(Store):
         return StoreError(f"cannot open the store in {self.path}: {reason}")
 
     def _look_before_opening(self, shared: bool) -> None:
-        """LMDB believes what a file says of itself. What a server has open, it has looked at."""
+        """Verifies a file that no server has open, since LMDB trusts its contents; a server has verified its own."""
         try:
             if not (shared and locks.is_taken(self.path)):
-                doubt = verification.doubt(self.data_file)
+                doubt = verification.reason_to_verify(self.data_file)
                 if doubt and verification.problems(self.data_file):
                     raise self._cannot(f"{doubt}; keyp check tells more")
         except FileNotFoundError:
@@ -148,7 +148,7 @@ class StoreReader(Store):
         return os.stat(self.data_file).st_size
 
     def close(self) -> None:
-        """Lets go of everything."""
+        """Closes everything."""
         self.snapshot.close()
         self.lmdb.close()
         self._let_go()

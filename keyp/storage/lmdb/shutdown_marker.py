@@ -1,11 +1,11 @@
-"""How the last run in a data directory ended, and the notes that tell the next one.
+"""How the last run in a data directory ended, and the markers that say so to the next one.
 
     keyp.lock    `running MODE BOOT` while a store is open,
                  `closed TRANSACTION CRC INODE TIME` when it was closed in order
     keyp.crash   there while a server runs; if a fatal signal ends it, Python's `faulthandler` writes here which
 
 A process that is killed leaves a store that can be trusted, and so does a power cut with `--fsync always`. Where the
-notes say otherwise there is reason to verify the store before it is opened.
+markers say otherwise the store is verified before it is opened.
 """
 
 from __future__ import annotations
@@ -17,43 +17,43 @@ from struct import error
 from typing import Final
 
 from keyp.storage.lmdb.disk_reserve import allocate
-from keyp.storage.lmdb.meta_pages import DataFile, Head
+from keyp.storage.lmdb.meta_pages import DataFile, MetaPage
 
 LOCK_FILE: Final = "keyp.lock"
 CRASH_FILE: Final = "keyp.crash"
 
-CRASH_BYTES: Final = 4096  # kept for the note, so that it can be written on a full disk
+CRASH_BYTES: Final = 4096  # kept for the marker, so that it can be written on a full disk
 
 # The mode of syncing in which a machine that goes down does no harm.
 SAFE_MODE: Final = "always"
 
 
-def doubt(data_file: str) -> str:
+def reason_to_verify(data_file: str) -> str:
     """Why a store should be verified; empty where its last run gave no reason."""
     crash = _read_crash(os.path.join(os.path.dirname(data_file), CRASH_FILE))
     if crash:
         return f"its last run ended with {crash!r}"
-    if not kept_order(data_file):
+    if not kept_write_order(data_file):
         return "the machine went down while it was open and not synced"
     with suppress(OSError, error), DataFile(data_file) as file:
-        return change(data_file, file.newest)
+        return change_since_shutdown(data_file, file.newest)
     return ""
 
 
-def was_here(data_file: str) -> bool:
-    """Whether there has been a data file: its name was on the disk before anything was noted."""
-    return _noted(data_file)[:1] in (["running"], ["closed"])
+def had_data_file(data_file: str) -> bool:
+    """Whether there has been a data file: its name is on the disk before the marker is written."""
+    return _marker(data_file)[:1] in (["running"], ["closed"])
 
 
-def kept_order(data_file: str) -> bool:
+def kept_write_order(data_file: str) -> bool:
     """Whether all that was written to the data file is there, as far as is known: commits stand in their order then."""
-    words = _noted(data_file)
+    words = _marker(data_file)
     return words[:1] != ["running"] or words[1:2] == [SAFE_MODE] or words[2:] == [_boot()]
 
 
-def change(data_file: str, newest: Head) -> str:
-    """What is wrong with the newest head: that it was another when the store was closed. Empty where nothing is."""
-    words = _noted(data_file)
+def change_since_shutdown(data_file: str, newest: MetaPage) -> str:
+    """How the newest meta page differs from the one that the store was closed with; empty where it does not."""
+    words = _marker(data_file)
     if words[:1] != ["closed"] or len(words) != 5:
         return ""
     about = os.stat(data_file)
@@ -63,27 +63,27 @@ def change(data_file: str, newest: Head) -> str:
     return ""
 
 
-def _noted(data_file: str) -> list[str]:
+def _marker(data_file: str) -> list[str]:
     """The words in `keyp.lock` beside a data file; none where there is no such file, or none that can be read."""
     with suppress(OSError), open(os.path.join(os.path.dirname(data_file), LOCK_FILE), "rb") as file:
         return file.read(200).decode(errors="replace").split()
     return []
 
 
-def note_running(lock_fd: int, mode: str) -> None:
-    """Notes that a store is open and how it is synced; the note is on the disk before anything else is."""
+def mark_running(lock_fd: int, mode: str) -> None:
+    """Marks a store as open and how it is synced; the marker is on the disk before anything else is."""
     _write(lock_fd, f"running {mode} {_boot()}\n")
     with suppress(OSError):
         getattr(os, "fdatasync", os.fsync)(lock_fd)
 
 
-def note_closed(lock_fd: int, data_file: str) -> None:
-    """Notes that a store is closed, and what it looked like then."""
+def mark_closed(lock_fd: int, data_file: str) -> None:
+    """Marks a store as closed, with its newest meta page and the state of its file."""
     _write(lock_fd, _closed(data_file) + "\n")
 
 
 def _write(lock_fd: int, line: str) -> None:
-    with suppress(OSError):  # a full disk: there is nothing noted then
+    with suppress(OSError):  # a full disk: there is no marker then
         os.ftruncate(lock_fd, 0)
         os.pwrite(lock_fd, line.encode(), 0)
 
@@ -104,7 +104,7 @@ def _closed(data_file: str) -> str:
 
 
 def _read_crash(path: str) -> str:
-    """The first line of what a fatal signal has left, empty where none has."""
+    """The first line that a fatal signal has left, empty where none has."""
     try:
         with open(path, "rb") as file:
             left = file.read(CRASH_BYTES).strip(b"\0")
@@ -113,8 +113,8 @@ def _read_crash(path: str) -> str:
     return left.partition(b"\n")[0].decode(errors="replace")
 
 
-class CrashNote:
-    """Has a fatal signal of this process noted in `directory`, from now until `remove`. Nothing here raises."""
+class CrashMarker:
+    """Has a fatal signal of this process recorded in `directory`, from now until `remove`. Nothing here raises."""
 
     def __init__(self, directory: str) -> None:
         self._path = os.path.join(directory, CRASH_FILE)
@@ -126,7 +126,7 @@ class CrashNote:
             allocate(self._fd, CRASH_BYTES)
 
     def remove(self) -> None:
-        """Ends it, and leaves no note behind."""
+        """Ends it and removes the file."""
         if self._fd < 0:
             return
         faulthandler.disable()

@@ -1,4 +1,4 @@
-"""One LMDB transaction with the store's own numbers: `ReadTransaction` to look, `WriteTransaction` to change.
+"""One LMDB transaction with the store's own numbers: `ReadTransaction` and `WriteTransaction`.
 
 Each lives on one thread, for one batch or one commit group; what was read through it stays valid only as bytes.
 
@@ -15,15 +15,15 @@ from typing import Any, Final
 import lmdb
 
 from keyp.events import Event
-from keyp.storage.access_times import Uses
-from keyp.storage.compact_limits import FormLimits
+from keyp.storage.access_times import AccessTimes
+from keyp.storage.compact_limits import CompactLimits
 from keyp.storage.lmdb import layout
 from keyp.storage.lmdb.environment import DatabaseList, Engine, Environment, Space, Store
 from keyp.storage.lmdb.errors import CommitFailed, MustReopen
 from keyp.storage.lmdb.pieces import Staged
 from keyp.storage.lmdb.proof import Proof
 
-USUAL_LIMITS: Final = FormLimits()
+USUAL_LIMITS: Final = CompactLimits()
 NO_SPACE: Final = 0  # in the list of databases: nothing is stored there
 
 # A space of at most so many pages is emptied at once, where it stands; a larger one is left to the sweeper.
@@ -38,10 +38,9 @@ class Transaction:
     """What both have in common. `txn` is LMDB's own transaction, there when the constructors below are through.
 
     `hits` and `misses` count the lookups of reads; `in_write` says that a write command runs, whose lookups are
-    neither, as in the reference. `events` are what happened to keys, of the classes in `wanted_events`; `changes` is
-    how many changes of the data the reference would count. `limits` are those of collections' compact forms. `uses` is
-    where it is noted that a key is used, None where nobody will ask; a key that was there counts as used only if
-    `touches`.
+    neither, as in Redis. `events` are what happened to keys, of the classes in `wanted_events`; `changes` is how many
+    changes of the data Redis would count. `limits` are those of compact encodings. `access_times` takes the accesses of
+    keys, None where nobody asks for them; a read counts as one only if `touches`.
     """
 
     txn: lmdb.Transaction[bytes]
@@ -53,13 +52,13 @@ class Transaction:
     wanted_events = 0
     events: list[Event]
     changes = 0
-    uses: Uses | None = None
+    access_times: AccessTimes | None = None
     touches = True
-    limits: FormLimits = USUAL_LIMITS
+    limits: CompactLimits = USUAL_LIMITS
     _proof: Proof | None = None
 
     def proof(self) -> Proof:
-        """Tells of names whether they are what was written."""
+        """Proves whether names are what was written."""
         if self._proof is None:
             self._proof = Proof(self.engine, self.txn, self._known_long())
         return self._proof
@@ -135,14 +134,13 @@ class WriteTransaction(Transaction):
     """The one write transaction of a commit group, on the writer's thread.
 
     `version` is the version of the write command that runs now; `next_version` before each. `stored_version` is the
-    last one that a record carries. `commit` makes all of it durable as the environment's mode says, `abort` leaves no
-    trace of it. `growth_refusal` is the error for commands that add data, empty while there is room. `ready` are the
-    keys that were made with something in them that clients may wait for, as (database, key), and `swapped` the
-    databases that have got other contents as a whole. `staged` are the long strings that were written before it; None
-    where that is not done.
+    last one that a record carries. `commit` makes all of it durable as the environment's mode says, `abort` undoes it.
+    `growth_refusal` is the error for commands that add data, empty while there is room. `ready` are the keys that were
+    made with something in them that clients may wait for, as (database, key), and `swapped` the databases that have got
+    other contents as a whole. `staged` are the long strings that were written before it; None where that is not done.
 
-    What LMDB is not told to change it does not write: the commit of a group that has changed nothing writes nothing
-    and syncs nothing. So a version is stored where a record carries it, and one that none carries is given again.
+    The commit of a group that has changed nothing writes nothing and syncs nothing. So a version is stored where a
+    record carries it, and one that none carries is given again.
 
     Raises `CommitFailed` where LMDB cannot begin.
     """
@@ -170,7 +168,7 @@ class WriteTransaction(Transaction):
         return layout.read_number(self.environment.own(self.txn, name))
 
     def next_version(self) -> None:
-        """Begins a write command: all it writes carries a new version. Who runs it clears `in_write` after it."""
+        """Begins a write command: all it writes carries a new version. The caller clears `in_write` after it."""
         self.version += 1
         self.in_write = True
 
@@ -212,7 +210,7 @@ class WriteTransaction(Transaction):
 
     def discard(self, entry: bytes) -> None:
         """Leaves what an entry of the garbage names to the sweeper."""
-        self.txn.put(entry, layout.seal(entry, b""), db=self.environment.garbage)
+        self.txn.put(entry, layout.with_checksum(entry, b""), db=self.environment.garbage)
 
     def _waits_for_sweeper(self, number: int) -> bool:
         return self.txn.get(layout.space_garbage(number), None, self.environment.garbage) is not None

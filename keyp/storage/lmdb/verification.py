@@ -1,8 +1,8 @@
 """Is a data file safe to open? Reads its bytes, maps nothing, changes nothing.
 
 LMDB maps the file and believes it: where the file is shorter than it says, or makes no sense, a signal may end the
-process. So its head is looked at before each opening, and how the last run ended, which takes the same time whatever
-the size: `doubt`. Only where there is doubt the whole file is verified: `problems`, some five seconds for each
+process. So before each opening `reason_to_verify` looks at its meta pages and at how the last run ended; that takes
+the same time whatever the size. Only with a reason is the whole file verified: `problems`, some five seconds for each
 gigabyte. What passes that, LMDB can open and use.
 """
 
@@ -18,14 +18,14 @@ from keyp.storage.lmdb import shutdown_marker
 from keyp.storage.lmdb.meta_pages import MAGIC, DataFile
 from keyp.storage.lmdb.pages import Pages
 
-UNREADABLE_HEAD: Final = "it is cut off in its head"
+UNREADABLE_META_PAGES: Final = "it is cut off in its head"
 
 
 class Unusable(Exception):
     """The file is no store at all; the text says what it is."""
 
 
-def doubt(path: str) -> str:
+def reason_to_verify(path: str) -> str:
     """Why the data file `path` should be verified before LMDB maps it; empty where there is no reason.
 
     Raises `Unusable` where it is not an LMDB file, OSError where it cannot be read.
@@ -34,15 +34,15 @@ def doubt(path: str) -> str:
         raise Unusable("it is empty, what it held is gone")
     try:
         with DataFile(path) as file:
-            if all(head.magic != MAGIC for head in file.heads):
+            if all(page.magic != MAGIC for page in file.meta_pages):
                 raise Unusable("it is not a store of Keyp")
-            return _doubt_of_head(file) or shutdown_marker.doubt(path)
+            return _meta_page_problem(file) or shutdown_marker.reason_to_verify(path)
     except error:
-        return UNREADABLE_HEAD
+        return UNREADABLE_META_PAGES
 
 
-def _doubt_of_head(file: DataFile) -> str:
-    first, second = file.heads
+def _meta_page_problem(file: DataFile) -> str:
+    first, second = file.meta_pages
     if not first.is_sound(0) or not second.is_sound(1) or first.page_bytes != second.page_bytes:
         return "its head is damaged"
     if not file.is_root(file.newest.free) or not file.is_root(file.newest.main):
@@ -55,16 +55,15 @@ def _doubt_of_head(file: DataFile) -> str:
 def problems(path: str) -> list[str]:
     """What is wrong with the data file `path`, a line each; an empty list if nothing is.
 
-    A sound file may be shorter than its head says, where its last pages have never been used. And the older head may
-    be damaged where it is certain that it is the older one: the next commit writes it anew. Raises OSError.
+    A sound file may be shorter than its meta page says, where its last pages have never been used. And the older meta
+    page may be damaged where it is certain that it is the older one: the next commit writes it anew. Raises OSError.
     """
     try:
         with DataFile(path) as file:
-            if not file.newest.is_sound(file.newest is file.heads[1]):
+            if not file.newest.is_sound(file.newest is file.meta_pages[1]):
                 return ["its head is damaged"]
-            found = file.transaction_problem(shutdown_marker.kept_order(path)) or shutdown_marker.change(
-                path, file.newest
-            )
+            found = file.transaction_problem(shutdown_marker.kept_write_order(path))
+            found = found or shutdown_marker.change_since_shutdown(path, file.newest)
             if found:
                 return [found]
             structure = [str(problem) for problem in verify.verify(path, subdir=False)]
@@ -72,13 +71,13 @@ def problems(path: str) -> list[str]:
                 f"what is written of the sub-database {name!r} cannot be" for name in file.damaged_records()
             ]
     except error:
-        return [UNREADABLE_HEAD]
+        return [UNREADABLE_META_PAGES]
     except verify.VerifyError as failure:
         return [str(failure)]
 
 
 def lengthen(path: str) -> None:
-    """Gives a sound file the size its head says, so that its next opening is without doubt. Costs no room."""
+    """Gives a sound file the size its meta page says, so that its next opening needs no verification. Costs no room."""
     with DataFile(path) as file:
         size = file.newest.file_bytes
         if size > file.size:

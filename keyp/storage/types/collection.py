@@ -1,4 +1,4 @@
-"""A key's value that is made of elements: what the kinds of such values have in common.
+"""What the types of values that are made of elements have in common.
 
 The key's record holds a header - collection id, count, and some bytes that are the kind's own - and every element is
 an entry by itself (`elements.py`), so that a change costs the same in a collection of ten and of ten million.
@@ -16,10 +16,10 @@ from keyp.storage.types.elements import Elements
 
 
 class Collection(Elements):
-    """The collection that `record` of `key` tells of, or a new one where there is no record.
+    """The collection of `record`, the record of `key`; a new one where there is none.
 
-    It has `count` elements; `own` are the kind's bytes of the header. Whoever changes it keeps these true and calls
-    `save` once at the end.
+    It has `count` elements; `own` are the kind's bytes of the header. Code that changes the collection keeps these true
+    and calls `save` once at the end.
     """
 
     def __init__(self, keys: Keyspace, key: bytes, kind: int, record: bytes | None, own: bytes = b"") -> None:
@@ -42,7 +42,7 @@ class Collection(Elements):
     def save(self, deadline_ms: int = KEEP_DEADLINE) -> None:
         """Writes the header, with the version of the command that runs; or removes the key, which is empty now.
 
-        Its end is told as the event `del`, so tell what emptied it before.
+        Its removal notifies of `del`, so notify before of what emptied it.
         """
         keys = self.keys
         assert isinstance(keys, WritableKeyspace)
@@ -51,7 +51,7 @@ class Collection(Elements):
             keys.put(self.key, self.record, self.kind, HAS_ELEMENTS, body, deadline_ms)
             told = keys.lookups.events
             if self.record is None and told and told[-1].kind == events.NEW:
-                told.insert(self._told, told.pop())  # a key is new before anything happens to it
+                told.insert(self._told, told.pop())  # the event of a new key comes first
         elif self.record is not None:
             keys.remove_emptied(self.key, self.record, with_rest=self.has_rest())
             keys.notify(events.GENERIC, "del", self.key, changes=0)

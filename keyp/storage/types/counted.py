@@ -52,7 +52,7 @@ class Run:
         return layout.number(self.count) + self.parts.to_bytes(_PARTS, "big")
 
 
-class Ranked(Collection):
+class Counted(Collection):
     """A collection whose count is that of one `section`, which is in order. Places here are without section.
 
     `own` are the kind's bytes of a new one's header.
@@ -167,7 +167,7 @@ class Ranked(Collection):
         return names
 
     def drawn(self, rank: int) -> bytes:
-        """The place of an element to be drawn by lot: where all is sound, that of this rank. It is not proved."""
+        """The place of a random element: in a sound collection, that of this rank. It is not proved."""
         start, before = b"", 0
         for level in range(self.levels - 1, 0, -1):
             start, before, _ = self._walk_to_rank(level, start, rank, before)
@@ -182,7 +182,7 @@ class Ranked(Collection):
         raise Damaged(self.where())
 
     def places_at(self, ranks: list[int]) -> list[bytes]:
-        """The places of elements by their ranks, which are different, in order, and drawn by lot."""
+        """The places of random elements by their ranks, which are different and in order."""
         found: list[bytes] = []
         start = 0
         while start < len(ranks):
@@ -211,12 +211,12 @@ class Ranked(Collection):
         found, count = head, 0
         last = b""
         name: bytes
-        sealed: bytes
+        raw: bytes
         with self.txn.cursor(self.database) as cursor:
             if not cursor.set_key(head + start):
                 raise Damaged(self.where())
-            for name, sealed in cursor.iternext(True, True):
-                next_count = self._count_in(name, sealed, last)
+            for name, raw in cursor.iternext(True, True):
+                next_count = self._count_in(name, raw, last)
                 if name > stop:
                     break
                 before += count
@@ -229,25 +229,25 @@ class Ranked(Collection):
         head = self.id + _at_level(level)
         last = b""
         name: bytes
-        sealed: bytes
+        raw: bytes
         with self.txn.cursor(self.database) as cursor:
             if not cursor.set_key(head + start):
                 raise Damaged(self.where())
-            for name, sealed in cursor.iternext(True, True):
+            for name, raw in cursor.iternext(True, True):
                 if not name.startswith(head):
                     break
-                count = self._count_in(name, sealed, last)
+                count = self._count_in(name, raw, last)
                 if before + count > rank:
                     return name[len(head) :], before, count
                 before += count
                 last = name
         raise Damaged(self.where())
 
-    def _count_in(self, name: bytes, sealed: bytes, last: bytes) -> int:
+    def _count_in(self, name: bytes, raw: bytes, last: bytes) -> int:
         """How many elements the run has that is stored so, behind the one at `last`."""
-        if name <= last or not layout.is_whole(name, sealed):
+        if name <= last or not layout.is_intact(name, raw):
             raise Damaged(self.where())
-        return layout.read_number(sealed)
+        return layout.read_number(raw)
 
     def _runs(self, level: int, start: bytes) -> list[Run]:
         """The runs of a level from `start` on; those of one parent are among them."""

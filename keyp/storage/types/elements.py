@@ -1,14 +1,14 @@
 """The elements of one collection: entries of LMDB that begin with the collection's id.
 
 Behind the id stands a byte for the *section*, then the *place* within it; the order of the bytes is the order of the
-elements. A section is all there is of structure here: what it means, and what the data of an entry are, is the
-business of the kinds of value (`lists.py`, `hashes.py` …).
+elements. A section is all there is of structure here: what it means, and what the data of an entry are, is known to the
+types of values (`lists.py`, `hashes.py` …).
 
     b"m"  what the collection is made of: a member, a field, a position
     b"o"  the order of a sorted set
-    b"c"  counts of runs of elements (`ranked.py`)
+    b"c"  counts of runs of elements (`counted.py`)
 
-A member is as long as it likes, an LMDB key is not: one of up to 479 bytes is its own place, a longer one has its
+A member may have any length, an LMDB key may not: a member of up to 479 bytes is its own place, a longer one has its
 first bytes and a digest for a place and stands in full before the entry's data (`place_of`, `with_member`).
 
 An object lives inside its transaction, on its thread. Where bytes are not what was written it raises `Damaged`, which
@@ -24,7 +24,7 @@ from typing import Any, Final, TypeAlias
 from keyp.storage.keys.keyspace import Keyspace
 from keyp.storage.lmdb import layout
 from keyp.storage.lmdb.errors import Damaged
-from keyp.storage.lmdb.layout import LONG_NAME_PREFIX, RAW_NAME_MAX, SEAL, STORED_NAME_MAX
+from keyp.storage.lmdb.layout import CHECKSUM, LONG_NAME_PREFIX, RAW_NAME_MAX, STORED_NAME_MAX
 from keyp.storage.lmdb.proof import ascend, seek
 
 Entry: TypeAlias = tuple[bytes, bytes]  # place and data
@@ -70,7 +70,7 @@ class Elements:
         self.become(number)
 
     def become(self, number: int) -> None:
-        """Stands for another collection from now on."""
+        """Switches to another collection."""
         self.number = number
         self.id = layout.number(number)
 
@@ -81,15 +81,15 @@ class Elements:
     def get(self, place: bytes) -> bytes | None:
         """The data at a place, None where there is no such element."""
         name = self.id + place
-        sealed: bytes | None = self.txn.get(name, None, self.database)
-        if sealed is None:
+        raw: bytes | None = self.txn.get(name, None, self.database)
+        if raw is None:
             lookups = self.keys.lookups
             if not lookups.in_write and not lookups.proof().of_absence(self.database, name):
                 raise Damaged(self.where())
             return None
-        if not layout.is_whole(name, sealed):
+        if not layout.is_intact(name, raw):
             raise Damaged(self.where())
-        return sealed[:-SEAL]
+        return raw[:-CHECKSUM]
 
     def must_get(self, place: bytes) -> bytes:
         """The data of an element that has to be there. Raises `Damaged` where it is not."""
@@ -101,20 +101,20 @@ class Elements:
     def put(self, place: bytes, data: bytes) -> None:
         """Writes an element."""
         name = self.id + place
-        self.txn.put(name, layout.seal(name, data), db=self.database)
+        self.txn.put(name, layout.with_checksum(name, data), db=self.database)
 
     def put_if_new(self, place: bytes, data: bytes) -> bool:
         """Writes an element unless there is one at its place; whether it did."""
         name = self.id + place
-        return bool(self.txn.put(name, layout.seal(name, data), overwrite=False, db=self.database))
+        return bool(self.txn.put(name, layout.with_checksum(name, data), overwrite=False, db=self.database))
 
     def put_or_replace(self, place: bytes, data: bytes) -> bool:
         """Writes an element, in place of one that is there; whether there was none."""
         name = self.id + place
-        sealed = layout.seal(name, data)
-        if self.txn.put(name, sealed, overwrite=False, db=self.database):
+        raw = layout.with_checksum(name, data)
+        if self.txn.put(name, raw, overwrite=False, db=self.database):
             return True
-        self.txn.put(name, sealed, db=self.database)
+        self.txn.put(name, raw, db=self.database)
         return False
 
     def delete(self, place: bytes) -> bool:
@@ -134,8 +134,8 @@ class Elements:
     def exactly(self, section: bytes, place: bytes, count: int) -> list[Entry]:
         """The same where there are so many; raises `Damaged` where there are not.
 
-        For who knows how many there are: where that many different ones are whole none can be missing, and the entries
-        around them need not be looked at.
+        For callers that know how many there are: where that many different ones are intact none can be missing, and the
+        entries around them need not be looked at.
         """
         start = self.id + section
         found: list[Entry] = []
@@ -184,27 +184,27 @@ class Elements:
         return seek(cursor, name, self.keys.lookups.proof(), self.database)
 
     def opened(self, found: list[Entry], start: bytes) -> list[Entry]:
-        """Those of some entries as LMDB has them whose names begin with `start`, without it and without seals."""
+        """Those of some entries as LMDB has them whose names begin with `start`, without it and without checksums."""
         self.leave_foreign(found, start)
         cut = len(start)
         before = b""
         entries: list[Entry] = []
-        for name, sealed in found:
-            if name <= before or not layout.is_whole(name, sealed):
+        for name, raw in found:
+            if name <= before or not layout.is_intact(name, raw):
                 raise Damaged(self.where())
             before = name
-            entries.append((name[cut:], sealed[:-SEAL]))
+            entries.append((name[cut:], raw[:-CHECKSUM]))
         return entries
 
     def leave_foreign(self, found: list[Entry], start: bytes) -> None:
         """Removes from some entries those at the end whose names do not begin with `start`.
 
-        The first of them is where a walk has ended, so it must be known that it is what it says.
+        The first of them is where a walk has ended, so it must be proved.
         """
         last: Entry | None = None
         while found and not found[-1][0].startswith(start):
             last = found.pop()
-        if last is not None and not layout.is_whole(last[0], last[1]):
+        if last is not None and not layout.is_intact(last[0], last[1]):
             raise Damaged(self.where())
 
 

@@ -12,7 +12,7 @@ from keyp.storage.types.members import COMPACT, LARGE, Members
 
 
 class Hash(Members):
-    """The hash that `record` of `key` tells of, or a new one."""
+    """The hash of `record`, the record of `key`; a new one where there is none."""
 
     def __init__(self, keys: Keyspace, key: bytes, record: bytes | None) -> None:
         super().__init__(keys, key, HASH, record, COMPACT)
@@ -44,7 +44,7 @@ class Hash(Members):
             self.set_form(LARGE)
 
     def make_room(self, count: int) -> None:
-        """So many fields are about to be given: by that the reference chooses the form, be some of them the same."""
+        """So many fields are about to be set: Redis chooses the encoding by that number, duplicates counted."""
         if count > self.keys.lookups.limits.hash_fields:
             self.set_form(LARGE)
 

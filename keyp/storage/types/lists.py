@@ -1,8 +1,8 @@
 """Lists: each element an entry of its own, at a position.
 
 Positions are 8-byte numbers that follow each other without a gap; the header keeps the first one. A new list begins in
-the middle of all numbers, so that it can grow at both ends for longer than a disk lasts. The element of an index is
-found at once, wherever it is. What is inserted or removed in between moves the elements on its shorter side.
+the middle of all numbers, so that it never runs out of numbers at either end. The element of an index is found at once,
+wherever it is. What is inserted or removed in between moves the elements on its shorter side.
 
 All functions on lists raise WRONGTYPE where the key holds another kind of value.
 """
@@ -24,7 +24,7 @@ AT_ONCE: Final = 1024  # elements that are read or moved in one go
 
 
 class List(Collection):
-    """The list that a record tells of, or a new one. Indexes count from 0 and are within the list."""
+    """The list of a record, or a new one. Indexes count from 0 and are within the list."""
 
     def __init__(self, keys: Keyspace, key: bytes, record: bytes | None) -> None:
         super().__init__(keys, key, LIST, record, layout.number(MIDDLE))

@@ -1,8 +1,8 @@
 """What hashes and sets have in common: different members in the order of their places, each with data of its own.
 
-The header's second own byte is the form in which the reference would keep the collection. A form is compact up to a
-number of members and a length, and the reference does not go back to a compact one when members go. What shows of it:
-OBJECT ENCODING, and that a scan gives a compact collection as a whole.
+The header's second own byte is the form in which Redis would keep the collection. A form is compact up to a number of
+members and a length, and Redis does not go back to a compact one when members go. It shows in OBJECT ENCODING, and in
+scans, which return a compact collection as a whole.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import Final
 from keyp.storage.keys.keyspace import Keyspace, WritableKeyspace
 from keyp.storage.lmdb.errors import Damaged
 from keyp.storage.lmdb.layout import SET, STORED_NAME_MAX
-from keyp.storage.types.counted import Ranked
+from keyp.storage.types.counted import Counted
 from keyp.storage.types.elements import MEMBERS, Entry, place_of, split_member
 
 # Forms.
@@ -24,19 +24,19 @@ LARGE: Final = 2
 AT_ONCE: Final = 1024  # entries that are read in one go where many are
 
 
-class Members(Ranked):
-    """The collection that `record` of `key` tells of, or a new one of a `form`."""
+class Members(Counted):
+    """The collection of `record`, the record of `key`; a new one of a `form` where there is none."""
 
     def __init__(self, keys: Keyspace, key: bytes, kind: int, record: bytes | None, form: int) -> None:
         super().__init__(keys, key, kind, record, MEMBERS, bytes([form]))
 
     @property
     def form(self) -> int:
-        """The form in which the reference would keep it."""
+        """The form in which Redis would keep it."""
         return self.own[1]
 
     def set_form(self, form: int) -> None:
-        """It is kept in another form from now on."""
+        """Sets the form."""
         self.own = self.own[:1] + bytes([form])
 
     # One member.
@@ -74,7 +74,7 @@ class Members(Ranked):
         return found
 
     def names(self) -> list[bytes]:
-        """All members in order. Data of more than a page are not read, nor the seals behind them."""
+        """All members in order. Data of more than a page are not read, nor the checksums behind them."""
         if self._has_short_data():
             return [member for member, _ in self.all()]
         found: list[bytes] = []
@@ -99,7 +99,7 @@ class Members(Ranked):
         return [place if len(place) < STORED_NAME_MAX else self.entry(place)[0] for place in places]
 
     def begin_anew(self, entries: list[Entry]) -> None:
-        """Keeps nothing but some entries, as they are stored, in order; those there were are left to the sweeper."""
+        """Keeps nothing but some entries, as they are stored, in order; the old ones are left to the sweeper."""
         keys = self.keys
         assert isinstance(keys, WritableKeyspace)
         keys.discard_elements(self.number)

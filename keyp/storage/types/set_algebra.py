@@ -56,7 +56,7 @@ def _count(one: Set) -> int:
 
 
 class Lookup:
-    """Tells of places whether a set has something there. It will be asked about `times`."""
+    """Answers whether a set has a member at a place. It will be asked about `times`."""
 
     def __init__(self, members: Set, times: int) -> None:
         self._members = members

@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from itertools import chain
 from typing import Final
 
-from keyp.storage.compact_limits import FormLimits
+from keyp.storage.compact_limits import CompactLimits
 from keyp.storage.keys.keyspace import Keyspace, WritableKeyspace
 from keyp.storage.lmdb import layout
 from keyp.storage.lmdb.layout import HAS_ELEMENTS, NO_DEADLINE, SET
@@ -25,7 +25,7 @@ _MOVED: Final = 5  # where at least so many times as many go as are left, those 
 
 
 class Set(Members):
-    """The set that `record` of `key` tells of, or a new one."""
+    """The set of `record`, the record of `key`; a new one where there is none."""
 
     def __init__(self, keys: Keyspace, key: bytes, record: bytes | None) -> None:
         super().__init__(keys, key, SET, record, INTEGERS)
@@ -55,9 +55,9 @@ class Set(Members):
             self.set_form(LARGE)
 
     def make_room(self, count: int, first: bytes) -> None:
-        """So many members are about to be added, `first` at first.
+        """So many members are about to be added, `first` before the others.
 
-        By that the reference chooses the form, be some of them the same.
+        Redis chooses the encoding by that number, duplicates counted.
         """
         limits = self.keys.lookups.limits
         form = self.form
@@ -125,7 +125,7 @@ def replace(keys: WritableKeyspace, key: bytes, slices: Iterable[list[Entry]]) -
     return made.count
 
 
-def _form(made: Set, limits: FormLimits) -> int:
+def _form(made: Set, limits: CompactLimits) -> int:
     """The form that a new set has. Its members are looked at for as long as it may be one of the compact ones."""
     integers, compact = made.count <= limits.integers, made.count <= limits.set_members
     if integers or compact:
@@ -137,7 +137,7 @@ def _form(made: Set, limits: FormLimits) -> int:
     return INTEGERS if integers else COMPACT if compact else LARGE
 
 
-def _are_short(entries: list[Entry], limits: FormLimits) -> bool:
+def _are_short(entries: list[Entry], limits: CompactLimits) -> bool:
     return all(len(member) <= limits.set_bytes for member, _ in opened(entries))
 
 

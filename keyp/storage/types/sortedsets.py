@@ -10,9 +10,9 @@ the one that is counted in runs. An ordered score is 8 bytes whose order is the 
 same number. A *place* is here what stands behind the `o`, and a range of elements is a pair of places: from the one
 up to, not including, the other.
 
-The header's second own byte is the form in which the reference would keep the set. It is compact up to a number of
-elements and a length of members, and never again once it was not. What shows of it: OBJECT ENCODING, the way ZSCAN
-goes about, and that a compact set holds 0 where it was given -0.
+The header's second own byte is the form in which Redis would keep the set. It is compact up to a number of elements and
+a length of members, and never again once it was not. It shows in OBJECT ENCODING, in ZSCAN, and in that a compact set
+holds 0 where it was given -0.
 """
 
 from __future__ import annotations
@@ -21,12 +21,12 @@ from collections.abc import Iterator
 from struct import Struct
 from typing import Final, TypeAlias
 
-from keyp.storage.compact_limits import FormLimits
+from keyp.storage.compact_limits import CompactLimits
 from keyp.storage.keys.keyspace import Keyspace, WritableKeyspace
 from keyp.storage.lmdb import layout
 from keyp.storage.lmdb.errors import Damaged
-from keyp.storage.lmdb.layout import HAS_ELEMENTS, NO_DEADLINE, SEAL, ZSET
-from keyp.storage.types.counted import Ranked
+from keyp.storage.lmdb.layout import CHECKSUM, HAS_ELEMENTS, NO_DEADLINE, ZSET
+from keyp.storage.types.counted import Counted
 from keyp.storage.types.elements import MEMBERS, ORDER, Elements, Entry, place_of, split_member, with_member
 
 Scored: TypeAlias = tuple[bytes, float]  # a member and its score
@@ -94,8 +94,8 @@ def member_score(elements: Elements, data: bytes) -> float:
     return score
 
 
-class SortedSet(Ranked):
-    """The sorted set that `record` of `key` tells of, or a new one where there is no record."""
+class SortedSet(Counted):
+    """The sorted set of `record`, the record of `key`; a new one where there is none."""
 
     def __init__(self, keys: Keyspace, key: bytes, record: bytes | None) -> None:
         super().__init__(keys, key, ZSET, record, ORDER, bytes([COMPACT]))
@@ -103,11 +103,11 @@ class SortedSet(Ranked):
 
     @property
     def is_compact(self) -> bool:
-        """Whether the reference would keep it in its compact form."""
+        """Whether Redis would keep it in its compact form."""
         return self.own[1] == COMPACT
 
     def enlarge(self) -> None:
-        """The set is kept in the large form from now on."""
+        """Sets the large form."""
         self.own = self.own[:1] + bytes([LARGE])
 
     def has_rest(self) -> bool:
@@ -162,13 +162,13 @@ class SortedSet(Ranked):
         first, stop = start + low, start + high
         with self.txn.cursor(self.database) as cursor:
             name: bytes
-            sealed: bytes
+            raw: bytes
             if self.seek(cursor, first):
-                for name, sealed in cursor.iternext(True, True):
+                for name, raw in cursor.iternext(True, True):
                     if name >= stop:
-                        self._must_be_whole(name, sealed)
+                        self._must_be_intact(name, raw)
                         break
-                    found.append((name, sealed))
+                    found.append((name, raw))
                     if len(found) == count:
                         break
         if low == START and high == END and len(found) != min(count, self.count):
@@ -184,20 +184,20 @@ class SortedSet(Ranked):
         first, stop = start + low, start + high
         with self.txn.cursor(self.database) as cursor:
             name: bytes
-            sealed: bytes
+            raw: bytes
             if cursor.set_range(stop):
-                self._must_be_whole(*cursor.item())
+                self._must_be_intact(*cursor.item())
                 if cursor.key() < stop:
                     raise Damaged(self.where())
                 is_any = cursor.prev()
             else:
                 is_any = cursor.last()
             if is_any:
-                for name, sealed in cursor.iterprev(True, True):
+                for name, raw in cursor.iterprev(True, True):
                     if name < first:
-                        self._must_be_whole(name, sealed)
+                        self._must_be_intact(name, raw)
                         break
-                    found.append((name, sealed))
+                    found.append((name, raw))
                     if len(found) == count:
                         break
         if low == START and high == END and len(found) != min(count, self.count):
@@ -209,9 +209,9 @@ class SortedSet(Ranked):
         elements.reverse()
         return elements
 
-    def _must_be_whole(self, name: bytes, sealed: bytes) -> None:
+    def _must_be_intact(self, name: bytes, raw: bytes) -> None:
         """Raises `Damaged` where an entry at which a walk ends is not what was written."""
-        if not layout.is_whole(name, sealed):
+        if not layout.is_intact(name, raw):
             raise Damaged(self.where())
 
     def _scored(self, found: list[Entry]) -> list[Scored]:
@@ -219,17 +219,17 @@ class SortedSet(Ranked):
         elements: list[Scored] = []
         last, score = b"", 0.0
         before = b""
-        for name, sealed in found:
-            if name <= before or not layout.is_whole(name, sealed):
+        for name, raw in found:
+            if name <= before or not layout.is_intact(name, raw):
                 raise Damaged(self.where())
             before = name
             ahead = name[9:17]
             if ahead != last:
                 last, score = ahead, score_of(ahead)
-            if len(sealed) == SEAL:
+            if len(raw) == CHECKSUM:
                 elements.append((name[17:], score))
             else:
-                member, mark = split_member(name[17:], sealed[:-SEAL])
+                member, mark = split_member(name[17:], raw[:-CHECKSUM])
                 elements.append((member, -0.0 if mark else score))
         return elements
 
@@ -343,7 +343,7 @@ def _order_data(member: bytes, number: bytes) -> bytes:
     return with_member(member, _MARK if number == _MINUS_ZERO else b"")
 
 
-def needs_large_form(elements: list[Scored], limits: FormLimits) -> bool:
+def needs_large_form(elements: list[Scored], limits: CompactLimits) -> bool:
     """Whether a sorted set to which these are added together, or that is made of them, is no compact one."""
     if len(elements) > limits.sorted_set_members:
         return True

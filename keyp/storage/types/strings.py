@@ -33,7 +33,7 @@ def get(keys: Keyspace, key: bytes) -> bytes | None:
     if record is None:
         return None
     if record[0] == STRING:  # the short way: no deadline, short name, one piece
-        return record[layout.HEADER : -layout.SEAL]
+        return record[layout.HEADER : -layout.CHECKSUM]
     if record[0] & KIND_MASK != STRING:
         raise CommandError(WRONG_TYPE)
     return value(keys, record)
@@ -57,7 +57,7 @@ def length_of(record: bytes) -> int:
     """The length of a STRING record's value, in bytes."""
     if record[0] & HAS_ELEMENTS:
         return layout.record_elements(record)[1]
-    return len(record) - layout.SEAL - layout.body_offset(record)
+    return len(record) - layout.CHECKSUM - layout.body_offset(record)
 
 
 def get_range(keys: Keyspace, key: bytes, start: int, stop: int) -> bytes:
@@ -117,8 +117,7 @@ class Stored(Content):
 def put(keys: WritableKeyspace, key: bytes, data: bytes, deadline_ms: int = NO_DEADLINE, flags: int = 0) -> None:
     """Makes `data` the key's value in place of whatever it held.
 
-    `deadline_ms` may be KEEP_DEADLINE; `flags` may be EDITED, for a value that is not told from one edited in place, or
-    FLOAT.
+    `deadline_ms` may be KEEP_DEADLINE; `flags` may be EDITED, for a value that counts as one edited in place, or FLOAT.
     """
     if len(data) > pieces.PIECE_BYTES:
         put_content(keys, key, Given(data), deadline_ms, flags)
@@ -203,7 +202,7 @@ def set_range(keys: WritableKeyspace, key: bytes, offset: int, patch: bytes) -> 
 
 
 def mark_edited(keys: WritableKeyspace, key: bytes, record: bytes) -> None:
-    """An edit has left the string as it was: only its encoding tells of it, once, and nobody who watches the key."""
+    """Marks a string that an edit has left as it was: that changes its encoding, and is no change for WATCH."""
     if not record[0] & (EDITED | HAS_ELEMENTS):
         keys.mark(key, record, EDITED)
 
