@@ -14,6 +14,7 @@ import pytest
 from tests.integration.daemon import DEADLINE_S, ROOT
 
 BUILD_S = 300.0
+LIBRARY = "keyp/__native_path_of_a_request"
 COMPILER = """#!/bin/sh
 case " $* " in *" -c "*) verb=compile;; *) verb=link;; esac
 while [ $# -gt 0 ]; do
@@ -54,8 +55,9 @@ class Tree:
             '[project]\nname = "keyp"\nversion = "1"\n[tool.setuptools]\npackages = ["keyp", "keyp.commands"]\n'
         )
         self.write("errors", ERRORS)
+        self.write("events", "KEYSPACE = 1\n")  # one library with the errors: both are on the path of a request
         self.write("writer", USER)
-        self.write("commands/strings", 'def name() -> str:\n    return "GET"\n')
+        self.write("commands/lists", 'def name() -> str:\n    return "GET"\n')
         self.write("main", "import nothing_that_mypyc_could_find\n")  # which is not compiled
         for package in ("", "commands/"):
             self.write(f"{package}__init__", "")
@@ -108,7 +110,7 @@ def test_only_what_has_changed_is_compiled_again(tmp_path: Path) -> None:
     tree = Tree(tmp_path)
     everything, told = tree.build()
     assert len(set(everything)) == len(everything)
-    assert {"keyp/__native_errors", "keyp/errors", "keyp/commands/__native_strings", "init"} <= set(everything)
+    assert {LIBRARY, "keyp/errors", "keyp/commands/__native_lists", "init"} <= set(everything)
     assert f"keyp: compiling {len(everything)} of {len(everything)}\n" in told
     assert "keyp: checking types" in told
     assert len(tree.libraries()) == tree.linked()
@@ -120,28 +122,32 @@ def test_only_what_has_changed_is_compiled_again(tmp_path: Path) -> None:
         os.utime(path)
     assert tree.build()[0] == []
 
-    tree.write("commands/strings", 'def name() -> str:\n    return "the new text of " + "GET".lower()\n')
-    assert tree.build()[0] == ["keyp/commands/__native_strings"]
+    tree.write("commands/lists", 'def name() -> str:\n    return "the new text of " + "GET".lower()\n')
+    assert tree.build()[0] == ["keyp/commands/__native_lists"]
     assert tree.linked() == 1
 
     tree.write("errors", ERRORS.replace("self.text = text", "self.first = 1\n        self.text = text"))
-    assert tree.build()[0] == ["keyp/__native_errors", "keyp/__native_writer"]
+    assert tree.build()[0] == [LIBRARY, "keyp/__native_writer"]
     assert tree.linked() == 2
+
+    tree.write("events", "KEYSPACE = 1\nKEYEVENT = 2\n")
+    assert tree.build()[0] == [LIBRARY]
+    assert tree.linked() == 1
 
     incremental = tree.c_files()
     shutil.rmtree(tmp_path / "build")
     assert tree.build()[0] == everything
     assert tree.c_files() == incremental
 
-    (tmp_path / "keyp" / "commands" / "strings.py").unlink()
-    assert not set(tree.build()[0]) - {"keyp/commands/__native_strings"}
-    assert not [name for name in tree.libraries() if name.startswith("strings")]
-    assert not list(tmp_path.glob("build/lib*/keyp/commands/strings.py"))
+    (tmp_path / "keyp" / "commands" / "lists.py").unlink()
+    assert not set(tree.build()[0]) - {"keyp/commands/__native_lists"}
+    assert not [name for name in tree.libraries() if name.startswith("lists")]
+    assert not list(tmp_path.glob("build/lib*/keyp/commands/lists.py"))
 
 
 def test_a_compiler_that_fails_leaves_no_half(tmp_path: Path) -> None:
     tree = Tree(tmp_path)
-    tree.fails_for = "__native_errors.c"
+    tree.fails_for = f"{LIBRARY.rpartition('/')[2]}.c"
     with pytest.raises(subprocess.CalledProcessError):
         tree.build()
     tree.wish = ""
@@ -149,7 +155,7 @@ def test_a_compiler_that_fails_leaves_no_half(tmp_path: Path) -> None:
     assert tree.libraries() == []
     assert list(tmp_path.glob("build/lib*/keyp/errors.py"))
     tree.fails_for = "/none"
-    assert "keyp/__native_errors" in tree.build()[0]
+    assert LIBRARY in tree.build()[0]
     assert len(tree.libraries()) == tree.linked()
     tree.write("errors", "code: int = 'a text'\n")
     assert "mypyc does not take the sources" in tree.build()[1]
