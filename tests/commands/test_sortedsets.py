@@ -1,4 +1,4 @@
-"""Sorted sets beside a dictionary, drawing by lot, scanning: what rows against a real server cannot say."""
+"""Sorted sets beside a dictionary, random members, scanning: what rows against a real server cannot say."""
 
 from __future__ import annotations
 

@@ -104,7 +104,7 @@ class ReferenceConnection:
         replies: list[bytes] = []
         while len(replies) < expected and not self.closed:
             if not select.select([self.socket], [], [], PATIENCE_S)[0]:
-                # Whatever it has to say to this chunk it has said once it has answered somebody who asked later.
+                # Its replies to this chunk are complete once it has answered a later request of another client.
                 self.server.control.send(wire.request(b"PING"), 1)
                 if not select.select([self.socket], [], [], 0)[0]:
                     break

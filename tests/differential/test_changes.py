@@ -27,7 +27,7 @@ COUNTED_OTHERWISE = re.compile(r"PFCOUNT .*|SET k 1 (?:EX|PX)AT 1|SET k w (?:EX|
 
 
 class Side:
-    """One server with its clients, and somebody who asks for the count."""
+    """One server with its clients, and another client that asks for the count."""
 
     def __init__(self, server: Reference | Keyp) -> None:
         server.clear()

@@ -108,11 +108,11 @@ class Tree:
 
 def test_only_what_has_changed_is_compiled_again(tmp_path: Path) -> None:
     tree = Tree(tmp_path)
-    everything, told = tree.build()
+    everything, output = tree.build()
     assert len(set(everything)) == len(everything)
     assert {"keyp/__native_errors", "keyp/errors", "keyp/commands/__native_strings", "init"} <= set(everything)
-    assert f"keyp: compiling {len(everything)} of {len(everything)}\n" in told
-    assert "keyp: checking types" in told
+    assert f"keyp: compiling {len(everything)} of {len(everything)}\n" in output
+    assert "keyp: checking types" in output
     assert len(tree.libraries()) == tree.linked()
 
     assert tree.build()[0] == []
@@ -170,7 +170,7 @@ def test_without_a_compiler_nothing_is_translated(tmp_path: Path) -> None:
 
 
 def test_an_installer_that_keeps_the_output_does_not_hide_how_far_it_is() -> None:
-    """As pip does it: standard error is a pipe. The terminal it is being run from is told."""
+    """As pip does it: standard error is a pipe. The output goes to the terminal all the same."""
     program = f"import runpy; runpy.run_path({str(ROOT / 'setup.py')!r})['PROGRESS'].done('compiling', 3, 10)"
     pid, terminal = pty.fork()
     if pid == 0:
@@ -193,7 +193,7 @@ def test_without_a_terminal_there_is_a_line_for_each_tenth() -> None:
         f"import runpy; progress = runpy.run_path({str(ROOT / 'setup.py')!r})['PROGRESS']\n"
         "for count in range(1, 201): progress.done('compiling', count, 200)"
     )
-    told = subprocess.run(
+    output = subprocess.run(
         [sys.executable, "-c", program],
         stdin=subprocess.DEVNULL,
         capture_output=True,
@@ -202,4 +202,4 @@ def test_without_a_terminal_there_is_a_line_for_each_tenth() -> None:
         timeout=DEADLINE_S,
         check=True,
     ).stderr.splitlines()
-    assert told == ["keyp: compiling 1 of 200", *(f"keyp: compiling {20 * tenth} of 200" for tenth in range(1, 11))]
+    assert output == ["keyp: compiling 1 of 200", *(f"keyp: compiling {20 * tenth} of 200" for tenth in range(1, 11))]
