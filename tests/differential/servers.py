@@ -198,7 +198,7 @@ class KeypConnection:
     def __init__(self, lab: Lab) -> None:
         self.lab = lab
         self.connection = Connection(lab)
-        self.heard = 0
+        self.seen = 0
 
     def send(self, data: bytes, expected: int) -> list[bytes]:
         """The replies to a chunk."""
@@ -213,8 +213,8 @@ class KeypConnection:
 
     def hear(self) -> list[bytes]:
         """All that has come since the last look."""
-        new = self.connection.transport.sent[self.heard :]
-        self.heard += len(new)
+        new = self.connection.transport.sent[self.seen :]
+        self.seen += len(new)
         return wire.split(new)
 
     def is_closed(self) -> bool:

@@ -249,7 +249,7 @@ def test_a_server_that_stops_ends_its_save(server: StartServer) -> None:
     assert not (daemon.data_dir / "backup" / "data.mdb.partial").exists()
 
 
-def test_what_is_in_use_is_refused_or_told(server: StartServer, tmp_path: Path) -> None:
+def test_what_is_in_use_is_refused_or_reported(server: StartServer, tmp_path: Path) -> None:
     daemon = server("--fsync=no")
     with client_of(daemon) as client:
         client.set("key", "value")

@@ -28,7 +28,7 @@ def look_at_it(monkeypatch: pytest.MonkeyPatch) -> Terminal:
     """Makes standard error a terminal."""
     terminal = Terminal()
     monkeypatch.setattr(sys, "stderr", terminal)
-    monkeypatch.setattr(progress, "_told", [])
+    monkeypatch.setattr(progress, "_warned", [])
     return terminal
 
 
