@@ -15,9 +15,11 @@ import socket
 import subprocess
 import tempfile
 import time
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from tests import wire
+from tests.differential.row_files import Row, Step
 from tests.fakes import Connection, Lab
 
 ONE_MEGABYTE = 1 << 20  # the longest string, on both: limits are met without moving half a gigabyte
@@ -223,3 +225,14 @@ class KeypConnection:
 
     def close(self) -> None:
         self.connection.lose()
+
+
+def played(row: Row, sides: Sequence[Sequence[ReferenceConnection | KeypConnection]]) -> Iterator[Step]:
+    """The steps of a row, each when the clients of all sides have sent it. A line `... 20` only lets 20 ms go by."""
+    for step in row.steps:
+        if step.line.startswith("..."):
+            time.sleep(int(step.line[3:]) / 1000)
+            continue
+        for clients in sides:
+            clients[step.client].send(step.data, step.replies or 0)
+        yield step

@@ -7,7 +7,6 @@ Of the replies nothing is compared here, that is the business of the rows. A lin
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -15,7 +14,7 @@ import pytest
 
 from tests import wire
 from tests.differential.row_files import Row, rows
-from tests.differential.servers import Keyp, KeypConnection, Reference, ReferenceConnection
+from tests.differential.servers import Keyp, KeypConnection, Reference, ReferenceConnection, played
 
 DIRECTORY = Path(__file__).parent / "events"
 CLIENTS = 2
@@ -59,12 +58,7 @@ def sides(reference: Reference, keyp: Keyp, request: pytest.FixtureRequest) -> I
 
 def play(sides: Sides, row: Row) -> Iterator[tuple[str, list[str], list[str]]]:
     """Each step with what the real server and Keyp have published for it."""
-    for step in row.steps:
-        if step.line.startswith("..."):
-            time.sleep(int(step.line[3:]) / 1000)
-            continue
-        for side in sides:
-            side.clients[step.client].send(step.data, step.replies or 0)
+    for step in played(row, [side.clients for side in sides]):
         yield step.line, sides[0].hear(), sides[1].hear()
 
 

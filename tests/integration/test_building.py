@@ -12,7 +12,6 @@ from pathlib import Path
 import pytest
 
 from tests.integration.daemon import DEADLINE_S, ROOT
-from tests.test_compiled import SETUP
 
 BUILD_S = 300.0
 COMPILER = """#!/bin/sh
@@ -41,7 +40,7 @@ def say(trouble: Trouble) -> str:
 
 
 class Tree:
-    """Sources that setup.py can compile: modules of its names, all but a few of them empty; and the compiler."""
+    """Sources that setup.py can compile, and one that it leaves as it is; and the compiler."""
 
     def __init__(self, root: Path) -> None:
         self.root = root
@@ -54,12 +53,11 @@ class Tree:
         (root / "pyproject.toml").write_text(
             '[project]\nname = "keyp"\nversion = "1"\n[tool.setuptools]\npackages = ["keyp", "keyp.commands"]\n'
         )
-        for name in (*SETUP["COMPILED"], *(f"net/{name}" for name in SETUP["COMPILED_IN_NET"])):
-            self.write(name, "")
         self.write("errors", ERRORS)
         self.write("writer", USER)
         self.write("commands/strings", 'def name() -> str:\n    return "GET"\n')
-        for package in ("", "net/", "commands/"):
+        self.write("main", "")
+        for package in ("", "commands/"):
             self.write(f"{package}__init__", "")
 
     def write(self, name: str, text: str) -> None:
@@ -111,6 +109,7 @@ def test_only_what_has_changed_is_compiled_again(tmp_path: Path) -> None:
     everything, output = tree.build()
     assert len(set(everything)) == len(everything)
     assert {"keyp/__native_errors", "keyp/errors", "keyp/commands/__native_strings", "init"} <= set(everything)
+    assert not [name for name in everything if "main" in name]
     assert f"keyp: compiling {len(everything)} of {len(everything)}\n" in output
     assert "keyp: checking types" in output
     assert len(tree.libraries()) == tree.linked()
