@@ -21,6 +21,7 @@ import sys
 import sysconfig
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor, as_completed
+from functools import cache
 from importlib import metadata
 from pathlib import Path
 from typing import Any, TextIO
@@ -123,9 +124,9 @@ def obstacle() -> str:
 
 
 class Progress:
-    """Tells whoever waits how far it is: a line for each stage, and how much of the stage is done.
+    """Shows how far the build is: a line for each stage, and how much of the stage is done.
 
-    An installer keeps the output of a build to itself. Where one is being run from a terminal, it is told there.
+    An installer hides the output of a build. Where it runs in a terminal, the progress is written there.
     """
 
     def __init__(self) -> None:
@@ -133,7 +134,7 @@ class Progress:
         self._tenth = -1
 
     def stage(self, text: str) -> None:
-        """Something that takes its time begins."""
+        """A long stage begins."""
         self._tenth = -1
         self._write(text)
 
@@ -178,7 +179,7 @@ PROGRESS = Progress()
 
 
 class KeypDistribution(Distribution):
-    """Knows whether there is something to compile before anybody has looked at what."""
+    """Knows whether there is something to compile before the modules are translated."""
 
     def has_ext_modules(self) -> bool:
         """Whether the wheel is for this platform alone. Ends the build where KEYP_COMPILE=1 cannot be fulfilled."""
@@ -207,7 +208,7 @@ class Compile(build_ext):
     """Has mypyc write C files, compiles those that have changed, and links them."""
 
     def run(self) -> None:
-        """Called by setuptools. Not before this is it known what there is to compile: mypyc takes its time."""
+        """Called by setuptools. Translates only now, since mypyc takes long."""
         if not self.distribution.has_ext_modules():
             return
         self.distribution.ext_modules = write_c_files()
@@ -296,7 +297,7 @@ class Object:
         digest = hashlib.sha256(repr((sys.version, metadata.version("mypy"))).encode())
         digest.update(repr((self._command.compiler.compiler_so, self._extension.extra_compile_args)).encode())
         for path in _with_included(Path(self._source), self._extension.include_dirs):
-            digest.update(_digest(path))
+            digest.update(_look_at(path)[0])
         return digest.hexdigest()
 
     def make(self) -> None:
@@ -312,19 +313,11 @@ class Object:
         self._note.write_text(self.digest)
 
 
-_digests: dict[Path, tuple[bytes, list[str]]] = {}
-
-
+@cache
 def _look_at(path: Path) -> tuple[bytes, list[str]]:
     """The digest of a file, and the names of those it includes."""
-    if path not in _digests:
-        data = path.read_bytes()
-        _digests[path] = hashlib.sha256(data).digest(), [name.decode() for name in INCLUDED.findall(data)]
-    return _digests[path]
-
-
-def _digest(path: Path) -> bytes:
-    return _look_at(path)[0]
+    data = path.read_bytes()
+    return hashlib.sha256(data).digest(), [name.decode() for name in INCLUDED.findall(data)]
 
 
 def _with_included(path: Path, include_dirs: list[str]) -> Iterator[Path]:

@@ -65,7 +65,7 @@ def warnings(facts: dict[str, Any]) -> list[str]:
 
 
 def file_system(folder: Path) -> str:
-    """The kind of file system that holds a folder, such as ext4; `unknown` where the system does not tell."""
+    """The kind of file system that holds a folder, such as ext4; `unknown` where the system does not say."""
     best, kind = "", "unknown"
     try:
         lines = Path("/proc/mounts").read_text().splitlines()

@@ -32,7 +32,7 @@ class Row:
 
 @dataclass
 class SectionResult:
-    """The rows of one section. `measured` tells when (ISO 8601) and how: rounds, scale, promise."""
+    """The rows of one section. `measured` says when (ISO 8601) and how: rounds, scale, promise."""
 
     measured: Facts
     rows: list[Row] = field(default_factory=list)

@@ -118,4 +118,4 @@ class Bench:
             Connection(server.port) as connection,
             tqdm(total=len(numbers), desc=title, unit="key", unit_scale=True, disable=None if title else True) as bar,
         ):
-            fill(connection, numbers, told=bar.update, **how)
+            fill(connection, numbers, progress=bar.update, **how)

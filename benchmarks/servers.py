@@ -158,7 +158,7 @@ class Server:
             try:
                 if ready():
                     return time.perf_counter() - started
-            except (OSError, Refused):  # nobody there yet, or LOADING
+            except (OSError, Refused):  # not listening yet, or LOADING
                 pass
             if self._process.poll() is not None or time.perf_counter() - started > START_S:
                 self.stop()
@@ -190,7 +190,7 @@ class Server:
         return dict(line.split(":", 1) for line in lines if ":" in line)
 
     def anonymous_megabytes(self) -> float | None:
-        """Memory that is the process's own and no file's (RssAnon); None where the system does not tell."""
+        """Memory that is the process's own and no file's (RssAnon); None where the system does not say."""
         assert self._process is not None
         try:
             lines = Path(f"/proc/{self._process.pid}/status").read_text().splitlines()
@@ -210,7 +210,7 @@ class Server:
 
 
 def free_port() -> int:
-    """A port of 127.0.0.1 on which nobody listens now."""
+    """A free port of 127.0.0.1."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]

@@ -83,9 +83,10 @@ def fill(
     value_of: Callable[[int], bytes] = small_value,
     options: tuple[str | int, ...] = (),
     prefix: str = KEY,
-    told: Callable[[int], object] = lambda _: None,
+    progress: Callable[[int], object] = lambda _: None,
 ) -> None:
-    """Sets the keys of these numbers, with `options` of SET such as EX 100, many in flight. Calls `told` with how many.
+    """Sets the keys of these numbers, with `options` of SET such as EX 100, many in flight. Calls `progress` with how
+    many.
 
     Raises `Refused` where a reply is not OK.
     """
@@ -94,10 +95,10 @@ def fill(
         connection.socket.sendall(chunk[0])
         if awaited:
             _expect(connection, awaited)
-            told(awaited)
+            progress(awaited)
         awaited = chunk[1]
     _expect(connection, awaited)
-    told(awaited)
+    progress(awaited)
 
 
 def _chunks(

@@ -1,6 +1,6 @@
 """How hard the tests search: `HYPOTHESIS_PROFILE=long` looks at far more examples than the everyday form does.
 
-And where they throw dice, the seed: it is chosen once, told at the top, and the same in all processes of a run.
+And the seed of random tests: it is chosen once, printed at the top, and the same in all processes of a run.
 """
 
 import os

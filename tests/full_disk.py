@@ -1,4 +1,4 @@
-"""A disk with little room or none, as far as anybody asks how much there is."""
+"""A disk with little room or none, for code that asks how much there is."""
 
 from __future__ import annotations
 

@@ -33,7 +33,7 @@ def test_what_every_request_passes_through_is_listed() -> None:
     } <= set(LISTED)
 
 
-def test_info_tells(tmp_path: Path) -> None:
+def test_info_says_so(tmp_path: Path) -> None:
     lab = Lab(tmp_path)
     assert (b"\r\ncompiled:yes\r\n" if COMPILED else b"\r\ncompiled:no\r\n") in lab.connect().call("INFO keyp")
     lab.close()

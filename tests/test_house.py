@@ -6,6 +6,7 @@ Each rule is a function from a module to its complaints, so that it can also be 
 from __future__ import annotations
 
 import ast
+import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -234,6 +235,53 @@ def test_allowed_exceptions_are_still_needed() -> None:
 
 def test_all_modules_were_read() -> None:
     assert {"keyp", "keyp.execution.executor", "keyp.commands.strings", "twisted.plugins.keyp_plugin"} <= NAMES
+
+
+def test_the_architecture_has_every_room_on_its_floor() -> None:
+    table = (ROOT / "ARCHITECTURE.md").read_text(encoding="utf-8").partition("## The rooms")[2].partition("## ")[0]
+    rooms: dict[int, set[str]] = {}
+    here = 0
+    for number, cell in re.findall(r"^\| ([0-9]*) ?\| (`.*?`) \|", table, re.MULTILINE):
+        here = int(number) if number else here
+        rooms.setdefault(here, set()).update(re.findall(r"`([^`]+)`", cell))
+    wanted = {
+        height: {"twisted/plugins/" if entry.startswith("twisted") else path_of(entry) for entry in entries}
+        for height, entries in enumerate(FLOORS)
+        if height
+    }
+    assert rooms == wanted
+
+
+def path_of(name: str) -> str:
+    path = name.replace(".", "/")
+    return f"{path}/" if (ROOT / path).is_dir() else f"{path}.py"
+
+
+def test_files_and_modules_that_are_named_exist() -> None:
+    """In the documents every name, in the sources names with a folder and modules with their package."""
+    paths = [
+        f"/{path.relative_to(ROOT)}"
+        for folder in ("keyp", "tests", "benchmarks")
+        for path in (ROOT / folder).rglob("*.py")
+    ]
+    paths.append("/setup.py")
+    missing = []
+    for document in [*ROOT.glob("*.md"), *(ROOT / "keyp").rglob("*.py"), *(ROOT / "tests").rglob("*.py")]:
+        text = document.read_text(encoding="utf-8")
+        files = re.findall(r"`([\w/]+\.py)`", text)
+        if document.suffix == ".py":
+            files = [name for name in files if "/" in name]
+        missing += [(document.name, name) for name in files if not any(path.endswith(f"/{name}") for path in paths)]
+        modules = re.findall(r"`(keyp(?:\.[a-z_]+)+)\b", text)
+        missing += [(document.name, name) for name in modules if not is_module(name)]
+    assert missing == []
+
+
+def is_module(name: str) -> bool:
+    """Whether it is a module, what stands in one, or a file of the data directory."""
+    parent = name.rpartition(".")[0]
+    in_module = parent in NAMES and not (ROOT / parent.replace(".", "/")).is_dir()
+    return name in NAMES or in_module or name in ("keyp.crash", "keyp.lock", "keyp.reserve")
 
 
 def sample(text: str, name: str = "keyp.commands.sample") -> Module:

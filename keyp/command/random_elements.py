@@ -12,12 +12,12 @@ from typing import Final
 from keyp.command.arguments import INT64_MIN, integer
 from keyp.errors import NO_OPPOSITE, OUT_OF_RANGE, CommandError
 
-DRAWN_MAX: Final = 1_000_000  # one by one; Redis has no limit but its memory
+REPEATED_MAX: Final = 1_000_000  # one by one; Redis has no limit but its memory
 
 _COST_OF_ONE: Final = 200  # finding an element by its rank takes as long as reading so many that follow each other
 
 
-def drawing_count(data: bytes) -> int:
+def random_count(data: bytes) -> int:
     """The argument that says how many. Raises NOT_AN_INTEGER, and NO_OPPOSITE for the lowest number of all."""
     count = integer(data)
     if count == INT64_MIN:
@@ -30,13 +30,13 @@ def looks(size: int, count: int) -> int:
     return count * min(size, _COST_OF_ONE)
 
 
-def different_ranks(random: Random, size: int, count: int) -> list[int]:
+def distinct_ranks(random: Random, size: int, count: int) -> list[int]:
     """`count` different ranks of `size`, in order; there are as many."""
     return sorted(random.sample(range(size), count))
 
 
-def drawn_ranks(random: Random, size: int, count: int) -> list[int]:
-    """`count` random ranks of `size`, repeats possible. Raises OUT_OF_RANGE for more than DRAWN_MAX."""
-    if count > DRAWN_MAX:
+def random_ranks(random: Random, size: int, count: int) -> list[int]:
+    """`count` random ranks of `size`, repeats possible. Raises OUT_OF_RANGE for more than REPEATED_MAX."""
+    if count > REPEATED_MAX:
         raise CommandError(OUT_OF_RANGE)
     return [random.randrange(size) for _ in range(count)]

@@ -20,6 +20,7 @@ from keyp.commands.hashes import HASHES
 from keyp.commands.hyperloglog import HYPERLOGLOG
 from keyp.commands.info import INFO
 from keyp.commands.keys import KEYS
+from keyp.commands.latency import LATENCY
 from keyp.commands.lcs import LCS
 from keyp.commands.list_moves import LIST_MOVES
 from keyp.commands.lists import LISTS
@@ -29,15 +30,15 @@ from keyp.commands.scan import SCAN
 from keyp.commands.server import SERVER
 from keyp.commands.set_algebra import SET_ALGEBRA
 from keyp.commands.sets import SETS
+from keyp.commands.slowlog import SLOWLOG
 from keyp.commands.sort import SORT
 from keyp.commands.sortedset_algebra import SORTED_SET_ALGEBRA
 from keyp.commands.sortedset_pops import SORTED_SET_POPS
 from keyp.commands.sortedset_ranges import SORTED_SET_RANGES
 from keyp.commands.sortedsets import SORTED_SETS
 from keyp.commands.strings import STRINGS
-from keyp.commands.timings import TIMINGS
 from keyp.commands.transactions import TRANSACTIONS
-from keyp.commands.wait import WAITING
+from keyp.commands.wait import WAIT
 
 TABLES: Final[tuple[CommandTable, ...]] = (
     CONNECTION,
@@ -69,8 +70,9 @@ TABLES: Final[tuple[CommandTable, ...]] = (
     PUBSUB,
     SERVER,
     INFO,
-    TIMINGS,
-    WAITING,
+    SLOWLOG,
+    LATENCY,
+    WAIT,
     CLUSTER,
     COMMAND,
 )

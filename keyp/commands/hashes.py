@@ -9,7 +9,7 @@ from keyp.algorithms import long_double
 from keyp.command.arguments import INT64_MAX, INT64_MIN, integer
 from keyp.command.context import ReadContext, WriteContext
 from keyp.command.element_scan import NOTHING_SCANNED, scan_elements
-from keyp.command.random_elements import different_ranks, drawing_count, drawn_ranks, looks
+from keyp.command.random_elements import distinct_ranks, looks, random_count, random_ranks
 from keyp.command.scan_options import scan_cursor
 from keyp.command.spec import DENYOOM, FAST, Args, key_at
 from keyp.command.table import CommandTable
@@ -333,7 +333,7 @@ def hrandfield(context: ReadContext, args: Args) -> Reply:
     if len(args) == 2:
         found = hashes.find(context.keys, args[1])
         return None if found is None else found.names_at(found.places_at([context.random.randrange(found.count)]))[0]
-    wanted, with_values = _drawing_arguments(args)
+    wanted, with_values = _random_arguments(args)
     found = hashes.find(context.keys, args[1])
     if found is None:
         return []
@@ -343,10 +343,10 @@ def hrandfield(context: ReadContext, args: Args) -> Reply:
         return Pairs(found.all()) if with_values else found.names()
     context.expect(looks(size, abs(wanted)))
     if wanted >= 0:
-        ranks = different_ranks(context.random, size, wanted)
+        ranks = distinct_ranks(context.random, size, wanted)
         different = ranks
     else:
-        ranks = drawn_ranks(context.random, size, -wanted)
+        ranks = random_ranks(context.random, size, -wanted)
         different = sorted(set(ranks))
     places = found.places_at(different)
     if not with_values:
@@ -356,9 +356,9 @@ def hrandfield(context: ReadContext, args: Args) -> Reply:
     return Pairs([entries[rank] for rank in ranks])
 
 
-def _drawing_arguments(args: Args) -> tuple[int, bool]:
+def _random_arguments(args: Args) -> tuple[int, bool]:
     """How many fields, negative where one may come several times, and whether with values."""
-    wanted = drawing_count(args[2])
+    wanted = random_count(args[2])
     if len(args) == 3:
         return wanted, False
     if len(args) > 4 or args[3].upper() != b"WITHVALUES":

@@ -25,7 +25,7 @@ from keyp.server.pubsub import CHANNEL, PATTERN, SHARD, Subscriptions, fits
 PUBSUB = CommandTable(group="pubsub")
 
 LISTEN: Final = ABOUT_PUBSUB | NOSCRIPT | LOADING | STALE
-TELL: Final = ABOUT_PUBSUB | LOADING | STALE | FAST | MAY_REPLICATE
+PUBLISH_FLAGS: Final = ABOUT_PUBSUB | LOADING | STALE | FAST | MAY_REPLICATE
 ASK: Final = ABOUT_PUBSUB | LOADING | STALE
 
 # How the reply to each (un)subscription begins, by kind.
@@ -170,7 +170,7 @@ def _publish(context: SessionContext, kind: int, args: Args) -> Reply:
 @PUBSUB.session(
     "PUBLISH",
     arity=3,
-    flags=TELL,
+    flags=PUBLISH_FLAGS,
     since="2.0.0",
     complexity="O(N+M) with N the number of clients that listen to the channel and M the number of all patterns",
     syntax="channel message",
@@ -185,7 +185,7 @@ def publish(context: SessionContext, args: Args) -> Reply:
     "SPUBLISH",
     arity=3,
     keys=key_at(1, "not_key"),
-    flags=TELL,
+    flags=PUBLISH_FLAGS,
     since="7.0.0",
     complexity="O(N) with N the number of clients that listen to the shard channel",
     syntax="shardchannel message",
@@ -231,7 +231,7 @@ def _counts(context: SessionContext, kind: int, args: Args) -> Reply:
     arity=-2,
     flags=ASK,
     since="2.8.0",
-    complexity="O(N) with N the number of channels that anybody listens to",
+    complexity="O(N) with N the number of channels that have subscribers",
     syntax="[pattern]",
     summary="Lists the channels that have subscribers by name.",
 )
@@ -271,7 +271,7 @@ def pubsub_numpat(context: SessionContext, args: Args) -> Reply:
     arity=-2,
     flags=ASK,
     since="7.0.0",
-    complexity="O(N) with N the number of shard channels that anybody listens to",
+    complexity="O(N) with N the number of shard channels that have subscribers",
     syntax="[pattern]",
     summary="Lists the shard channels that have subscribers.",
 )

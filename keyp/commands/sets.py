@@ -11,7 +11,7 @@ from keyp import events
 from keyp.command.arguments import INT64_MAX, integer_between
 from keyp.command.context import ReadContext, WriteContext
 from keyp.command.element_scan import NOTHING_SCANNED, scan_elements
-from keyp.command.random_elements import different_ranks, drawing_count, drawn_ranks, looks
+from keyp.command.random_elements import distinct_ranks, looks, random_count, random_ranks
 from keyp.command.scan_options import scan_cursor
 from keyp.command.spec import DENYOOM, FAST, Args, key_at
 from keyp.command.table import CommandTable
@@ -130,7 +130,7 @@ def spop(context: WriteContext, args: Args) -> Reply:
         keys.remove(key)
         keys.notify(events.GENERIC, "del", key, changes=0)
     else:
-        popped = found.pop(different_ranks(context.random, found.count, wanted))
+        popped = found.pop(distinct_ranks(context.random, found.count, wanted))
         keys.notify(events.SET, "spop", key, len(popped))
         found.save()
     return popped[0] if len(args) == 2 else Set(popped)
@@ -153,7 +153,7 @@ def srandmember(context: ReadContext, args: Args) -> Reply:
     if len(args) == 2:
         found = sets.find(context.keys, args[1])
         return None if found is None else found.entry(found.places_at([context.random.randrange(found.count)])[0])[0]
-    wanted = drawing_count(args[2])
+    wanted = random_count(args[2])
     found = sets.find(context.keys, args[1])
     if found is None:
         return []
@@ -163,8 +163,8 @@ def srandmember(context: ReadContext, args: Args) -> Reply:
         return [member for member, _ in found.all()]
     context.expect(looks(size, abs(wanted)))
     if wanted >= 0:
-        return [found.entry(place)[0] for place in found.places_at(different_ranks(context.random, size, wanted))]
-    ranks = drawn_ranks(context.random, size, -wanted)
+        return [found.entry(place)[0] for place in found.places_at(distinct_ranks(context.random, size, wanted))]
+    ranks = random_ranks(context.random, size, -wanted)
     different = sorted(set(ranks))
     places = zip(different, found.places_at(different), strict=True)
     members = {rank: found.entry(place)[0] for rank, place in places}

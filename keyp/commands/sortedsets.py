@@ -13,7 +13,7 @@ from keyp import events
 from keyp.command.arguments import INT64_MAX, real
 from keyp.command.context import ReadContext, WriteContext
 from keyp.command.element_scan import NOTHING_SCANNED, scan_elements
-from keyp.command.random_elements import different_ranks, drawing_count, drawn_ranks, looks
+from keyp.command.random_elements import distinct_ranks, looks, random_count, random_ranks
 from keyp.command.scan_options import scan_cursor
 from keyp.command.spec import DENYOOM, FAST, Args, key_at
 from keyp.command.table import CommandTable
@@ -303,17 +303,17 @@ def zrandmember(context: ReadContext, args: Args) -> Reply:
     if len(args) == 2:
         zset = sortedsets.find(context.keys, args[1])
         return None if zset is None else zset.at_ranks([context.random.randrange(zset.count)])[0][0]
-    wanted, with_scores = _drawing_arguments(args)
+    wanted, with_scores = _random_arguments(args)
     zset = sortedsets.find(context.keys, args[1])
     if zset is None:
         return []
-    elements = _drawn(context, zset, wanted)
+    elements = _random_elements(context, zset, wanted)
     return Pairs(elements) if with_scores else [member for member, _ in elements]
 
 
-def _drawing_arguments(args: Args) -> tuple[int, bool]:
+def _random_arguments(args: Args) -> tuple[int, bool]:
     """How many members, negative where one may come several times, and whether with scores."""
-    wanted = drawing_count(args[2])
+    wanted = random_count(args[2])
     if len(args) == 3:
         return wanted, False
     if len(args) > 4 or args[3].upper() != b"WITHSCORES":
@@ -323,7 +323,7 @@ def _drawing_arguments(args: Args) -> tuple[int, bool]:
     return wanted, True
 
 
-def _drawn(context: ReadContext, zset: SortedSet, wanted: int) -> list[Scored]:
+def _random_elements(context: ReadContext, zset: SortedSet, wanted: int) -> list[Scored]:
     """The elements chosen; all of them come in reverse, as in Redis."""
     size = zset.count
     if wanted >= size:
@@ -331,8 +331,8 @@ def _drawn(context: ReadContext, zset: SortedSet, wanted: int) -> list[Scored]:
         return zset.by_rank_back(0, size)
     context.expect(looks(size, abs(wanted)))
     if wanted >= 0:
-        return zset.at_ranks(different_ranks(context.random, size, wanted))
-    ranks = drawn_ranks(context.random, size, -wanted)
+        return zset.at_ranks(distinct_ranks(context.random, size, wanted))
+    ranks = random_ranks(context.random, size, -wanted)
     different = sorted(set(ranks))
     elements = dict(zip(different, zset.at_ranks(different), strict=True))
     return [elements[rank] for rank in ranks]

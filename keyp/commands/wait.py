@@ -16,7 +16,7 @@ from keyp.errors import NOT_POSITIVE, CommandError
 from keyp.resp.values import Reply
 from keyp.storage.lmdb.environment import ALWAYS
 
-WAITING = CommandTable(group="generic", categories="connection")
+WAIT = CommandTable(group="generic", categories="connection")
 
 ON_ALL_SHARDS: Final = ("request_policy:all_shards", "response_policy:agg_min")
 
@@ -25,7 +25,7 @@ NEGATIVE_TIMEOUT: Final = "ERR timeout is negative"
 BAD_LOCAL_COUNT: Final = "ERR value is out of range, value must between 0 and 1"
 
 
-@WAITING.session(
+@WAIT.session(
     "WAIT",
     arity=3,
     flags=BLOCKING,
@@ -41,7 +41,7 @@ def wait(context: SessionContext, args: Args) -> Reply:
     return 0
 
 
-@WAITING.session(
+@WAIT.session(
     "WAITAOF",
     arity=4,
     flags=BLOCKING,

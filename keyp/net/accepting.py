@@ -22,13 +22,13 @@ log = Logger()
 class PortLog:
     """The observer of a port's own log."""
 
-    def __init__(self, port: Any, heard: Callable[[Any, LogEvent], None]) -> None:
+    def __init__(self, port: Any, observe: Callable[[Any, LogEvent], None]) -> None:
         self._port = port
-        self._heard = heard
+        self._observe = observe
 
     def __call__(self, event: LogEvent) -> None:
         """Called by Twisted with a log event of the port."""
-        self._heard(self._port, event)
+        self._observe(self._port, event)
 
 
 class Refusals:
@@ -41,9 +41,9 @@ class Refusals:
 
     def watch(self, port: Any) -> None:
         """Observes a listening port of Twisted's for connections it cannot accept."""
-        port._logger = Logger("keyp.net.accepting", observer=cast(Any, PortLog(port, self._heard)))
+        port._logger = Logger("keyp.net.accepting", observer=cast(Any, PortLog(port, self._observe)))
 
-    def _heard(self, port: Any, event: LogEvent) -> None:
+    def _observe(self, port: Any, event: LogEvent) -> None:
         """A log event of a port: it has closed a connection, it cannot accept one, or another."""
         reason = event.get("acceptError")
         if "address" in event:

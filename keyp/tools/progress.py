@@ -12,7 +12,7 @@ from typing import Any, Final
 WITHOUT_TQDM: Final = "keyp: there is no progress bar without tqdm: pip install 'keyp[tools]' brings it"
 LOOK_EVERY_S: Final = 0.1
 
-_told: list[str] = []
+_warned: list[str] = []
 
 
 class Progress:
@@ -40,8 +40,8 @@ def _bar(title: str, total: int, unit: str) -> Any:
     try:
         from tqdm import tqdm
     except ImportError:
-        if WITHOUT_TQDM not in _told:
-            _told.append(WITHOUT_TQDM)
+        if WITHOUT_TQDM not in _warned:
+            _warned.append(WITHOUT_TQDM)
             print(WITHOUT_TQDM, file=sys.stderr)
         return None
     return tqdm(total=total, desc=title, unit=unit, unit_scale=True, leave=False, file=sys.stderr, dynamic_ncols=True)

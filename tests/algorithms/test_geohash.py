@@ -15,7 +15,7 @@ LONGITUDES = st.one_of(st.floats(-LONGITUDE_MAX, LONGITUDE_MAX), st.sampled_from
 LATITUDES = st.one_of(st.floats(-LATITUDE_MAX, LATITUDE_MAX), st.sampled_from([-LATITUDE_MAX, LATITUDE_MAX, 0.0]))
 NEAR = st.floats(-0.01, 0.01)
 
-# Positions of the reference's manual, the score and the text it has for them.
+# Positions of Redis's manual, the score and the text it has for them.
 PLACES = [
     (13.361389, 38.115556, 3479099956230698, b"sqc8b49rny0"),
     (15.087269, 37.502669, 3479447370796909, b"sqdtr74hyu0"),

@@ -39,8 +39,8 @@ def test_amounts(value: float, unit: str, text: str) -> None:
 
 
 def test_ratios() -> None:
-    told = [report.times(ratio) for ratio in (0.854, 1, 9.994, 33.33, 1234.5)]
-    assert told == ["0.85", "1.00", "9.99", "33.3", "1,234"]
+    shown = [report.times(ratio) for ratio in (0.854, 1, 9.994, 33.33, 1234.5)]
+    assert shown == ["0.85", "1.00", "9.99", "33.3", "1,234"]
 
 
 def test_facts_in_cells() -> None:

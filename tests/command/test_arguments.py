@@ -1,4 +1,4 @@
-"""Arguments as numbers: what C's functions make of a text, as the reference calls them."""
+"""Arguments as numbers: what C's functions make of a text, as Redis calls them."""
 
 from __future__ import annotations
 

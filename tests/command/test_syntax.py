@@ -1,4 +1,4 @@
-"""The manual's notation becomes the reference's description of arguments.
+"""The manual's notation becomes Redis's description of arguments.
 
 The rows write an argument as `type:name`, its token in front, its flags behind, its members in brackets.
 """

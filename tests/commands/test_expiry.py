@@ -1,4 +1,4 @@
-"""EXPIRE and its kin, TTL and its kin, PERSIST."""
+"""EXPIRE, PEXPIRE, EXPIREAT, PEXPIREAT; TTL, PTTL, EXPIRETIME, PEXPIRETIME; PERSIST."""
 
 import pytest
 

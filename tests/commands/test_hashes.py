@@ -8,7 +8,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from keyp.command.random_elements import DRAWN_MAX
+from keyp.command.random_elements import REPEATED_MAX
 from keyp.resp.values import Pairs
 
 FIELDS = st.sampled_from([b"", b"a", b"b", b"c", b"x" * 480, b"x" * 600, b"1"])
@@ -116,10 +116,10 @@ def test_every_field_is_drawn_as_often(keyp):
 
 def test_more_than_memory_should_take(keyp):
     fill(keyp, 2)
-    assert keyp.answer(f"HRANDFIELD h -{DRAWN_MAX + 1}") == "ERR value is out of range"
+    assert keyp.answer(f"HRANDFIELD h -{REPEATED_MAX + 1}") == "ERR value is out of range"
     assert keyp.answer("HRANDFIELD h -9223372036854775807") == "ERR value is out of range"
-    assert keyp.answer(f"HRANDFIELD nosuch -{DRAWN_MAX + 1}") == []
-    assert len(keyp.answer(f"HRANDFIELD h {DRAWN_MAX + 1}")) == 2
+    assert keyp.answer(f"HRANDFIELD nosuch -{REPEATED_MAX + 1}") == []
+    assert len(keyp.answer(f"HRANDFIELD h {REPEATED_MAX + 1}")) == 2
 
 
 def test_long_fields(keyp):

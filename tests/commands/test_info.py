@@ -1,4 +1,4 @@
-"""INFO: the reference's sections and form, figures that are true."""
+"""INFO: Redis's sections and form, figures that are true."""
 
 from __future__ import annotations
 

@@ -56,7 +56,7 @@ def test_what_the_reference_has_no_memory_for_is_refused(keyp: Any) -> None:
 
 
 def reference(first: bytes, second: bytes) -> tuple[int, list[tuple[int, int, int]]]:
-    """The full table, and the way back through it that the reference takes."""
+    """The full table, and the way back through it that Redis takes."""
     table = [[0] * (len(second) + 1)]
     for byte in first:
         above, row = table[-1], [0]

@@ -50,7 +50,7 @@ def pop(there: list[bytes], left: bool, count: int) -> list[bytes]:
 
 
 def bounds(start: int, stop: int, count: int) -> tuple[int, int]:
-    """A range of the reference as one of Python."""
+    """A range of Redis as one of Python."""
     return max(0, start + count if start < 0 else start), max(0, (stop + count if stop < 0 else stop) + 1)
 
 

@@ -44,7 +44,7 @@ def in_resp3(client: Connection) -> Connection:
     return client
 
 
-def heard(client: Connection) -> list[Any]:
+def received(client: Connection) -> list[Any]:
     """What the client has been sent, as values; the next look begins behind it."""
     sent, client.transport.sent = client.transport.sent, b""
     return wire.parse_all(sent)
@@ -90,18 +90,18 @@ def test_messages_go_to_those_who_listen(lab: Lab, client: Connection, other: Co
     third = in_resp3(lab.connect())
     answers(client, "SUBSCRIBE news", "PSUBSCRIBE n*")
     answers(third, "SUBSCRIBE news")
-    heard(client), heard(third)
+    received(client), received(third)
     assert answers(other, "PUBLISH news hello") == [3]
-    assert heard(client) == [[b"message", b"news", b"hello"], [b"pmessage", b"n*", b"news", b"hello"]]
+    assert received(client) == [[b"message", b"news", b"hello"], [b"pmessage", b"n*", b"news", b"hello"]]
     assert third.transport.sent == b">3\r\n$7\r\nmessage\r\n$4\r\nnews\r\n$5\r\nhello\r\n"
     assert answers(other, "PUBLISH other hello", "SPUBLISH news hello") == [0, 0]
 
 
 def test_shard_channels_are_apart(client: Connection, other: Connection) -> None:
     answers(client, "SSUBSCRIBE a")
-    heard(client)
+    received(client)
     assert answers(other, "PUBLISH a x", "SPUBLISH a y") == [0, 1]
-    assert heard(client) == [[b"smessage", b"a", b"y"]]
+    assert received(client) == [[b"smessage", b"a", b"y"]]
 
 
 @pytest.mark.parametrize("listen", ["SUBSCRIBE a", "PSUBSCRIBE a", "SSUBSCRIBE a"])
@@ -175,7 +175,7 @@ def test_a_message_to_oneself_is_in_the_protocol_of_its_moment(client: Connectio
 
 def test_in_a_transaction_the_messages_come_behind_the_array(client: Connection) -> None:
     assert wire.split(client.call("MULTI", "SUBSCRIBE a b", "PUBLISH a x", "SET k v", "EXEC"))[4:] == [
-        # Three calls are announced, and one of them has two replies: as in the reference.
+        # Three calls are announced, and one of them has two replies: as in Redis.
         b"*3\r\n*3\r\n$9\r\nsubscribe\r\n$1\r\na\r\n:1\r\n*3\r\n$9\r\nsubscribe\r\n$1\r\nb\r\n:2\r\n:1\r\n",
         b"+OK\r\n",
         b"*3\r\n$7\r\nmessage\r\n$1\r\na\r\n$1\r\nx\r\n",
@@ -192,18 +192,18 @@ def test_in_a_transaction_shard_channels_are_refused(client: Connection) -> None
 
 def test_a_transaction_that_is_called_off_publishes_nothing(client: Connection, other: Connection) -> None:
     client.call("SUBSCRIBE a")
-    heard(client)
+    received(client)
     other.call("SET k 1", "WATCH k", "SET k 2", "MULTI", "PUBLISH a x", "SUBSCRIBE b", "EXEC")
     other.call("MULTI", "PUBLISH a x", "DISCARD")
-    assert heard(client) == []
+    assert received(client) == []
     assert answers(other, "GET k") == [b"2"]
 
 
 def test_replies_off(client: Connection, other: Connection) -> None:
     assert answers(client, "CLIENT REPLY OFF", "SUBSCRIBE a", "PING", "GET k") == [[b"subscribe", b"a", 1]]
-    heard(client)
+    received(client)
     other.call("PUBLISH a x")
-    assert heard(client) == [[b"message", b"a", b"x"]]
+    assert received(client) == [[b"message", b"a", b"x"]]
     assert answers(client, "UNSUBSCRIBE") == [[b"unsubscribe", b"a", 0]]
     assert answers(client, "GET k", "CLIENT REPLY ON") == ["OK"]
 

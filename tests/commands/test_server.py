@@ -14,9 +14,10 @@ from keyp.command.effects import Delay, Effect, SaveStore, StopServer, SyncStore
 from keyp.command.registry import Registry
 from keyp.command.server_state import ServerState
 from keyp.command.spec import SESSION
+from keyp.commands.latency import LATENCY
 from keyp.commands.server import SERVER
-from keyp.commands.timings import TIMINGS
-from keyp.commands.wait import WAITING
+from keyp.commands.slowlog import SLOWLOG
+from keyp.commands.wait import WAIT
 from keyp.errors import CommandError
 from keyp.resp.values import NO_REPLY, Verbatim
 from keyp.server.clients import Client, ClientTable
@@ -37,7 +38,7 @@ class Desk:
     def __init__(self, environment: Environment, fsync: str) -> None:
         settings, metrics = Settings(fsync=fsync), Metrics()
         metrics.follow(settings)
-        registry = Registry([SERVER, TIMINGS, WAITING])
+        registry = Registry([SERVER, SLOWLOG, LATENCY, WAIT])
         self.server = ServerState(settings, metrics, ClientTable(), registry, environment, "a" * 40, 1e9)
         self.transaction = WriteTransaction(environment, NOW_US // 1000)
         self.data = WriteContext(self.transaction, CommandEnvironment(Random(1), 16, 1 << 29), NOW_US)

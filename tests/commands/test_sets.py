@@ -8,7 +8,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from keyp.command.random_elements import DRAWN_MAX
+from keyp.command.random_elements import REPEATED_MAX
 
 MEMBERS = st.sampled_from([b"", b"a", b"b", b"c", b"1", b"2", b"x" * 480, b"x" * 600])
 KEYS = st.sampled_from(["s", "t"])
@@ -119,10 +119,10 @@ def test_popping_to_the_end(keyp):
 
 def test_more_than_memory_should_take(keyp):
     fill(keyp, 2)
-    assert keyp.answer(f"SRANDMEMBER s -{DRAWN_MAX + 1}") == "ERR value is out of range"
+    assert keyp.answer(f"SRANDMEMBER s -{REPEATED_MAX + 1}") == "ERR value is out of range"
     assert keyp.answer("SRANDMEMBER s -9223372036854775807") == "ERR value is out of range"
-    assert keyp.answer(f"SRANDMEMBER nosuch -{DRAWN_MAX + 1}") == []
-    assert len(keyp.answer(f"SRANDMEMBER s {DRAWN_MAX + 1}")) == 2
+    assert keyp.answer(f"SRANDMEMBER nosuch -{REPEATED_MAX + 1}") == []
+    assert len(keyp.answer(f"SRANDMEMBER s {REPEATED_MAX + 1}")) == 2
 
 
 def test_long_members(keyp):

@@ -1,4 +1,4 @@
-"""Sorted sets beside a dictionary, drawing by lot, scanning: what rows against a real server cannot say."""
+"""Sorted sets beside a dictionary, random members, scanning: what rows against a real server cannot say."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from keyp.command.random_elements import DRAWN_MAX
+from keyp.command.random_elements import REPEATED_MAX
 from keyp.storage.types import counted
 from tests.commands.conftest import Keyp
 from tests.commands.sortedset_model import Model
@@ -102,7 +102,7 @@ def test_drawing(keyp: Keyp, size: int) -> None:
     drawn = keyp.answer(f"ZRANDMEMBER k -{size + 20} WITHSCORES")
     assert len(drawn) == size + 20
     assert all(everyone[member] == score for member, score in drawn)
-    assert keyp.answer(f"ZRANDMEMBER k -{DRAWN_MAX + 1}") == "ERR value is out of range"
+    assert keyp.answer(f"ZRANDMEMBER k -{REPEATED_MAX + 1}") == "ERR value is out of range"
 
 
 def test_everyone_is_drawn_about_as_often(keyp: Keyp) -> None:

@@ -45,7 +45,7 @@ def recorder(server: StartServer, tmp_path: Path, seed: str) -> Recorder:
 
 @pytest.fixture(scope="session")
 def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A store whose values tell whether they are right; not to be changed."""
+    """A store whose values show whether they are right; not to be changed."""
     path = tmp_path_factory.mktemp("damage") / "store"
     make_store(path)
     return path

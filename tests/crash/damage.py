@@ -1,4 +1,4 @@
-"""A store full of values that tell whether they are right, and what becomes of it when bits of its file change.
+"""A store full of values that show whether they are right, and what becomes of it when bits of its file change.
 
 Each value is made of its key's name, so that a wrong one shows by itself. What a damaged store does is found out in a
 process of its own, for it may die: the store is opened, every key read, something written, and every key read again.

@@ -13,7 +13,7 @@ from typing import Final
 Key = tuple[int, bytes]  # the database's number and the name
 State = tuple[bytes, int] | None  # a value and its deadline in ms since 1970, 0 for none; None where there is no key
 
-NOISE: Final = b"noise:"  # names that begin so belong to nobody: keys that die while the test runs
+NOISE: Final = b"noise:"  # names that begin so belong to no client: keys that die while the test runs
 
 LOST, TORN, WRONG = "lost", "torn", "wrong"
 

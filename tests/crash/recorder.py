@@ -19,7 +19,7 @@ PAUSE_S: Final = {"always": 0.0, "everysec": 0.04, "no": 0.04}  # after each
 
 
 class Story:
-    """A server's life under several clients, told twice: by the trace and by the ledger.
+    """A server's life under several clients, recorded twice: by the trace and by the ledger.
 
     `since` is the moment from which on answers are promises.
     """
@@ -45,7 +45,7 @@ class Recorder:
         self._numbers = itertools.count()
 
     def record(self, mode: str, turn_to_always: bool = False) -> Story:
-        """A server with `--fsync mode`; with `turn_to_always` it is told to sync always when half is written."""
+        """A server with `--fsync mode`; with `turn_to_always` it is set to sync always when half is written."""
         number = next(self._numbers)
         path = self._directory / f"trace{number}"
         daemon = self._server(f"--fsync={mode}", launcher=trace.launcher(path))

@@ -1,7 +1,7 @@
 """Every family of read commands on a store of every kind of value: what it replies, and whether a reply may be given.
 
-The invariant: every reply of a damaged store is the sound store's reply or an error. Only commands that draw by lot may
-reply something else: elements that are there.
+The invariant: every reply of a damaged store is the sound store's reply or an error. Only commands with random replies
+may reply something else: elements that are there.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ Call = tuple[bytes, ...]
 
 
 def name(kind: str, number: int) -> bytes:
-    """An element's name, by which one can tell what it belongs to."""
+    """An element's name, which shows what it belongs to."""
     return b"%b-%05d" % (kind.encode(), number * 7 % 10_007)
 
 
@@ -179,7 +179,7 @@ def _of_sorted_sets(label: bytes) -> list[Call]:
 
 
 def draws() -> dict[Call, Call]:
-    """Calls that draw by lot, each with a call whose sound reply has all that they may reply."""
+    """Calls with random replies, each with a call whose sound reply has all that they may reply."""
     found: dict[Call, Call] = {(b"RANDOMKEY",): (b"KEYS", b"*")}
     for label in (b"small", b"large"):
         for count in ((), (b"5",), (b"-5",), (b"10000",)):

@@ -1,7 +1,7 @@
 """Disks that fill up under a real server: nothing answered is lost, nothing refused is there, room brings writes back.
 
 The disks are file systems of their own, in memory and ext4 in a file. Several clients write until they are refused;
-what they were told is compared with what the store holds, also after a kill and a new start.
+their replies are compared with what the store holds, also after a kill and a new start.
 """
 
 from __future__ import annotations
@@ -307,7 +307,7 @@ def test_no_room_for_a_new_store(tmp_path: Path, kind: str) -> None:
 
 
 def test_a_place_where_no_reserve_can_be_made(tmp_path: Path) -> None:
-    """A server without a reserve still tells a full disk, and takes writes again when there is room."""
+    """A server without a reserve still detects a full disk, and takes writes again when there is room."""
     with mounted("tmpfs", DISK_MB, tmp_path) as disk, daemon_on(disk / "data", tmp_path) as daemon:
         (disk / "data" / "keyp.reserve").mkdir(parents=True)
         (disk / "foreign").write_bytes(bytes(20 << 20))

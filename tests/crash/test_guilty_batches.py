@@ -1,7 +1,7 @@
 """Fifty batches in a group, some of them guilty: each other one is applied exactly once, and none of the guilty ones.
 
 A guilty batch raises before it writes, after it has written, or between two of its commands; some commits fail too.
-What it raises is what a damaged page makes of a cursor, of which the log tells in one line.
+What it raises is what a damaged page makes of a cursor, which the log reports in one line.
 """
 
 from __future__ import annotations

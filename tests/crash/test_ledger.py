@@ -59,7 +59,7 @@ def test_keys_written_together_are_found_together() -> None:
     assert [problem.kind for problem in ledger.problems({})] == [LOST]
 
 
-def test_the_lost_writes_are_told() -> None:
+def test_the_lost_writes_are_reported() -> None:
     ledger = book((ONE,), (TWO,), (THREE,), acknowledged=3)
     writes = ledger.groups[0].writes
     assert ledger.problems({A: ONE})[0].lost == writes[2:]

@@ -126,7 +126,7 @@ def leaves(lab: Lab, data: bytes, database: str) -> list[int]:
 def test_a_page_over_another(sound: Path, tmp_path: Path, right: dict[replies.Call, bytes], place: str) -> None:
     """Under an open store, by pages of the same tree and of another: whole entries, in the wrong place.
 
-    What the page held is not found any more, but whoever looks at all of it notices, and nothing strange is given out.
+    What the page held is not found any more, but a command that reads all of it notices, and nothing wrong is returned.
     """
     data_file = copy_store(sound, tmp_path / "data", closed=True)
     lab = Lab(tmp_path / "data")

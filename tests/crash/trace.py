@@ -1,4 +1,4 @@
-"""What a server did to its files and told its clients, in the order in which it happened, written down by strace.
+"""What a server did to its files and replied to its clients, in the order in which it happened, written down by strace.
 
 strace sees each thread enter and leave each system call. If a reply waited for a sync, the sync's end stands before
 the reply's beginning, whatever the threads: the line numbers of the trace serve as the clock of everything here.
@@ -19,7 +19,7 @@ from tests.integration.daemon import wait_until
 
 NEVER: Final = 1 << 60  # the moment at which a call that was cut short returned
 
-# The calls that tell the story, and those that would tell one this file does not understand.
+# The calls that are followed, and those that this file could not follow.
 FOLLOWED: Final = (
     "openat", "accept4", "close", "lseek", "write", "writev", "pwrite64", "fdatasync", "fsync", "ftruncate", "rename",
     "unlink", "sendto",
@@ -123,7 +123,7 @@ class FileSync:
 
 
 class File:
-    """A file of the data directory, known by whoever opened it under whatever name."""
+    """A file of the data directory, whatever the name it was opened by."""
 
     def __init__(self) -> None:
         self.writes: list[FileWrite] = []

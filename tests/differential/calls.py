@@ -62,7 +62,7 @@ def spoilt(draw: st.DrawFn, calls: Strategy) -> list[Any]:
 
 PLAIN = st.sampled_from(sorted(TEMPLATES)).flatmap(named)
 # Valkey differs from Redis 7.2 in where GETEX looks at its arguments first, in cursors, in nested transactions, and in
-# the numbers that it sorts. An SPOP with another count would take members by lot. BITCOUNT too looks at its arguments
+# the numbers that it sorts. An SPOP with another count would take random members. BITCOUNT too looks at its arguments
 # in another order, and a PFCOUNT of one key stores what it finds, in the reference.
 NEVER_SPOILT = {
     "GETEX", "SCAN", "HSCAN", "SSCAN", "ZSCAN", "SPOP", "SORT", "SORT_RO", "BITCOUNT", "PFCOUNT",

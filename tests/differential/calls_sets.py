@@ -1,6 +1,6 @@
 """Random calls of the commands on sets.
 
-SPOP takes none or all: what it takes by lot would make the two servers' sets different ones.
+SPOP takes none or all: random members would make the two servers' sets different ones.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""`reference`, a real server, and `keyp`, ours, beside it. Whoever uses them empties them first."""
+"""`reference`, a real server, and `keyp`, ours, beside it. A test that uses them empties them first."""
 
 from __future__ import annotations
 

@@ -15,9 +15,11 @@ import socket
 import subprocess
 import tempfile
 import time
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from tests import wire
+from tests.differential.row_files import Row, Step
 from tests.fakes import Connection, Lab
 
 ONE_MEGABYTE = 1 << 20  # the longest string, on both: limits are met without moving half a gigabyte
@@ -104,7 +106,7 @@ class ReferenceConnection:
         replies: list[bytes] = []
         while len(replies) < expected and not self.closed:
             if not select.select([self.socket], [], [], PATIENCE_S)[0]:
-                # Whatever it has to say to this chunk it has said once it has answered somebody who asked later.
+                # Its replies to this chunk are complete once it has answered a later request of another client.
                 self.server.control.send(wire.request(b"PING"), 1)
                 if not select.select([self.socket], [], [], 0)[0]:
                     break
@@ -198,7 +200,7 @@ class KeypConnection:
     def __init__(self, lab: Lab) -> None:
         self.lab = lab
         self.connection = Connection(lab)
-        self.heard = 0
+        self.seen = 0
 
     def send(self, data: bytes, expected: int) -> list[bytes]:
         """The replies to a chunk."""
@@ -213,8 +215,8 @@ class KeypConnection:
 
     def hear(self) -> list[bytes]:
         """All that has come since the last look."""
-        new = self.connection.transport.sent[self.heard :]
-        self.heard += len(new)
+        new = self.connection.transport.sent[self.seen :]
+        self.seen += len(new)
         return wire.split(new)
 
     def is_closed(self) -> bool:
@@ -223,3 +225,14 @@ class KeypConnection:
 
     def close(self) -> None:
         self.connection.lose()
+
+
+def played(row: Row, sides: Sequence[Sequence[ReferenceConnection | KeypConnection]]) -> Iterator[Step]:
+    """The steps of a row, each when the clients of all sides have sent it. A line `... 20` only lets 20 ms go by."""
+    for step in row.steps:
+        if step.line.startswith("..."):
+            time.sleep(int(step.line[3:]) / 1000)
+            continue
+        for clients in sides:
+            clients[step.client].send(step.data, step.replies or 0)
+        yield step

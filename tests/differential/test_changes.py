@@ -7,14 +7,13 @@ free in Keyp (`tests/execution/test_writes_for_nothing.py`); here it is shown th
 from __future__ import annotations
 
 import re
-import time
 from collections.abc import Iterator
 
 import pytest
 
 from tests import wire
 from tests.differential.row_files import DIRECTORY, Row, rows
-from tests.differential.servers import Keyp, KeypConnection, Reference, ReferenceConnection
+from tests.differential.servers import Keyp, KeypConnection, Reference, ReferenceConnection, played
 
 CLIENTS = 2
 FAMILIES = ("bits", "databases", "geo", "hyperloglog", "transactions")
@@ -27,7 +26,7 @@ COUNTED_OTHERWISE = re.compile(r"PFCOUNT .*|SET k 1 (?:EX|PX)AT 1|SET k w (?:EX|
 
 
 class Side:
-    """One server with its clients, and somebody who asks for the count."""
+    """One server with its clients, and another client that asks for the count."""
 
     def __init__(self, server: Reference | Keyp) -> None:
         server.clear()
@@ -64,12 +63,7 @@ def sides(reference: Reference, keyp: Keyp) -> Iterator[Sides]:
 @pytest.mark.parametrize("row", [pytest.param(row, id=row.name) for row in ROWS])
 def test_row(sides: Sides, row: Row) -> None:
     different: list[str] = []
-    for step in row.steps:
-        if step.line.startswith("..."):
-            time.sleep(int(step.line[3:]) / 1000)
-            continue
-        for side in sides:
-            side.clients[step.client].send(step.data, step.replies or 0)
+    for step in played(row, [side.clients for side in sides]):
         theirs, ours = [side.new() for side in sides]
         if theirs != ours and not COUNTED_OTHERWISE.search(step.line):
             different.append(f"{step.line}: they count {theirs}, we count {ours}")

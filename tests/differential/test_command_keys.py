@@ -1,4 +1,4 @@
-"""COMMAND GETKEYS and GETKEYSANDFLAGS of random calls, whole and cut short: as a real server tells them."""
+"""COMMAND GETKEYS and GETKEYSANDFLAGS of random calls, whole and cut short: as a real server replies."""
 
 from __future__ import annotations
 
@@ -32,14 +32,14 @@ def asked_well(call: list[Any]) -> bool:
 @given(call=st.one_of(CALLS, CUT).filter(asked_well))
 def test_same_keys_and_flags(reference: Reference, keyp: Keyp, call: list[Any]) -> None:
     words = [word.word(0) if isinstance(word, Span) else word for word in call]
-    told: list[list[Any]] = []
+    answers: list[list[Any]] = []
     for server in (reference, keyp):
         with closing(server.connect()) as client:
             replies = [
                 client.send(wire.request(b"COMMAND", how, *words), 1)[0] for how in (b"GETKEYS", b"GETKEYSANDFLAGS")
             ]
-        told.append([unordered(wire.parse(reply)) for reply in replies])
-    assert told[0] == told[1]
+        answers.append([unordered(wire.parse(reply)) for reply in replies])
+    assert answers[0] == answers[1]
 
 
 def unordered(value: Any) -> Any:

@@ -1,6 +1,6 @@
 """OBJECT IDLETIME after each command: whether it was a use of its keys, on a real server and on Keyp.
 
-Each call has keys of its own, `k` and `l` in the lists, which nobody has used for 1000 seconds when it comes.
+Each call has keys of its own, `k` and `l` in the lists, which have not been accessed for 1000 seconds when it comes.
 """
 
 from __future__ import annotations
@@ -60,7 +60,7 @@ CALLS = {
 
 
 def names() -> Iterator[str]:
-    """Names of keys that share no place in the table of uses."""
+    """Names of keys that share no slot in the table of access times."""
     taken: set[int] = set()
     for number in range(100_000):
         name = f"key:{number}"

@@ -111,10 +111,10 @@ def without_differences(calls: list[list[bytes]], queueing: bool) -> list[list[b
     return kept
 
 
-def in_order(heard: list[bytes]) -> tuple[list[bytes], list[bytes]]:
+def in_order(received: list[bytes]) -> tuple[list[bytes], list[bytes]]:
     """All but the messages by pattern, in their order, and these in any."""
-    by_pattern = [b"$8\r\npmessage\r\n" in message[:20] for message in heard]
-    pairs = list(zip(heard, by_pattern, strict=True))
+    by_pattern = [b"$8\r\npmessage\r\n" in message[:20] for message in received]
+    pairs = list(zip(received, by_pattern, strict=True))
     return [one for one, is_such in pairs if not is_such], sorted(one for one, is_such in pairs if is_such)
 
 

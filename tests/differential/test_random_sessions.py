@@ -1,7 +1,7 @@
 """Random talk about the session itself: as many replies, in the same order, from a real server and from Keyp.
 
 Chunks of commands that change what a client's next replies look like - transactions, CLIENT REPLY, protocols,
-subscriptions, RESET, QUIT - from clients of both protocols. After each chunk somebody else asks for the client's line
+subscriptions, RESET, QUIT - from clients of both protocols. After each chunk another client asks for the client's line
 in CLIENT LIST, whose fields agree as well.
 """
 
@@ -41,7 +41,7 @@ SHOWN = ("name", "flags", "db", "sub", "psub", "ssub", "multi", "multi-mem", "cm
 
 
 class Talk:
-    """The same clients at both servers, and somebody who looks at them."""
+    """The same clients at both servers, and one that observes them."""
 
     def __init__(self, reference: Reference, keyp: Keyp) -> None:
         reference.clear()

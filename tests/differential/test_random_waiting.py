@@ -1,6 +1,6 @@
 """Random calls of several clients that may wait for keys: each of them gets the same from a real server and from Keyp.
 
-A listener hears of every event of a key too, so that what is done for those who wait is done in the same order. Nobody
+A listener receives every event of a key too, so that what is done for blocked clients is done in the same order. Nobody
 sends anything behind a command that waits: whose pipeline goes on first, when several go on, is each server's own.
 """
 

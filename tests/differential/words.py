@@ -19,7 +19,7 @@ Strategy = st.SearchStrategy[Any]
 
 
 class Span:
-    """A time from now: about `seconds`, told in units of so many milliseconds."""
+    """A time from now: about `seconds`, given in units of so many milliseconds."""
 
     def __init__(self, seconds: int, unit_ms: int) -> None:
         self.seconds = seconds

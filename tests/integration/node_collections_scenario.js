@@ -13,15 +13,15 @@ async function until(condition) {
 }
 
 async function restart() {
-  const told = once(input, "line");
+  const resumed = once(input, "line");
   console.log("restart");
-  await told;
+  await resumed;
 }
 
 async function withIoredis() {
   const Redis = require("ioredis");
   const r = new Redis({ port });
-  r.on("error", () => {}); // told while the server is away
+  r.on("error", () => {}); // raised while the server is away
   await r.flushall();
 
   assert.equal(await r.rpush("l", "a", "b", "c"), 3);
@@ -69,15 +69,15 @@ async function withIoredis() {
 
   const listener = r.duplicate();
   listener.on("error", () => {});
-  const heard = [];
-  listener.on("message", (channel, message) => heard.push([channel, message]));
-  listener.on("pmessage", (pattern, channel, message) => heard.push([pattern, channel, message]));
+  const received = [];
+  listener.on("message", (channel, message) => received.push([channel, message]));
+  listener.on("pmessage", (pattern, channel, message) => received.push([pattern, channel, message]));
   assert.equal(await listener.subscribe("news"), 1);
   assert.equal(await listener.psubscribe("sport.*"), 2);
   assert.equal(await r.publish("news", "hello"), 1);
   assert.equal(await r.publish("sport.golf", "hole in one"), 1);
-  await until(() => heard.length == 2);
-  assert.deepEqual(heard, [["news", "hello"], ["sport.*", "sport.golf", "hole in one"]]);
+  await until(() => received.length == 2);
+  assert.deepEqual(received, [["news", "hello"], ["sport.*", "sport.golf", "hole in one"]]);
 
   await r.expire("h", 1000);
   await restart();
@@ -88,7 +88,7 @@ async function withIoredis() {
   await r.rpush("q1", "after");
   assert.equal(await again, "after");
   await until(async () => (await r.publish("news", "after")) == 1); // it has subscribed again by itself
-  await until(() => heard.length == 3);
+  await until(() => received.length == 3);
   for (const client of [r, waiter, lowest, listener]) await client.quit();
 }
 
@@ -137,13 +137,13 @@ async function withNodeRedis(protocol) {
   assert.equal(await waiter.blPop("q1", 0.05), null);
 
   const listener = await create();
-  const heard = [];
-  await listener.subscribe("news", (message) => heard.push(message));
-  await listener.pSubscribe("sport.*", (message, channel) => heard.push(channel + ": " + message));
+  const received = [];
+  await listener.subscribe("news", (message) => received.push(message));
+  await listener.pSubscribe("sport.*", (message, channel) => received.push(channel + ": " + message));
   assert.equal(await r.publish("news", "hello"), 1);
   assert.equal(await r.publish("sport.golf", "hole in one"), 1);
-  await until(() => heard.length == 2);
-  assert.deepEqual(heard, ["hello", "sport.golf: hole in one"]);
+  await until(() => received.length == 2);
+  assert.deepEqual(received, ["hello", "sport.golf: hole in one"]);
 
   await r.expire("h", 1000);
   await restart();
@@ -154,7 +154,7 @@ async function withNodeRedis(protocol) {
   await r.rPush("q1", "after");
   assert.equal(await again, "after");
   await until(async () => (await r.publish("news", "after")) == 1);
-  await until(() => heard.length == 3);
+  await until(() => received.length == 3);
   for (const client of [r, waiter, listener]) await client.close();
 }
 

@@ -12,7 +12,7 @@ LIMITED = (
 )
 
 
-def test_a_limit_below_the_map_is_told(tmp_path: Path) -> None:
+def test_a_limit_below_the_map_is_reported(tmp_path: Path) -> None:
     server = run(tmp_path, "-c", LIMITED, "--port=0", "--data-dir=data")
     assert_refused(server, "1 TiB of address space", "ulimit -v unlimited", str(tmp_path / "data"))
 

@@ -65,7 +65,7 @@ def open_accounts(daemon: Daemon) -> None:
 
 @contextmanager
 def transfers(daemon: Daemon) -> Iterator[list[int]]:
-    """Several clients move money between accounts; a counter for each tells how many transfers it has made."""
+    """Several clients move money between accounts; a counter for each says how many transfers it has made."""
     done = [0] * CLIENTS
     ended = Event()
     failures: list[BaseException] = []
@@ -147,11 +147,11 @@ def test_save_and_bgsave_are_one_moment_each(server: StartServer) -> None:
             assert sum(done) > before, "nobody wrote while the copy was made"
             assert client.bgsave() is True
             wait_until(lambda: client.info("persistence")["rdb_bgsave_in_progress"] == 0, "the background save")
-        told = client.info("persistence")
-        assert told["rdb_last_bgsave_status"] == "ok"
-        assert 0 <= client.time()[0] - told["rdb_last_save_time"] < DEADLINE_S
-        assert client.lastsave().timestamp() == told["rdb_last_save_time"]
-        assert told["rdb_changes_since_last_save"] <= 2 * sum(done)
+        persistence = client.info("persistence")
+        assert persistence["rdb_last_bgsave_status"] == "ok"
+        assert 0 <= client.time()[0] - persistence["rdb_last_save_time"] < DEADLINE_S
+        assert client.lastsave().timestamp() == persistence["rdb_last_save_time"]
+        assert persistence["rdb_changes_since_last_save"] <= 2 * sum(done)
         assert client.save() is True
         assert client.info("persistence")["rdb_changes_since_last_save"] == 0
     now = balances(daemon)
@@ -249,7 +249,7 @@ def test_a_server_that_stops_ends_its_save(server: StartServer) -> None:
     assert not (daemon.data_dir / "backup" / "data.mdb.partial").exists()
 
 
-def test_what_is_in_use_is_refused_or_told(server: StartServer, tmp_path: Path) -> None:
+def test_what_is_in_use_is_refused_or_reported(server: StartServer, tmp_path: Path) -> None:
     daemon = server("--fsync=no")
     with client_of(daemon) as client:
         client.set("key", "value")

@@ -1,4 +1,4 @@
-"""The benchmark in its smallest form: real servers, real load, real results. The figures are nobody's business here."""
+"""The benchmark in its smallest form: real servers, real load, real results. The figures are not tested."""
 
 from __future__ import annotations
 

@@ -41,7 +41,7 @@ def say(trouble: Trouble) -> str:
 
 
 class Tree:
-    """Sources that setup.py can compile, and the compiler."""
+    """Sources that setup.py can compile, and one that it leaves as it is; and the compiler."""
 
     def __init__(self, root: Path) -> None:
         self.root = root
@@ -58,7 +58,7 @@ class Tree:
         self.write("events", "KEYSPACE = 1\n")  # one library with the errors: both are on the path of a request
         self.write("writer", USER)
         self.write("commands/lists", 'def name() -> str:\n    return "GET"\n')
-        self.write("main", "import nothing_that_mypyc_could_find\n")  # which is not compiled
+        self.write("main", "import nothing_that_mypyc_could_find\n")
         for package in ("", "commands/"):
             self.write(f"{package}__init__", "")
 
@@ -108,11 +108,12 @@ class Tree:
 
 def test_only_what_has_changed_is_compiled_again(tmp_path: Path) -> None:
     tree = Tree(tmp_path)
-    everything, told = tree.build()
+    everything, output = tree.build()
     assert len(set(everything)) == len(everything)
     assert {LIBRARY, "keyp/errors", "keyp/commands/__native_lists", "init"} <= set(everything)
-    assert f"keyp: compiling {len(everything)} of {len(everything)}\n" in told
-    assert "keyp: checking types" in told
+    assert not [name for name in everything if "main" in name]
+    assert f"keyp: compiling {len(everything)} of {len(everything)}\n" in output
+    assert "keyp: checking types" in output
     assert len(tree.libraries()) == tree.linked()
 
     assert tree.build()[0] == []
@@ -174,7 +175,7 @@ def test_without_a_compiler_nothing_is_translated(tmp_path: Path) -> None:
 
 
 def test_an_installer_that_keeps_the_output_does_not_hide_how_far_it_is() -> None:
-    """As pip does it: standard error is a pipe. The terminal it is being run from is told."""
+    """As pip does it: standard error is a pipe. The output goes to the terminal all the same."""
     program = f"import runpy; runpy.run_path({str(ROOT / 'setup.py')!r})['PROGRESS'].done('compiling', 3, 10)"
     pid, terminal = pty.fork()
     if pid == 0:
@@ -197,7 +198,7 @@ def test_without_a_terminal_there_is_a_line_for_each_tenth() -> None:
         f"import runpy; progress = runpy.run_path({str(ROOT / 'setup.py')!r})['PROGRESS']\n"
         "for count in range(1, 201): progress.done('compiling', count, 200)"
     )
-    told = subprocess.run(
+    output = subprocess.run(
         [sys.executable, "-c", program],
         stdin=subprocess.DEVNULL,
         capture_output=True,
@@ -206,4 +207,4 @@ def test_without_a_terminal_there_is_a_line_for_each_tenth() -> None:
         timeout=DEADLINE_S,
         check=True,
     ).stderr.splitlines()
-    assert told == ["keyp: compiling 1 of 200", *(f"keyp: compiling {20 * tenth} of 200" for tenth in range(1, 11))]
+    assert output == ["keyp: compiling 1 of 200", *(f"keyp: compiling {20 * tenth} of 200" for tenth in range(1, 11))]

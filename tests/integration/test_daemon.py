@@ -379,7 +379,7 @@ def test_a_daemon_that_cannot_start_says_so(server: StartServer, tmp_path: Path)
     daemon = server()
     refused = twistd(tmp_path, "--port=0", f"--data-dir={daemon.data_dir}")
     assert refused.returncode == 1
-    # The parent is told the first hundred bytes and does not wait for the daemon to be gone.
+    # The parent gets the first hundred bytes and does not wait for the daemon to be gone.
     assert "StartupError: the data directory" in refused.stderr
     assert "Traceback" not in refused.stdout + refused.stderr
     wait_until(lambda: "in use by another Keyp" in (tmp_path / "keyp.log").read_text(), "the reason in the log")

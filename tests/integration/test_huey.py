@@ -1,7 +1,7 @@
 """huey: a consumer in a process of its own, its queue, results and retries, and restarts of Keyp in the middle.
 
 huey takes due tasks from its schedule by a script (EVALSHA), which Keyp does not have, in each of its Redis storages.
-So tasks with a delay are kept, with their moments, but do not become due; the consumer tells so in its log.
+So tasks with a delay are kept, with their moments, but do not become due; the consumer says so in its log.
 """
 
 from __future__ import annotations
@@ -64,7 +64,7 @@ def test_tasks(daemon: Daemon, app: Any, consume: Consume) -> None:
     assert app.huey.pending_count() == 10
     with consume():
         assert [result(blocking=True, timeout=20) for result in early] == list(range(1, 11))
-        app.fails_twice("one")  # huey has a result of each try, so the number of tries tells
+        app.fails_twice("one")  # huey has a result of each try, so the number of tries shows it
         wait_until(lambda: app.tries.get("one") == b"3", "the third try")
         with pytest.raises(TaskException, match="never mind"):
             app.fails()(blocking=True, timeout=20)

@@ -1,4 +1,4 @@
-"""Many clients leave at the same moment: the others go on, and whoever comes back finds a place."""
+"""Many clients leave at the same moment: the others go on, and new connections are accepted."""
 
 from __future__ import annotations
 

@@ -85,14 +85,14 @@ def test_ping_while_listening(r: redis.Redis, pubsub: Any) -> None:
 
 
 def test_a_thread_that_listens(r: redis.Redis, pubsub: Any) -> None:
-    heard: list[bytes] = []
-    pubsub.subscribe(a=lambda message: heard.append(message["data"]))
+    received: list[bytes] = []
+    pubsub.subscribe(a=lambda message: received.append(message["data"]))
     thread = pubsub.run_in_thread(sleep_time=0.01, daemon=True)
     wait_until(lambda: r.publish("a", "first") == 1, "somebody listens")
     for number in range(1000):
         r.publish("a", number)
-    wait_until(lambda: len(heard) == 1001, "all messages")
-    assert heard == [b"first", *[b"%d" % number for number in range(1000)]]
+    wait_until(lambda: len(received) == 1001, "all messages")
+    assert received == [b"first", *[b"%d" % number for number in range(1000)]]
     thread.stop()
     thread.join(DEADLINE_S)
 
@@ -105,8 +105,8 @@ def test_events_of_keys(r: redis.Redis, pubsub: Any) -> None:
         r.set("k", "v", px=100)
         with r.pipeline() as pipe:
             pipe.incr("n").delete("n").execute()
-        told = [(channel, data) for _, _, channel, data in messages(pubsub, 10)]
-        assert told == [
+        published = [(channel, data) for _, _, channel, data in messages(pubsub, 10)]
+        assert published == [
             (b"__keyspace@0__:k", b"set"),
             (b"__keyevent@0__:set", b"k"),
             (b"__keyspace@0__:k", b"expire"),
@@ -122,7 +122,7 @@ def test_events_of_keys(r: redis.Redis, pubsub: Any) -> None:
         r.config_set("notify-keyspace-events", "")
 
 
-def test_whoever_is_gone_listens_no_more(connect: Connect, r: redis.Redis) -> None:
+def test_a_client_that_has_gone_is_unsubscribed(connect: Connect, r: redis.Redis) -> None:
     listener = connect()
     pubsub = listener.pubsub()
     pubsub.subscribe("a")
@@ -139,7 +139,7 @@ def test_whoever_is_gone_listens_no_more(connect: Connect, r: redis.Redis) -> No
 def test_asyncio(daemon: Daemon, protocol: int) -> None:
     async def scenario() -> None:
         async with Redis(port=daemon.port, protocol=protocol) as r:
-            heard: list[bytes] = []
+            received: list[bytes] = []
 
             async def listen(ready: asyncio.Event) -> None:
                 async with r.pubsub() as pubsub:
@@ -148,7 +148,7 @@ def test_asyncio(daemon: Daemon, protocol: int) -> None:
                         if message["type"] == "subscribe":
                             ready.set()
                         else:
-                            heard.append(message["data"])
+                            received.append(message["data"])
                             if message["data"] == b"end":
                                 return
 
@@ -159,7 +159,7 @@ def test_asyncio(daemon: Daemon, protocol: int) -> None:
                 assert await r.publish("a", number) == 20
             assert await r.publish("a", "end") == 20
             await asyncio.gather(*tasks)
-            assert sorted(heard) == sorted([*[b"%d" % number for number in range(50)], b"end"] * 20)
+            assert sorted(received) == sorted([*[b"%d" % number for number in range(50)], b"end"] * 20)
 
     asyncio.run(asyncio.wait_for(scenario(), 60))
 
@@ -175,7 +175,7 @@ def test_redis_cli_listens(daemon: Daemon, r: redis.Redis) -> None:
 
 
 class Listener(threading.Thread):
-    """A client that subscribes to `a` and reads until it has heard `end`; `pace` seconds between two looks."""
+    """A client that subscribes to `a` and reads until it has received `end`; `pace` seconds between two looks."""
 
     def __init__(self, port: int, pace: float = 0.0) -> None:
         super().__init__(daemon=True)

@@ -1,4 +1,4 @@
-"""redis-benchmark runs to its end, and the server has counted each of its calls. Times are nobody's business here."""
+"""redis-benchmark runs to its end, and the server has counted each of its calls. Times are not tested."""
 
 from __future__ import annotations
 

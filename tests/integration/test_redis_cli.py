@@ -311,7 +311,7 @@ def test_interactive_hints(terminal: Terminal) -> None:
     terminal.type("config get\t ")
     terminal.expect("parameter [parameter ...]")
     terminal.enter("hz", '2) "10"\r\n')
-    terminal.type("waitaof ")  # which this redis-cli has never heard of
+    terminal.type("waitaof ")  # which this redis-cli does not know
     terminal.expect("numlocal numreplicas timeout")
 
 

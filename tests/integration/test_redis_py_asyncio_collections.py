@@ -135,15 +135,15 @@ def test_queues_and_listeners_go_on_when_the_server_is_back(server: StartServer,
     async def scenario() -> None:
         patient = Retry(ConstantBackoff(0.05), 200)
         async with Redis(port=daemon.port, decode_responses=True, retry=patient, **options) as r:
-            heard: list[str] = []
+            received: list[str] = []
             taken: list[str] = []
 
             async def listen() -> None:
                 async with r.pubsub() as pubsub:
                     await pubsub.subscribe("news")
                     async for message in pubsub.listen():
-                        heard.append(str(message["data"]))
-                        if heard[-1] == "after":
+                        received.append(str(message["data"]))
+                        if received[-1] == "after":
                             return
 
             async def take() -> None:
@@ -154,9 +154,9 @@ def test_queues_and_listeners_go_on_when_the_server_is_back(server: StartServer,
             await r.hset("h", mapping={"f": "v"})
             await r.expire("h", 1000)
             await r.rpush("queue", "one")
-            await until(lambda: taken == ["one"] and heard == ["1"])
+            await until(lambda: taken == ["one"] and received == ["1"])
             assert await r.publish("news", "before") == 1
-            await until(lambda: "before" in heard)
+            await until(lambda: "before" in received)
             await asyncio.to_thread(daemon.kill)
             await asyncio.to_thread(daemon.start)
             assert await r.hgetall("h") == {"f": "v"}

@@ -33,7 +33,7 @@ def meanwhile(work: Callable[[], object]) -> tuple[threading.Thread, list[object
 
 
 def test_every_call_that_waits(connect: Connect) -> None:
-    """Each waits in a thread of its own until somebody brings what it wants."""
+    """Each waits in a thread of its own until another client brings what it wants."""
     r = connect(decode_responses=True)
     waiting = [
         meanwhile(lambda: list(r.blpop(["a"], timeout=20))),

@@ -357,7 +357,7 @@ def test_no_replicas(r: redis.Redis) -> None:
 
 
 def test_what_is_not_there_says_so(r: redis.Redis) -> None:
-    """Commands that Keyp does not have are unknown, which clients can tell from a failure."""
+    """Commands that Keyp does not have are unknown, which clients can distinguish from a failure."""
     with pytest.raises(ResponseError, match="unknown command"):
         r.execute_command("PSYNC2", "somewhere")
     assert r.ping() is True

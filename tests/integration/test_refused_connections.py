@@ -1,4 +1,4 @@
-"""Connections that cannot be served: the log tells of them once a second, and nothing goes round in circles."""
+"""Connections that cannot be served: the log reports them once a second, and no loop spins."""
 
 from __future__ import annotations
 
@@ -33,12 +33,12 @@ def test_connections_without_a_descriptor_are_counted_in_the_log(server: StartSe
         assert is_closed(refused)
         refused.close()
 
-    def told() -> int:
+    def logged() -> int:
         return sum(map(int, re.findall(r"(\d+) connections were refused: no descriptor", daemon.log())))
 
-    wait_until(lambda: told() > REFUSED, "the log to tell of all of them")
+    wait_until(lambda: logged() > REFUSED, "the log to report all of them")
     lines = daemon.log()[before:].splitlines()
-    assert told() <= REFUSED + DESCRIPTORS
+    assert logged() <= REFUSED + DESCRIPTORS
     assert len(lines) < REFUSED / 10  # one a second
     assert "EMFILE" not in daemon.log()
     for connection in held:

@@ -1,4 +1,4 @@
-"""Signals that end nobody: SIGHUP has the log opened anew, as whoever rotates logs expects, the others do nothing."""
+"""Signals that do not end the server: SIGHUP reopens the log, as log rotation expects, the others do nothing."""
 
 from __future__ import annotations
 
@@ -25,11 +25,11 @@ def holds(path: Path, text: str) -> bool:
 def rotate(log: Path, pid: int) -> None:
     """Moves the log away as logrotate does, and waits until the server has noticed."""
     moved = log.with_name(log.name + ".1")
-    told = log.read_text()
+    written = log.read_text()
     log.rename(moved)
     os.kill(pid, signal.SIGHUP)
     wait_until(lambda: holds(log, REOPENED), "a new log")
-    assert moved.read_text().count(REOPENED) == told.count(REOPENED)
+    assert moved.read_text().count(REOPENED) == written.count(REOPENED)
 
 
 @pytest.mark.parametrize("program", [KEYP, (*TWISTD, "--nodaemon", "--pidfile=", "keyp")], ids=["keyp", "twistd"])

@@ -1,4 +1,4 @@
-"""What a request costs in system calls, counted under strace: so nobody makes the way longer without knowing it.
+"""What a request costs in system calls, counted under strace: so that no change adds some unnoticed.
 
 One client sends its requests one after the other, each after the last one's reply. Between two marks in the trace lie
 the calls of so many requests; a server at rest wakes up ten times a second and once more each second, which is the

@@ -107,7 +107,7 @@ def browse(tmp_path: Path) -> Iterator[object]:
 def listener() -> tuple[socket.socket, list[bytes]]:
     """A port that hears what the page sends, and says nothing."""
     port = socket.create_server(("127.0.0.1", 0))
-    heard: list[bytes] = []
+    received: list[bytes] = []
 
     def hear() -> None:
         while True:
@@ -118,12 +118,12 @@ def listener() -> tuple[socket.socket, list[bytes]]:
             with connection:
                 connection.settimeout(1)
                 try:
-                    heard.append(connection.recv(1 << 16))
+                    received.append(connection.recv(1 << 16))
                 except OSError:
-                    heard.append(b"")
+                    received.append(b"")
 
     threading.Thread(target=hear, daemon=True).start()
-    return port, heard
+    return port, received
 
 
 def test_a_web_page_sets_nothing(server: StartServer, browse: object) -> None:
@@ -139,9 +139,9 @@ def test_a_web_page_sets_nothing(server: StartServer, browse: object) -> None:
 
 def test_the_page_does_send_what_it_says(browse: object) -> None:
     """Else the test above would show nothing."""
-    port, heard = listener()
+    port, received = listener()
     with port:
         browse(port.getsockname()[1])  # type: ignore[operator]
-    everything = b"".join(heard)
+    everything = b"".join(received)
     assert b"POST / HTTP/1.1\r\nHost: " in everything
     assert b"\r\nSET pwned f" in everything

@@ -137,14 +137,14 @@ def waits(rc: Any, pool: Any) -> Any:
 
 
 class Listener(redis.SubscriberProtocol):
-    heard: ClassVar[list[tuple[Any, Any, Any]]] = []
+    received: ClassVar[list[tuple[Any, Any, Any]]] = []
 
     def connectionMade(self) -> None:
         self.subscribe("news")
         self.psubscribe("sport.*")
 
     def messageReceived(self, pattern: Any, channel: Any, message: Any) -> None:
-        self.heard.append((pattern, channel, message))
+        self.received.append((pattern, channel, message))
 
 
 class ListenerFactory(redis.SubscriberFactory):
@@ -154,12 +154,12 @@ class ListenerFactory(redis.SubscriberFactory):
 
 @inlineCallbacks
 def channels(rc: Any) -> Any:
-    Listener.heard.clear()
+    Listener.received.clear()
     yield until(lambda: rc.publish("news", "ready?"))
     yield rc.publish("sport.golf", "hole in one")
     yield rc.publish("other", "nobody hears it")
-    yield until(lambda: ("sport.*", "sport.golf", "hole in one") in Listener.heard)
-    assert set(Listener.heard) == {(None, "news", "ready?"), ("sport.*", "sport.golf", "hole in one")}
+    yield until(lambda: ("sport.*", "sport.golf", "hole in one") in Listener.received)
+    assert set(Listener.received) == {(None, "news", "ready?"), ("sport.*", "sport.golf", "hole in one")}
 
 
 @inlineCallbacks

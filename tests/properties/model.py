@@ -3,7 +3,7 @@
 `Model.run` takes a command's words and gives the reply that has to come. Of all that a server must do for it - bytes
 on disk, an index of deadlines, pieces of long strings, snapshots, commit groups - nothing is here.
 
-A key is gone when now is later than its deadline. Its entry may stay in the store for a while; nobody sees it but
+A key is gone when now is later than its deadline. Its entry may stay in the store for a while; no client sees it but
 DBSIZE. Each write that touches a key gives its entry a new stamp: what WATCH compares.
 """
 
@@ -68,7 +68,7 @@ class Model:
         return entry.deadline is not None and self.now_ms > entry.deadline
 
     def live(self, database: int) -> set[bytes]:
-        """The keys somebody may see."""
+        """The keys that a client may see."""
         return {key for key, entry in self.databases[database].items() if not self.is_past(entry)}
 
     def sweep(self) -> None:

@@ -1,7 +1,7 @@
 """Any sequence of commands gives the replies that a dictionary with deadlines would give, across restarts too.
 
-Clients send bytes to a whole server without sockets, on a real store, with a clock that moves when it is told to;
-`model.py` says what has to come back. After every step the store is sound and no key past its deadline is seen.
+Clients send bytes to a whole server without sockets, on a real store, with a clock that the test moves; `model.py` says
+what has to come back. After every step the store is sound and no key past its deadline is seen.
 """
 
 from __future__ import annotations

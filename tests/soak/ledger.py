@@ -1,8 +1,8 @@
 """What one connection has written and must find again: a model of its keys, with doubt where doubt is due.
 
 A state is a value and its deadline. Usually a key has one possible state. Where a connection broke before the reply,
-the write may have happened or not: both states are possible until a read tells. A key past its deadline is gone, and
-while a command runs its deadline may pass: the moments before and after the command bound what may be replied.
+the write may have happened or not: both states are possible until a read shows one. A key past its deadline is gone,
+and while a command runs its deadline may pass: the moments before and after the command bound what may be replied.
 """
 
 from __future__ import annotations
@@ -92,7 +92,7 @@ class Ledger:
             self.keys[key] = [state]
 
     def see(self, key: str, seen: bytes | None, from_ms: int) -> None:
-        """A read that began at `from_ms` has just replied `seen`: is that possible? Doubts end where it can be told."""
+        """A read that began at `from_ms` has just replied `seen`: is that possible? That may settle the state."""
         to_ms = now_ms()
         possible = [state for state in self.states(key) if state.may_be(seen, from_ms, to_ms)]
         if possible:

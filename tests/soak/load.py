@@ -140,7 +140,7 @@ class LedgerLoad(Load):
         self.ledger.begin({key: new})
         reply = call()
         if had_ms and now_ms() >= had_ms:
-            return  # the deadline has passed meanwhile: a read or a SET will tell
+            return  # the deadline has passed meanwhile: a read or a SET will show it
         self.ledger.settle({key: new})
         self.expect(f"the reply to a change of {key}", reply, wanted)
 
@@ -419,7 +419,7 @@ class Outcome:
 
 
 def run_loads(kinds: list[type[Load]], port: int, first_number: int, seconds: float) -> Outcome:
-    """Runs one load of each kind, each on its thread, in this process. Numbers tell keys and chances apart."""
+    """Runs one load of each kind, each on its thread, in this process. Numbers keep keys and random choices apart."""
     end = time.monotonic() + seconds
     loads = [kind(port, first_number + index, end) for index, kind in enumerate(kinds)]
     threads = [threading.Thread(target=load.run) for load in loads]

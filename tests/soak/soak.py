@@ -75,7 +75,7 @@ def soak(daemon: Daemon, seconds: float, progress: bool = False) -> Result:
 def _watch(daemon: Daemon, homes: list[Future[Outcome]], result: Result, every_s: float, progress: bool) -> None:
     """Takes samples until the load is over."""
     started = time.monotonic()
-    told = 0.0
+    reported = 0.0
     while not all(home.done() for home in homes):
         time.sleep(every_s)
         if not daemon.running:
@@ -83,9 +83,9 @@ def _watch(daemon: Daemon, homes: list[Future[Outcome]], result: Result, every_s
             return
         sample = look(daemon, time.monotonic() - started)
         result.samples.append(sample)
-        if progress and sample.second - told >= 60:
-            told = sample.second
-            print(f"{told:.0f} s: {sample.memory_kb >> 10} MB, file {sample.file_kb >> 10} MB", flush=True)
+        if progress and sample.second - reported >= 60:
+            reported = sample.second
+            print(f"{reported:.0f} s: {sample.memory_kb >> 10} MB, file {sample.file_kb >> 10} MB", flush=True)
 
 
 def _judge_growth(result: Result) -> None:

@@ -1,4 +1,4 @@
-"""When keys were last used: never later than told, in a table that does not grow."""
+"""When keys were last accessed: never later than the reply says, in a table that does not grow."""
 
 from __future__ import annotations
 

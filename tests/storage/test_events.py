@@ -1,4 +1,4 @@
-"""What a keyspace tells by itself: keys that are new, that have expired, that were missing; and what it counts."""
+"""What a keyspace notifies of by itself: keys that are new, have expired, were missing; and what it counts."""
 
 from __future__ import annotations
 
@@ -16,18 +16,18 @@ EVERYTHING = ALL | NEW | KEY_MISS
 
 
 class Listening:
-    """A write transaction on database 3, and what it has told."""
+    """A write transaction on database 3, and the events it has collected."""
 
     def __init__(self, store: Store, wanted: int = EVERYTHING) -> None:
         self.transaction = store.begin()
         self.transaction.wanted_events = wanted
         self.keys = WritableKeyspace(self.transaction, 3)
 
-    def told(self) -> list[tuple[str, bytes]]:
+    def notified(self) -> list[tuple[str, bytes]]:
         assert all(event.database == 3 for event in self.transaction.events)
-        told = [(event.name, event.key) for event in self.transaction.events]
+        notified = [(event.name, event.key) for event in self.transaction.events]
         self.transaction.events.clear()
-        return told
+        return notified
 
 
 def test_new_keys(store: Store) -> None:
@@ -37,7 +37,7 @@ def test_new_keys(store: Store) -> None:
     strings.append(listening.keys, b"b", b"x" * 100_000)
     strings.append(listening.keys, b"b", b"y")
     strings.set_range(listening.keys, b"c", 5, b"x")
-    assert listening.told() == [("new", b"a"), ("new", b"b"), ("new", b"c")]
+    assert listening.notified() == [("new", b"a"), ("new", b"b"), ("new", b"c")]
     listening.transaction.commit()
 
 
@@ -52,11 +52,11 @@ def test_new_comes_before_what_the_same_command_has_told_already(store: Store) -
     ]:
         listening.keys.notify(kind, name, key)
     strings.put(listening.keys, b"a", b"1")
-    assert [name for name, _ in listening.told()] == ["del", "keymiss", "one", "new", "two", "three"]
+    assert [name for name, _ in listening.notified()] == ["del", "keymiss", "one", "new", "two", "three"]
     for kind, name in [(STRING, "one"), (EXPIRED, "expired"), (STRING, "two")]:
         listening.keys.notify(kind, name, b"c")
     strings.put(listening.keys, b"c", b"1")
-    assert [name for name, _ in listening.told()] == ["one", "expired", "new", "two"]
+    assert [name for name, _ in listening.notified()] == ["one", "expired", "new", "two"]
     listening.transaction.commit()
 
 
@@ -65,7 +65,7 @@ def test_only_what_is_wanted(store: Store) -> None:
     strings.put(listening.keys, b"a", b"1")
     listening.keys.notify(STRING, "set", b"a")
     listening.keys.notify(GENERIC, "del", b"a")
-    assert listening.told() == [("del", b"a")]
+    assert listening.notified() == [("del", b"a")]
     listening.transaction.commit()
 
 
@@ -76,7 +76,7 @@ def test_expired_keys_that_a_write_meets(store: Store) -> None:
     assert not listening.keys.remove(b"a")
     assert listening.keys.find(b"a") is None
     strings.put(listening.keys, b"b", b"2")
-    assert listening.told() == [("expired", b"a"), ("expired", b"b"), ("new", b"b")]
+    assert listening.notified() == [("expired", b"a"), ("expired", b"b"), ("new", b"b")]
     assert listening.transaction.expired == 2
     listening.transaction.commit()
 
@@ -120,13 +120,13 @@ def test_a_write_neither_counts_nor_tells_of_misses_by_itself(store: Store) -> N
     listening = Listening(store)
     transaction = listening.transaction
     listening.keys.find(b"nosuch")
-    assert (transaction.hits, transaction.misses, listening.told()) == (0, 0, [])
+    assert (transaction.hits, transaction.misses, listening.notified()) == (0, 0, [])
     listening.keys.note_read(b"nosuch", found=False)
     listening.keys.note_read(b"a", found=True)
-    assert (transaction.hits, transaction.misses, listening.told()) == (1, 1, [("keymiss", b"nosuch")])
+    assert (transaction.hits, transaction.misses, listening.notified()) == (1, 1, [("keymiss", b"nosuch")])
     transaction.in_write = False  # a read beside writes
     listening.keys.find(b"nosuch")
-    assert (transaction.hits, transaction.misses, listening.told()) == (1, 2, [("keymiss", b"nosuch")])
+    assert (transaction.hits, transaction.misses, listening.notified()) == (1, 2, [("keymiss", b"nosuch")])
     transaction.commit()
 
 

@@ -1,4 +1,4 @@
-"""The head of a data file: what LMDB would believe blindly is judged first, and no commit is lost by a changed byte."""
+"""The meta pages of a data file: what LMDB would trust is checked first, and no commit is lost by a changed byte."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def change(path: Path, offset: int, edit: Callable[[int], int], form: str = "=H"
 
 
 def newest(path: Path) -> int:
-    """Where the head is that counts."""
+    """Where the newest meta page is."""
     with DataFile(str(path / DATA_FILE)) as file:
         return PAGE * file.meta_pages.index(file.newest)
 
@@ -101,7 +101,7 @@ def test_wrong_facts_of_a_sub_database_are_refused(path: Path, name: bytes, plac
 
 
 def test_a_wrong_older_head_is_written_anew(path: Path) -> None:
-    """It is certain which one is older, so nothing is lost; the next start has no doubt any more."""
+    """It is certain which one is older, so nothing is lost; the next start has no reason to verify any more."""
     older = PAGE - newest(path)
     change(path, older + FREE_FLAGS, lambda _: 0x2E)
     environment = Environment(str(path))
@@ -115,17 +115,17 @@ def test_a_wrong_older_head_is_written_anew(path: Path) -> None:
 @pytest.mark.parametrize("other", [-2, 2, -4, 256, 1 << 40])
 @pytest.mark.parametrize("which", ["newer", "older"])
 def test_a_transaction_that_is_not_the_heads_own_is_refused(path: Path, which: str, other: int) -> None:
-    """Else the older head would count, and the last commit be lost without a word."""
+    """Else the older meta page would count, and the last commit be lost silently."""
     head = newest(path) if which == "newer" else PAGE - newest(path)
     change(path, head + TRANSACTION, lambda number: number + other, "=q")
     if (which, other) == ("newer", -2):
-        # The same numbers as after a head whose writing failed; the file must tell by its end.
+        # The same numbers as after a meta page whose writing failed; the end of the file must show it.
         change(path, head + LAST_PAGE, lambda number: number + 1, "=q")
     refusal(path)
 
 
 def test_any_bit_of_the_heads(path: Path) -> None:
-    """A changed bit is noticed at once, or matters to nobody: what counts is what was written last."""
+    """A changed bit is noticed at once, or does not matter: what counts is what was written last."""
     with (path / LOCK_FILE).open("r+b") as lock:
         mark_closed(lock.fileno(), str(path / DATA_FILE))
     data_file = path / DATA_FILE
@@ -170,7 +170,7 @@ def test_each_commit_leaves_its_number_among_the_free_pages(tmp_path: Path) -> N
 
 
 def test_heads_that_a_power_cut_has_parted(path: Path) -> None:
-    """Without syncs one head may be long out of date. It is as good as it can be, and stays so after a kill."""
+    """Without syncs one meta page may be long out of date. It is as good as it can be, and stays so after a kill."""
     with (path / LOCK_FILE).open("r+b") as lock:
         lock.truncate(0)
         lock.write(b"running no another-boot\n")

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from keyp.storage.keys.random_key import draw
+from keyp.storage.keys.random_key import random_stored_name
 
 
 @pytest.fixture(scope="module")
@@ -25,7 +25,7 @@ def draws(store, names, times, seed=1):
             txn.put(name, b"")
         random = Random(seed)
         with txn.cursor() as cursor:
-            count = Counter(draw(cursor, random) for _ in range(times))
+            count = Counter(random_stored_name(cursor, random) for _ in range(times))
         txn.abort()
     return count
 
@@ -46,7 +46,7 @@ def test_every_name_comes_up(store, names):
     assert set(draws(store, names, 400)) == set(names)
 
 
-def test_a_full_tree_is_drawn_from_evenly(store):
+def test_in_a_full_tree_all_names_are_equally_likely(store):
     names = [b"key:%03d" % index for index in range(1000)]
     count = draws(store, names, 20_000)
     assert len(count) == 1000
@@ -55,5 +55,5 @@ def test_a_full_tree_is_drawn_from_evenly(store):
 
 @settings(max_examples=60, deadline=None)
 @given(names=st.sets(st.binary(min_size=1, max_size=4), min_size=1, max_size=40), seed=st.integers(0, 999))
-def test_what_is_drawn_is_there(store, names, seed):
+def test_a_random_name_is_there(store, names, seed):
     assert set(draws(store, names, 50, seed)) <= names

@@ -60,7 +60,9 @@ def test_a_head_that_has_changed_since_the_end(lock: int, tmp_path: Path) -> Non
     with data_file.open("r+b") as file:
         file.seek(4096 + 128)  # the last page, as the second head has it
         file.write(b"x")
-    assert reason_to_verify(tmp_path) == ""  # somebody has written it since, and may have put another store there
+    assert (
+        reason_to_verify(tmp_path) == ""
+    )  # another process has written it since, and may have put another store there
     os.utime(data_file, ns=(about.st_atime_ns, about.st_mtime_ns))
     assert reason_to_verify(tmp_path) == "its head has changed since it was closed"
 

@@ -1,4 +1,4 @@
-"""Stores that nobody serves, with a bit of everything in them."""
+"""Stores without a server, with a bit of everything in them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`keyp backup` on stores that nobody serves: the copy is the store, and what is not whole has no name."""
+"""`keyp backup` on stores without a server: the copy is the store, and a partial one has no name."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`keyp check`: what it finds in the file and in what the file holds, what it tells, how it exits."""
+"""`keyp check`: what it finds in the file and its contents, what it prints, how it exits."""
 
 from __future__ import annotations
 
@@ -52,9 +52,9 @@ def test_an_index_entry_that_is_gone(make_store: MakeStore, capsys: pytest.Captu
     entry = layout.expiry_entry(DEADLINE_MS, b"dying")
     write(data, lambda keys: keys.txn.delete(entry, b"", keys.space.expiry))
     assert run(["check", str(data)]) == 1
-    told = capsys.readouterr()
-    assert told.err == f"keys:1 'dying': its deadline {DEADLINE_MS} is not in the expiry index\n"
-    assert told.out.endswith("Problems: 1\n")
+    output = capsys.readouterr()
+    assert output.err == f"keys:1 'dying': its deadline {DEADLINE_MS} is not in the expiry index\n"
+    assert output.out.endswith("Problems: 1\n")
 
 
 def test_a_flipped_bit_in_a_record(make_store: MakeStore, capsys: pytest.CaptureFixture[str]) -> None:
@@ -71,9 +71,9 @@ def test_a_flipped_bit_in_a_page(make_store: MakeStore, capsys: pytest.CaptureFi
     page = (data / "data.mdb").read_bytes().rindex(b"key:123") // 4096
     flip(data, page * 4096)  # its number
     assert run(["check", str(data)]) == 1
-    told = capsys.readouterr()
-    assert f"page {page} stores mp_pgno {page ^ 1}" in told.err
-    assert "its contents were not looked at" in told.out
+    output = capsys.readouterr()
+    assert f"page {page} stores mp_pgno {page ^ 1}" in output.err
+    assert "its contents were not looked at" in output.out
 
 
 def test_damage_to_the_stores_own_numbers(make_store: MakeStore, capsys: pytest.CaptureFixture[str]) -> None:
@@ -84,17 +84,17 @@ def test_damage_to_the_stores_own_numbers(make_store: MakeStore, capsys: pytest.
 
 
 @pytest.mark.parametrize(
-    ("content", "told"),
+    ("content", "output"),
     [(None, "there is no store in"), (b"", "it is empty"), (b"text" * 5000, "it is not a store of Keyp")],
     ids=["nothing", "empty", "text"],
 )
 def test_what_cannot_be_checked(
-    tmp_path: Path, content: bytes | None, told: str, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, content: bytes | None, output: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     if content is not None:
         (tmp_path / "data.mdb").write_bytes(content)
     assert run(["check", str(tmp_path)]) == 2
-    assert told in capsys.readouterr().err
+    assert output in capsys.readouterr().err
 
 
 def test_a_truncated_file_is_a_problem_and_no_crash(make_store: MakeStore) -> None:

@@ -73,10 +73,10 @@ def test_keyp_hands_its_commands_on(monkeypatch: pytest.MonkeyPatch, tmp_path: P
 
 def test_help_names_the_commands(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     keyp(monkeypatch, "--help")
-    told = capsys.readouterr().out
-    assert told.startswith("Usage: keyp [options]\n")
+    output = capsys.readouterr().out
+    assert output.startswith("Usage: keyp [options]\n")
     for name, summary in SUMMARIES.items():
-        assert f"    {name:<11}{summary}\n" in told
+        assert f"    {name:<11}{summary}\n" in output
 
 
 def test_a_command_comes_first(monkeypatch: pytest.MonkeyPatch) -> None:

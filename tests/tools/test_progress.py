@@ -1,4 +1,4 @@
-"""Progress bars: only where somebody looks, and a word where the library for them is missing."""
+"""Progress bars: only on a terminal, and a hint where the library for them is missing."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from tests.tools.conftest import write
 
 
 class Terminal(io.StringIO):
-    """Standard error where somebody looks at it."""
+    """Standard error that is a terminal."""
 
     def isatty(self) -> bool:
         return True
@@ -28,7 +28,7 @@ def look_at_it(monkeypatch: pytest.MonkeyPatch) -> Terminal:
     """Makes standard error a terminal."""
     terminal = Terminal()
     monkeypatch.setattr(sys, "stderr", terminal)
-    monkeypatch.setattr(progress, "_told", [])
+    monkeypatch.setattr(progress, "_warned", [])
     return terminal
 
 

@@ -32,14 +32,14 @@ def random_name(keys: Keyspace, random: Random) -> bytes | None:
     assert keys.space is not None
     with keys.txn.cursor(keys.space.keys) as cursor:
         for _ in range(TRIES):
-            stored = draw(cursor, random)
+            stored = random_stored_name(cursor, random)
             if not keys.is_past(stored):
                 return keys.full_name(stored)
     name = _next_live(keys, stored)
     return _next_live(keys, b"") if name is None else name
 
 
-def draw(cursor: Any, random: Random) -> bytes:
+def random_stored_name(cursor: Any, random: Random) -> bytes:
     """One of the keys that an LMDB cursor over at least one key can reach; it is not proved.
 
     Raises `Damaged` where they are not in order.

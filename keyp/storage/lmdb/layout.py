@@ -55,11 +55,11 @@ ZSET: Final = 5
 STREAM: Final = 6
 
 KIND_MASK: Final = 0x07
-FLOAT: Final = 0x08  # a string that INCRBYFLOAT has written, which looks like an integer; OBJECT ENCODING tells
+FLOAT: Final = 0x08  # a string that INCRBYFLOAT has written, which looks like an integer; for OBJECT ENCODING
 HAS_DEADLINE: Final = 0x10
 LONG_NAME: Final = 0x20
 HAS_ELEMENTS: Final = 0x40
-EDITED: Final = 0x80  # a string that APPEND or SETRANGE has changed in place; OBJECT ENCODING tells
+EDITED: Final = 0x80  # a string that APPEND or SETRANGE has changed in place; for OBJECT ENCODING
 OF_VALUE: Final = FLOAT | HAS_ELEMENTS | EDITED  # the flags that go with a value wherever it goes
 
 KIND_NAMES: Final = ("none", "string", "list", "hash", "set", "zset", "stream")

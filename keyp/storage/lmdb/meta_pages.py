@@ -23,7 +23,7 @@ BRANCH_PAGE: Final = 0x01
 LEAF_PAGE: Final = 0x02
 META_PAGE: Final = 0x08
 INTEGER_KEYS: Final = 0x08
-NO_SUBDIRECTORY: Final = 0x4000  # in the file for ever, where it was made by its own name and not by its directory's
+NO_SUBDIRECTORY: Final = 0x4000  # kept in the file, where it was made by its own name and not by its directory's
 NO_ROOT: Final = (1 << 64) - 1
 DEPTH_MAX: Final = 32
 

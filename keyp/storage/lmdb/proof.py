@@ -30,8 +30,8 @@ class Proof:
     """Of names as `txn`, a transaction of `engine`, sees them; valid until `close`, on the transaction's thread.
 
     Where a sub-database has long data it is looked at through views, which are those of the last commit. What they do
-    not show as it should be, `txn` itself is asked for. `has_long` tells of sub-databases whether they have any, and
-    learns it of others: LMDB takes longer to count them than to find a name.
+    not show as it should be, `txn` itself is asked for. `has_long` says which sub-databases have any, and is filled as
+    they are met: LMDB takes longer to count them than to find a name.
     """
 
     def __init__(self, engine: lmdb.Environment, txn: lmdb.Transaction[bytes], has_long: dict[Any, bool]) -> None:

@@ -40,7 +40,7 @@ class Transaction:
     `hits` and `misses` count the lookups of reads; `in_write` says that a write command runs, whose lookups are
     neither, as in Redis. `events` are what happened to keys, of the classes in `wanted_events`; `changes` is how many
     changes of the data Redis would count. `limits` are those of compact encodings. `access_times` takes the accesses of
-    keys, None where nobody asks for them; a read counts as one only if `touches`.
+    keys, None where they are not wanted; a read counts as one only if `touches`.
     """
 
     txn: lmdb.Transaction[bytes]

@@ -34,7 +34,7 @@ class Collection(Elements):
             super().__init__(keys, layout.read_number(body))
             self.count = layout.read_number(body, 8)
             self.own = body[16:]
-        self._told = len(keys.lookups.events)
+        self._events_before = len(keys.lookups.events)
         self.key = key
         self.kind = kind
         self.record = record
@@ -49,9 +49,9 @@ class Collection(Elements):
         if self.count:
             body = self.id + layout.number(self.count) + self.own
             keys.put(self.key, self.record, self.kind, HAS_ELEMENTS, body, deadline_ms)
-            told = keys.lookups.events
-            if self.record is None and told and told[-1].kind == events.NEW:
-                told.insert(self._told, told.pop())  # the event of a new key comes first
+            happened = keys.lookups.events
+            if self.record is None and happened and happened[-1].kind == events.NEW:
+                happened.insert(self._events_before, happened.pop())  # the event of a new key comes first
         elif self.record is not None:
             keys.remove_emptied(self.key, self.record, with_rest=self.has_rest())
             keys.notify(events.GENERIC, "del", self.key, changes=0)

@@ -166,7 +166,7 @@ class Counted(Collection):
             raise Damaged(self.where())
         return names
 
-    def drawn(self, rank: int) -> bytes:
+    def random_place(self, rank: int) -> bytes:
         """The place of a random element: in a sound collection, that of this rank. It is not proved."""
         start, before = b"", 0
         for level in range(self.levels - 1, 0, -1):
@@ -190,7 +190,7 @@ class Counted(Collection):
             while stop < len(ranks) and ranks[stop] - ranks[stop - 1] <= _NEAR and ranks[stop] - first < _TOGETHER_MAX:
                 stop += 1
             count = ranks[stop - 1] - first + 1
-            places = [self.drawn(first)]
+            places = [self.random_place(first)]
             if count > 1:
                 places = self.places(self.section, places[0], count)
                 if len(places) < count:

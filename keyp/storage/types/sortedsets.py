@@ -1,6 +1,6 @@
 """Sorted sets: members, each with a score, in the order of the scores and of the members where scores are the same.
 
-Every element is stored twice, so that a member tells its score and a score its members:
+Every element is stored twice, so that a member leads to its score and a score to its members:
 
     b"m" + place of the member                  ->  score: the 8 bytes of its IEEE number
     b"o" + ordered score + place of the member  ->  nothing, or a mark where the score is -0.0

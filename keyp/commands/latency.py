@@ -1,87 +1,22 @@
-"""How long commands take: the slow log, the events of the latency monitor and the distribution of latencies."""
+"""LATENCY: the events of the latency monitor, and how the latencies of commands are distributed."""
 
 from __future__ import annotations
 
 from typing import Final
 
-from keyp.command.arguments import INT64_MAX, integer_between
 from keyp.command.context import SessionContext
 from keyp.command.spec import ADMIN, LOADING, NOSCRIPT, STALE, Args
 from keyp.command.table import CommandTable
-from keyp.errors import CommandError
 from keyp.resp.values import Reply
 from keyp.server.metrics import CommandStats
 
-TIMINGS = CommandTable(group="server")
+LATENCY = CommandTable(group="server")
 
-LOOK: Final = ADMIN | LOADING | STALE
-ON_EVERY_NODE: Final = "request_policy:all_nodes"
-UNSTABLE: Final = "nondeterministic_output"
-SPECIAL: Final = "response_policy:special"
-
-ENTRIES_DEFAULT: Final = 10
-BAD_COUNT: Final = "ERR count should be greater than or equal to -1"
-BAD_GET: Final = "ERR unknown subcommand or wrong number of arguments for 'GET'. Try SLOWLOG HELP."
+FLAGS: Final = ADMIN | LOADING | STALE | NOSCRIPT
+READ_TIPS: Final = ("nondeterministic_output", "request_policy:all_nodes", "response_policy:special")
 
 
-TIMINGS.container(
-    "SLOWLOG",
-    arity=-2,
-    since="2.2.12",
-    complexity="Depends on the subcommand.",
-    summary="Introduces the subcommands about commands that took long.",
-)
-
-
-@TIMINGS.session(
-    "SLOWLOG|GET",
-    arity=-2,
-    flags=LOOK,
-    since="2.2.12",
-    complexity="O(N) with N the number of entries shown",
-    tips=(ON_EVERY_NODE, UNSTABLE),
-    syntax="[count]",
-    summary="Shows the latest commands that took long.",
-)
-def slowlog_get(context: SessionContext, args: Args) -> Reply:
-    """Replies with the newest first: number, seconds since 1970, microseconds, arguments, address, client's name."""
-    if len(args) > 3:
-        raise CommandError(BAD_GET)
-    count = integer_between(args[2], -1, INT64_MAX, BAD_COUNT) if len(args) == 3 else ENTRIES_DEFAULT
-    log = context.server.metrics.slow_log
-    entries = log.latest(len(log) if count == -1 else count)
-    return [[entry.id, entry.at_s, entry.microseconds, entry.args, entry.client, entry.name] for entry in entries]
-
-
-@TIMINGS.session(
-    "SLOWLOG|LEN",
-    arity=2,
-    flags=LOOK,
-    since="2.2.12",
-    tips=(ON_EVERY_NODE, "response_policy:agg_sum", UNSTABLE),
-    summary="Counts the entries of the slow log.",
-)
-def slowlog_len(context: SessionContext, args: Args) -> Reply:
-    """Replies with their number."""
-    return len(context.server.metrics.slow_log)
-
-
-@TIMINGS.session(
-    "SLOWLOG|RESET",
-    arity=2,
-    flags=LOOK,
-    since="2.2.12",
-    complexity="O(N) with N the number of entries",
-    tips=(ON_EVERY_NODE, "response_policy:all_succeeded"),
-    summary="Removes all entries of the slow log.",
-)
-def slowlog_reset(context: SessionContext, args: Args) -> Reply:
-    """Replies OK."""
-    context.server.metrics.slow_log.reset()
-    return "OK"
-
-
-TIMINGS.container(
+LATENCY.container(
     "LATENCY",
     arity=-2,
     since="2.8.13",
@@ -90,12 +25,12 @@ TIMINGS.container(
 )
 
 
-@TIMINGS.session(
+@LATENCY.session(
     "LATENCY|LATEST",
     arity=2,
-    flags=LOOK | NOSCRIPT,
+    flags=FLAGS,
     since="2.8.13",
-    tips=(UNSTABLE, ON_EVERY_NODE, SPECIAL),
+    tips=READ_TIPS,
     summary="Shows the latest latency events.",
 )
 def latency_latest(context: SessionContext, args: Args) -> Reply:
@@ -104,12 +39,12 @@ def latency_latest(context: SessionContext, args: Args) -> Reply:
     return [[name.encode(), at_s, last, longest] for name, at_s, last, longest in latest]
 
 
-@TIMINGS.session(
+@LATENCY.session(
     "LATENCY|HISTORY",
     arity=3,
-    flags=LOOK | NOSCRIPT,
+    flags=FLAGS,
     since="2.8.13",
-    tips=(UNSTABLE, ON_EVERY_NODE, SPECIAL),
+    tips=READ_TIPS,
     syntax="event",
     summary="Shows the samples of a latency event.",
 )
@@ -119,12 +54,12 @@ def latency_history(context: SessionContext, args: Args) -> Reply:
     return [[at_s, milliseconds] for at_s, milliseconds in samples]
 
 
-@TIMINGS.session(
+@LATENCY.session(
     "LATENCY|RESET",
     arity=-2,
-    flags=LOOK | NOSCRIPT,
+    flags=FLAGS,
     since="2.8.13",
-    tips=(ON_EVERY_NODE, "response_policy:agg_sum"),
+    tips=("request_policy:all_nodes", "response_policy:agg_sum"),
     syntax="[event [event ...]]",
     summary="Removes latency events, all or some.",
 )
@@ -134,13 +69,13 @@ def latency_reset(context: SessionContext, args: Args) -> Reply:
     return context.server.metrics.latency_monitor.reset(events or None)
 
 
-@TIMINGS.session(
+@LATENCY.session(
     "LATENCY|HISTOGRAM",
     arity=-2,
-    flags=LOOK | NOSCRIPT,
+    flags=FLAGS,
     since="7.0.0",
     complexity="O(N) with N the number of commands shown",
-    tips=(UNSTABLE, ON_EVERY_NODE, SPECIAL),
+    tips=READ_TIPS,
     syntax="[command [command ...]]",
     summary="Shows how the latencies of commands are distributed.",
 )
