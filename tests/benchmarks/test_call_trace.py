@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -11,13 +12,16 @@ import pytest
 import keyp.execution.executor
 
 ROOT = Path(__file__).parent.parent.parent
-COUNTS = {"GET": 45, "SET": 92, "BLPOP that waits": 95, "LPUSH that wakes": 201}
+# Besides the rounds of the loop, which depend on when bytes arrive: GET has 4 of them, which makes 45 calls in all.
+# With two clients a group may wait one round more for the other one; the last two counts have room for that.
+COUNTS = {"GET": 41, "SET": 86, "BLPOP that waits": 93, "LPUSH that wakes": 204}
+LINE = re.compile(r"(.{20}) +([0-9]+) calls in [0-9]+ files, ([0-9]+) of them rounds of the loop")
 
 
 @pytest.mark.skipif(not str(keyp.execution.executor.__file__).endswith(".py"), reason="compiled calls are not seen")
 def test_no_request_costs_more_calls() -> None:
     command = [sys.executable, "-m", "benchmarks.call_trace"]
     printed = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60, check=True).stdout
-    counted = {line[:20].strip(): int(line[20:25]) for line in printed.splitlines()}
+    counted = {name.strip(): int(calls) - int(rounds) for name, calls, rounds in LINE.findall(printed)}
     assert {name: count for name, count in counted.items() if count > COUNTS[name]} == {}
     assert counted.keys() == COUNTS.keys()
