@@ -20,9 +20,9 @@ from keyp.command.table import CommandTable
 from keyp.errors import SYNTAX, CommandError
 from keyp.resp.values import Reply
 from keyp.storage.keys.keyspace import Keyspace
-from keyp.storage.lmdb.environment import Transaction
 from keyp.storage.lmdb.layout import EDITED, NO_DEADLINE, STRING
 from keyp.storage.lmdb.pieces import PIECE_BYTES, Content
+from keyp.storage.lmdb.transaction import Transaction
 from keyp.storage.types import strings
 
 BITS = CommandTable(group="bitmap", categories="bitmap")
@@ -272,9 +272,9 @@ class Combined(Content):
         self._operation = operation
         self._sources = [] if one_is_missing and operation == b"AND" else sources
 
-    def piece(self, txn: Transaction, number: int) -> bytes | None:
+    def piece(self, transaction: Transaction, number: int) -> bytes | None:
         """As `Content.piece`."""
-        parts = [source.piece(txn, number) for source in self._sources]
+        parts = [source.piece(transaction, number) for source in self._sources]
         return combine(self._operation, parts, min(PIECE_BYTES, self.length - number * PIECE_BYTES))
 
 

@@ -20,7 +20,7 @@ from keyp.command.spec import DENYOOM, FAST, Args, key_at, keys_from
 from keyp.command.table import CommandTable
 from keyp.errors import OFFSET_OUT_OF_RANGE, STRING_TOO_LONG, SYNTAX, CommandError, wrong_arity
 from keyp.resp.values import Reply
-from keyp.storage.keys.keyspace import KEEP_DEADLINE
+from keyp.storage.keys.keyspace import KEEP_DEADLINE, WritableKeyspace
 from keyp.storage.lmdb.layout import NO_DEADLINE, STRING, record_deadline_ms, record_kind
 from keyp.storage.types import strings
 
@@ -121,7 +121,7 @@ def set_(context: WriteContext, args: Args) -> Reply:
     """OK, or null where a condition did not hold; with GET, the old value or null."""
     keys, key = context.keys, args[1]
     if len(args) == 3:
-        _put(context, key, args[2])
+        _put(keys, key, args[2])
         return "OK"
     options = _set_options(args)
     deadline_ms = options.deadline_ms(context.now_ms, "set")
@@ -130,12 +130,11 @@ def set_(context: WriteContext, args: Args) -> Reply:
         exists = keys.find(key) is not None
         if exists if options.if_absent else not exists:
             return old
-    _put(context, key, args[2], KEEP_DEADLINE if options.keep_deadline else deadline_ms)
+    _put(keys, key, args[2], KEEP_DEADLINE if options.keep_deadline else deadline_ms)
     return old if options.get else "OK"
 
 
-def _put(context: WriteContext, key: bytes, value: bytes, deadline_ms: int = NO_DEADLINE) -> None:
-    keys = context.keys
+def _put(keys: WritableKeyspace, key: bytes, value: bytes, deadline_ms: int = NO_DEADLINE) -> None:
     strings.put(keys, key, value, deadline_ms)
     keys.notify(events.STRING, "set", key)
     if deadline_ms not in (NO_DEADLINE, KEEP_DEADLINE):
@@ -163,13 +162,13 @@ def setnx(context: WriteContext, args: Args) -> Reply:
     keys, key = context.keys, args[1]
     if keys.find(key) is not None:
         return 0
-    _put(context, key, args[2])
+    _put(keys, key, args[2])
     return 1
 
 
 def _set_with_time(context: WriteContext, args: Args, unit_ms: int, command: str) -> Reply:
     deadline_ms = positive_deadline_ms(context.now_ms, args[2], unit_ms, False, command)
-    _put(context, args[1], args[3], deadline_ms)
+    _put(context.keys, args[1], args[3], deadline_ms)
     return "OK"
 
 
@@ -277,7 +276,7 @@ def getdel(context: WriteContext, args: Args) -> Reply:
 def getset(context: WriteContext, args: Args) -> Reply:
     """The old value, or null."""
     old = _old_value(context, args[1])
-    _put(context, args[1], args[2])
+    _put(context.keys, args[1], args[2])
     return old
 
 
@@ -348,7 +347,7 @@ def _put_pairs(context: WriteContext, args: Args, command: str) -> None:
     if len(args) % 2 == 0:
         raise wrong_arity(command)
     for position in range(1, len(args), 2):
-        _put(context, args[position], args[position + 1])
+        _put(context.keys, args[position], args[position + 1])
 
 
 @STRINGS.write(

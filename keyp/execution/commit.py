@@ -30,8 +30,7 @@ from keyp.storage.keys.staging import LargeWrite, StagedString
 from keyp.storage.keys.sweep import sweep
 from keyp.storage.lmdb.environment import ALWAYS, Environment
 from keyp.storage.lmdb.errors import CommitFailed, is_from_system, is_out_of_room, refusal
-from keyp.storage.lmdb.pieces import Staged
-from keyp.storage.lmdb.transaction import WriteTransaction
+from keyp.storage.lmdb.transaction import Staged, WriteTransaction
 
 log = Logger()
 

@@ -306,17 +306,17 @@ class WritableKeyspace(Keyspace):
         if deadline_ms == KEEP_DEADLINE:
             deadline_ms = had_ms
         elif deadline_ms != had_ms and had_ms != NO_DEADLINE:
-            self.txn.delete(layout.expiry_entry(had_ms, stored), b"", space.expiry)
+            self.transaction.delete(space.expiry, layout.expiry_entry(had_ms, stored))
         version = self.transaction.stored_version = self.transaction.version
         record = layout.make_record(key, kind, flags, version, deadline_ms, body)
         if old is not None and len(old) > ONE_PAGE_MAX and len(record) < len(old):
             # LMDB would reuse pages that this transaction has written, all of them, however few are needed now.
-            self.txn.delete(stored, b"", space.keys)
-        self.txn.put(stored, record, db=space.keys)
+            self.transaction.delete(space.keys, stored)
+        self.transaction.put(space.keys, stored, record)
         if kind in (LIST, ZSET) and (old is None or old[0] & KIND_MASK != kind):
             self.transaction.ready.append((self.index, key))
         if deadline_ms not in (NO_DEADLINE, had_ms):
-            self.txn.put(layout.expiry_entry(deadline_ms, stored), b"", db=space.expiry)
+            self.transaction.put(space.expiry, layout.expiry_entry(deadline_ms, stored), b"")
         if old is None:
             if self.transaction.access_times is not None:
                 self.transaction.access_times.touch(key, self._now_s)
@@ -351,7 +351,7 @@ class WritableKeyspace(Keyspace):
         """Sets a flag of a key's value. Nothing else changes, not even the version."""
         stored = layout.stored_name(key)
         marked = (record[0] | flag).to_bytes(1, "big") + record[1 : -layout.CHECKSUM]
-        self.txn.put(stored, layout.with_checksum(stored, marked), db=self.writable_space().keys)
+        self.transaction.put(self.writable_space().keys, stored, layout.with_checksum(stored, marked))
 
     def remove(self, key: bytes) -> bool:
         """Removes a key of any kind; whether it was there. What it held is cleared later, in bounded steps.
@@ -363,7 +363,7 @@ class WritableKeyspace(Keyspace):
             record = self.look(key)
         except CommandError:
             assert self.space is not None
-            return bool(self.txn.delete(stored, b"", self.space.keys))
+            return self.transaction.delete(self.space.keys, stored)
         if record is None:
             return False
         assert self.space is not None
@@ -371,9 +371,9 @@ class WritableKeyspace(Keyspace):
         return True
 
     def _forget(self, space: Space, stored: bytes, record: bytes, with_elements: bool = True) -> None:
-        self.txn.delete(stored, b"", space.keys)
+        self.transaction.delete(space.keys, stored)
         if record[0] & HAS_DEADLINE:
-            self.txn.delete(layout.expiry_entry(layout.record_deadline_ms(record), stored), b"", space.expiry)
+            self.transaction.delete(space.expiry, layout.expiry_entry(layout.record_deadline_ms(record), stored))
         if record[0] & HAS_ELEMENTS and with_elements:
             self.discard_elements(layout.record_elements(record)[0])
 
@@ -393,9 +393,9 @@ class WritableKeyspace(Keyspace):
         self.remove(new_key)
         deadline_ms = layout.record_deadline_ms(record)
         stored = layout.stored_name(key)
-        self.txn.delete(stored, b"", self.space.keys)
+        self.transaction.delete(self.space.keys, stored)
         if deadline_ms != NO_DEADLINE:
-            self.txn.delete(layout.expiry_entry(deadline_ms, stored), b"", self.space.expiry)
+            self.transaction.delete(self.space.expiry, layout.expiry_entry(deadline_ms, stored))
         flags = record[0] & layout.OF_VALUE
         body = layout.record_body(record)
         self.put(new_key, None, record[0] & KIND_MASK, flags, body, deadline_ms)
@@ -433,5 +433,5 @@ class WritableKeyspace(Keyspace):
                 stored = entry[8:]
                 self._expire(self.space, stored, record, layout.record_name(stored, record))
             else:  # an entry without its record, or with a damaged one, is no reason to remove a key
-                self.txn.delete(entry, b"", self.space.expiry)
+                self.transaction.delete(self.space.expiry, entry)
         return len(entries)

@@ -19,8 +19,8 @@ from typing import Final
 from keyp.storage.keys.keyspace import WritableKeyspace
 from keyp.storage.keys.sweep import collect_garbage
 from keyp.storage.lmdb import layout, pieces
-from keyp.storage.lmdb.pieces import Content, Pieces, Staged, pieces_of
-from keyp.storage.lmdb.transaction import WriteTransaction
+from keyp.storage.lmdb.pieces import Content, Pieces, pieces_of
+from keyp.storage.lmdb.transaction import Staged, WriteTransaction
 
 STAGED_MIN: Final = 32 << 20
 STAGED_AT_ONCE: Final = 16 << 20
@@ -39,7 +39,8 @@ class StagedString(Staged):
     """A long string that is being written; `is_first` of those that its batch has asked for."""
 
     def __init__(self, large: LargeWrite, is_first: bool) -> None:
-        super().__init__(large.index, large.content)
+        super().__init__(large.index, large.content.identity)
+        self.content = large.content
         self._is_first = is_first
         self._next = 0
 
@@ -62,7 +63,7 @@ class StagedString(Staged):
             self.collection = transaction.new_collection()
             transaction.discard(layout.elements_garbage(space.number, self.collection))
         first, self._next = self._next, min(stop, self._next + STAGED_AT_ONCE // pieces.PIECE_BYTES)
-        own = Pieces(transaction.txn, space.elements, self.collection, self.content.length)
+        own = Pieces(transaction, space.elements, self.collection, self.content.length)
         own.write(self.content, first, self._next)
 
 
@@ -85,12 +86,12 @@ def new_string(keys: WritableKeyspace, content: Content) -> int:
     space = keys.writable_space()
     if not must_stage(keys, content):
         collection = transaction.new_collection()
-        own = Pieces(transaction.txn, space.elements, collection, content.length)
+        own = Pieces(transaction, space.elements, collection, content.length)
         own.write(content, 0, pieces_of(content.length))
         return collection
     for string in transaction.staged or []:
-        if string.index == keys.index and string.content.identity == content.identity:
+        if string.index == keys.index and string.identity == content.identity:
             entry = layout.elements_garbage(space.number, string.collection)
-            if transaction.txn.delete(entry, b"", transaction.environment.garbage):  # it may be taken over once
+            if transaction.delete(transaction.environment.garbage, entry):  # it may be taken over once
                 return string.collection
     raise LargeWrite(keys.index, content)

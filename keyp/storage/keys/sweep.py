@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from keyp.storage.keys.keyspace import Keyspace, WritableKeyspace
 from keyp.storage.lmdb import layout
-from keyp.storage.lmdb.environment import Database, Space
+from keyp.storage.lmdb.environment import Space
 from keyp.storage.lmdb.layout import NO_DEADLINE
 from keyp.storage.lmdb.transaction import NotYetOpen, ReadTransaction, WriteTransaction
 
@@ -57,7 +57,7 @@ def collect_garbage(transaction: WriteTransaction, budget: int) -> int:
             removed, finished = _clear(transaction, entry, budget - done)
         done += max(removed, 1)
         if finished:
-            transaction.txn.delete(entry, b"", garbage)
+            transaction.delete(garbage, entry)
     return done
 
 
@@ -73,22 +73,10 @@ def _clear(transaction: WriteTransaction, entry: bytes, budget: int) -> tuple[in
         return 0, True
     removed = 0
     for database in (space.elements, space.expiry, space.keys):
-        removed += _delete_first(transaction, database, b"", budget - removed)
+        removed += transaction.delete_first(database, b"", budget - removed)
     return removed, False
 
 
 def _clear_collection(transaction: WriteTransaction, space: Space, collection: bytes, budget: int) -> tuple[int, bool]:
-    removed = _delete_first(transaction, space.elements, collection, budget)
+    removed = transaction.delete_first(space.elements, collection, budget)
     return removed, removed < budget
-
-
-def _delete_first(transaction: WriteTransaction, database: Database, prefix: bytes, budget: int) -> int:
-    """Deletes up to `budget` entries that start with `prefix`; how many there were."""
-    removed = 0
-    with transaction.txn.cursor(database) as cursor:
-        found = cursor.set_range(prefix) if prefix else cursor.first()
-        # Behind the last entry the cursor's key is empty, which no entry's is.
-        while removed < budget and found and cursor.key() and cursor.key().startswith(prefix):
-            cursor.delete()
-            removed += 1
-    return removed

@@ -127,7 +127,7 @@ class Store:
         return raw[: -layout.CHECKSUM]
 
     def put_own(self, txn: Transaction, name: bytes, data: bytes) -> None:
-        """Writes one of the store's own numbers, or a list of them."""
+        """Writes one of the store's own numbers, or a list of them, where no command runs."""
         txn.put(name, layout.with_checksum(name, data), db=self.meta)
 
     def live_bytes(self) -> int:

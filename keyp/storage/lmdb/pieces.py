@@ -15,8 +15,9 @@ from typing import Final
 
 from keyp.errors import DAMAGED, CommandError
 from keyp.storage.lmdb import layout
-from keyp.storage.lmdb.environment import Database, Transaction
+from keyp.storage.lmdb.environment import Database
 from keyp.storage.lmdb.errors import Damaged
+from keyp.storage.lmdb.transaction import Transaction
 
 # Sixteen pages less LMDB's own page header and the checksum: a piece fills its pages to the end.
 PIECE_BYTES: Final = 16 * 4096 - 16 - layout.CHECKSUM
@@ -32,14 +33,14 @@ class Content:
         self.length = length
         self.identity = identity
 
-    def piece(self, txn: Transaction, number: int) -> bytes | None:
+    def piece(self, transaction: Transaction, number: int) -> bytes | None:
         """Piece `number` of the string, None where it is all zeros. Raises DAMAGED."""
         raise NotImplementedError
 
     def write_into(self, own: Pieces, first: int, stop: int) -> None:
         """Makes the pieces from `first` up to, not including, `stop` those of `own`. Raises DAMAGED."""
         for number in range(first, stop):
-            own.put(number, self.piece(own.txn, number))
+            own.put(number, self.piece(own.transaction, number))
 
 
 class Given(Content):
@@ -49,28 +50,19 @@ class Given(Content):
         super().__init__(len(data), (data,))
         self._data = data
 
-    def piece(self, txn: Transaction, number: int) -> bytes | None:
+    def piece(self, transaction: Transaction, number: int) -> bytes | None:
         """As `Content.piece`."""
         return self._data[number * PIECE_BYTES : (number + 1) * PIECE_BYTES]
-
-
-class Staged:
-    """A string of database `index` that has a `collection` and no key yet; `staging.py` writes it. 0: it has none."""
-
-    def __init__(self, index: int, content: Content) -> None:
-        self.index = index
-        self.content = content
-        self.collection = 0
 
 
 class Pieces:
     """The pieces of string `collection`, which is `length` bytes long, in sub-database `elements`.
 
-    Valid inside the transaction `txn`, on its thread.
+    Valid inside the transaction, on its thread.
     """
 
-    def __init__(self, txn: Transaction, elements: Database, collection: int, length: int) -> None:
-        self.txn = txn
+    def __init__(self, transaction: Transaction, elements: Database, collection: int, length: int) -> None:
+        self.transaction = transaction
         self.elements = elements
         self.collection = collection
         self.length = length
@@ -83,7 +75,7 @@ class Pieces:
     def find_with_checksum(self, number: int) -> bytes | None:
         """A piece with its checksum, None where it is a hole. Raises DAMAGED where it is missing or not intact."""
         name = self.name(number)
-        raw: bytes | None = self.txn.get(name, None, self.elements)
+        raw: bytes | None = self.transaction.txn.get(name, None, self.elements)
         if raw is None:
             raise CommandError(DAMAGED)
         if not layout.is_intact(name, raw):
@@ -118,9 +110,9 @@ class Pieces:
         """Writes a piece, None for zeros."""
         name = self.name(number)
         if data is None or data == bytes(len(data)):
-            self.txn.put(name, layout.hole(name), db=self.elements)
+            self.transaction.put(self.elements, name, layout.hole(name))
         else:
-            self.txn.put(name, layout.with_checksum(name, data), db=self.elements)
+            self.transaction.put(self.elements, name, layout.with_checksum(name, data))
 
     def write(self, content: Content, first: int, stop: int) -> None:
         """Writes the pieces from `first` up to, not including, `stop` as they are in `content`.
@@ -143,7 +135,7 @@ class Pieces:
             raw = other.find_with_checksum(number)
             name = self.name(number)
             if raw is None:
-                self.txn.put(name, layout.hole(name), db=self.elements)
+                self.transaction.put(self.elements, name, layout.hole(name))
                 continue
             if len(raw) != size:
                 size = len(raw)
@@ -152,12 +144,12 @@ class Pieces:
                     layout.with_checksum(other.name(number), zeros)
                 )
             checksum = (layout.read_checksum(raw) ^ difference).to_bytes(layout.CHECKSUM, "little")
-            self.txn.put(name, b"".join((memoryview(raw)[: -layout.CHECKSUM], checksum)), db=self.elements)
+            self.transaction.put(self.elements, name, b"".join((memoryview(raw)[: -layout.CHECKSUM], checksum)))
 
     def remove(self, first: int, stop: int) -> None:
         """Removes the pieces from `first` up to, not including, `stop`."""
         for number in range(first, stop):
-            self.txn.delete(self.name(number), b"", self.elements)
+            self.transaction.delete(self.elements, self.name(number))
 
     def overwrite(self, offset: int, data: bytes) -> None:
         """Writes `data` over the string from byte `offset` on, with zeros before it where the string ends sooner.

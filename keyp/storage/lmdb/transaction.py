@@ -18,9 +18,8 @@ from keyp.events import Event
 from keyp.storage.access_times import AccessTimes
 from keyp.storage.compact_limits import CompactLimits
 from keyp.storage.lmdb import layout
-from keyp.storage.lmdb.environment import DatabaseList, Engine, Environment, Space, Store
+from keyp.storage.lmdb.environment import Database, DatabaseList, Engine, Environment, Space, Store
 from keyp.storage.lmdb.errors import CommitFailed, MustReopen
-from keyp.storage.lmdb.pieces import Staged
 from keyp.storage.lmdb.proof import Proof
 
 USUAL_LIMITS: Final = CompactLimits()
@@ -32,6 +31,18 @@ SMALL_SPACE_PAGES: int = 256
 
 class NotYetOpen(Exception):
     """The snapshot shows a space whose commit has not been announced; run the batch behind it, on the writer."""
+
+
+class Staged:
+    """A string of database `index` that has a `collection` and no key yet, 0 before it has one (`staging.py`).
+
+    `identity` is that of its `Content`.
+    """
+
+    def __init__(self, index: int, identity: tuple[object, ...]) -> None:
+        self.index = index
+        self.identity = identity
+        self.collection = 0
 
 
 class Transaction:
@@ -73,6 +84,18 @@ class Transaction:
 
     def space(self, index: int) -> Space | None:
         """The space that database `index` uses, None while it is empty."""
+        raise NotImplementedError
+
+    def put(self, database: Database, name: bytes, data: bytes) -> None:
+        """Writes an entry, in place of one that is there. Only in a write transaction, as the others below."""
+        raise NotImplementedError
+
+    def put_if_new(self, database: Database, name: bytes, data: bytes) -> bool:
+        """Writes an entry unless there is one of that name; whether it did."""
+        raise NotImplementedError
+
+    def delete(self, database: Database, name: bytes) -> bool:
+        """Removes an entry; whether it was there."""
         raise NotImplementedError
 
 
@@ -164,6 +187,38 @@ class WriteTransaction(Transaction):
         self._spaces = environment.database_spaces
         self._opened: list[Space] = []
 
+    # The one place where data are written: what a command changes passes through here.
+
+    def put(self, database: Database, name: bytes, data: bytes) -> None:
+        """Writes an entry, in place of one that is there."""
+        self.txn.put(name, data, True, True, False, database)
+
+    def put_if_new(self, database: Database, name: bytes, data: bytes) -> bool:
+        """Writes an entry unless there is one of that name; whether it did."""
+        return bool(self.txn.put(name, data, True, False, False, database))
+
+    def delete(self, database: Database, name: bytes) -> bool:
+        """Removes an entry; whether it was there."""
+        return bool(self.txn.delete(name, b"", database))
+
+    def delete_first(self, database: Database, prefix: bytes, budget: int) -> int:
+        """Removes up to `budget` entries whose names start with `prefix`, the first of them; how many there were."""
+        removed = 0
+        with self.txn.cursor(database) as cursor:
+            found = cursor.set_range(prefix) if prefix else cursor.first()
+            # Behind the last entry the cursor's key is empty, which no entry's is.
+            while removed < budget and found and cursor.key() and cursor.key().startswith(prefix):
+                cursor.delete()
+                removed += 1
+        return removed
+
+    def drop(self, database: Database) -> None:
+        """Removes all entries of a sub-database."""
+        self.txn.drop(database, delete=False)
+
+    def _put_own(self, name: bytes, data: bytes) -> None:
+        self.put(self.environment.meta, name, layout.with_checksum(name, data))
+
     def _load(self, name: bytes) -> int:
         return layout.read_number(self.environment.own(self.txn, name))
 
@@ -175,7 +230,7 @@ class WriteTransaction(Transaction):
     def new_collection(self) -> int:
         """An id that no collection has had before."""
         collection = self._load(b"collections") + 1
-        self.environment.put_own(self.txn, b"collections", layout.number(collection))
+        self._put_own(b"collections", layout.number(collection))
         return collection
 
     def space(self, index: int) -> Space | None:
@@ -210,7 +265,7 @@ class WriteTransaction(Transaction):
 
     def discard(self, entry: bytes) -> None:
         """Leaves what an entry of the garbage names to the sweeper."""
-        self.txn.put(entry, layout.with_checksum(entry, b""), db=self.environment.garbage)
+        self.put(self.environment.garbage, entry, layout.with_checksum(entry, b""))
 
     def _waits_for_sweeper(self, number: int) -> bool:
         return self.txn.get(layout.space_garbage(number), None, self.environment.garbage) is not None
@@ -232,7 +287,7 @@ class WriteTransaction(Transaction):
     def empty(self, space: Space) -> None:
         """Removes all that the space holds, at once."""
         for database in (space.keys, space.elements, space.expiry):
-            self.txn.drop(database, delete=False)
+            self.drop(database)
 
     def swap(self, one: int, other: int) -> None:
         """Exchanges the contents of two databases."""
@@ -257,9 +312,9 @@ class WriteTransaction(Transaction):
             self._end_proof(self._proof)
         txn, environment = self.txn, self.environment
         if self.stored_version != environment.version:
-            environment.put_own(txn, b"version", layout.number(self.stored_version))
+            self._put_own(b"version", layout.number(self.stored_version))
         if self._spaces != environment.database_spaces:
-            environment.put_own(txn, b"databases", self._spaces)
+            self._put_own(b"databases", self._spaces)
         try:
             txn.commit()
         except lmdb.Error as error:

@@ -101,25 +101,26 @@ class Elements:
     def put(self, place: bytes, data: bytes) -> None:
         """Writes an element."""
         name = self.id + place
-        self.txn.put(name, layout.with_checksum(name, data), db=self.database)
+        self.keys.lookups.put(self.database, name, layout.with_checksum(name, data))
 
     def put_if_new(self, place: bytes, data: bytes) -> bool:
         """Writes an element unless there is one at its place; whether it did."""
         name = self.id + place
-        return bool(self.txn.put(name, layout.with_checksum(name, data), overwrite=False, db=self.database))
+        return self.keys.lookups.put_if_new(self.database, name, layout.with_checksum(name, data))
 
     def put_or_replace(self, place: bytes, data: bytes) -> bool:
         """Writes an element, in place of one that is there; whether there was none."""
         name = self.id + place
         raw = layout.with_checksum(name, data)
-        if self.txn.put(name, raw, overwrite=False, db=self.database):
+        transaction = self.keys.lookups
+        if transaction.put_if_new(self.database, name, raw):
             return True
-        self.txn.put(name, raw, db=self.database)
+        transaction.put(self.database, name, raw)
         return False
 
     def delete(self, place: bytes) -> bool:
         """Removes an element; whether it was there."""
-        return bool(self.txn.delete(self.id + place, b"", self.database))
+        return self.keys.lookups.delete(self.database, self.id + place)
 
     def forward(self, section: bytes, place: bytes, count: int) -> list[Entry]:
         """Up to `count` elements of a section in order, the first at `place` or behind it; places without section."""

@@ -19,9 +19,9 @@ from keyp.errors import WRONG_TYPE, CommandError
 from keyp.storage.keys.keyspace import Keyspace, WritableKeyspace
 from keyp.storage.keys.staging import must_stage, new_string
 from keyp.storage.lmdb import layout, pieces
-from keyp.storage.lmdb.environment import Transaction
 from keyp.storage.lmdb.layout import EDITED, FLOAT, HAS_ELEMENTS, KIND_MASK, NO_DEADLINE, STRING
 from keyp.storage.lmdb.pieces import Content, Given, Pieces, pieces_of
+from keyp.storage.lmdb.transaction import Transaction
 
 # So many pieces that a shorter value leaves over are removed at once, more are left to the sweeper.
 SURPLUS_MAX: Final = 16
@@ -98,20 +98,20 @@ class Stored(Content):
         else:
             self._body = layout.record_body(record)
 
-    def piece(self, txn: Transaction, number: int) -> bytes | None:
+    def piece(self, transaction: Transaction, number: int) -> bytes | None:
         """As `Content.piece`."""
         if number * pieces.PIECE_BYTES >= self.length:
             return None
         if not self._collection:
             return self._body
-        return self._pieces(txn).find(number)
+        return self._pieces(transaction).find(number)
 
     def write_into(self, own: Pieces, first: int, stop: int) -> None:
         """As `Content.write_into`, for a long string of the same length."""
-        own.copy(self._pieces(own.txn), first, stop)
+        own.copy(self._pieces(own.transaction), first, stop)
 
-    def _pieces(self, txn: Transaction) -> Pieces:
-        return Pieces(txn, self._elements, self._collection, self.length)
+    def _pieces(self, transaction: Transaction) -> Pieces:
+        return Pieces(transaction, self._elements, self._collection, self.length)
 
 
 def put(keys: WritableKeyspace, key: bytes, data: bytes, deadline_ms: int = NO_DEADLINE, flags: int = 0) -> None:
@@ -145,9 +145,9 @@ def put_content(
     _put_long(keys, key, old, content, flags, deadline_ms, collection)
 
 
-def _short(keys: Keyspace, content: Content) -> bytes:
+def _short(keys: WritableKeyspace, content: Content) -> bytes:
     """All of a content that is one piece at most."""
-    return content.piece(keys.txn, 0) or bytes(content.length)
+    return content.piece(keys.transaction, 0) or bytes(content.length)
 
 
 def _replace_pieces(keys: WritableKeyspace, record: bytes, content: Content) -> bool:
@@ -231,7 +231,7 @@ def _overwrite(keys: WritableKeyspace, key: bytes, record: bytes, offset: int, p
         keys.put(key, record, STRING, EDITED, old[:offset] + patch + old[offset + len(patch) :])
         return new_length
     else:
-        own = Pieces(keys.txn, keys.writable_space().elements, keys.transaction.new_collection(), old_length)
+        own = Pieces(keys.transaction, keys.writable_space().elements, keys.transaction.new_collection(), old_length)
         if old_length:
             own.put(0, layout.record_body(record))
         own.overwrite(offset, patch)
@@ -243,7 +243,7 @@ def _pieces(keys: Keyspace, record: bytes) -> Pieces:
     """The pieces of a long string's record."""
     assert keys.space is not None
     collection, length = layout.record_elements(record)
-    return Pieces(keys.txn, keys.space.elements, collection, length)
+    return Pieces(keys.lookups, keys.space.elements, collection, length)
 
 
 def _header(collection: int, total: int) -> bytes:
