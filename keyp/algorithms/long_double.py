@@ -1,4 +1,4 @@
-"""Redis's floating-point numbers for counters: C's `long double` on x86-64, to the last bit.
+"""Redis's floating-point numbers for counters and timeouts: C's `long double` on x86-64, to the last bit.
 
 INCRBYFLOAT and HINCRBYFLOAT read two texts, add them with a 64-bit mantissa and write the sum with up to seventeen
 decimals and no exponent. The mantissa's rounding shows in the replies, so it is done here with whole numbers as the
@@ -66,6 +66,21 @@ def add(one: LongDouble, other: LongDouble) -> LongDouble:
     total = (one.mantissa << one.exponent - exponent) + (other.mantissa << other.exponent - exponent)
     rounded = _round(abs(total), exponent)
     return LongDouble(-rounded.mantissa, rounded.exponent, rounded.finite) if total < 0 else rounded
+
+
+def times(number: LongDouble, factor: int) -> LongDouble:
+    """The product with a factor of at least 0, rounded; not finite where the number is not or it is too large."""
+    if not number.finite:
+        return number
+    rounded = _round(abs(number.mantissa) * factor, number.exponent)
+    return LongDouble(-rounded.mantissa, rounded.exponent, rounded.finite) if number.mantissa < 0 else rounded
+
+
+def ceiling(number: LongDouble) -> int:
+    """The least whole number that is not below a finite one (ceill)."""
+    if number.exponent >= 0:
+        return number.mantissa << number.exponent
+    return -(-number.mantissa >> -number.exponent)
 
 
 def text(number: LongDouble) -> bytes:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from math import ceil
 from typing import Final
 
-from keyp.command.arguments import INT64_MAX, real
+from keyp.algorithms import long_double
+from keyp.command.arguments import INT64_MAX
 from keyp.command.context import WriteContext
 from keyp.errors import CommandError
 
@@ -15,10 +15,19 @@ OUT_OF_RANGE: Final = "ERR timeout is out of range"
 
 
 def timeout_ms(context: WriteContext, data: bytes) -> int:
-    """A timeout, given in seconds, in milliseconds rounded up; 0 stands for no end. Raises Redis's errors."""
-    seconds = real(data, NOT_A_TIMEOUT)
-    if seconds < 0:
+    """A timeout, given in seconds, in milliseconds rounded up; 0 stands for no end. Raises Redis's errors.
+
+    Which error depends on what a `long double` can hold, as in getTimeoutFromObjectOrReply of 7.2.
+    """
+    seconds = long_double.parse(data)
+    if seconds is None:
+        raise CommandError(NOT_A_TIMEOUT)
+    product = long_double.times(seconds, 1000)
+    if not product.finite:
+        raise CommandError(NEGATIVE if data.startswith(b"-") else OUT_OF_RANGE)
+    milliseconds = long_double.ceiling(product)
+    if milliseconds < 0:
         raise CommandError(NEGATIVE)
-    if seconds * 1000 > INT64_MAX - context.now_ms:
+    if milliseconds > INT64_MAX - context.now_ms:
         raise CommandError(OUT_OF_RANGE)
-    return ceil(seconds * 1000)
+    return milliseconds

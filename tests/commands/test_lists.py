@@ -253,3 +253,24 @@ def test_deadlines_stay_with_the_list(keyp: Keyp) -> None:
     keyp.advance(1001)
     assert keyp.answer("LLEN l") == 0
     assert keyp.answer("RPUSHX l a") == 0
+
+
+@pytest.mark.parametrize(
+    "line", ["BLPOP l", "BRPOP l", "BRPOPLPUSH l l", "BLMOVE l l LEFT LEFT", "BZPOPMIN z", "BZPOPMAX z"]
+)
+@pytest.mark.parametrize(
+    ("timeout", "error"),
+    [
+        ("1e400", "ERR timeout is out of range"),
+        ("inf", "ERR timeout is out of range"),
+        ("1e18", "ERR timeout is out of range"),
+        ("9223372036854775", "ERR timeout is out of range"),
+        ("0x1p200", "ERR timeout is out of range"),
+        ("-inf", "ERR timeout is negative"),
+        ("-1e400", "ERR timeout is negative"),
+        ("1e5000", "ERR timeout is not a float or out of range"),
+        ("nan", "ERR timeout is not a float or out of range"),
+    ],
+)
+def test_timeouts_without_the_range(keyp: Keyp, line: str, timeout: str, error: str) -> None:
+    assert keyp.answer(f"{line} {timeout}") == error

@@ -117,6 +117,16 @@ IN_VALKEY_9 = [
         OK,
         "Valkey refuses a size that 64 bits do not hold",
     ),
+    Difference(r"CLUSTER KEYSLOT k", rb":\d+\r\n", NO_CLUSTER, "Valkey tells the slot without a cluster"),
+    *[
+        Difference(
+            "CLUSTER REPLICATE" + count * " 1",
+            NO_CLUSTER,
+            rb"-ERR wrong number of arguments for 'cluster\|replicate' command\r\n",
+            "Valkey 9 knows CLUSTER REPLICATE NO ONE",
+        )
+        for count in range(2, 7)
+    ],
     Difference("READONLY", OK, NO_CLUSTER, "Valkey's replicas without a cluster"),
     Difference("READWRITE", OK, NO_CLUSTER, "Valkey's replicas without a cluster"),
     Difference("CLIENT LIST ID abc", SYNTAX, rb"-ERR Invalid client ID\r\n", "Valkey's new filters share one parser"),

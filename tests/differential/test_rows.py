@@ -81,14 +81,19 @@ def test_every_command_has_a_row() -> None:
 
 
 def calls_of_any_length() -> Iterator[str]:
-    """Every command and subcommand, with no argument and with more and more of them, as long as we refuse it."""
+    """Every command and subcommand, with no argument and with more and more of them, as long as we refuse it.
+
+    Those that the reference is known not to refuse are among the differences.
+    """
+    known = {difference.row for difference in DIFFERENCES}
     for spec in Registry(TABLES).specs:
         for one in [spec, *spec.subcommands.values()]:
             name = one.name.replace("|", " ")
             words = len(name.split())
             for count in range(words, 9):
-                if not one.accepts(count):
-                    yield " ".join([name, *["1"] * (count - words)])
+                line = " ".join([name, *["1"] * (count - words)])
+                if not one.accepts(count) and line not in known:
+                    yield line
 
 
 @pytest.mark.parametrize("line", list(calls_of_any_length()))
