@@ -191,17 +191,19 @@ class Dispatcher:
     def group_committed(self, report: GroupReport) -> None:
         """See `Publisher`."""
         self.snapshot.close()
-        self._host.hold_replies()
         metrics = self.server.metrics
         metrics.group_committed(len(report.group), report.nanoseconds)
         metrics.expired_keys += report.expired
         if report.disk_failed:
             self.disk_failed()
-        for batch in report.group:
-            self._settle(batch)
-        for blocked in report.served:
-            self.unblocker.end(blocked)
-        self._host.send_replies()
+        self._host.hold_replies()
+        try:
+            for batch in report.group:
+                self._settle(batch)
+            for blocked in report.served:
+                self.unblocker.end(blocked)
+        finally:
+            self._host.send_replies()
 
     def _settle(self, batch: Batch) -> None:
         """Makes the batch's results real. Its replies leave when the effects they wait for have happened."""

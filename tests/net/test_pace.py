@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from keyp.execution.executor import REPLIES_MAX
 from keyp.net.connection import BURST_MAX
 from keyp.net.outbox import Outbox
@@ -144,3 +146,37 @@ def test_a_connection_that_cannot_send_holds_up_no_other(lab: Lab) -> None:
         client.send(b"PING\r\n")
     soon.pop()()
     assert sound.transport.sent == b"+PONG\r\n"
+
+
+def test_replies_of_a_group_leave_together_and_ask_for_no_other_round(lab: Lab) -> None:
+    soon = collect(lab)
+    lab.writer_thread.held = True
+    clients = [lab.connect() for _ in range(3)]
+    for client in clients:
+        client.protocol.dataReceived(b"INCR a\r\n")
+    lab.settle()
+    lab.writer_thread.work()
+    assert [client.transport.sent for client in clients] == [b":1\r\n", b":2\r\n", b":3\r\n"]
+    assert soon == []
+
+
+def test_a_defect_while_a_group_is_published_holds_nobodys_replies_back(
+    lab: Lab, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    soon = collect(lab)
+    lab.writer_thread.held = True
+    one, other = lab.connect(), lab.connect()
+    one.protocol.dataReceived(b"SET a 1\r\n")
+    other.protocol.dataReceived(b"PUBLISH c m\r\n" + b"SET b 1\r\n")
+    lab.settle()
+    monkeypatch.setattr(lab.server.dispatcher.performer, "perform_all", _fail)
+    lab.writer_thread.work()
+    assert one.transport.sent == b"+OK\r\n"
+    one.protocol.dataReceived(b"PING\r\n")
+    assert len(soon) == 1
+    soon.pop()()
+    assert one.transport.sent == b"+OK\r\n+PONG\r\n"
+
+
+def _fail(*arguments: object) -> None:
+    raise AssertionError("a defect")
