@@ -1,7 +1,7 @@
 """A whole server without sockets, threads or real time: what unit tests above the storage floor run on.
 
-`Lab` opens a real store and puts the real engine, writer and protocol on it; only the reactor is Twisted's test clock,
-the transports are strings, and the threads do their work at once or when told to.
+`Lab` opens a real store and puts the real dispatcher, writer and protocol on it; only the reactor is Twisted's test
+clock, the transports are strings, and the threads do their work at once or when a test says so.
 """
 
 from __future__ import annotations
@@ -100,7 +100,7 @@ class FakeLoop:
         self.run_on_writer = self.writer_thread.run
         self.run_on_reader = self.reader_threads.run
         self.releases = 0
-        self.disconnect_leavers: Callable[[], Any] = lambda: None
+        self.drop_closed: Callable[[], Any] = lambda: None
         self.time_ns = clock.time_ns
         self.nanoseconds = clock.nanoseconds
         self.breathe = clock.breathe

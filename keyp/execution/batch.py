@@ -42,12 +42,12 @@ def is_http(args: Args) -> bool:
 
 
 def may_replicate(spec: CommandSpec) -> bool:
-    """Whether a command writes or does what a replica is told of, so that CLIENT PAUSE WRITE holds it."""
+    """Whether a command writes or does something that is replicated, so that CLIENT PAUSE WRITE holds it."""
     return spec.is_write or bool(spec.flags & MAY_REPLICATE)
 
 
 class Call:
-    """One request: the command it calls, or the error that it is, and what the statistics are told of it.
+    """One request: the command it calls, or the error that it is, and what the statistics need of it.
 
     `spec` is None for an unknown command. A call that was `rejected` never ran.
     """
@@ -68,7 +68,7 @@ class Batch:
     that the client's state neither is changed by a call nor changes what a call does. After a run, `replies` holds
     encoded bytes; `done` is called with the batch when they may leave. `done_calls` are the calls that have ended, in
     that order; those that EXEC has run are among them. `rest` are the last requests, which have not run because the
-    replies, or the `messages` to others, were many by then, or because the client waits for a key. `blocked` is its
+    replies, or the `messages` to others, were many by then, or because the client is blocked. `blocked` is its
     place in the queue then; when the waiting is over the batch is done once more, with the reply to the command that
     waited. `held` are the requests behind the rest, which CLIENT PAUSE WRITE has cut off.
     """

@@ -49,7 +49,7 @@ class GroupReport:
 class SweepReport:
     """What one step of the sweeper did: `removed` keys and elements, of which `expired` keys past their deadline.
 
-    Fewer than `budget` means that nothing is left. `events` are the keys' events, if somebody may listen.
+    Fewer than `budget` means that nothing is left. `events` are the keys' events, of the classes that are wanted.
     """
 
     def __init__(self, budget: int) -> None:

@@ -74,7 +74,7 @@ class Dispatcher:
         self._paused: list[Batch] = []
         self._held: list[Batch] = []
         self._exclusive: list[tuple[Callable[[], None], Deferred[None]]] = []
-        self._idle_waiters: list[Deferred[None]] = []
+        self._when_idle: list[Deferred[None]] = []
 
     def _follow_settings(self) -> None:
         settings = self.server.settings
@@ -236,7 +236,7 @@ class Dispatcher:
             log.failure("a batch's replies could not leave")
         if batch.blocked is not None:
             self.unblocker.begin(batch.blocked)
-        if self._idle_waiters and self._under_way == 0:
+        if self._when_idle and self._under_way == 0:
             self._look_for_rest()
 
     def _count(self, batch: Batch) -> None:
@@ -328,18 +328,18 @@ class Dispatcher:
 
         Fires when it is done, or with what it raises.
         """
-        turn: Deferred[None] = Deferred()
-        self._exclusive.append((function, turn))
+        done: Deferred[None] = Deferred()
+        self._exclusive.append((function, done))
         self._look_for_rest()
-        return turn
+        return done
 
     def when_idle(self) -> Deferred[None]:
         """Fires when no batch is under way any more. A pause of clients ends here."""
         self.resume()
-        waiter: Deferred[None] = Deferred()
-        self._idle_waiters.append(waiter)
+        idle: Deferred[None] = Deferred()
+        self._when_idle.append(idle)
         self._look_for_rest()
-        return waiter
+        return idle
 
     def writer_idle(self) -> None:
         """See `Publisher`."""
@@ -347,24 +347,24 @@ class Dispatcher:
 
     def _look_for_rest(self) -> None:
         """Something has ended, or is to be done at a moment of rest: perhaps this is one."""
-        self.group_commit.tells_idle = bool(self._exclusive or self._idle_waiters)
-        if self.group_commit.tells_idle:
+        self.group_commit.wants_idle = bool(self._exclusive or self._when_idle)
+        if self.group_commit.wants_idle:
             self.group_commit.stop_sweeping()
         if not self.group_commit.is_idle:
             return
         if self._exclusive and not self._active and not self._background:
             self.snapshot.close()
-            function, turn = self._exclusive[0]
+            function, done = self._exclusive[0]
             outcome = maybeDeferred(function)
             del self._exclusive[0]
             self._release_held()
-            outcome.chainDeferred(turn)
+            outcome.chainDeferred(done)
             self._look_for_rest()
-        elif self._idle_waiters and self._under_way == 0:
+        elif self._when_idle and self._under_way == 0:
             self.snapshot.close()
-            waiters, self._idle_waiters = self._idle_waiters, []
-            for waiter in waiters:
-                waiter.callback(None)
+            when_idle, self._when_idle = self._when_idle, []
+            for idle in when_idle:
+                idle.callback(None)
 
 
 def _call(function: Callable[[], T]) -> T:

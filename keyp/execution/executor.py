@@ -29,7 +29,7 @@ NOT_FOR_SUBSCRIBERS: Final = (
 # Bytes of replies at which a batch ends early, so that a short pipeline of requests cannot ask for all of memory.
 REPLIES_MAX: Final = 1 << 20
 
-# And messages to those who listen, which take up to a microsecond each when the batch is done: the others' turn comes
+# And messages to those who listen, which take up to a microsecond each when the batch is done: others are served in
 # between. At least this part of the batch runs all the same, because the commands of its rest are looked up again.
 MESSAGES_MAX: Final = 1000
 PART_MIN: Final = 8
@@ -45,8 +45,8 @@ class NeedsWriter(Exception):
 class Executor:
     """Runs batches, one after the other, on one data context.
 
-    `breathe` is called now and then while long replies are encoded. With `complain`, which is told of it, a defect that
-    is met where nothing is written costs only the call that met it; without, it ends the run like any other.
+    `breathe` is called now and then while long replies are encoded. With `complain`, which is given the exception, a
+    defect in a call that writes nothing costs that call alone; without, it ends the run like any other.
     """
 
     _batch: Batch
@@ -116,7 +116,7 @@ class Executor:
             if size > REPLIES_MAX or (batch.messages > MESSAGES_MAX and index >= len(batch.calls) // PART_MIN):
                 self._leave_rest(index + 1)
                 break
-        self._context = None  # which knows this runner
+        self._context = None  # it refers to this executor
         batch.hits, batch.misses = transaction.hits - hits, transaction.misses - misses
 
     def _leave_rest(self, index: int) -> None:
@@ -133,7 +133,7 @@ class Executor:
             encode_in_slices(self._batch.replies, reply, self._state.protocol, self._breathe)
 
     def _wait(self, call: Call, wait: Wait, index: int) -> None:
-        """The batch ends here for now: its client waits for a key."""
+        """The batch ends here for now: its client is blocked."""
         batch = self._batch
         assert call.spec is not None
         if batch.pending is not None:
@@ -179,7 +179,7 @@ class Executor:
         if call.spec is None and is_http(call.args):
             return self._hang_up()
         if call.spec is not None and call.spec.flags & RUNS_QUEUE:
-            # An EXEC that is refused ends its transaction all the same, as in the reference.
+            # An EXEC that is refused ends its transaction all the same, as in Redis.
             self._state.end_transaction()
             error = "EXECABORT Transaction discarded because of: " + error.removeprefix("ERR ")
         elif self._state.queue is not None:

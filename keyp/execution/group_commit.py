@@ -51,7 +51,7 @@ class Publisher(Protocol):
         """A step of the sweeper is done."""
 
     def writer_idle(self) -> None:
-        """No transaction is open and no batch waits for one. Called only while `tells_idle` is set."""
+        """No transaction is open and no batch waits for one. Called only while `wants_idle` is set."""
 
 
 class GroupCommit:
@@ -62,7 +62,7 @@ class GroupCommit:
         self._committer = committer
         self._loop = loop
         self._publisher = publisher
-        self.tells_idle = False  # whether the publisher waits to hear of it
+        self.wants_idle = False  # whether the publisher waits to hear of it
         self._queue: list[Batch] = []
         self._delay = CommitDelay(loop)
         self._sweep_wanted = False
@@ -88,7 +88,7 @@ class GroupCommit:
             self._schedule()
 
     def stop_sweeping(self) -> None:
-        """Asks for no further step; what is left waits until somebody asks again."""
+        """Asks for no further step; what is left waits until it is asked for again."""
         self._sweep_wanted = False
 
     def take_queue(self) -> list[Batch]:
@@ -128,7 +128,7 @@ class GroupCommit:
                 self._loop.call_soon(self._dispatch)
             else:
                 self._start_group()
-        elif self.tells_idle:
+        elif self.wants_idle:
             self._publisher.writer_idle()
 
     def _start_group(self) -> None:
@@ -179,7 +179,7 @@ class GroupCommit:
             between, self._between = self._between, []
             for function, blocked, reply in between:
                 function(blocked, reply)
-        if self.tells_idle and not self._scheduled and not self._queue:
+        if self.wants_idle and not self._scheduled and not self._queue:
             self._publisher.writer_idle()
 
     def _failed(self, failure: Failure) -> None:

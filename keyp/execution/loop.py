@@ -54,7 +54,7 @@ class Loop(Protocol):
     def run_on_reader(self, function: Callable[[Any], T], argument: Any) -> Deferred[T]:
         """The same on one of the threads that read."""
 
-    def disconnect_leavers(self) -> Any:
+    def drop_closed(self) -> Any:
         """Has the connections dropped, here and now, that are known to have been closed at their other end."""
 
     def release_reactor(self) -> None:

@@ -1,7 +1,7 @@
 """Performs the effects that batches have asked for: the one place where that happens.
 
 On the reactor's thread, after the commit, batch by batch in the order in which they ran, and within a batch in the
-order of its calls. So whoever listens hears everything in the order in which it happened, and never of what was undone.
+order of its calls. So subscribers get messages in the order of the changes, and none about changes that were undone.
 
 A message goes to others at once. What the batch's own client gets is put behind the reply of the very call that caused
 it, as in Redis: `SUBSCRIBE a | PUBLISH a x | GET k` is answered by the subscription, 1, the message, and the value.

@@ -44,7 +44,7 @@ class Recovery:
         self._wait_s = 0.0
         self._started_at = 0.0
         self._retry_at = 0.0
-        self._gone = ""  # why the data file is gone, as the log was told
+        self._gone = ""  # why the data file is gone, as it was logged
 
     def _now(self) -> float:
         """Seconds of the clock that is never set."""

@@ -2,7 +2,7 @@
 
 A command that finds nothing and may wait returns a `Wait`; its client joins the table and its batch ends there. When a
 command has made a key that clients are blocked on, they are served before the next command runs, in the same
-transaction, the longest blocked first: their command is run again, as it was. So nobody who comes later takes what they
+transaction, the longest blocked first: their command is run again, as it was. So no later client takes what they
 wait for, and what they take is committed with what brought it.
 """
 

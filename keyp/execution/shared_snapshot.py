@@ -28,7 +28,7 @@ class SharedSnapshot:
     def executor(self) -> Executor:
         """What runs the iteration's reads, which must be short. Raises `MustReopen`.
 
-        After a run that raises, whoever catches the exception calls `close`.
+        The caller calls `close` after a run that raises.
         """
         executor = self._executor
         if executor is None:

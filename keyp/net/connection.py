@@ -8,8 +8,8 @@ client: one that does not read its replies stops only itself.
 Messages to a client that listens to channels come unasked. They wait behind what the transport still has to send, and
 behind replies that wait for an effect, but not without end: a client for which too much waits is cut off.
 
-A request that has arrived is run, also when its client ends its input or leaves, and its reply is sent for as long as
-somebody is there. Only a command that waits for a key is given up with its client, and what stands behind it.
+A request that has arrived is run, also when its client ends its input or disconnects, and its reply is sent as long as
+the connection stands. Only a blocked command is dropped with its client, and what stands behind it.
 
 The state of a connection is three states, one of each kind:
 
@@ -17,15 +17,15 @@ The state of a connection is three states, one of each kind:
 |---|---|---|
 | IDLE | nothing is under way | requests come, or wait |
 | RUNNING | the dispatcher has a batch | it is answered |
-| YIELDING | a batch has ended early | the others have had their turn |
-| BLOCKED | a batch has ended in a command that waits for a key | it is served or called off, or the client leaves |
-| OVER | nobody is there and nothing is left to run | never |
+| YIELDING | a batch has ended early | the other connections have been served |
+| BLOCKED | a batch has ended in a blocked command | it is served or unblocked, or the client disconnects |
+| OVER | the connection is lost and nothing is left to run | never |
 
 | input | means | | output | means |
 |---|---|---|---|---|
 | READING | requests may come | | FLOWING | the socket takes replies |
 | PAUSED | they stay in the kernel | | CONGESTED | the transport keeps what the socket refused |
-| ENDED | no more will come | | GONE | nobody is there |
+| ENDED | no more will come | | GONE | the connection is lost |
 
 OVER goes with GONE, and GONE with ENDED; all else may meet. Requests wait only while the work is not IDLE or the output
 CONGESTED. `_advance`, called after each change, takes the step that the state allows: so nothing is left waiting, and
@@ -124,7 +124,7 @@ class Connection:
         self._reply_bytes = 0  # … and how much that is
         self._late: list[bytes] = []  # messages that wait, and replies behind them
         self._late_bytes = 0
-        self.over_limit_since = 0  # as `check_soft_limit` was told; 0 while no more is waiting than the soft limit
+        self.over_limit_since = 0  # seconds, by `check_soft_limit`; 0 while no more is waiting than the soft limit
 
     def follow_settings(self) -> None:
         """Takes over the limits of requests, which settings may change at any time."""
@@ -158,8 +158,8 @@ class Connection:
     def _keep(self, data: bytes) -> None:
         """Keeps what has come while earlier requests are under way.
 
-        A client that waits for a key is read on, because only so its leaving shows. What it sends may be much; as in
-        the reference it is not parsed before the waiting is over, and too much of it ends the connection.
+        A blocked client is still read from, because otherwise its disconnection would not show. As in Redis, what it
+        sends is not parsed before it is unblocked, and too much of it ends the connection.
         """
         backlog = self._backlog
         if self._work == BLOCKED or backlog.unparsed:
@@ -413,7 +413,7 @@ class Connection:
             self._dispatcher.end_wait(self._blocked, error)
 
     def close(self) -> None:
-        """Ends the connection once everything sent so far has left. A client that waits for a key gets it no more."""
+        """Ends the connection once everything sent so far has left. A blocked client gets nothing any more."""
         self._stop_listening()
         self._backlog.clear()
         if self._blocked is not None:
@@ -430,7 +430,7 @@ class Connection:
             self._host.client_left(self)
 
     def kill(self) -> None:
-        """Ends the connection now. A peer that has read its replies sees it end, not fail, as with the reference."""
+        """Ends the connection now. A peer that has read its replies sees it end, not fail, as with Redis."""
         if self._output == CONGESTED:
             self.abort()
         else:

@@ -27,7 +27,7 @@ class ReactorLoop:
         self.call_later: Callable[..., Timer] = reactor.callLater
         self.time_ns: Callable[[], int] = time.time_ns
         self.nanoseconds: Callable[[], int] = time.perf_counter_ns  # looked at for every command
-        self.disconnect_leavers: Callable[[], Any] = getattr(reactor, "disconnectLeavers", _nothing)
+        self.drop_closed: Callable[[], Any] = getattr(reactor, "dropClosed", _nothing)
         self._writer = AttendedThread(reactor, "keyp-writer")
         self._readers = ThreadLine(reactor, "keyp-reader", READER_THREADS)
         self.run_on_writer: Callable[[Callable[[Any], Any], Any, bool], Deferred[Any]] = self._writer.run_attended

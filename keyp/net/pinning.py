@@ -20,7 +20,7 @@ from contextlib import suppress
 class PinnedThread:
     """Another thread of this process, by the number the kernel has for it, and where it may run.
 
-    `this_processor` tells the number of the processor that the calling thread runs on (`find_sched_getcpu`).
+    `this_processor` gives the number of the processor that the calling thread runs on (`find_sched_getcpu`).
     """
 
     def __init__(self, native_id: int, this_processor: Callable[[], int] | None) -> None:

@@ -25,8 +25,8 @@ from twisted.internet import epollreactor
 from twisted.internet.error import ConnectionDone, ConnectionLost
 from twisted.python import log
 
-# So many of those who leave are disconnected in one iteration: some 2 ms.
-LEAVERS_AT_ONCE: Final = 32
+# So many connections that their peers have closed are dropped in one iteration: some 2 ms.
+CLOSED_AT_ONCE: Final = 32
 
 
 class KeypEPollReactor(epollreactor.EPollReactor):
@@ -42,7 +42,7 @@ class KeypEPollReactor(epollreactor.EPollReactor):
 
     def __init__(self) -> None:
         self._after_events: list[Callable[[], object]] = []
-        self._leavers: deque[tuple[Any, Any, bool]] = deque()
+        self._closed: deque[tuple[Any, Any, bool]] = deque()
         # Calls a function when the events of this iteration, and what they have made ready by then, are done with.
         self.callAfterEvents: Callable[[Callable[[], object]], None] = self._after_events.append  # as Twisted names
         epollreactor.EPollReactor.__init__(self)
@@ -63,7 +63,7 @@ class KeypEPollReactor(epollreactor.EPollReactor):
                 return
 
     def _serve_once(self, timeout: float | None) -> None:
-        if self._after_events or self._leavers:
+        if self._after_events or self._closed:
             timeout = 0
         try:
             events = self._poller.poll(-1 if timeout is None else timeout, len(self._selectables))
@@ -88,8 +88,8 @@ class KeypEPollReactor(epollreactor.EPollReactor):
                 self._disconnectSelectable(selectable, why, True)
         if self._after_events:
             self._call_after_events()
-        if self._leavers:
-            self._disconnect(LEAVERS_AT_ONCE)
+        if self._closed:
+            self._disconnect(CLOSED_AT_ONCE)
 
     def _call_after_events(self) -> None:
         functions = self._after_events.copy()
@@ -109,25 +109,25 @@ class KeypEPollReactor(epollreactor.EPollReactor):
         epoll.removeReader(selectable)
         if not isRead:
             epoll.removeWriter(selectable)
-        self._leavers.append((selectable, why, isRead))
+        self._closed.append((selectable, why, isRead))
 
     def _disconnect(self, count: int) -> None:
-        for _ in range(min(count, len(self._leavers))):
-            selectable, why, is_read = self._leavers.popleft()
+        for _ in range(min(count, len(self._closed))):
+            selectable, why, is_read = self._closed.popleft()
             if getattr(selectable, "disconnected", False):
-                continue  # somebody else has seen to it
+                continue  # it has been removed meanwhile
             try:
                 epollreactor.EPollReactor._disconnectSelectable(self, selectable, why, is_read)
             except BaseException:
                 log.err()
 
-    def disconnectLeavers(self) -> None:
+    def dropClosed(self) -> None:
         """Disconnects all that wait for it now, because their number matters."""
-        self._disconnect(len(self._leavers))
+        self._disconnect(len(self._closed))
 
     def disconnectAll(self) -> None:  # the name is Twisted's
-        """Called by Twisted at the end: disconnects everybody, those too who are no longer looked at."""
-        self.disconnectLeavers()
+        """Called by Twisted at the end: disconnects all, also those that are no longer polled."""
+        self.dropClosed()
         epollreactor.EPollReactor.disconnectAll(self)
 
 

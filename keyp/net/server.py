@@ -53,7 +53,7 @@ class RedisFactory(ServerFactory):
     server: Server
 
     def buildProtocol(self, address: IAddress | None) -> RedisProtocol:
-        """Called by Twisted: somebody has connected."""
+        """Called by Twisted: a client has connected."""
         return RedisProtocol(self.server)
 
 
@@ -88,7 +88,7 @@ class Server:
         self._all_gone: Deferred[None] | None = None
         self._spare_memory = SpareMemory(loop.run_on_reader)
         self._seconds = 0
-        self._filling = False  # the reserve's turn will come
+        self._filling = False  # it is asked for
         self._delays: dict[Deferred[None], Timer] = {}  # those under way
         self._stopping = False
         self._modes_awaited = 0  # how many clients wait for the store to be synced in another way
@@ -106,7 +106,7 @@ class Server:
         return _describe(transport, self.state.clients.next_id(), self.loop.nanoseconds())
 
     def client_came(self, connection: Connection) -> None:
-        """A connection stands: its client joins the others, or is told that there are too many."""
+        """A connection stands: its client joins the others, or is refused because there are too many."""
         state, client = self.state, connection.client
         if not client.is_unix:
             connection.transport.setTcpNoDelay(True)
@@ -115,7 +115,7 @@ class Server:
         state.clients.add(client)
         self._connections[client.id] = connection
         if len(state.clients) > state.settings.maxclients:
-            self.loop.disconnect_leavers()
+            self.loop.drop_closed()
         if len(state.clients) > state.settings.maxclients:
             state.metrics.connections_rejected += 1
             connection.refuse("ERR max number of clients reached")
@@ -132,7 +132,7 @@ class Server:
     def close_idle_clients(self) -> None:
         """Disconnects the clients that have been silent for longer than the setting `timeout` allows.
 
-        Whoever listens to channels may be silent for ever.
+        Subscribers may be silent for ever.
         """
         timeout = self.state.settings.timeout
         if timeout == 0:
@@ -232,7 +232,7 @@ class Server:
         """Ends a pause."""
         self.dispatcher.resume()
 
-    # What the dispatcher tells (`keyp.execution.dispatcher.Host`).
+    # For the dispatcher (`keyp.execution.dispatcher.Host`).
 
     def disk_failed(self) -> None:
         """Something on the disk has failed."""
@@ -321,7 +321,7 @@ class Server:
         return Failure(CommandError(errors.DISK_FAILED))
 
     def when_unused(self) -> Deferred[None]:
-        """Fires when nobody uses the store any more, and what the last of them has found out is known."""
+        """Fires when the store is not used any more, and the result of its last use is known."""
         return self.dispatcher.exclusively(lambda: None).addCallback(self._next_iteration)
 
     def _next_iteration(self, result: None) -> Deferred[None]:

@@ -71,7 +71,7 @@ class KeypService(Service):
     # Start.
 
     def privilegedStartService(self) -> None:
-        """Called by Twisted as root, if it was root: opens the ports. Nobody is answered before the store is open."""
+        """Called by Twisted as root, if it was root: opens the ports. Clients are answered once the store is."""
         Service.privilegedStartService(self)
         self._listen()
 

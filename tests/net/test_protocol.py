@@ -158,7 +158,7 @@ def test_a_client_too_many_is_told_so(lab: Lab) -> None:
 def test_those_who_are_leaving_make_room_where_their_number_matters(lab: Lab) -> None:
     client, leaver = lab.connect(), lab.connect()
     assert client.call("CONFIG SET maxclients 2") == b"+OK\r\n"
-    lab.loop.disconnect_leavers = leaver.lose
+    lab.loop.drop_closed = leaver.lose
     assert lab.connect().call("PING") == b"+PONG\r\n"
 
 

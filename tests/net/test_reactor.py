@@ -10,7 +10,7 @@ import pytest
 from twisted.internet.error import ConnectionDone
 from twisted.python.failure import Failure
 
-from keyp.net.reactor import LEAVERS_AT_ONCE, KeypEPollReactor
+from keyp.net.reactor import CLOSED_AT_ONCE, KeypEPollReactor
 
 
 class Descriptor:
@@ -211,7 +211,7 @@ class Leaver(Descriptor):
 @pytest.fixture
 def pipes() -> Iterator[list[tuple[int, int]]]:
     """Three times as many as leave in one iteration, each with a byte in it."""
-    pipes = [os.pipe() for _ in range(3 * LEAVERS_AT_ONCE)]
+    pipes = [os.pipe() for _ in range(3 * CLOSED_AT_ONCE)]
     for _, write_end in pipes:
         os.write(write_end, b"x")
     yield pipes
@@ -230,7 +230,7 @@ def test_many_who_leave_together_keep_nobody_waiting(
     for rounds in (1, 2, 3):
         os.write(pipe[1], b"%d" % rounds)
         reactor.doIteration(30)  # does not wait while there are some
-        assert len(ended) == rounds * LEAVERS_AT_ONCE
+        assert len(ended) == rounds * CLOSED_AT_ONCE
         assert other.done == [f"read {number}" for number in range(1, rounds + 1)]
     assert sorted(ended) == sorted(read_end for read_end, _ in pipes)
     assert other in reactor.getReaders()
@@ -252,7 +252,7 @@ def test_none_is_looked_at_again_before_its_end_or_ended_twice(
     assert sorted(ended) == sorted(leaver.fd for leaver in leavers)
 
 
-@pytest.mark.parametrize("how", ["disconnectLeavers", "disconnectAll"])
+@pytest.mark.parametrize("how", ["dropClosed", "disconnectAll"])
 def test_all_who_wait_for_their_end_can_have_it_now(
     reactor: KeypEPollReactor, pipes: list[tuple[int, int]], how: str
 ) -> None:
