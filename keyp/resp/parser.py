@@ -81,7 +81,8 @@ class RequestParser:
         then on every call returns an empty list.
         """
         requests: list[list[bytes]] = []
-        if self.error is not None:
+        broken = self.error  # in a variable, so that what is concluded from it holds of it alone
+        if broken is not None:
             return requests
         self.buffered_bytes += len(data)
         if self._needed:

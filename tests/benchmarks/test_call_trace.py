@@ -13,8 +13,9 @@ import keyp.execution.executor
 
 ROOT = Path(__file__).parent.parent.parent
 # Besides the rounds of the loop, which depend on when bytes arrive: GET has 4 of them, which makes 45 calls in all.
-# With two clients a group may wait one round more for the other one; the last two counts have room for that.
-COUNTS = {"GET": 41, "SET": 87, "BLPOP that waits": 93, "LPUSH that wakes": 209}
+# With two clients a group waits some rounds for the other one, on a busy machine more of them: the last two counts have
+# room for that.
+COUNTS = {"GET": 41, "SET": 87, "BLPOP that waits": 96, "LPUSH that wakes": 215}
 LINE = re.compile(r"(.{20}) +([0-9]+) calls in [0-9]+ files, ([0-9]+) of them rounds of the loop")
 
 
