@@ -1,13 +1,25 @@
 """How hard the tests search: `HYPOTHESIS_PROFILE=long` looks at far more examples than the everyday form does.
 
 And the seed of random tests: it is chosen once, printed at the top, and the same in all processes of a run.
+
+And where temporary directories are: in memory, but for the tests of processes and crashes, which are to meet a disk. A
+fresh store makes four syncs.
 """
 
 import os
 import random
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
 from hypothesis import HealthCheck, settings
+
+TESTS = Path(__file__).parent
+ON_DISK = ("integration", "crash", "soak")
+MEMORY = Path("/dev/shm")
+ROOM = 2 << 30  # bytes that are to be free there
 
 UNHURRIED = (HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.filter_too_much)
 
@@ -29,3 +41,13 @@ def pytest_configure(config: pytest.Config) -> None:
 
 def pytest_report_header(config: pytest.Config) -> str:
     return f"KEYP_SEED={os.environ['KEYP_SEED']}"
+
+
+@pytest.fixture
+def tmp_path(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Path]:
+    on_disk = request.path.relative_to(TESTS).parts[0] in ON_DISK
+    if on_disk or not MEMORY.is_dir() or shutil.disk_usage(MEMORY).free < ROOM:
+        yield tmp_path
+        return
+    with TemporaryDirectory(prefix="keyp-", dir=MEMORY) as directory:
+        yield Path(directory)
