@@ -44,6 +44,8 @@ FOR_SUBSCRIBERS: Final = 1 << 22
 # begins to queue the calls behind it, and runs the queued ones where they belong, on the writer if one of them writes:
 BEGINS_QUEUE: Final = 1 << 23
 RUNS_QUEUE: Final = 1 << 24
+# a command of Keyp's own, which Redis lacks: nothing of it is compared with a real server:
+OWN: Final = 1 << 25
 
 FLAG_NAMES: Final = (
     (DENYOOM, "denyoom"),

@@ -9,7 +9,10 @@ from __future__ import annotations
 
 
 class Difference:
-    """`valkey_only`: Redis 7.2 does as Keyp does; only Valkey has moved on."""
+    """`valkey_only`: Redis 7.2 does as Keyp does; only Valkey has moved on.
+
+    A command that Redis lacks (`OWN`) has an entry here in place of a row: they say UNKNOWN.
+    """
 
     def __init__(self, row: str, theirs: bytes, ours: bytes, reason: str, valkey_only: bool = True) -> None:
         self.row = row
@@ -19,6 +22,7 @@ class Difference:
         self.valkey_only = valkey_only
 
 
+UNKNOWN = rb"-ERR unknown command.*"
 OK = rb"\+OK\r\n"
 NULL = rb"\$-1\r\n"
 NOT_AN_INTEGER = rb"-ERR value is not an integer or out of range\r\n"

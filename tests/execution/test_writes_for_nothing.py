@@ -1,7 +1,6 @@
 """A write that changes nothing writes nothing: no transaction is committed, so nothing is synced.
 
-Every write command stands here with calls that change nothing, of keys that are not there and of values that are there
-already, or with the reason why each of its calls changes something. LMDB's own number of the last transaction tells
+Every write command stands in `no_op_calls.py`. LMDB's own number of the last transaction tells
 whether there was a commit. That Redis takes such calls for nothing is shown by `tests/differential/test_changes.py`.
 """
 
@@ -13,6 +12,7 @@ from keyp.command.registry import Registry
 from keyp.command.spec import WRITE
 from keyp.commands.all import TABLES
 from keyp.storage.lmdb.environment import ALWAYS
+from tests.execution.no_op_calls import NOTHING, SOMETHING
 from tests.fakes import Connection, Lab
 
 # What is there in database 0. The others are empty, and nothing has been written to database 1 yet.
@@ -29,110 +29,6 @@ STORE = [
     "PFADD p a b",
     "SETBIT bits 3 1",
 ]
-
-SOMETHING = {
-    "SETEX": "puts a value and a deadline",
-    "PSETEX": "puts a value and a deadline",
-    "GETSET": "puts a value, be it the same",
-    "MSET": "puts values, be they the same",
-    "APPEND": "counts as a change with nothing to append, too",
-    "INCR": "counts",
-    "DECR": "counts",
-    "INCRBY": "counts as a change with nothing to add, too",
-    "DECRBY": "counts as a change with nothing to take, too",
-    "INCRBYFLOAT": "counts as a change with nothing to add, too",
-    "HSET": "puts values, be they the same",
-    "HMSET": "puts values, be they the same",
-    "HINCRBY": "counts as a change with nothing to add, too",
-    "HINCRBYFLOAT": "counts as a change with nothing to add, too",
-    "LPUSH": "adds elements",
-    "RPUSH": "adds elements",
-    "PFMERGE": "puts a HyperLogLog, be it the same",
-}
-
-# For nothing where database 1 is selected, which holds nothing; then for nothing beside STORE.
-NOTHING: dict[str, tuple[list[str], list[str]]] = {
-    "SET": (["SET s v XX", "SET s v XX GET"], ["SET s v NX", "SET s v NX GET", "SET s v EX 0", "SET nosuch v XX"]),
-    "SETNX": ([], ["SETNX s v", "SETNX l v"]),
-    "GETEX": (["GETEX s", "GETEX s EX 10"], ["GETEX s", "GETEX s PERSIST", "GETEX timed", "GETEX nosuch PX 1"]),
-    "GETDEL": (["GETDEL s"], ["GETDEL nosuch", "GETDEL l"]),
-    "MSETNX": ([], ["MSETNX new v s v", "MSETNX s v s w"]),
-    "SETRANGE": (["SETRANGE s 5 ''", "SETRANGE s -1 x"], ["SETRANGE s 5 ''", "SETRANGE l 0 x"]),
-    "SETBIT": (["SETBIT s x 1"], ["SETBIT bits 3 1", "SETBIT bits 4 0", "SETBIT l 0 0"]),
-    "BITOP": (["BITOP OR d nosuch", "BITOP NOT d nosuch"], ["BITOP AND d nosuch other", "BITOP OR d l"]),
-    "BITFIELD": (
-        ["BITFIELD s", "BITFIELD s GET u8 0"],
-        ["BITFIELD bits SET u1 3 1", "BITFIELD bits INCRBY u8 0 0", "BITFIELD bits OVERFLOW FAIL INCRBY u1 3 1"],
-    ),
-    "PFADD": ([], ["PFADD p", "PFADD p a", "PFADD p b a", "PFADD s a"]),
-    "PFDEBUG": (["PFDEBUG ENCODING p"], ["PFDEBUG ENCODING p", "PFDEBUG DECODE p"]),
-    "LPUSHX": (["LPUSHX l a"], ["LPUSHX nosuch a", "LPUSHX s a"]),
-    "RPUSHX": (["RPUSHX l a"], ["RPUSHX nosuch a", "RPUSHX s a"]),
-    "LPOP": (["LPOP l", "LPOP l 2"], ["LPOP nosuch", "LPOP l 0", "LPOP l -1"]),
-    "RPOP": (["RPOP l", "RPOP l 2"], ["RPOP nosuch", "RPOP l 0", "RPOP s"]),
-    "LSET": (["LSET l 0 x"], ["LSET nosuch 0 x", "LSET l 3 x"]),
-    "LTRIM": (["LTRIM l 0 1"], ["LTRIM l 0 -1", "LTRIM l -5 5", "LTRIM nosuch 1 0"]),
-    "LINSERT": (["LINSERT l BEFORE a x"], ["LINSERT l AFTER nosuch x", "LINSERT nosuch AFTER a x"]),
-    "LREM": (["LREM l 0 a"], ["LREM l 0 nosuch", "LREM nosuch 0 a"]),
-    "LMOVE": (["LMOVE l m LEFT LEFT"], ["LMOVE nosuch l LEFT LEFT", "LMOVE l s LEFT LEFT"]),
-    "RPOPLPUSH": (["RPOPLPUSH l m"], ["RPOPLPUSH nosuch l", "RPOPLPUSH l s"]),
-    "BLMOVE": (["BLMOVE l m LEFT LEFT 1"], ["BLMOVE nosuch l LEFT LEFT 1"]),
-    "BRPOPLPUSH": (["BRPOPLPUSH l m 1"], ["BRPOPLPUSH nosuch l 1"]),
-    "BLPOP": (["BLPOP l m 1"], ["BLPOP nosuch 1", "BLPOP s 1"]),
-    "BRPOP": (["BRPOP l m 1"], ["BRPOP nosuch 1", "BRPOP s 1"]),
-    "LMPOP": (["LMPOP 2 l m LEFT"], ["LMPOP 1 nosuch LEFT COUNT 5", "LMPOP 1 s LEFT"]),
-    "BLMPOP": (["BLMPOP 1 2 l m LEFT"], ["BLMPOP 1 1 nosuch LEFT"]),
-    "HSETNX": ([], ["HSETNX h f other", "HSETNX s f v"]),
-    "HDEL": (["HDEL h f"], ["HDEL h nosuch", "HDEL nosuch f"]),
-    "SADD": ([], ["SADD t a", "SADD t b a 7", "SADD s a"]),
-    "SREM": (["SREM t a"], ["SREM t nosuch", "SREM nosuch a"]),
-    "SMOVE": (["SMOVE t u a"], ["SMOVE t u nosuch", "SMOVE t t a", "SMOVE nosuch t a"]),
-    "SPOP": (["SPOP t", "SPOP t 2"], ["SPOP t 0", "SPOP nosuch"]),
-    "SINTERSTORE": (["SINTERSTORE d t u"], ["SINTERSTORE d t nosuch", "SINTERSTORE d t s"]),
-    "SUNIONSTORE": (["SUNIONSTORE d t u"], ["SUNIONSTORE d nosuch"]),
-    "SDIFFSTORE": (["SDIFFSTORE d t u"], ["SDIFFSTORE d nosuch t", "SDIFFSTORE d t t"]),
-    "ZADD": (
-        ["ZADD z XX 1 a", "ZADD z XX INCR 1 a"],
-        ["ZADD z 1 a", "ZADD z NX 5 a", "ZADD z GT CH 1 b", "ZADD z x a"],
-    ),
-    "ZINCRBY": ([], ["ZINCRBY z 0 a", "ZINCRBY z x a", "ZINCRBY s 1 a"]),
-    "ZREM": (["ZREM z a"], ["ZREM z nosuch", "ZREM nosuch a"]),
-    "ZRANGESTORE": (["ZRANGESTORE d z 0 -1"], ["ZRANGESTORE d z 5 9", "ZRANGESTORE d nosuch 0 1"]),
-    "ZREMRANGEBYRANK": (["ZREMRANGEBYRANK z 0 1"], ["ZREMRANGEBYRANK z 5 9"]),
-    "ZREMRANGEBYSCORE": (["ZREMRANGEBYSCORE z 0 1"], ["ZREMRANGEBYSCORE z 5 9"]),
-    "ZREMRANGEBYLEX": (["ZREMRANGEBYLEX z - +"], ["ZREMRANGEBYLEX z [x +"]),
-    "ZPOPMIN": (["ZPOPMIN z"], ["ZPOPMIN z 0", "ZPOPMIN nosuch 2"]),
-    "ZPOPMAX": (["ZPOPMAX z"], ["ZPOPMAX z 0", "ZPOPMAX nosuch 2"]),
-    "BZPOPMIN": (["BZPOPMIN z 1"], ["BZPOPMIN nosuch 1"]),
-    "BZPOPMAX": (["BZPOPMAX z 1"], ["BZPOPMAX nosuch 1"]),
-    "ZMPOP": (["ZMPOP 1 z MIN"], ["ZMPOP 1 nosuch MAX"]),
-    "BZMPOP": (["BZMPOP 1 1 z MIN"], ["BZMPOP 1 1 nosuch MAX"]),
-    "ZUNIONSTORE": (["ZUNIONSTORE d 2 z y"], ["ZUNIONSTORE d 1 nosuch"]),
-    "ZINTERSTORE": (["ZINTERSTORE d 2 z y"], ["ZINTERSTORE d 2 z nosuch"]),
-    "ZDIFFSTORE": (["ZDIFFSTORE d 2 z y"], ["ZDIFFSTORE d 2 z z"]),
-    "GEOADD": (["GEOADD g XX 1 1 a"], ["GEOADD g 13.361389 38.115556 Palermo", "GEOADD g NX 1 1 Palermo"]),
-    "GEOSEARCHSTORE": (
-        ["GEOSEARCHSTORE d g FROMLONLAT 1 1 BYRADIUS 1 km"],
-        ["GEOSEARCHSTORE d g FROMLONLAT 1 1 BYRADIUS 1 km"],
-    ),
-    "GEORADIUS": (["GEORADIUS g 1 1 1 km STORE d"], ["GEORADIUS g 13 38 99 km", "GEORADIUS g 1 1 1 km STORE d"]),
-    "GEORADIUSBYMEMBER": (["GEORADIUSBYMEMBER g x 1 km STORE d"], ["GEORADIUSBYMEMBER g Palermo 1 km"]),
-    "DEL": (["DEL s l"], ["DEL nosuch other"]),
-    "UNLINK": (["UNLINK s l"], ["UNLINK nosuch other"]),
-    "RENAME": (["RENAME s d"], ["RENAME s s", "RENAME nosuch s"]),
-    "RENAMENX": (["RENAMENX s d"], ["RENAMENX s l", "RENAMENX s s"]),
-    "COPY": (["COPY s d", "COPY s d DB 2 REPLACE"], ["COPY s l", "COPY nosuch l REPLACE"]),
-    "MOVE": (["MOVE s 2"], ["MOVE nosuch 1", "MOVE s 0"]),
-    "SORT": (["SORT l STORE d"], ["SORT l ALPHA", "SORT nosuch STORE d", "SORT l STORE d"]),
-    "EXPIRE": (["EXPIRE s 10"], ["EXPIRE nosuch 10", "EXPIRE timed 10 NX", "EXPIRE s 10 XX", "EXPIRE s 10 GT"]),
-    "PEXPIRE": (["PEXPIRE s 10"], ["PEXPIRE nosuch 10", "PEXPIRE timed 10 GT"]),
-    "EXPIREAT": (["EXPIREAT s 4000000000"], ["EXPIREAT timed 4000000000 LT", "EXPIREAT timed 4000000000 GT"]),
-    "PEXPIREAT": (["PEXPIREAT s 4000000000000"], ["PEXPIREAT timed 4000000000000 GT"]),
-    "PERSIST": (["PERSIST s"], ["PERSIST s", "PERSIST nosuch"]),
-    "FLUSHDB": (["FLUSHDB", "FLUSHDB ASYNC"], []),
-    "FLUSHALL": ([], ["FLUSHALL FOO"]),
-    "SWAPDB": (["SWAPDB 1 2", "SWAPDB 0 0"], ["SWAPDB 0 99"]),
-}
 
 # SWAPDB counts as a change whatever it exchanges, as in the reference; where both are empty nothing is stored of it.
 COUNTED = "SWAPDB"
