@@ -97,6 +97,11 @@ class KeypService(Service):
             max_size=options["max-size"],
             enable_debug_command=options["enable-debug-command"],
         )
+        try:
+            _fit_clients(settings)
+        except StartupError:
+            environment.close()
+            raise
         self._loop = ReactorLoop(self._reactor)
         self.server = Server(self._loop, environment, settings, Random(), self._reactor.stop)
         self._loop.start()
@@ -240,6 +245,23 @@ def _host(port: Any) -> Any:
 def _address_text(port: Any) -> str:
     host = port.getHost()
     return f"{host.host}:{host.port}" if hasattr(host, "port") else str(getattr(host, "name", host))
+
+
+def _fit_clients(settings: Settings) -> None:
+    """Sees that there are descriptors for as many clients as may connect. Raises `StartupError` where there are none.
+
+    Redis calls this `adjustOpenFilesLimit`.
+    """
+    wanted = settings.maxclients
+    possible = settings.fit_clients()
+    if possible < 1:
+        raise StartupError("too few files may be open for even one client (ulimit -n)")
+    if possible < wanted:
+        log.warn(
+            "maxclients is {possible}, not {wanted}: no more descriptors are allowed (ulimit -n)",
+            possible=possible,
+            wanted=wanted,
+        )
 
 
 def _reason(error: Any) -> str:
