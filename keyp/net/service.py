@@ -23,7 +23,7 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 import keyp
-from keyp.net import signals
+from keyp.net import log_level, signals
 from keyp.net.accepting import Refusals
 from keyp.net.clock import keep_steady
 from keyp.net.endpoint_kinds import NOT_PLAIN, NOTHING_HANDED_OVER, endpoint_refusal, has_plain_connections
@@ -102,6 +102,7 @@ class KeypService(Service):
         except StartupError:
             environment.close()
             raise
+        log_level.follow(settings)
         self._loop = ReactorLoop(self._reactor)
         self.server = Server(self._loop, environment, settings, Random(), self._reactor.stop)
         self._loop.start()
