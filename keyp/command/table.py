@@ -17,7 +17,7 @@ A subcommand is a block of its own, named `CLIENT|ID`; the word before the bar i
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, TypeAlias
+from typing import Any, Final, TypeAlias
 
 from keyp.command.context import ReadContext, SessionContext, WriteContext
 from keyp.command.spec import LOADING, READ, SESSION, STALE, WRITE, Args, CommandSpec, KeySpec
@@ -26,6 +26,9 @@ from keyp.resp.values import Reply
 ReadFunction: TypeAlias = Callable[[ReadContext, Args], Reply]
 WriteFunction: TypeAlias = Callable[[WriteContext, Args], Reply]
 SessionFunction: TypeAlias = Callable[[SessionContext, Args], Reply]
+
+
+HELP_OF_HELP: Final = ("HELP", "    Print this help.")
 
 
 class CommandTable:
@@ -63,18 +66,21 @@ class CommandTable:
 
         return record
 
-    def container(self, name: str, has_help: bool = True, **about: Any) -> None:
+    def container(self, name: str, has_help: bool = True, help_text: tuple[str, ...] = (), **about: Any) -> None:
         """Records a word that only introduces subcommands, and its HELP if it has one; give it before them."""
         self._record(name, SESSION, None, **about)
         if has_help:
-            self.help_for(name)
+            self.help_for(name, help_text)
 
-    def help_for(self, name: str) -> None:
-        """Records `NAME HELP`, which lists the subcommands of the word recorded last."""
+    def help_for(self, name: str, text: tuple[str, ...] = ()) -> None:
+        """Records `NAME HELP`, which lists the subcommands of the word recorded last.
+
+        `text` has the lines between the first and the last two, where they are not made of the subcommands' blocks.
+        """
         container = self.specs[-1]
 
         def help_(context: SessionContext, args: Args) -> Reply:
-            return help_lines(container)
+            return help_lines(container, text)
 
         self._record(
             f"{name}|HELP",
@@ -114,12 +120,14 @@ class CommandTable:
         )  # fmt: skip
 
 
-def help_lines(container: CommandSpec) -> list[str]:
-    """What `CONTAINER HELP` replies: a line of syntax and one of explanation for each subcommand."""
+def help_lines(container: CommandSpec, text: tuple[str, ...] = ()) -> list[str]:
+    """What `CONTAINER HELP` replies: `text`, or a line of syntax and one of explanation for each subcommand."""
     lines = [f"{container.name} <subcommand> [<arg> [value] [opt] ...]. Subcommands are:"]
+    if text:
+        return [*lines, *text, *HELP_OF_HELP]
     if container.function is not None:
         lines += ["(no subcommand)", f"    {container.summary}"]
     for name, spec in container.subcommands.items():
         if name != b"HELP":
             lines += [f"{name.decode()} {spec.syntax}".rstrip(), f"    {spec.summary}"]
-    return [*lines, "HELP", "    Print this help."]
+    return [*lines, *HELP_OF_HELP]

@@ -21,9 +21,21 @@ ENTRIES_DEFAULT: Final = 10
 BAD_COUNT: Final = "ERR count should be greater than or equal to -1"
 BAD_GET: Final = "ERR unknown subcommand or wrong number of arguments for 'GET'. Try SLOWLOG HELP."
 
+HELP: Final = (
+    "GET [<count>]",
+    "    Return top <count> entries from the slowlog (default: 10, -1 mean all).",
+    "    Entries are made of:",
+    "    id, timestamp, time in microseconds, arguments array, client IP and port,",
+    "    client name",
+    "LEN",
+    "    Return the length of the slowlog.",
+    "RESET",
+    "    Reset the slowlog.",
+)
 
 SLOWLOG.container(
     "SLOWLOG",
+    help_text=HELP,
     arity=-2,
     since="2.2.12",
     complexity="Depends on the subcommand.",

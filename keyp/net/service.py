@@ -23,7 +23,7 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 import keyp
-from keyp.net import signals
+from keyp.net import log_level, signals
 from keyp.net.accepting import Refusals
 from keyp.net.clock import keep_steady
 from keyp.net.endpoint_kinds import NOT_PLAIN, NOTHING_HANDED_OVER, endpoint_refusal, has_plain_connections
@@ -97,6 +97,12 @@ class KeypService(Service):
             max_size=options["max-size"],
             enable_debug_command=options["enable-debug-command"],
         )
+        try:
+            _fit_clients(settings)
+        except StartupError:
+            environment.close()
+            raise
+        log_level.follow(settings)
         self._loop = ReactorLoop(self._reactor)
         self.server = Server(self._loop, environment, settings, Random(), self._reactor.stop)
         self._loop.start()
@@ -240,6 +246,23 @@ def _host(port: Any) -> Any:
 def _address_text(port: Any) -> str:
     host = port.getHost()
     return f"{host.host}:{host.port}" if hasattr(host, "port") else str(getattr(host, "name", host))
+
+
+def _fit_clients(settings: Settings) -> None:
+    """Sees that there are descriptors for as many clients as may connect. Raises `StartupError` where there are none.
+
+    Redis calls this `adjustOpenFilesLimit`.
+    """
+    wanted = settings.maxclients
+    possible = settings.fit_clients()
+    if possible < 1:
+        raise StartupError("too few files may be open for even one client (ulimit -n)")
+    if possible < wanted:
+        log.warn(
+            "maxclients is {possible}, not {wanted}: no more descriptors are allowed (ulimit -n)",
+            possible=possible,
+            wanted=wanted,
+        )
 
 
 def _reason(error: Any) -> str:

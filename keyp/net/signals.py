@@ -13,7 +13,9 @@ import stat
 import threading
 from typing import Any, Final
 
-from twisted.logger import Logger, globalLogPublisher
+from twisted.logger import Logger
+
+from keyp.net.log_level import bare_observers
 
 log = Logger()
 
@@ -31,7 +33,7 @@ class LogFiles:
         log.info("SIGHUP: the log is opened anew")
         for fd, path in self._outputs.items():
             _try(path, lambda fd=fd, path=path: _exchange(fd, path))
-        for observer in list(getattr(globalLogPublisher, "_observers", ())):
+        for observer in bare_observers():
             file: Any = getattr(observer, "_outFile", None)
             if hasattr(file, "reopen") and hasattr(file, "path"):
                 _try(file.path, lambda file=file: _reopen(file))

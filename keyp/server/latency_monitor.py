@@ -1,4 +1,4 @@
-"""Latency samples by event: what LATENCY LATEST, HISTORY and RESET work on.
+"""Latency samples by event: what LATENCY LATEST, HISTORY, GRAPH, DOCTOR and RESET work on.
 
 Events have names, `command` and `fast-command` among them. Of each the last samples are kept, one for a second.
 """
@@ -48,6 +48,10 @@ class LatencyMonitor:
     def history(self, event: str) -> list[Sample]:
         """An event's samples, the oldest first."""
         return list(self._samples.get(event, ()))
+
+    def longest(self, event: str) -> int:
+        """The most milliseconds that an event ever took, 0 where there was none."""
+        return self._longest.get(event, 0)
 
     def reset(self, events: list[str] | None = None) -> int:
         """Removes events, all of them where none is named; how many there were."""

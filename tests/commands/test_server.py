@@ -316,3 +316,62 @@ def test_latency_histogram(desk: Desk):
     assert desk.run("LATENCY HISTOGRAM TIME nosuch wait") == {b"time": time}
     assert desk.run("LATENCY HISTOGRAM config") == {b"config|get": config}
     assert desk.run("LATENCY HISTOGRAM CONFIG|get config|nosuch") == {b"config|get": config}
+
+
+LATENCY_SAMPLES = ((5, 0), (50, 1), (20, 2), (100, 3))  # milliseconds, after how many seconds
+
+
+def with_latencies(desk: Desk, event: str) -> None:
+    """Adds samples; the first was four seconds ago."""
+    for milliseconds, second in LATENCY_SAMPLES:
+        desk.server.metrics.latency_monitor.add(event, milliseconds * 1_000_000, NOW_US // 1_000_000 - 4 + second)
+
+
+def text_of(desk: Desk, line: str) -> str:
+    reply = desk.run(line)
+    assert isinstance(reply, Verbatim)
+    return reply.text.decode()
+
+
+def test_latency_graph(desk: Desk):
+    assert desk.run("LATENCY GRAPH command") == "ERR No samples available for event 'command'"
+    with_latencies(desk, "command")
+    assert text_of(desk, "LATENCY GRAPH command") == (  # as redis-server 7.0.15 draws it
+        "command - high 100 ms, low 5 ms (all time high 100 ms)\n"
+        + "-" * 80
+        + "\n   #\n   |\n # |\n_|o|\n    \n4321\nssss\n"
+    )
+
+
+def test_what_the_latency_doctor_says_where_there_is_nothing(desk: Desk):
+    assert text_of(desk, "LATENCY DOCTOR").startswith("I'm sorry, Dave, I can't do that.")
+    assert desk.run("CONFIG SET latency-monitor-threshold 7") == "OK"
+    assert text_of(desk, "LATENCY DOCTOR").startswith("Dave, no latency spike was observed")
+
+
+def test_what_the_latency_doctor_says_of_slow_commands(desk: Desk):
+    desk.run("CONFIG SET latency-monitor-threshold 7")
+    with_latencies(desk, "command")
+    lines = text_of(desk, "LATENCY DOCTOR").split("\n")
+    assert lines[2:6] == [
+        "1. command: 4 latency spikes (average 43ms, mean deviation 31ms, period 1.00 sec)."
+        " Worst all time event 100ms.",
+        "",
+        "I have a few advices for you:",
+        "",
+    ]
+    assert lines[-1] == ""
+    assert all(line.startswith("- ") for line in lines[6:-1])
+    assert "less than 10000 microseconds: 'CONFIG SET slowlog-log-slower-than 7000'" in lines[6]
+    desk.run("CONFIG SET slowlog-log-slower-than -1")
+    assert "The slow log is off: 'CONFIG SET slowlog-log-slower-than 7000'" in text_of(desk, "LATENCY DOCTOR")
+    desk.run("CONFIG SET slowlog-log-slower-than 7000")
+    assert "CONFIG SET" not in text_of(desk, "LATENCY DOCTOR")
+
+
+def test_what_the_latency_doctor_says_of_fast_commands(desk: Desk):
+    with_latencies(desk, "command")
+    with_latencies(desk, "fast-command")
+    report = text_of(desk, "LATENCY DOCTOR")
+    assert "\n2. fast-command: 4 latency spikes" in report
+    assert "waited for something" in report

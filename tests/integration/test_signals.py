@@ -91,3 +91,20 @@ def test_a_log_that_cannot_be_opened_stays_where_it_was(server: StartServer) -> 
     daemon.log_path.rmdir()
     moved.rename(daemon.log_path)
     daemon.stop()
+
+
+@pytest.mark.parametrize("program", [KEYP, (*TWISTD, "--nodaemon", "--pidfile=", "keyp")], ids=["keyp", "twistd"])
+def test_nothing_but_warnings_reaches_the_log_where_loglevel_says_so(
+    server: StartServer, program: tuple[str, ...]
+) -> None:
+    daemon = server(program=program)
+    connection = Connection(daemon.port)
+    before = daemon.log()
+    assert connection.call("CONFIG SET loglevel warning") == ["+OK"]
+    connection.call("POST / HTTP/1.1")
+    wait_until(lambda: len(daemon.log()) > len(before), "the warning")
+    connection.close()
+    ask(daemon.port, "SHUTDOWN")  # of which Keyp and Twisted log several lines otherwise
+    daemon.wait_for_exit()
+    (line,) = daemon.log()[len(before) :].splitlines()
+    assert "#warn] possible attack" in line

@@ -80,10 +80,14 @@ class ClientCount(Number):
 
     SPARE: Final = 32  # descriptors that are none of the clients'
 
+    def possible(self, wanted: int) -> int:
+        """How many clients there can be descriptors for, `wanted` at most. Raises the process's own limit for them."""
+        return process.allow_descriptors(wanted + self.SPARE) - self.SPARE
+
     def prepare(self, value: Value) -> None:
         """See `Kind`. Raises the process's own limit where that is needed."""
         assert isinstance(value, int)
-        possible = process.allow_descriptors(value + self.SPARE) - self.SPARE
+        possible = self.possible(value)
         if possible < value:
             raise Invalid(
                 "The operating system is not able to handle the specified number of clients,"

@@ -10,7 +10,7 @@ from collections.abc import Callable
 
 from keyp.algorithms.glob import Glob
 from keyp.errors import CommandError, printable
-from keyp.server.config.kinds import NORMAL, PUBSUB, Invalid, Value
+from keyp.server.config.kinds import NORMAL, PUBSUB, ClientCount, Invalid, Value
 from keyp.server.config.table import FIXED, TABLE, Setting
 
 
@@ -53,6 +53,19 @@ class Settings:
         self.unix_socket = unix_socket
         self._refresh()
 
+    def fit_clients(self) -> int:
+        """Raises the process's limit of descriptors for `maxclients`, or lowers `maxclients` to what it leaves.
+
+        What `maxclients` is then; below 1 where there is no descriptor for a client, and nothing has changed.
+        """
+        kind = self._table["maxclients"].kind
+        assert isinstance(kind, ClientCount)
+        possible = kind.possible(self.maxclients)
+        if 0 < possible < self.maxclients:
+            self._values["maxclients"] = possible
+            self._refresh()
+        return possible
+
     def _number(self, name: str) -> int:
         value = self._values[name]
         assert isinstance(value, int)
@@ -78,6 +91,7 @@ class Settings:
         self.pubsub_output_limits = limits[PUBSUB]
         self.notify_keyspace_events = self._number("notify-keyspace-events")
         self.hll_sparse_max_bytes = self._number("hll-sparse-max-bytes")
+        self.loglevel = self._text("loglevel")
         self.slowlog_log_slower_than = self._number("slowlog-log-slower-than")
         self.slowlog_max_len = self._number("slowlog-max-len")
         self.latency_monitor_threshold = self._number("latency-monitor-threshold")

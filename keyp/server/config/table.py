@@ -138,6 +138,9 @@ TABLE: Final[tuple[Setting, ...]] = (
             "when commits are synced to the disk, as `--fsync`"),
     _obeyed("hz", Clamped(_INT, 1, 500), 10, "how often a second the sweeper looks for what has expired, 1 to 500"),
     # Logs and notifications.
+    _obeyed("loglevel", Choice(*_LOG_LEVELS), "notice",
+            "what is logged: `debug` all, `verbose` and `notice` Twisted's level info and above, `warning` warnings and"
+            " errors, `nothing` nothing"),
     _obeyed("notify-keyspace-events", EventClasses(), 0, "which keyspace notifications are published"),
     _obeyed("slowlog-log-slower-than", Number(-1, INT64_MAX), 10000, "microseconds of a slow command; -1 logs none"),
     _obeyed("slowlog-max-len", _LONG, 128, "how many slow commands are remembered"),
@@ -261,8 +264,7 @@ TABLE: Final[tuple[Setting, ...]] = (
             ("acl-pubsub-default", Choice("allchannels", "resetchannels"), "resetchannels")),
     *_inert("what waits for one client is bounded by `client-output-buffer-limit`, and there is no other bound",
             ("maxmemory-clients", MemoryOrPercent(), 0)),
-    *_inert("the log has one level, and the process one name",
-            ("loglevel", Choice(*_LOG_LEVELS), "notice"),
+    *_inert("the log has one form, and the process one name",
             ("proc-title-template", TitleTemplate(), "{title} {listen-addr} {server-mode}"),
             ("ignore-warnings", _TEXT, ""),
             ("crash-log-enabled", _SWITCH, "yes"),
