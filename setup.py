@@ -83,6 +83,7 @@ PATH_OF_A_REQUEST = (
     "storage/lmdb/proof.py",
     "storage/lmdb/transaction.py",
     "storage/types/strings.py",
+    "storage/value_types.py",
 )
 LIBRARY = "keyp.path_of_a_request"
 

@@ -19,7 +19,13 @@ ROOT = Path(__file__).parent.parent
 # is a room by itself. The longest name that fits counts, so `keyp.storage` is what stands loose in that folder.
 FLOORS: tuple[tuple[str, ...], ...] = (
     ("keyp",),
-    ("keyp.errors", "keyp.events", "keyp.storage.access_times", "keyp.storage.compact_limits"),
+    (
+        "keyp.errors",
+        "keyp.events",
+        "keyp.storage.access_times",
+        "keyp.storage.compact_limits",
+        "keyp.storage.value_types",
+    ),
     ("keyp.algorithms", "keyp.resp"),
     ("keyp.server", "keyp.storage.lmdb"),
     ("keyp.storage.keys",),

@@ -17,8 +17,9 @@ from keyp.resp.values import Reply
 from keyp.storage.lmdb.errors import Damaged
 from keyp.storage.lmdb.layout import LONG_NAME_PREFIX
 from keyp.storage.types.collection import Collection
-from keyp.storage.types.elements import MEMBERS, Entry
+from keyp.storage.types.elements import Entry
 from keyp.storage.types.members import behind, opened
+from keyp.storage.value_types import MEMBERS
 
 END: Final = b"0"
 NOTHING_SCANNED: Final[Reply] = [END, []]  # what a scan of no key replies, whatever its options are

@@ -21,8 +21,8 @@ from keyp.commands.bits import BAD_OFFSET, bit_offset, within
 from keyp.errors import SYNTAX, CommandError
 from keyp.resp.values import Reply
 from keyp.storage.keys.keyspace import Keyspace, WritableKeyspace
-from keyp.storage.lmdb.layout import STRING
 from keyp.storage.types import strings
+from keyp.storage.value_types import STRING
 
 BITFIELD = CommandTable(group="bitmap", categories="bitmap")
 
@@ -202,7 +202,7 @@ def bitfield(context: WriteContext, args: Args) -> Reply:
     """For each GET the number, for each SET the one before, for each INCRBY the new one; null where FAIL forbade it."""
     keys, key = context.keys, args[1]
     operations = _operations(args, context.shared.max_string_bytes)
-    record = keys.find_kind(key, STRING)
+    record = keys.find_of_type(key, STRING)
     window = Window(keys, record)
     writes = [one.field.offset + one.field.bits for one in operations if one.word != b"GET"]
     if not writes:
@@ -247,5 +247,5 @@ def bitfield_ro(context: ReadContext, args: Args) -> Reply:
     operations = _operations(args, context.shared.max_string_bytes)
     if any(one.word != b"GET" for one in operations):
         raise CommandError(READ_ONLY)
-    window = Window(context.keys, context.keys.find_kind(args[1], STRING))
+    window = Window(context.keys, context.keys.find_of_type(args[1], STRING))
     return [window.get(one.field) for one in operations]

@@ -15,15 +15,16 @@ from keyp.command.table import CommandTable
 from keyp.errors import NOT_A_FLOAT, NOT_FINITE, OVERFLOW, CommandError
 from keyp.resp.values import Reply
 from keyp.storage.keys.keyspace import KEEP_DEADLINE, WritableKeyspace
-from keyp.storage.lmdb.layout import FLOAT, HAS_ELEMENTS, STRING
+from keyp.storage.lmdb.layout import FLOAT, HAS_ELEMENTS
 from keyp.storage.types import strings
+from keyp.storage.value_types import STRING
 
 COUNTERS = CommandTable(group="string", categories="string")
 
 
 def _number_at(keys: WritableKeyspace, key: bytes) -> bytes:
     """The text of the number a key holds, `0` for no key. Raises WRONGTYPE."""
-    record = keys.find_kind(key, STRING)
+    record = keys.find_of_type(key, STRING)
     if record is None:
         return b"0"
     # A string in pieces is far too long for a number: not worth reading, and as wrong as an empty one.

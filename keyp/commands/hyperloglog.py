@@ -19,8 +19,9 @@ from keyp.command.table import CommandTable
 from keyp.errors import CommandError, printable
 from keyp.resp.values import Reply
 from keyp.storage.keys.keyspace import KEEP_DEADLINE, Keyspace, WritableKeyspace
-from keyp.storage.lmdb.layout import EDITED, STRING
+from keyp.storage.lmdb.layout import EDITED
 from keyp.storage.types import strings
+from keyp.storage.value_types import STRING
 
 HYPERLOGLOG = CommandTable(group="hyperloglog", categories="hyperloglog")
 
@@ -35,7 +36,7 @@ ELEMENTS_AN_ESTIMATE: Final = 500  # elements of a collection that take as long 
 
 def _find(keys: Keyspace, key: bytes) -> bytes | None:
     """The HyperLogLog a key holds, None for no key. Raises WRONGTYPE for everything else."""
-    record = keys.find_kind(key, STRING)
+    record = keys.find_of_type(key, STRING)
     if record is None:
         return None
     length = strings.length_of(record)

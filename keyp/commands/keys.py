@@ -17,7 +17,7 @@ from keyp.errors import NO_SUCH_KEY, SAME_OBJECT, SYNTAX, CommandError
 from keyp.resp.values import Reply
 from keyp.storage.copying import copy_value
 from keyp.storage.keys.random_key import random_name
-from keyp.storage.lmdb import layout
+from keyp.storage.value_types import VALUE_TYPES
 
 KEYS = CommandTable(group="generic", categories="keyspace")
 
@@ -110,7 +110,7 @@ def touch(context: ReadContext, args: Args) -> Reply:
 )
 def type_(context: ReadContext, args: Args) -> Reply:
     """Replies with the kind, `none` where there is no such key."""
-    return layout.KIND_NAMES[context.keys.kind(args[1])]
+    return VALUE_TYPES[context.keys.type_of(args[1])].name
 
 
 @KEYS.write(

@@ -22,8 +22,9 @@ from keyp.command.spec import WALKS, Args, KeySpec
 from keyp.command.table import CommandTable
 from keyp.errors import SYNTAX, CommandError
 from keyp.resp.values import Reply
-from keyp.storage.lmdb.layout import STRING, record_kind
+from keyp.storage.lmdb.layout import record_type
 from keyp.storage.types import strings
+from keyp.storage.value_types import STRING
 
 LCS = CommandTable(group="string", categories="string")
 
@@ -135,7 +136,7 @@ class _Options:
 
 def _record_at(context: ReadContext, key: bytes) -> bytes | None:
     record = context.keys.find(key)
-    if record is not None and record_kind(record) != STRING:
+    if record is not None and record_type(record) != STRING:
         raise CommandError(NOT_STRINGS)
     return record
 

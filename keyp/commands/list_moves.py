@@ -13,8 +13,8 @@ from keyp.command.table import CommandTable
 from keyp.commands.lists import end_of, pop_elements, tell_popped, tell_pushed
 from keyp.errors import SYNTAX, CommandError
 from keyp.resp.values import NULL_ARRAY, Reply, Wait
-from keyp.storage.lmdb.layout import LIST
 from keyp.storage.types import lists
+from keyp.storage.value_types import LIST
 
 LIST_MOVES = CommandTable(group="list", categories="list")
 

@@ -8,24 +8,16 @@ from __future__ import annotations
 
 from typing import Final
 
-from keyp.command.arguments import to_int64
 from keyp.command.context import ReadContext
-from keyp.command.encodings import hash_encoding, list_encoding, set_encoding, sorted_set_encoding
+from keyp.command.encodings import encoding
 from keyp.command.spec import Args, key_at
 from keyp.command.table import CommandTable
 from keyp.errors import CommandError
 from keyp.resp.values import Reply
-from keyp.storage.keys.keyspace import Keyspace
-from keyp.storage.lmdb import layout
 from keyp.storage.types import strings
-from keyp.storage.types.hashes import Hash
-from keyp.storage.types.lists import List
-from keyp.storage.types.sets import Set
-from keyp.storage.types.sortedsets import SortedSet
 
 OBJECT = CommandTable(group="generic", categories="keyspace")
 
-EMBEDDED_MAX: Final = 44  # bytes of a string that Redis keeps in the same allocation as its head
 SHARED_INTEGERS: Final = 10_000  # 0 and up: Redis shares one object for each
 SHARED_REFCOUNT: Final = 2_147_483_647
 NO_FREQUENCY: Final = (
@@ -57,7 +49,7 @@ OBJECT.container(
 def object_encoding(context: ReadContext, args: Args) -> Reply:
     """Replies with `int`, `embstr` or `raw` for strings; null without such a key."""
     record = _record(context, args[2])
-    return None if record is None else _encoding(context.keys, args[2], record)
+    return None if record is None else encoding(context.keys, record)
 
 
 @OBJECT.read(
@@ -74,10 +66,7 @@ def object_refcount(context: ReadContext, args: Args) -> Reply:
     record = _record(context, args[2])
     if record is None:
         return None
-    if (
-        _encoding(context.keys, args[2], record) == b"int"
-        and 0 <= int(strings.value(context.keys, record)) < SHARED_INTEGERS
-    ):
+    if encoding(context.keys, record) == b"int" and 0 <= int(strings.value(context.keys, record)) < SHARED_INTEGERS:
         return SHARED_REFCOUNT
     return 1
 
@@ -122,27 +111,3 @@ def _record(context: ReadContext, key: bytes) -> bytes | None:
     else:
         context.transaction.hits += 1
     return record
-
-
-def _encoding(keys: Keyspace, key: bytes, record: bytes) -> bytes:
-    kind = layout.record_kind(record)
-    if kind == layout.STRING:
-        return _string_encoding(keys, record)
-    if kind == layout.LIST:
-        return list_encoding(List(keys, key, record))
-    if kind == layout.HASH:
-        return hash_encoding(Hash(keys, key, record))
-    if kind == layout.SET:
-        return set_encoding(Set(keys, key, record))
-    if kind == layout.ZSET:
-        return sorted_set_encoding(SortedSet(keys, key, record))
-    raise AssertionError(f"values of kind {kind} have no encoding")
-
-
-def _string_encoding(keys: Keyspace, record: bytes) -> bytes:
-    if record[0] & (layout.EDITED | layout.HAS_ELEMENTS):
-        return b"raw"
-    string = strings.value(keys, record)
-    if not record[0] & layout.FLOAT and to_int64(string) is not None:
-        return b"int"
-    return b"embstr" if len(string) <= EMBEDDED_MAX else b"raw"

@@ -14,7 +14,7 @@ from keyp.command.spec import WALKS, Args
 from keyp.command.table import CommandTable
 from keyp.errors import DAMAGED_STORE, CommandError
 from keyp.resp.values import Reply
-from keyp.storage.lmdb.layout import KIND_NAMES
+from keyp.storage.value_types import VALUE_TYPES
 
 SCAN = CommandTable(group="generic", categories="keyspace")
 
@@ -50,7 +50,7 @@ def keys(context: ReadContext, args: Args) -> Reply:
 def scan(context: ReadContext, args: Args) -> Reply:
     """Replies with the next cursor, 0 at the end, and the names found on the way."""
     cursor = scan_cursor(args[1])
-    glob, count, kind = scan_options(args[2:], with_type=True)
+    glob, count, type_name = scan_options(args[2:], with_type=True)
     keyspace, cursors = context.keys, context.shared.cursors
     # One name more than asked for shows whether the scan is over.
     visited, live = keyspace.visit(count + 1, cursors.find(cursor), b"" if glob is None else glob.prefix)
@@ -65,6 +65,6 @@ def scan(context: ReadContext, args: Args) -> Reply:
         name = keyspace.full_name(stored)
         if glob is not None and not glob.matches(name):
             continue
-        if not kind or KIND_NAMES[keyspace.kind(name)] == kind:
+        if not type_name or VALUE_TYPES[keyspace.type_of(name)].name == type_name:
             names.append(name)
     return [b"0" if over else b"%d" % cursors.save(visited[-1]), names]

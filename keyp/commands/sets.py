@@ -17,9 +17,9 @@ from keyp.command.spec import DENYOOM, FAST, Args, key_at
 from keyp.command.table import CommandTable
 from keyp.errors import NOT_POSITIVE, SYNTAX, CommandError
 from keyp.resp.values import Reply, Set
-from keyp.storage.lmdb.layout import SET
 from keyp.storage.types import sets
 from keyp.storage.types.members import LARGE
+from keyp.storage.value_types import SET
 
 SETS = CommandTable(group="set", categories="set")
 
@@ -90,7 +90,7 @@ def smove(context: WriteContext, args: Args) -> Reply:
         return 0
     if source == target:
         return 1 if taken.has(member) else 0
-    record = keys.find_kind(target, SET)
+    record = keys.find_of_type(target, SET)
     if not taken.discard(member):
         return 0
     keys.notify(events.SET, "srem", source)

@@ -24,12 +24,12 @@ from keyp.command.table import CommandTable
 from keyp.errors import SYNTAX, WRONG_TYPE, CommandError
 from keyp.resp.values import Reply
 from keyp.storage.lmdb import layout
-from keyp.storage.lmdb.layout import HASH, LIST, SET, STRING, ZSET
 from keyp.storage.types import lists, strings
 from keyp.storage.types.hashes import Hash
 from keyp.storage.types.lists import List
 from keyp.storage.types.sets import Set
 from keyp.storage.types.sortedsets import SortedSet
+from keyp.storage.value_types import HASH, LIST, SET, STRING, VALUE_TYPES, ZSET
 
 SORT = CommandTable(group="generic", categories="set sortedset list dangerous")
 
@@ -68,10 +68,10 @@ class Pattern:
         record = keys.read(self.before + element + self.after)
         if record is None:
             return None
-        kind = layout.record_kind(record)
+        type_ = layout.record_type(record)
         if self.field:
-            return Hash(keys, b"", record).value(self.field) if kind == HASH else None
-        return strings.value(keys, record) if kind == STRING else None
+            return Hash(keys, b"", record).value(self.field) if type_ == HASH else None
+        return strings.value(keys, record) if type_ == STRING else None
 
 
 class Order:
@@ -116,11 +116,11 @@ class Order:
             raise CommandError(SYNTAX)
         return 2
 
-    def keeps_order(self, kind: int) -> bool:
+    def keeps_order(self, type_: int) -> bool:
         """Whether the elements of a value stay as they are. A set has no order that could be stored."""
         if not self.is_unsorted:
             return False
-        if kind == SET and self.target is not None:
+        if type_ == SET and self.target is not None:
             self.by, self.alpha = None, True
             return False
         return True
@@ -182,36 +182,36 @@ def _is_zero(text: bytes) -> bool:
 def _values(context: ReadContext, order: Order) -> list[bytes | None]:
     """What a call replies with or stores."""
     record = context.keys.read(order.key)
-    kind = LIST if record is None else layout.record_kind(record)
-    if kind not in (LIST, SET, ZSET):
+    type_ = LIST if record is None else layout.record_type(record)
+    if not VALUE_TYPES[type_].sorts:
         raise CommandError(WRONG_TYPE)
     if record is None:
         return []
-    elements = _elements(context, order, kind, record)
+    elements = _elements(context, order, type_, record)
     if not order.gets:
         return list(elements)
     return [get.value(context, element) for element in elements for get in order.gets]
 
 
-def _elements(context: ReadContext, order: Order, kind: int, record: bytes) -> list[bytes]:
+def _elements(context: ReadContext, order: Order, type_: int, record: bytes) -> list[bytes]:
     """The elements of a value that are wanted, in order."""
     keys, key = context.keys, order.key
     count = layout.record_elements(record)[1]
     start, stop = order.bounds(count)
     wanted, gets = stop - start, len(order.gets)
-    keeps_order = order.keeps_order(kind)
-    if keeps_order and kind != SET:
+    keeps_order = order.keeps_order(type_)
+    if keeps_order and type_ != SET:
         context.expect(wanted * (1 + gets))
         if wanted == 0:
             return []
-        if kind == ZSET:
+        if type_ == ZSET:
             return _ranked(SortedSet(keys, key, record), start, wanted, order.descends)
         found = List(keys, key, record)
         return found.range(count - stop, wanted)[::-1] if order.descends else found.range(start, wanted)
     context.expect(count * (1 if order.by is None else 2) + wanted * gets)
-    if kind == LIST:
+    if type_ == LIST:
         elements = List(keys, key, record).range(0, count)
-    elif kind == ZSET:
+    elif type_ == ZSET:
         elements = _ranked(SortedSet(keys, key, record), 0, count, False)
     else:
         elements = Set(keys, key, record).names()

@@ -18,10 +18,10 @@ from keyp.commands.sortedsets import store_elements
 from keyp.errors import SYNTAX, WRONG_TYPE, CommandError
 from keyp.resp.values import Pairs, Reply
 from keyp.storage.lmdb import layout
-from keyp.storage.lmdb.layout import SET, ZSET
 from keyp.storage.types.collection import Collection
-from keyp.storage.types.elements import MEMBERS, place_of, split_member
+from keyp.storage.types.elements import place_of, split_member
 from keyp.storage.types.sortedsets import Scored, member_score
+from keyp.storage.value_types import MEMBERS, SET, ZSET
 
 SORTED_SET_ALGEBRA = CommandTable(group="sorted-set", categories="sortedset")
 
@@ -62,7 +62,7 @@ class _Input:
         data = None if found is None else found.get(MEMBERS + place_of(member))
         if found is None or data is None:
             return None
-        return 1.0 if found.kind == SET else member_score(found, data)
+        return 1.0 if found.type_ == SET else member_score(found, data)
 
     def slices(self) -> Iterator[list[Scored]]:
         """All elements in the order of the members' places, so many at a time."""
@@ -72,7 +72,7 @@ class _Input:
             elements: list[Scored] = []
             for at, data in entries:
                 member, _ = split_member(at, data)
-                elements.append((member, 1.0 if found.kind == SET else member_score(found, data)))
+                elements.append((member, 1.0 if found.type_ == SET else member_score(found, data)))
             yield elements
             left -= len(entries)
             place = entries[-1][0] + b"\0"
@@ -204,10 +204,10 @@ def _find(context: ReadContext, key: bytes) -> Collection | None:
     record = keys.read(key)
     if record is None:
         return None
-    kind = layout.record_kind(record)
-    if kind not in (ZSET, SET):
+    type_ = layout.record_type(record)
+    if type_ not in (ZSET, SET):
         raise CommandError(WRONG_TYPE)
-    return Collection(keys, key, kind, record)
+    return Collection(keys, key, type_, record)
 
 
 def _reply(context: ReadContext, args: Args, kind: int) -> Reply:

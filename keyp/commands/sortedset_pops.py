@@ -15,9 +15,9 @@ from keyp.command.spec import BLOCKING, FAST, MOVABLEKEYS, Args, KeySpec, counte
 from keyp.command.table import CommandTable
 from keyp.errors import NOT_POSITIVE, SYNTAX, CommandError
 from keyp.resp.values import NULL_ARRAY, Pairs, Reply, Wait
-from keyp.storage.lmdb.layout import ZSET
 from keyp.storage.types import sortedsets
 from keyp.storage.types.sortedsets import END, START, Scored, SortedSet
+from keyp.storage.value_types import ZSET
 
 SORTED_SET_POPS = CommandTable(group="sorted-set", categories="sortedset")
 

@@ -21,9 +21,9 @@ from keyp.errors import OUT_OF_RANGE, SYNTAX, WRONG_TYPE, CommandError, wrong_ar
 from keyp.resp.encoder import format_double
 from keyp.resp.values import NULL_ARRAY, Pairs, Reply
 from keyp.storage.lmdb import layout
-from keyp.storage.lmdb.layout import ZSET
 from keyp.storage.types import sortedsets
 from keyp.storage.types.sortedsets import Scored, SortedSet, member_score, needs_large_form
+from keyp.storage.value_types import ZSET
 
 SORTED_SETS = CommandTable(group="sorted-set", categories="sortedset")
 
@@ -57,7 +57,7 @@ NOT_A_NUMBER: Final = "ERR resulting score is not a number (NaN)"
 def add_elements(context: WriteContext, key: bytes, options: int, elements: list[Scored]) -> Reply:
     """Adds elements to a sorted set, as ZADD with these options does; ZADD's reply. Raises WRONGTYPE."""
     keys = context.keys
-    record = keys.find_kind(key, ZSET)
+    record = keys.find_of_type(key, ZSET)
     if record is None and options & IF_PRESENT:
         return None if options & INCREMENT else 0
     zset = SortedSet(keys, key, record)
@@ -99,7 +99,7 @@ def find_to_read(context: ReadContext, key: bytes) -> SortedSet | None:
     record = keys.read(key)
     if record is None:
         return None
-    if layout.record_kind(record) != ZSET:
+    if layout.record_type(record) != ZSET:
         raise CommandError(WRONG_TYPE)
     return SortedSet(keys, key, record)
 

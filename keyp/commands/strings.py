@@ -21,8 +21,9 @@ from keyp.command.table import CommandTable
 from keyp.errors import OFFSET_OUT_OF_RANGE, STRING_TOO_LONG, SYNTAX, CommandError, wrong_arity
 from keyp.resp.values import Reply
 from keyp.storage.keys.keyspace import KEEP_DEADLINE, WritableKeyspace
-from keyp.storage.lmdb.layout import NO_DEADLINE, STRING, record_deadline_ms, record_kind
+from keyp.storage.lmdb.layout import NO_DEADLINE, record_deadline_ms, record_type
 from keyp.storage.types import strings
+from keyp.storage.value_types import STRING
 
 STRINGS = CommandTable(group="string", categories="string")
 
@@ -227,7 +228,7 @@ def getex(context: WriteContext, args: Args) -> Reply:
     """The value, or null. The time is checked only where the key exists, as in Redis."""
     keys, key = context.keys, args[1]
     options = _getex_options(args)
-    record = keys.find_kind(key, STRING)
+    record = keys.find_of_type(key, STRING)
     keys.note_read(key, record is not None)
     if record is None:
         return None
@@ -297,7 +298,7 @@ def mget(context: ReadContext, args: Args) -> Reply:
     found: list[Reply] = []
     for key in args[1:]:
         record = keys.find(key)
-        if record is None or record_kind(record) != STRING:
+        if record is None or record_type(record) != STRING:
             found.append(None)
         else:
             found.append(strings.value(keys, record))
@@ -386,7 +387,7 @@ def strlen(context: ReadContext, args: Args) -> Reply:
 
 def _part(context: ReadContext, args: Args) -> Reply:
     start, last = integer(args[2]), integer(args[3])
-    record = context.keys.find_kind(args[1], STRING)
+    record = context.keys.find_of_type(args[1], STRING)
     if record is None or (start < 0 and last < 0 and start > last):
         return b""
     length = strings.length_of(record)

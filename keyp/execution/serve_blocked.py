@@ -13,7 +13,7 @@ from keyp.command.context import WriteContext
 from keyp.errors import CommandError
 from keyp.execution.apply import apply
 from keyp.resp.values import Reply, ReplyError, Wait
-from keyp.storage.lmdb.layout import NOTHING
+from keyp.storage.value_types import NOTHING
 
 
 def serve_blocked(context: WriteContext, table: BlockedClients) -> None:
@@ -37,7 +37,7 @@ def _serve(context: WriteContext, table: BlockedClients, blocked: BlockedClient,
     """Serves a client if the key has what it waits for; whether something may be left for the next one."""
     context.select(key[0])
     context.writing.in_write = True  # to look for what they wait for is no read that counts
-    kind = context.keys.kind(key[1])
+    kind = context.keys.type_of(key[1])
     context.writing.in_write = False
     if kind == blocked.wait.kind:
         reply = _run_again(context, blocked)

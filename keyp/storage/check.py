@@ -4,7 +4,7 @@ What is stored twice must agree, every reference must have its target, and nothi
 
 - databases: no space serves two; a space that serves none is in the garbage or empty;
 - counts: a walk finds as many records and deadlines as there are said to be;
-- records: intact by their checksum, in order, and found when they are asked for by their name; a kind, a name that
+- records: intact by their checksum, in order, and found when they are asked for by their name; a type, a name that
   belongs under its stored name, a version and a collection id that have been given out;
 - deadlines: each record's is in the expiry index, each entry of the index has its record;
 - elements: a value has as many as it says, intact by their checksums and in order, and the counts of its runs are
@@ -24,8 +24,9 @@ from keyp.storage.check_elements import CollectionCheck
 from keyp.storage.lmdb import layout, pieces
 from keyp.storage.lmdb.environment import Database, Space
 from keyp.storage.lmdb.errors import Damaged
-from keyp.storage.lmdb.layout import FLOAT, HAS_DEADLINE, HAS_ELEMENTS, LONG_NAME, NO_DEADLINE, STREAM, STRING
+from keyp.storage.lmdb.layout import FLOAT, HAS_DEADLINE, HAS_ELEMENTS, LONG_NAME, NO_DEADLINE
 from keyp.storage.lmdb.transaction import NO_SPACE, ReadTransaction
+from keyp.storage.value_types import NOTHING, STRING, VALUE_TYPES
 
 PROBLEMS_LISTED: Final = 1000
 PROGRESS_ENTRIES: Final = 1000
@@ -129,10 +130,10 @@ class _Check:
         if not layout.is_intact(stored, record):
             yield "the record is not what was written"
             return
-        kind = layout.record_kind(record)
-        if not STRING <= kind <= STREAM:
-            yield f"there is no kind {kind}"
-        if record[0] & FLOAT and kind != STRING:
+        type_ = layout.record_type(record)
+        if not NOTHING < type_ < len(VALUE_TYPES):
+            yield f"there is no type {type_}"
+        if record[0] & FLOAT and type_ != STRING:
             yield "it has a flag that only strings have"
         if layout.stored_name(layout.record_name(stored, record)) != stored:
             yield "the name belongs elsewhere"
@@ -156,11 +157,13 @@ class _Check:
             yield f"collection {collection} has not been given out"
         if self._in_garbage(layout.elements_garbage(space.number, collection)):
             yield f"collection {collection} is in the garbage"
-        if layout.record_kind(record) == STRING:
-            yield from self._pieces(space, collection, count)
+        type_ = layout.record_type(record)
+        if type_ >= len(VALUE_TYPES):
             return
-        kind = layout.record_kind(record)
-        yield from CollectionCheck(self.txn, space.elements, collection, kind, count).problems()
+        if VALUE_TYPES[type_].sections:
+            yield from CollectionCheck(self.txn, space.elements, collection, VALUE_TYPES[type_], count).problems()
+        else:
+            yield from self._pieces(space, collection, count)
 
     def _pieces(self, space: Space, collection: int, length: int) -> Iterator[str]:
         """The pieces of a string of `length` bytes: full ones and a last one, numbered from zero."""

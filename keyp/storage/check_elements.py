@@ -7,28 +7,23 @@ runs that count them are known. Only the runs are remembered, one for some hundr
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Final
 
 from keyp.storage.lmdb import layout
 from keyp.storage.lmdb.environment import Database, Transaction
-from keyp.storage.lmdb.layout import HASH, LIST, SET, ZSET
 from keyp.storage.types.counted import Run
-from keyp.storage.types.elements import COUNTS, MEMBERS, ORDER
 from keyp.storage.types.sortedsets import SCORE, same_score
-
-# The section whose elements are counted in runs, where there are many.
-RANKED_SECTIONS: Final = {HASH: MEMBERS, SET: MEMBERS, ZSET: ORDER}
+from keyp.storage.value_types import COUNTS, MEMBERS, ORDER, ValueType
 
 
 class CollectionCheck:
-    """The collection `number` of a `kind` whose record says that it has `count` elements."""
+    """The collection `number` of `type_` whose record says that it has `count` elements."""
 
-    def __init__(self, txn: Transaction, database: Database, number: int, kind: int, count: int) -> None:
+    def __init__(self, txn: Transaction, database: Database, number: int, type_: ValueType, count: int) -> None:
         self.txn = txn
         self.database = database
         self.id = layout.number(number)
         self.number = number
-        self.kind = kind
+        self.type = type_
         self.count = count
         self.seen: dict[bytes, int] = {}
         self.levels: dict[int, list[Run]] = {}
@@ -47,7 +42,7 @@ class CollectionCheck:
                 yield from self._entry(name, raw)
                 found = cursor.next()
         for section in (MEMBERS, ORDER):
-            expected = self.count if section == MEMBERS or self.kind == ZSET else 0
+            expected = self.count if section in self.type.sections else 0
             if self.seen.get(section, 0) != expected:
                 has = self.seen.get(section, 0)
                 yield f"collection {self.number} has {has} entries in section {section.decode()}, not {expected}"
@@ -62,12 +57,12 @@ class CollectionCheck:
             yield f"an element of collection {self.number} is there and is not found"
         elif section == COUNTS:
             self.levels.setdefault(place[0], []).append(Run(place[1:], raw))
-        elif section == RANKED_SECTIONS.get(self.kind):
+        elif section == self.type.ranked:
             self._count(place)
             if section == ORDER and not self._is_score(place):
                 yield f"collection {self.number} has an element in its order that has not this score"
-        elif section != MEMBERS or self.kind not in (LIST, ZSET):
-            yield f"collection {self.number} has an entry in section {section!r}, which its kind does not have"
+        elif section not in self.type.sections:
+            yield f"collection {self.number} has an entry in section {section!r}, which its type does not have"
 
     def _is_score(self, place: bytes) -> bool:
         """Whether the member that stands in the order is there, with the score by which it stands there."""

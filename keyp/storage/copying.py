@@ -1,4 +1,4 @@
-"""Copies of values, of whatever kind: the one place that knows how each kind is copied."""
+"""Copies of values, of whatever type."""
 
 from __future__ import annotations
 
@@ -10,19 +10,20 @@ from keyp.storage.lmdb import layout
 from keyp.storage.lmdb.errors import Damaged
 from keyp.storage.types import strings
 from keyp.storage.types.collection import Collection
-from keyp.storage.types.elements import MEMBERS, ORDER
+from keyp.storage.value_types import VALUE_TYPES
 
 COPIED_AT_ONCE = 1024
 
 
 def copy_value(keys: Keyspace, key_record: bytes, target: WritableKeyspace, new_key: bytes) -> None:
     """Writes the value and the deadline of a record of `keys` under a key of `target`, where no such key exists."""
-    kind = layout.record_kind(key_record)
-    if kind == layout.STRING:
+    type_ = layout.record_type(key_record)
+    sections = VALUE_TYPES[type_].sections
+    if not sections:
         strings.copy(keys, key_record, target, new_key)
         return
-    source = Collection(keys, b"", kind, key_record)
-    copy = Collection(target, new_key, kind, None, source.own)
+    source = Collection(keys, b"", type_, key_record)
+    copy = Collection(target, new_key, type_, None, source.own)
     copy.count = source.count
     met: Counter[bytes] = Counter()
     last = b""
@@ -31,7 +32,7 @@ def copy_value(keys: Keyspace, key_record: bytes, target: WritableKeyspace, new_
             copy.put(name, data)
             met[name[:1]] += 1
         last = entries[-1][0]
-    if met[MEMBERS] != source.count or (kind == layout.ZSET and met[ORDER] != source.count):
+    if any(met[section] != source.count for section in sections):
         raise Damaged(source.where())
     copy.save(layout.record_deadline_ms(key_record))
 

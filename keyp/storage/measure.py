@@ -10,9 +10,9 @@ import lmdb
 from keyp.storage.keys.keyspace import Keyspace
 from keyp.storage.lmdb import layout
 from keyp.storage.lmdb.environment import Environment
-from keyp.storage.lmdb.layout import HAS_ELEMENTS, STRING, ZSET
+from keyp.storage.lmdb.layout import HAS_ELEMENTS
 from keyp.storage.lmdb.transaction import Transaction
-from keyp.storage.types.elements import MEMBERS, ORDER
+from keyp.storage.value_types import VALUE_TYPES
 
 # More elements than this are never looked at, whatever is asked for: the reactor's thread may be waiting.
 SAMPLES_MAX: Final = 1000
@@ -34,12 +34,12 @@ def key_bytes(keys: Keyspace, key: bytes, samples: int) -> int | None:
     if not record[0] & HAS_ELEMENTS:
         return total
     collection, count = layout.record_elements(record)
-    kind = layout.record_kind(record)
-    if kind == STRING:
+    sections = VALUE_TYPES[layout.record_type(record)].sections
+    if not sections:
         return total + count
     samples = min(samples, SAMPLES_MAX, count)
     prefix = layout.number(collection)
-    for section in (MEMBERS, ORDER) if kind == ZSET else (MEMBERS,):
+    for section in sections:
         total += _section_bytes(keys, prefix + section, count, samples)
     return total
 

@@ -20,8 +20,8 @@ from keyp.storage.check import check
 from keyp.storage.keys.keyspace import WritableKeyspace
 from keyp.storage.keys.sweep import sweep
 from keyp.storage.lmdb.environment import NO, Environment
-from keyp.storage.lmdb.layout import LIST
 from keyp.storage.lmdb.transaction import ReadTransaction, WriteTransaction
+from keyp.storage.value_types import LIST
 
 REGISTRY = Registry(TABLES)
 START_US = 1_700_000_000_000_000

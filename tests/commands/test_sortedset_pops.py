@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from keyp.resp.values import NULL_ARRAY, Wait
-from keyp.storage.lmdb.layout import ZSET
+from keyp.storage.value_types import ZSET
 from tests.commands.conftest import Keyp
 
 

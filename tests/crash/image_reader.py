@@ -18,9 +18,10 @@ from keyp.storage.check import check
 from keyp.storage.keys.keyspace import Keyspace
 from keyp.storage.lmdb import layout
 from keyp.storage.lmdb.environment import Environment, StoreError
-from keyp.storage.lmdb.layout import KIND_MASK, STRING
+from keyp.storage.lmdb.layout import TYPE_MASK
 from keyp.storage.lmdb.transaction import ReadTransaction
 from keyp.storage.types import strings
+from keyp.storage.value_types import STRING
 from tests.crash.ledger import NOISE, Key, State
 from tests.integration.daemon import ROOT
 
@@ -59,7 +60,7 @@ def _everything(transaction: ReadTransaction) -> dict[Key, State]:
         for name in keys.names():
             record = keys.find(name)
             if record is not None and not name.startswith(NOISE):
-                assert record[0] & KIND_MASK == STRING
+                assert record[0] & TYPE_MASK == STRING
                 deadline_ms = layout.record_deadline_ms(record)
                 found[index, name] = (
                     strings.value(keys, record),

@@ -13,7 +13,7 @@ from keyp.storage.lmdb.environment import DATA_FILE
 from keyp.storage.lmdb.pieces import PIECE_BYTES
 from keyp.storage.lmdb.transaction import ReadTransaction
 from keyp.storage.types import hashes, strings
-from keyp.storage.types.elements import MEMBERS
+from keyp.storage.value_types import LIST, MEMBERS, STREAM, STRING
 
 PIECE = PIECE_BYTES
 
@@ -40,7 +40,7 @@ def flip(keys: Any, database: Any, name: bytes) -> None:
     keys.txn.put(name, stored[:at] + bytes([stored[at] ^ 1]) + stored[at + 1 :], db=database)
 
 
-def collection_record(collection: int, count: int, kind: int = layout.LIST) -> bytes:
+def collection_record(collection: int, count: int, kind: int = LIST) -> bytes:
     body = layout.number(collection) + layout.number(count)
     return layout.make_record(b"k", kind, layout.HAS_ELEMENTS, 1, 0, body)
 
@@ -63,8 +63,8 @@ DAMAGE = [
     (lambda keys: flip(keys, keys.space.elements, layout.number(1) + bytes(4)),
      "keys:1 'long': piece 0 of string 1 is not what was written"),
     (lambda keys: put_record(keys, b"k", layout.make_record(b"k", 7, 0, 1, 0, b"")),
-     "keys:1 'k': there is no kind 7"),
-    (lambda keys: put_record(keys, b"k", layout.make_record(b"k", layout.STREAM, layout.FLOAT, 1, 0, b"")),
+     "keys:1 'k': there is no type 7"),
+    (lambda keys: put_record(keys, b"k", layout.make_record(b"k", STREAM, layout.FLOAT, 1, 0, b"")),
      "keys:1 'k': it has a flag that only strings have"),
     (lambda keys: put_record(keys, b"k" * 480, layout.make_record(b"n" * 601, 1, 0, 1, 0, b"")),
      "keys:1 '" + "k" * 64 + "...': the name belongs elsewhere"),
@@ -74,7 +74,7 @@ DAMAGE = [
      "keys:1 'k': collection 99 has not been given out"),
     (lambda keys: put_record(keys, b"k", collection_record(keys.transaction.new_collection(), 3)),
      "keys:1 'k': collection 3 has 0 entries in section m, not 3"),
-    (lambda keys: put_record(keys, b"other", collection_record(1, PIECE + 5, layout.STRING)),
+    (lambda keys: put_record(keys, b"other", collection_record(1, PIECE + 5, STRING)),
      "keys:1 'other': collection 1 belongs to another key too"),
     (lambda keys: garbage(keys, layout.elements_garbage(1, 1)),
      "keys:1 'long': collection 1 is in the garbage"),

@@ -9,15 +9,15 @@ import pytest
 
 from keyp.storage.keys.keyspace import Keyspace, WritableKeyspace
 from keyp.storage.lmdb.errors import Damaged
-from keyp.storage.lmdb.layout import SET
 from keyp.storage.types import counted
 from keyp.storage.types.counted import FILLED, RUN_MAX, Counted
-from keyp.storage.types.elements import MEMBERS, place_of, split_member, with_member
+from keyp.storage.types.elements import place_of, split_member, with_member
+from keyp.storage.value_types import MEMBERS, SET
 from tests.storage.conftest import Store
 
 
 def find(keys: Keyspace) -> Counted:
-    return Counted(keys, b"k", SET, keys.find_kind(b"k", SET), MEMBERS)
+    return Counted(keys, b"k", SET, keys.find_of_type(b"k", SET), MEMBERS)
 
 
 def member(number: int) -> bytes:

@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from keyp.storage.lmdb import layout
+from keyp.storage.value_types import LIST, STREAM, STRING
 
 LENGTHS = (0, 1, 447, 448, 479, 480, 481, 511, 512, 100_000)
 NAMES = [b"\0", *[b"n" * length for length in LENGTHS]]
@@ -45,7 +46,7 @@ deadlines = st.just(layout.NO_DEADLINE) | st.integers(1, 2**63 - 1)
 
 @given(
     name=st.sampled_from(NAMES) | st.binary(max_size=600),
-    kind=st.integers(layout.STRING, layout.STREAM),
+    kind=st.integers(STRING, STREAM),
     flags=st.sampled_from([0, layout.EDITED, layout.FLOAT]),
     version=versions,
     deadline_ms=deadlines,
@@ -53,7 +54,7 @@ deadlines = st.just(layout.NO_DEADLINE) | st.integers(1, 2**63 - 1)
 )
 def test_records_round_trip(name: bytes, kind: int, flags: int, version: int, deadline_ms: int, body: bytes) -> None:
     record = layout.make_record(name, kind, flags, version, deadline_ms, body)
-    assert layout.record_kind(record) == kind
+    assert layout.record_type(record) == kind
     assert layout.record_version(record) == version
     assert layout.record_deadline_ms(record) == deadline_ms
     assert layout.record_name(layout.stored_name(name), record) == name
@@ -65,7 +66,7 @@ def test_records_round_trip(name: bytes, kind: int, flags: int, version: int, de
 @given(versions, versions, deadlines, st.sampled_from(NAMES), st.binary(max_size=9))
 def test_collections_round_trip(collection: int, count: int, deadline_ms: int, name: bytes, rest: bytes) -> None:
     body = layout.number(collection) + layout.number(count) + rest
-    record = layout.make_record(name, layout.LIST, layout.HAS_ELEMENTS, 7, deadline_ms, body)
+    record = layout.make_record(name, LIST, layout.HAS_ELEMENTS, 7, deadline_ms, body)
     assert layout.record_elements(record) == (collection, count)
 
 

@@ -16,8 +16,9 @@ from keyp.errors import WRONG_TYPE, CommandError
 from keyp.storage.keys.keyspace import Keyspace, WritableKeyspace
 from keyp.storage.lmdb.layout import NO_DEADLINE
 from keyp.storage.types import hashes, sets, strings
-from keyp.storage.types.elements import MEMBERS, Entry, place_of, with_member
+from keyp.storage.types.elements import Entry, place_of, with_member
 from keyp.storage.types.members import COMPACT, INTEGERS, LARGE
+from keyp.storage.value_types import MEMBERS
 from tests.storage.conftest import NOW_MS, Store
 
 MEMBERS_DRAWN = st.one_of(

@@ -12,10 +12,11 @@ from hypothesis import strategies as st
 from keyp.errors import CommandError
 from keyp.storage.keys.keyspace import Keyspace, WritableKeyspace
 from keyp.storage.lmdb.errors import Damaged
-from keyp.storage.lmdb.layout import NO_DEADLINE, SET, ZSET, record_deadline_ms
+from keyp.storage.lmdb.layout import NO_DEADLINE, record_deadline_ms
 from keyp.storage.types import counted, sortedsets, strings
-from keyp.storage.types.elements import MEMBERS, ORDER, place_of
+from keyp.storage.types.elements import place_of
 from keyp.storage.types.sortedsets import END, START, SortedSet, ordered, score_of, score_range
+from keyp.storage.value_types import MEMBERS, ORDER, SET, ZSET
 from tests.storage.conftest import NOW_MS, Store
 
 K = b"k"
@@ -30,7 +31,7 @@ def found(keys: Keyspace) -> SortedSet:
 
 def fill(store: Store, scores: dict[bytes, float]) -> None:
     def change(keys: WritableKeyspace) -> None:
-        zset = SortedSet(keys, K, keys.find_kind(K, ZSET))
+        zset = SortedSet(keys, K, keys.find_of_type(K, ZSET))
         for member, score in scores.items():
             old = zset.score(member)
             if old is None:
@@ -44,7 +45,7 @@ def fill(store: Store, scores: dict[bytes, float]) -> None:
 
 def discard(store: Store, members: list[bytes]) -> None:
     def change(keys: WritableKeyspace) -> None:
-        zset = SortedSet(keys, K, keys.find_kind(K, ZSET))
+        zset = SortedSet(keys, K, keys.find_of_type(K, ZSET))
         for member in members:
             score = zset.score(member)
             assert score is not None

@@ -19,6 +19,7 @@ from keyp.storage.lmdb import layout, pieces
 from keyp.storage.lmdb.environment import NO, Environment
 from keyp.storage.lmdb.transaction import ReadTransaction, WriteTransaction
 from keyp.storage.types import strings
+from keyp.storage.value_types import LIST
 
 PIECE = pieces.PIECE_BYTES
 EDGES = [0, 1, PIECE - 1, PIECE, PIECE + 1, 2 * PIECE - 1, 2 * PIECE, 2 * PIECE + 1, 3 * PIECE]
@@ -123,7 +124,7 @@ def test_copy_and_rename(store: Any, name: bytes, length: int) -> None:
 
 
 def test_another_kind_is_refused(store: Any) -> None:
-    store.write(lambda keys: keys.put(b"k", None, layout.LIST, 0, b""))
+    store.write(lambda keys: keys.put(b"k", None, LIST, 0, b""))
     for act in (
         lambda keys: strings.get(keys, b"k"),
         lambda keys: strings.length(keys, b"k"),

@@ -1,6 +1,6 @@
-"""One transaction's view of one database: which keys there are, of what kind, until when.
+"""One transaction's view of one database: which keys there are, of what type, until when.
 
-Here is what all kinds of values have in common: finding a record, hiding it once its deadline has passed, keeping the
+Here is what all types of values have in common: finding a record, hiding it once its deadline has passed, keeping the
 expiry index in step with the records, and leaving the elements of what is removed to the sweeper. What a record's body
 means is known to the modules of `keyp.storage.types`.
 
@@ -18,18 +18,10 @@ from keyp.events import EXPIRED, GENERIC, KEY_MISS, NEW, Event
 from keyp.storage.lmdb import layout
 from keyp.storage.lmdb.environment import Space
 from keyp.storage.lmdb.errors import Damaged
-from keyp.storage.lmdb.layout import (
-    HAS_DEADLINE,
-    HAS_ELEMENTS,
-    KIND_MASK,
-    LIST,
-    NO_DEADLINE,
-    NOTHING,
-    ONE_PAGE_MAX,
-    ZSET,
-)
+from keyp.storage.lmdb.layout import HAS_DEADLINE, HAS_ELEMENTS, NO_DEADLINE, ONE_PAGE_MAX, TYPE_MASK
 from keyp.storage.lmdb.proof import ascend, seek
 from keyp.storage.lmdb.transaction import Transaction, WriteTransaction
+from keyp.storage.value_types import NOTHING, WAKES
 
 KEEP_DEADLINE: Final = -1  # instead of a deadline: the one the key has
 
@@ -123,10 +115,10 @@ class Keyspace:
             raise CommandError(DAMAGED)
         return record
 
-    def find_kind(self, key: bytes, kind: int) -> bytes | None:
-        """As `find`, for a command that works on one kind of value. Raises WRONGTYPE where the key holds another."""
+    def find_of_type(self, key: bytes, type_: int) -> bytes | None:
+        """As `find`, for a command that works on one type of value. Raises WRONGTYPE where the key holds another."""
         record = self.find(key)
-        if record is not None and record[0] & KIND_MASK != kind:
+        if record is not None and record[0] & TYPE_MASK != type_:
             raise CommandError(WRONG_TYPE)
         return record
 
@@ -134,10 +126,10 @@ class Keyspace:
         """Whether the key exists; no access to it."""
         return self.peek(key) is not None
 
-    def kind(self, key: bytes) -> int:
-        """The kind of value a key holds; NOTHING where there is none; no access to it."""
+    def type_of(self, key: bytes) -> int:
+        """The number of the type of value a key holds; NOTHING where there is none; no access to it."""
         record = self.peek(key)
-        return NOTHING if record is None else layout.record_kind(record)
+        return NOTHING if record is None else layout.record_type(record)
 
     def version(self, key: bytes) -> int:
         """The version of the last write command that touched the key; 0 where there is none."""
@@ -291,7 +283,7 @@ class WritableKeyspace(Keyspace):
         self.notify(EXPIRED, "expired", key, changes=0)
 
     def put(
-        self, key: bytes, old: bytes | None, kind: int, flags: int, body: bytes, deadline_ms: int = KEEP_DEADLINE
+        self, key: bytes, old: bytes | None, type_: int, flags: int, body: bytes, deadline_ms: int = KEEP_DEADLINE
     ) -> None:
         """Writes a key's record, and notifies of a new key.
 
@@ -308,12 +300,12 @@ class WritableKeyspace(Keyspace):
         elif deadline_ms != had_ms and had_ms != NO_DEADLINE:
             self.transaction.delete(space.expiry, layout.expiry_entry(had_ms, stored))
         version = self.transaction.stored_version = self.transaction.version
-        record = layout.make_record(key, kind, flags, version, deadline_ms, body)
+        record = layout.make_record(key, type_, flags, version, deadline_ms, body)
         if old is not None and len(old) > ONE_PAGE_MAX and len(record) < len(old):
             # LMDB would reuse pages that this transaction has written, all of them, however few are needed now.
             self.transaction.delete(space.keys, stored)
         self.transaction.put(space.keys, stored, record)
-        if kind in (LIST, ZSET) and (old is None or old[0] & KIND_MASK != kind):
+        if WAKES[type_] and (old is None or old[0] & TYPE_MASK != type_):
             self.transaction.ready.append((self.index, key))
         if deadline_ms not in (NO_DEADLINE, had_ms):
             self.transaction.put(space.expiry, layout.expiry_entry(deadline_ms, stored), b"")
@@ -345,7 +337,7 @@ class WritableKeyspace(Keyspace):
     def touch(self, key: bytes, record: bytes, deadline_ms: int = KEEP_DEADLINE) -> None:
         """Gives a key a new version, and a deadline or none; its value stays as it is."""
         flags = record[0] & layout.OF_VALUE
-        self.put(key, record, record[0] & KIND_MASK, flags, layout.record_body(record), deadline_ms)
+        self.put(key, record, record[0] & TYPE_MASK, flags, layout.record_body(record), deadline_ms)
 
     def mark(self, key: bytes, record: bytes, flag: int) -> None:
         """Sets a flag of a key's value. Nothing else changes, not even the version."""
@@ -354,7 +346,7 @@ class WritableKeyspace(Keyspace):
         self.transaction.put(self.writable_space().keys, stored, layout.with_checksum(stored, marked))
 
     def remove(self, key: bytes) -> bool:
-        """Removes a key of any kind; whether it was there. What it held is cleared later, in bounded steps.
+        """Removes a key of any type; whether it was there. What it held is cleared later, in bounded steps.
 
         Of a damaged key only the record is removed: nothing else is known to be its own.
         """
@@ -398,7 +390,7 @@ class WritableKeyspace(Keyspace):
             self.transaction.delete(self.space.expiry, layout.expiry_entry(deadline_ms, stored))
         flags = record[0] & layout.OF_VALUE
         body = layout.record_body(record)
-        self.put(new_key, None, record[0] & KIND_MASK, flags, body, deadline_ms)
+        self.put(new_key, None, record[0] & TYPE_MASK, flags, body, deadline_ms)
 
     def flush(self) -> None:
         """Removes every key of this database."""

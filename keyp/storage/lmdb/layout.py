@@ -13,14 +13,14 @@ Stored name. LMDB keys hold 1 to 511 bytes, Redis names 0 to 512 MiB. A name of 
 every other one as its first 448 bytes, filled up with zeros, and the 32-byte BLAKE2b digest of all of it: 480 bytes,
 which no name that is stored as it is can have. The rest of the 511 is for what indexes put in front of a name.
 
-Record. One byte of kind and flags, then the fields the flags announce, then the body:
+Record. One byte of type and flags, then the fields the flags announce, then the body:
 
-    kind | flags    1
+    type | flags    1
     version         8    of the last write command that touched the key
     deadline        8    milliseconds since 1970, if HAS_DEADLINE
     name length     4    and the whole name, if LONG_NAME
     body                 a short string itself; with HAS_ELEMENTS a collection id (8), a count (8) and whatever
-                         the kind keeps besides
+                         the type keeps besides
     checksum        4
 
 Checksum. LMDB keeps none, so records, pieces of values, the garbage and the store's own numbers carry their own: the
@@ -45,16 +45,7 @@ from typing import Final
 
 FORMAT: Final = 1
 
-# Kinds of value; 0 stands for "no such key" and is never on disk.
-NOTHING: Final = 0
-STRING: Final = 1
-LIST: Final = 2
-HASH: Final = 3
-SET: Final = 4
-ZSET: Final = 5
-STREAM: Final = 6
-
-KIND_MASK: Final = 0x07
+TYPE_MASK: Final = 0x07  # the number of the value's type (`keyp.storage.value_types`)
 FLOAT: Final = 0x08  # a string that INCRBYFLOAT has written, which looks like an integer; for OBJECT ENCODING
 HAS_DEADLINE: Final = 0x10
 LONG_NAME: Final = 0x20
@@ -62,13 +53,11 @@ HAS_ELEMENTS: Final = 0x40
 EDITED: Final = 0x80  # a string that APPEND or SETRANGE has changed in place; for OBJECT ENCODING
 OF_VALUE: Final = FLOAT | HAS_ELEMENTS | EDITED  # the flags that go with a value wherever it goes
 
-KIND_NAMES: Final = ("none", "string", "list", "hash", "set", "zset", "stream")
-
 RAW_NAME_MAX: Final = 479
 STORED_NAME_MAX: Final = 480
 LONG_NAME_PREFIX: Final = 448  # of a long name, the bytes before the digest
 
-# The header without optional fields: kind and flags, version.
+# The header without optional fields: type and flags, version.
 HEADER: Final = 9
 
 NO_DEADLINE: Final = 0
@@ -134,7 +123,7 @@ def is_intact_or_hole(name: bytes, raw: bytes) -> bool:
     return is_intact(name, raw) or (len(raw) == CHECKSUM and raw == hole(name))
 
 
-def make_record(name: bytes, kind: int, flags: int, version: int, deadline_ms: int, body: bytes) -> bytes:
+def make_record(name: bytes, type_: int, flags: int, version: int, deadline_ms: int, body: bytes) -> bytes:
     """A record. `flags` are those of OF_VALUE; the others follow from the rest."""
     head = version.to_bytes(8, "big")
     if deadline_ms != NO_DEADLINE:
@@ -143,12 +132,12 @@ def make_record(name: bytes, kind: int, flags: int, version: int, deadline_ms: i
     if not 0 < len(name) <= RAW_NAME_MAX:
         flags |= LONG_NAME
         head += len(name).to_bytes(4, "big") + name
-    return with_checksum(stored_name(name), (kind | flags).to_bytes(1, "big") + head + body)
+    return with_checksum(stored_name(name), (type_ | flags).to_bytes(1, "big") + head + body)
 
 
-def record_kind(record: bytes) -> int:
-    """The kind of value a record holds: STRING, LIST …"""
-    return record[0] & KIND_MASK
+def record_type(record: bytes) -> int:
+    """The number of the type of value a record holds: STRING, LIST …"""
+    return record[0] & TYPE_MASK
 
 
 def record_version(record: bytes) -> int:

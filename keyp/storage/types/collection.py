@@ -1,6 +1,6 @@
 """What the types of values that are made of elements have in common.
 
-The key's record holds a header - collection id, count, and some bytes that are the kind's own - and every element is
+The key's record holds a header - collection id, count, and some bytes that are the type's own - and every element is
 an entry by itself (`elements.py`), so that a change costs the same in a collection of ten and of ten million.
 
 A collection without elements does not exist: `save` removes its key.
@@ -18,11 +18,11 @@ from keyp.storage.types.elements import Elements
 class Collection(Elements):
     """The collection of `record`, the record of `key`; a new one where there is none.
 
-    It has `count` elements; `own` are the kind's bytes of the header. Code that changes the collection keeps these true
+    It has `count` elements; `own` are the type's bytes of the header. Code that changes the collection keeps these true
     and calls `save` once at the end.
     """
 
-    def __init__(self, keys: Keyspace, key: bytes, kind: int, record: bytes | None, own: bytes = b"") -> None:
+    def __init__(self, keys: Keyspace, key: bytes, type_: int, record: bytes | None, own: bytes = b"") -> None:
         if record is None:
             assert isinstance(keys, WritableKeyspace)
             keys.writable_space()
@@ -36,7 +36,7 @@ class Collection(Elements):
             self.own = body[16:]
         self._events_before = len(keys.lookups.events)
         self.key = key
-        self.kind = kind
+        self.type_ = type_
         self.record = record
 
     def save(self, deadline_ms: int = KEEP_DEADLINE) -> None:
@@ -48,7 +48,7 @@ class Collection(Elements):
         assert isinstance(keys, WritableKeyspace)
         if self.count:
             body = self.id + layout.number(self.count) + self.own
-            keys.put(self.key, self.record, self.kind, HAS_ELEMENTS, body, deadline_ms)
+            keys.put(self.key, self.record, self.type_, HAS_ELEMENTS, body, deadline_ms)
             happened = keys.lookups.events
             if self.record is None and happened and happened[-1].kind == events.NEW:
                 happened.insert(self._events_before, happened.pop())  # the event of a new key comes first

@@ -10,7 +10,7 @@ top. A collection that fits into one run keeps no counts at all.
 Level 1 counts elements of the section, level n runs of level n - 1; `parts` is how many of them a run has. The first
 run of each level begins at the empty place, so that every place is in some run. The top run's number of elements is
 the collection's and is not kept there. The first of the header's own bytes says how many levels there are; others
-behind it are the kind's.
+behind it are the type's.
 
 A run is split in two when it is too long, and goes when it is empty, but for the first one of its parent. Runs are
 never joined: a walk is bounded by RUN_MAX all the same.
@@ -28,7 +28,8 @@ from keyp.storage.lmdb import layout
 from keyp.storage.lmdb.errors import Damaged
 from keyp.storage.lmdb.proof import ascend
 from keyp.storage.types.collection import Collection
-from keyp.storage.types.elements import COUNTS, Entry
+from keyp.storage.types.elements import Entry
+from keyp.storage.value_types import COUNTS
 
 RUN_MAX: Final = 256
 FILLED: Final = 192  # parts of a run that is made at once: there is room for some more
@@ -55,13 +56,13 @@ class Run:
 class Counted(Collection):
     """A collection whose count is that of one `section`, which is in order. Places here are without section.
 
-    `own` are the kind's bytes of a new one's header.
+    `own` are the type's bytes of a new one's header.
     """
 
     def __init__(
-        self, keys: Keyspace, key: bytes, kind: int, record: bytes | None, section: bytes, own: bytes = b""
+        self, keys: Keyspace, key: bytes, type_: int, record: bytes | None, section: bytes, own: bytes = b""
     ) -> None:
-        super().__init__(keys, key, kind, record, b"\0" + own)
+        super().__init__(keys, key, type_, record, b"\0" + own)
         self.section = section
 
     @property

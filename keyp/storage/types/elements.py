@@ -29,9 +29,6 @@ from keyp.storage.lmdb.proof import ascend, seek
 
 Entry: TypeAlias = tuple[bytes, bytes]  # place and data
 
-MEMBERS: Final = b"m"
-ORDER: Final = b"o"
-COUNTS: Final = b"c"
 
 _LENGTH: Final = 4  # bytes of a long member's length
 

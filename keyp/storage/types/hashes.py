@@ -1,14 +1,14 @@
 """Hashes: each field an entry of its own, with its value for data.
 
-All functions that find a hash raise WRONGTYPE where the key holds another kind of value.
+All functions that find a hash raise WRONGTYPE where the key holds another type of value.
 """
 
 from __future__ import annotations
 
 from keyp.storage.keys.keyspace import Keyspace, WritableKeyspace
-from keyp.storage.lmdb.layout import HASH
-from keyp.storage.types.elements import MEMBERS, place_of, split_member, with_member
+from keyp.storage.types.elements import place_of, split_member, with_member
 from keyp.storage.types.members import COMPACT, LARGE, Members
+from keyp.storage.value_types import HASH, MEMBERS
 
 
 class Hash(Members):
@@ -51,10 +51,10 @@ class Hash(Members):
 
 def find(keys: Keyspace, key: bytes) -> Hash | None:
     """The hash a key holds, None where there is no such key."""
-    record = keys.find_kind(key, HASH)
+    record = keys.find_of_type(key, HASH)
     return None if record is None else Hash(keys, key, record)
 
 
 def find_or_make(keys: WritableKeyspace, key: bytes) -> Hash:
     """The hash a key holds, or a new one that is there once a field has been set."""
-    return Hash(keys, key, keys.find_kind(key, HASH))
+    return Hash(keys, key, keys.find_of_type(key, HASH))

@@ -4,7 +4,7 @@ Positions are 8-byte numbers that follow each other without a gap; the header ke
 the middle of all numbers, so that it never runs out of numbers at either end. The element of an index is found at once,
 wherever it is. What is inserted or removed in between moves the elements on its shorter side.
 
-All functions on lists raise WRONGTYPE where the key holds another kind of value.
+All functions on lists raise WRONGTYPE where the key holds another type of value.
 """
 
 from __future__ import annotations
@@ -14,9 +14,9 @@ from typing import Final
 from keyp.storage.keys.keyspace import Keyspace, WritableKeyspace
 from keyp.storage.lmdb import layout
 from keyp.storage.lmdb.errors import Damaged
-from keyp.storage.lmdb.layout import HAS_ELEMENTS, LIST, NO_DEADLINE
+from keyp.storage.lmdb.layout import HAS_ELEMENTS, NO_DEADLINE
 from keyp.storage.types.collection import Collection
-from keyp.storage.types.elements import MEMBERS
+from keyp.storage.value_types import LIST, MEMBERS
 
 MIDDLE: Final = 1 << 63
 
@@ -174,13 +174,13 @@ def _place(position: int) -> bytes:
 
 def find(keys: Keyspace, key: bytes) -> List | None:
     """The list of a key, None where there is no such key."""
-    record = keys.find_kind(key, LIST)
+    record = keys.find_of_type(key, LIST)
     return None if record is None else List(keys, key, record)
 
 
 def open_list(keys: WritableKeyspace, key: bytes) -> List:
     """The list of a key, a new one where there is no such key."""
-    return List(keys, key, keys.find_kind(key, LIST))
+    return List(keys, key, keys.find_of_type(key, LIST))
 
 
 def replace(keys: WritableKeyspace, key: bytes, elements: list[bytes]) -> None:

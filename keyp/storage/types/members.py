@@ -12,9 +12,10 @@ from typing import Final
 
 from keyp.storage.keys.keyspace import Keyspace, WritableKeyspace
 from keyp.storage.lmdb.errors import Damaged
-from keyp.storage.lmdb.layout import SET, STORED_NAME_MAX
+from keyp.storage.lmdb.layout import STORED_NAME_MAX
 from keyp.storage.types.counted import Counted
-from keyp.storage.types.elements import MEMBERS, Entry, place_of, split_member
+from keyp.storage.types.elements import Entry, place_of, split_member
+from keyp.storage.value_types import MEMBERS, SET
 
 # Forms.
 INTEGERS: Final = 0  # of sets only
@@ -27,8 +28,8 @@ AT_ONCE: Final = 1024  # entries that are read in one go where many are
 class Members(Counted):
     """The collection of `record`, the record of `key`; a new one of a `form` where there is none."""
 
-    def __init__(self, keys: Keyspace, key: bytes, kind: int, record: bytes | None, form: int) -> None:
-        super().__init__(keys, key, kind, record, MEMBERS, bytes([form]))
+    def __init__(self, keys: Keyspace, key: bytes, type_: int, record: bytes | None, form: int) -> None:
+        super().__init__(keys, key, type_, record, MEMBERS, bytes([form]))
 
     @property
     def form(self) -> int:
@@ -88,7 +89,7 @@ class Members(Counted):
 
     def _has_short_data(self) -> bool:
         """Whether it is certain, at no cost, that no data take more than a part of a page."""
-        return self.form != LARGE or self.kind == SET or not int(self.txn.stat(self.database)["overflow_pages"])
+        return self.form != LARGE or self.type_ == SET or not int(self.txn.stat(self.database)["overflow_pages"])
 
     def names_at(self, places: list[bytes]) -> list[bytes]:
         """The members at places that are taken, as `names` gives them."""

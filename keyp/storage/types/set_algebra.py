@@ -10,9 +10,10 @@ from bisect import bisect_left
 from collections.abc import Iterator
 from typing import Final
 
-from keyp.storage.types.elements import MEMBERS, Entry
+from keyp.storage.types.elements import Entry
 from keyp.storage.types.members import AT_ONCE, behind
 from keyp.storage.types.sets import Set
+from keyp.storage.value_types import MEMBERS
 
 IN_MEMORY_MAX: Final = 65536  # members of a set that is read as a whole where it is looked into often
 _READ_FOR_ONE: Final = 2  # members that are read in the time that it takes to look for one

@@ -1,6 +1,6 @@
 """Sets: each member an entry of its own, without data.
 
-All functions that find a set raise WRONGTYPE where the key holds another kind of value.
+All functions that find a set raise WRONGTYPE where the key holds another type of value.
 """
 
 from __future__ import annotations
@@ -13,9 +13,10 @@ from typing import Final
 from keyp.storage.compact_limits import CompactLimits
 from keyp.storage.keys.keyspace import Keyspace, WritableKeyspace
 from keyp.storage.lmdb import layout
-from keyp.storage.lmdb.layout import HAS_ELEMENTS, NO_DEADLINE, SET
+from keyp.storage.lmdb.layout import HAS_ELEMENTS, NO_DEADLINE
 from keyp.storage.types.elements import Entry, place_of, with_member
 from keyp.storage.types.members import COMPACT, INTEGERS, LARGE, Members, opened
+from keyp.storage.value_types import SET
 
 _INTEGER: Final = re.compile(rb"0|-?[1-9][0-9]{0,18}")
 _INTEGER_END: Final = 1 << 63
@@ -96,13 +97,13 @@ class Set(Members):
 
 def find(keys: Keyspace, key: bytes) -> Set | None:
     """The set a key holds, None where there is no such key."""
-    record = keys.find_kind(key, SET)
+    record = keys.find_of_type(key, SET)
     return None if record is None else Set(keys, key, record)
 
 
 def find_or_make(keys: WritableKeyspace, key: bytes) -> Set:
     """The set a key holds, or a new one that is there once a member has been added."""
-    return Set(keys, key, keys.find_kind(key, SET))
+    return Set(keys, key, keys.find_of_type(key, SET))
 
 
 def replace(keys: WritableKeyspace, key: bytes, slices: Iterable[list[Entry]]) -> int:

@@ -25,9 +25,10 @@ from keyp.storage.compact_limits import CompactLimits
 from keyp.storage.keys.keyspace import Keyspace, WritableKeyspace
 from keyp.storage.lmdb import layout
 from keyp.storage.lmdb.errors import Damaged
-from keyp.storage.lmdb.layout import CHECKSUM, HAS_ELEMENTS, NO_DEADLINE, ZSET
+from keyp.storage.lmdb.layout import CHECKSUM, HAS_ELEMENTS, NO_DEADLINE
 from keyp.storage.types.counted import Counted
-from keyp.storage.types.elements import MEMBERS, ORDER, Elements, Entry, place_of, split_member, with_member
+from keyp.storage.types.elements import Elements, Entry, place_of, split_member, with_member
+from keyp.storage.value_types import MEMBERS, ORDER, ZSET
 
 Scored: TypeAlias = tuple[bytes, float]  # a member and its score
 
@@ -352,7 +353,7 @@ def needs_large_form(elements: list[Scored], limits: CompactLimits) -> bool:
 
 def find(keys: Keyspace, key: bytes) -> SortedSet | None:
     """The sorted set a key holds, None where there is no such key. Raises WRONGTYPE."""
-    record = keys.find_kind(key, ZSET)
+    record = keys.find_of_type(key, ZSET)
     return None if record is None else SortedSet(keys, key, record)
 
 

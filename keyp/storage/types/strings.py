@@ -7,7 +7,7 @@ hundred thousand free pages in a row. A long string in place of another is writt
 a transaction is written before it (`staging.py`).
 
 The functions take a `Keyspace` or a `WritableKeyspace` and a key. All of them raise WRONGTYPE where the key holds
-another kind of value, and DAMAGED where its bytes are not what was written.
+another type of value, and DAMAGED where its bytes are not what was written.
 """
 
 from __future__ import annotations
@@ -19,9 +19,10 @@ from keyp.errors import WRONG_TYPE, CommandError
 from keyp.storage.keys.keyspace import Keyspace, WritableKeyspace
 from keyp.storage.keys.staging import must_stage, new_string
 from keyp.storage.lmdb import layout, pieces
-from keyp.storage.lmdb.layout import EDITED, FLOAT, HAS_ELEMENTS, KIND_MASK, NO_DEADLINE, STRING
+from keyp.storage.lmdb.layout import EDITED, FLOAT, HAS_ELEMENTS, NO_DEADLINE, TYPE_MASK
 from keyp.storage.lmdb.pieces import Content, Given, Pieces, pieces_of
 from keyp.storage.lmdb.transaction import Transaction
+from keyp.storage.value_types import STRING
 
 # So many pieces that a shorter value leaves over are removed at once, more are left to the sweeper.
 SURPLUS_MAX: Final = 16
@@ -34,7 +35,7 @@ def get(keys: Keyspace, key: bytes) -> bytes | None:
         return None
     if record[0] == STRING:  # the short way: no deadline, short name, one piece
         return record[layout.HEADER : -layout.CHECKSUM]
-    if record[0] & KIND_MASK != STRING:
+    if record[0] & TYPE_MASK != STRING:
         raise CommandError(WRONG_TYPE)
     return value(keys, record)
 
@@ -49,7 +50,7 @@ def value(keys: Keyspace, record: bytes) -> bytes:
 
 def length(keys: Keyspace, key: bytes) -> int:
     """The string's length in bytes, 0 where there is none."""
-    record = keys.find_kind(key, STRING)
+    record = keys.find_of_type(key, STRING)
     return 0 if record is None else length_of(record)
 
 
@@ -62,7 +63,7 @@ def length_of(record: bytes) -> int:
 
 def get_range(keys: Keyspace, key: bytes, start: int, stop: int) -> bytes:
     """The bytes from `start` up to, not including, `stop`; both within 0 and the length."""
-    record = keys.find_kind(key, STRING)
+    record = keys.find_of_type(key, STRING)
     return b"" if record is None else part(keys, record, start, stop)
 
 
@@ -156,7 +157,7 @@ def _replace_pieces(keys: WritableKeyspace, record: bytes, content: Content) -> 
     A collection that waits for the sweeper while the next is written would let the data file grow, and scatter its free
     pages.
     """
-    if record[0] & KIND_MASK != STRING:
+    if record[0] & TYPE_MASK != STRING:
         return False
     old = _pieces(keys, record)
     needed, had = pieces_of(content.length), pieces_of(old.length)
@@ -184,7 +185,7 @@ def _put_long(
 
 def append(keys: WritableKeyspace, key: bytes, tail: bytes) -> int:
     """Adds `tail` to the end of the string, which is made if need be; the new length."""
-    record = keys.find_kind(key, STRING)
+    record = keys.find_of_type(key, STRING)
     if record is None:
         put(keys, key, tail)
         return len(tail)
@@ -193,7 +194,7 @@ def append(keys: WritableKeyspace, key: bytes, tail: bytes) -> int:
 
 def set_range(keys: WritableKeyspace, key: bytes, offset: int, patch: bytes) -> int:
     """Writes `patch` over the string from `offset` on, with zero bytes up to there if it is shorter; the new length."""
-    record = keys.find_kind(key, STRING)
+    record = keys.find_of_type(key, STRING)
     if record is None:
         put(keys, key, b"")
         record = keys.find(key)

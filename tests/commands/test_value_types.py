@@ -1,0 +1,55 @@
+"""Every type of values is known to all that goes by the table of types: copies, sizes, checks, names, encodings."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from keyp.command.encodings import ENCODINGS
+from keyp.storage.value_types import NOTHING, STREAM, VALUE_TYPES, ValueType
+
+COMMANDS = Path(__file__).parent.parent.parent / "keyp/commands"
+
+# A command that makes a small value of each type, and one that makes a value of several runs or pieces.
+MAKE = {
+    "string": ("SET {} v", "SETRANGE {} 200000 v"),
+    "list": ("RPUSH {} a b", "RPUSH {} " + " ".join(map(str, range(2000)))),
+    "hash": ("HSET {} f v", "HSET {} " + " ".join(map(str, range(2000)))),
+    "set": ("SADD {} a b", "SADD {} " + " ".join(map(str, range(2000)))),
+    "zset": ("ZADD {} 1 a", "ZADD {} " + " ".join(map(str, range(2000)))),
+}
+TYPES = [type_ for type_ in VALUE_TYPES if type_.number not in (NOTHING, STREAM)]
+
+
+def test_a_row_is_found_by_its_number() -> None:
+    assert [type_.number for type_ in VALUE_TYPES] == list(range(len(VALUE_TYPES)))
+    assert ENCODINGS.keys() == {type_.number for type_ in TYPES}
+    assert all(not type_.ranked or type_.ranked in type_.sections for type_ in VALUE_TYPES)
+
+
+@pytest.mark.parametrize("form", [0, 1])
+@pytest.mark.parametrize("type_", TYPES, ids=lambda type_: type_.name)
+def test_what_goes_through_the_table(keyp: Any, type_: ValueType, form: int) -> None:
+    """The fixture checks the store at the end."""
+    keyp.answer(MAKE[type_.name][form].format("k"))
+    assert keyp.answer("COPY k copy") == 1
+    for key in ("k", "copy"):
+        assert keyp.answer(f"TYPE {key}") == type_.name
+        assert keyp.answer(f"SCAN 0 TYPE {type_.name} MATCH {key}")[1] == [key.encode()]
+    for question in ("OBJECT ENCODING", "MEMORY USAGE"):
+        assert keyp.answer(f"{question} k")
+    assert keyp.answer("MEMORY USAGE copy") == keyp.answer("MEMORY USAGE k") + len("copy") - len("k")
+    assert (keyp.answer("SORT k BY none") == "WRONGTYPE Operation against a key holding the wrong kind of value") == (
+        not type_.sorts
+    )
+
+
+def test_a_key_that_is_made_wakes_those_who_wait_for_its_type() -> None:
+    """What blocks says for which type it waits: each of those types wakes, and no other."""
+    waits = {
+        name.lower() for path in COMMANDS.glob("*.py") for name in re.findall(r"\bWait\(([A-Z]+),", path.read_text())
+    }
+    assert waits == {type_.name for type_ in VALUE_TYPES if type_.wakes}
