@@ -21,7 +21,7 @@ from keyp.errors import SYNTAX, CommandError
 from keyp.resp.values import Reply
 from keyp.storage.keys.keyspace import Keyspace
 from keyp.storage.lmdb.layout import EDITED, NO_DEADLINE
-from keyp.storage.lmdb.pieces import PIECE_BYTES, Content
+from keyp.storage.lmdb.pieces import INVERTED, PIECE_BYTES, Content, Pieces
 from keyp.storage.lmdb.transaction import Transaction
 from keyp.storage.types import strings
 from keyp.storage.value_types import STRING
@@ -35,7 +35,6 @@ ONE_SOURCE: Final = "ERR BITOP NOT must be called with a single source key."
 
 NONE_SET: Final = b"\0"
 ALL_SET: Final = b"\xff"
-FLIPPED: Final = bytes(range(255, -1, -1))
 BYTES_AN_ELEMENT: Final = 256  # bytes that take as long to look at as one element of a collection
 
 
@@ -278,6 +277,13 @@ class Combined(Content):
         parts = [source.piece(transaction, number) for source in self._sources]
         return combine(self._operation, parts, min(PIECE_BYTES, self.length - number * PIECE_BYTES))
 
+    def write_into(self, own: Pieces, first: int, stop: int) -> None:
+        """As `Content.write_into`."""
+        if self._operation == b"NOT":
+            self._sources[0].write_inverted_into(own, first, stop)
+        else:
+            super().write_into(own, first, stop)
+
 
 def combine(operation: bytes, parts: list[bytes | None], length: int) -> bytes | None:
     """AND, OR or XOR of some bytes, or NOT of the first of them, as `length` bytes; no part is longer.
@@ -286,7 +292,7 @@ def combine(operation: bytes, parts: list[bytes | None], length: int) -> bytes |
     """
     if operation == b"NOT":
         part = parts[0]
-        return ALL_SET * length if part is None else part.translate(FLIPPED)
+        return ALL_SET * length if part is None else part.translate(INVERTED)
     some = [part for part in parts if part is not None]
     if not some or (operation == b"AND" and len(some) < len(parts)):
         return None

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Any, Final, cast
 
-from twisted.logger import LogEvent, globalLogPublisher
+from twisted.logger import LogEvent, LogPublisher, globalLogPublisher
 
 from keyp.server.config import Settings
 
@@ -33,8 +33,13 @@ class LevelFilter:
 
 
 def follow(settings: Settings) -> None:
-    """Has all that observe the log now see what `settings` shows, from the next event on, until the process ends."""
+    """Has all that observe the log now see what `settings` shows, from the next event on, until the process ends.
+
+    But for the buffer in which Twisted keeps what comes before there is a log: it takes that away itself.
+    """
     for observer in _observers():
+        if isinstance(observer, LogPublisher):
+            continue
         globalLogPublisher.removeObserver(observer)
         globalLogPublisher.addObserver(cast(Any, LevelFilter(_bare(observer), settings)))
 

@@ -103,6 +103,7 @@ class KeypService(Service):
             environment.close()
             raise
         log_level.follow(settings)
+        self._reactor.callWhenRunning(log_level.follow, settings)  # twist begins its log late
         self._loop = ReactorLoop(self._reactor)
         self.server = Server(self._loop, environment, settings, Random(), self._reactor.stop)
         self._loop.start()

@@ -9,7 +9,7 @@ import pytest
 
 from keyp.errors import DAMAGED_STORE, DISK_FULL
 from keyp.storage.keys.keyspace import Keyspace, WritableKeyspace
-from keyp.storage.keys.staging import STAGED_AT_ONCE, STAGED_MIN
+from keyp.storage.keys.staging import STAGED_AT_ONCE, STAGED_MIN, SYNCED_AT_ONCE
 from keyp.storage.lmdb import layout
 from keyp.storage.lmdb.environment import DATA_FILE
 from keyp.storage.lmdb.pieces import PIECE_BYTES
@@ -94,6 +94,26 @@ def test_no_transaction_holds_a_long_string(lab: Lab, command: tuple[bytes, ...]
         assert holds(lab, b"a", long_string(), 3)
     sweep(lab)
     assert garbage(lab) == 0
+
+
+def test_where_transactions_are_synced_they_are_fewer(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
+    """And the file is extended for them, not by LMDB, from the second on."""
+    put(lab, b"a", long_string())
+    client = lab.connect()
+    assert client.call("CONFIG SET appendfsync always") == b"+OK\r\n"
+    before = transactions(lab)
+    extended = []
+    pwrite = os.pwrite
+
+    def counted(fd: int, data: bytes, at: int) -> int:
+        extended.append(len(data))
+        return pwrite(fd, data, at)
+
+    monkeypatch.setattr(os, "pwrite", counted)
+    assert client.call("COPY a t") == b":1\r\n"
+    assert transactions(lab) - before == -(-LONG // (SYNCED_AT_ONCE // PIECE_BYTES * PIECE_BYTES)) + 1
+    assert sum(extended) > SYNCED_AT_ONCE
+    assert holds(lab, b"t", long_string())
 
 
 def test_zeros_need_no_stage(lab: Lab) -> None:

@@ -10,7 +10,7 @@ from keyp.errors import CommandError
 from keyp.storage.keys.keyspace import WritableKeyspace
 from keyp.storage.lmdb import layout
 from keyp.storage.lmdb.errors import Damaged
-from keyp.storage.lmdb.pieces import PIECE_BYTES, pieces_of
+from keyp.storage.lmdb.pieces import PIECE_BYTES, Pieces, pieces_of
 from keyp.storage.types import strings
 from tests.storage.conftest import Store
 
@@ -77,6 +77,22 @@ def test_a_copy_has_the_same_holes_and_seals_of_its_own(store: Store) -> None:
     assert store.problems() == []
     other = layout.number(2) + name_of(1)[8:]
     assert store.read(lambda keys: keys.txn.get(other, None, keys.space.elements)) == layout.hole(other)
+
+
+def test_inverted_zeros_are_stored_and_inverted_ones_are_holes(store: Store) -> None:
+    data = b"a" * PIECE_BYTES + bytes(PIECE_BYTES) + b"\xff" * PIECE_BYTES + b"end"
+    store.write(lambda keys: strings.put(keys, b"k", data))
+
+    def invert(keys: WritableKeyspace) -> None:
+        own = Pieces(keys.transaction, keys.writable_space().elements, 2, len(data))
+        strings.Stored(keys, keys.find(b"k") or b"").write_inverted_into(own, 0, 4)
+        assert own.read(0, len(data)) == bytes(byte ^ 255 for byte in data)
+        other = layout.number(2) + name_of(2)[8:]
+        assert keys.txn.get(other, None, own.elements) == layout.hole(other)
+        own.remove(0, 4)
+
+    store.write(invert)
+    assert store.problems() == []
 
 
 @pytest.mark.parametrize("piece", [0, 1, 3])

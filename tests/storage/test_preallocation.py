@@ -46,6 +46,22 @@ def test_as_much_more_as_the_last_commit_used_but_not_without_end(file: Path) ->
     preallocation.close()
 
 
+def test_room_for_all_that_a_transaction_is_going_to_add(file: Path) -> None:
+    """Where the one before it has grown the file: it may have found free pages."""
+    preallocation = Preallocation(str(file), 10 * PAGE_BYTES)
+    preallocation.keep_ahead(10 * PAGE_BYTES)
+    preallocation.expect(5 * AHEAD_MAX_BYTES)
+    assert file.stat().st_size == 10 * PAGE_BYTES + AHEAD_BYTES
+    used = 10 * PAGE_BYTES + 2 * AHEAD_BYTES
+    preallocation.keep_ahead(used)
+    preallocation.expect(5 * AHEAD_MAX_BYTES)
+    assert file.stat().st_size == used + 5 * AHEAD_MAX_BYTES + AHEAD_BYTES
+    preallocation.keep_ahead(used)
+    preallocation.expect(9 * AHEAD_MAX_BYTES)
+    assert file.stat().st_size == used + 5 * AHEAD_MAX_BYTES + AHEAD_BYTES
+    preallocation.close()
+
+
 def test_what_lmdb_has_appended_itself_is_left_alone(file: Path) -> None:
     preallocation = Preallocation(str(file), 10 * PAGE_BYTES)
     with file.open("ab") as other:

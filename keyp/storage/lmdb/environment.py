@@ -409,6 +409,11 @@ class Environment(Store):
             self._preallocation.keep_ahead(self._file_bytes())
         return self.growth_refusal() if self.max_bytes else ""
 
+    def expect(self, new_bytes: int) -> None:
+        """Readies the end of the data file for so many bytes that the transaction under way is going to add."""
+        if self._preallocation is not None and self.reserve.held:
+            self._preallocation.expect(new_bytes)
+
     def _file_bytes(self) -> int:
         """Up to the end of the last page that is, or has been, in use."""
         return (int(self.lmdb.info()["last_pgno"]) + 1) * self._page_bytes

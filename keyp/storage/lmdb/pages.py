@@ -6,13 +6,15 @@ level by level from the roots, and at the lists of free pages, up to a number of
 store. Of a small store that is all there is. What is deeper in a large one is found by LMDB; then the marker that a
 signal leaves (`shutdown_marker.py`) has the next start verify the whole file.
 
-Only structure is judged here, a page at a time. The contents of entries are proved by their checksums, and whether
-each page is in its place by `verification.problems`.
+Only structure is judged here: a page at a time, and whether its keys are those that its parent says. The contents of
+entries are proved by their checksums; whether every page of the file is accounted for, by `verification.problems`.
 """
 
 from __future__ import annotations
 
 import os
+from itertools import islice
+from operator import lt
 from struct import Struct
 from typing import Final
 
@@ -42,12 +44,17 @@ FREE, MAIN, OURS = 0, 1, 2
 
 
 class _Page:
-    """A page of a tree to be judged: its number, its distance from the leaves, the tree it is of."""
+    """A page of a tree to be judged: its number, its distance from the leaves, the tree it is of.
 
-    def __init__(self, number: int, height: int, purpose: int) -> None:
+    Its keys are at least `low` and below `high`, which is None for the last page of a level.
+    """
+
+    def __init__(self, number: int, height: int, purpose: int, low: bytes, high: bytes | None) -> None:
         self.number = number
         self.height = height
         self.purpose = purpose
+        self.low = low
+        self.high = high
 
 
 class _Unsound(Exception):
@@ -83,15 +90,16 @@ class Pages:
 
     def _add_tree(self, tree: Tree, purpose: int) -> None:
         if tree.root != NO_ROOT:
-            self._add(tree.root, tree.depth - 1, purpose)
+            self._add(_Page(tree.root, tree.depth - 1, purpose, b"", None))
 
-    def _add(self, number: int, height: int, purpose: int) -> None:
+    def _add(self, page: _Page) -> None:
+        number = page.number
         if not FIRST_DATA_PAGE <= number <= self._last:
             raise _Unsound("leads out of the file")
         if number in self._seen:
             raise _Unsound("leads to a page that is met twice")
         self._seen.add(number)
-        self._next.append(_Page(number, height, purpose))
+        self._next.append(page)
 
     def _read(self, number: int, offset: int, size: int) -> bytes:
         data = os.pread(self._fd, size, number * self._size + offset)
@@ -107,19 +115,32 @@ class Pages:
         fewest = 2 if page.height and page.purpose != FREE else 1
         if not (_PAGE.size + 2 * fewest <= lower <= upper <= self._size) or lower & 1:
             raise _Unsound("has impossible bounds")
-        for place in memoryview(data)[_PAGE.size : lower].cast("H"):
-            if not upper <= place <= self._size - _NODE.size or place & 1:
-                raise _Unsound("has a node that is not in it")
-            self._judge_node(page, data, place)
-
-    def _judge_node(self, page: _Page, data: bytes, place: int) -> None:
-        low, middle, flags, key_bytes = _NODE.unpack_from(data, place)
-        start = place + _NODE.size + key_bytes
-        if key_bytes > _KEY_MAX or start > self._size:
-            raise _Unsound("has a key that is not in it")
+        places = memoryview(data)[_PAGE.size : lower].cast("H").tolist()
+        keys = [self._key(data, place, upper) for place in places]
         if page.height:
-            self._add(low | middle << 16 | flags << 32, page.height - 1, page.purpose)
-            return
+            keys[0] = page.low  # what stands there is not for us
+        if page.purpose != FREE and not _are_in_place(keys, page):
+            raise _Unsound("has keys that belong elsewhere")
+        if page.height:
+            for place, first, behind in zip(places, keys, [*keys[1:], page.high], strict=True):
+                low, middle, high, _ = _NODE.unpack_from(data, place)
+                self._add(_Page(low | middle << 16 | high << 32, page.height - 1, page.purpose, first, behind))
+        else:
+            for place, key in zip(places, keys, strict=True):
+                self._judge_data(page, data, place, place + _NODE.size + len(key))
+
+    def _key(self, data: bytes, place: int, upper: int) -> bytes:
+        if not upper <= place <= self._size - _NODE.size or place & 1:
+            raise _Unsound("has a node that is not in it")
+        key_bytes = _NODE.unpack_from(data, place)[3]
+        start = place + _NODE.size
+        if key_bytes > _KEY_MAX or start + key_bytes > self._size:
+            raise _Unsound("has a key that is not in it")
+        return data[start : start + key_bytes]
+
+    def _judge_data(self, page: _Page, data: bytes, place: int, start: int) -> None:
+        """Judges the data of a leaf's node, which start behind its key."""
+        low, middle, flags, _ = _NODE.unpack_from(data, place)
         length = low | middle << 16
         if flags == BIG_DATA:
             if start + _NUMBER.size > self._size:
@@ -158,3 +179,9 @@ class Pages:
 
 def _number(page: _Page) -> int:
     return page.number
+
+
+def _are_in_place(keys: list[bytes], page: _Page) -> bool:
+    """Whether keys ascend within the bounds of their page."""
+    in_order = all(map(lt, keys, islice(keys, 1, None)))
+    return in_order and page.low <= keys[0] and (page.high is None or keys[-1] < page.high)

@@ -22,6 +22,8 @@ from keyp.storage.lmdb.transaction import Transaction
 # Sixteen pages less LMDB's own page header and the checksum: a piece fills its pages to the end.
 PIECE_BYTES: Final = 16 * 4096 - 16 - layout.CHECKSUM
 
+INVERTED: Final = bytes(range(255, -1, -1))  # for `bytes.translate`: each byte with all its bits inverted
+
 
 class Content:
     """What a long string of `length` bytes is to be made of.
@@ -124,27 +126,35 @@ class Pieces:
         except CommandError as error:
             raise Damaged(f"what string {self.collection} is to be made of is not what was written") from error
 
-    def copy(self, other: Pieces, first: int, stop: int) -> None:
-        """Makes some pieces those of another string of the same length. Raises DAMAGED.
+    def copy(self, other: Pieces, first: int, stop: int, inverted: bool = False) -> None:
+        """Makes some pieces those of another string of the same length, or those with all bits inverted.
 
-        The checksums are not computed anew: CRC-32 is linear, so those of the same bytes in two strings differ by a
-        number that depends on the two ids and the number of bytes alone.
+        Raises DAMAGED. The checksums are not computed anew: CRC-32 is linear, so those of the same bytes in two strings
+        differ by a number that depends on the two ids and the number of bytes alone, and so do those of bytes and
+        inverted ones.
         """
         difference, size = 0, -1
         for number in range(first, stop):
             raw = other.find_with_checksum(number)
             name = self.name(number)
             if raw is None:
-                self.transaction.put(self.elements, name, layout.hole(name))
+                self.put(number, other.get(number).translate(INVERTED) if inverted else None)
                 continue
             if len(raw) != size:
                 size = len(raw)
                 zeros = bytes(size - layout.CHECKSUM)
-                difference = layout.read_checksum(layout.with_checksum(name, zeros)) ^ layout.read_checksum(
+                copied = zeros.translate(INVERTED) if inverted else zeros
+                difference = layout.read_checksum(layout.with_checksum(name, copied)) ^ layout.read_checksum(
                     layout.with_checksum(other.name(number), zeros)
                 )
+            data: bytes | memoryview = memoryview(raw)[: -layout.CHECKSUM]
+            if inverted:
+                data = raw[: -layout.CHECKSUM].translate(INVERTED)
+                if data == bytes(len(data)):
+                    self.put(number, None)
+                    continue
             checksum = (layout.read_checksum(raw) ^ difference).to_bytes(layout.CHECKSUM, "little")
-            self.transaction.put(self.elements, name, b"".join((memoryview(raw)[: -layout.CHECKSUM], checksum)))
+            self.transaction.put(self.elements, name, b"".join((data, checksum)))
 
     def remove(self, first: int, stop: int) -> None:
         """Removes the pieces from `first` up to, not including, `stop`."""

@@ -37,17 +37,28 @@ class Preallocation:
         self._fd = os.open(data_file, os.O_WRONLY | os.O_CLOEXEC)
         self._size = os.fstat(self._fd).st_size
         self._used = used_bytes
+        self._grown = 0  # how many bytes the last commit used behind those before
 
     def keep_ahead(self, used_bytes: int) -> None:
         """Called between transactions with the end of the last page in use: keeps the end of the file ahead of it."""
-        ahead = min(AHEAD_BYTES + used_bytes - self._used, AHEAD_MAX_BYTES)
+        self._grown = used_bytes - self._used
         self._used = used_bytes
+        ahead = min(AHEAD_BYTES + self._grown, AHEAD_MAX_BYTES)
         if self._size - used_bytes < ahead // 2:
-            # LMDB itself may have gone beyond, and a commit that failed may have.
-            self._size = max(self._size, os.fstat(self._fd).st_size)
             self._extend(used_bytes + ahead)
 
+    def expect(self, new_bytes: int) -> None:
+        """Called in a transaction that is going to add `new_bytes`, a large part of a string, before it is committed.
+
+        Where the last commit found free pages for what it wrote, this one is expected to. Where it did not, the file is
+        extended for all of it: as one folio it would take LMDB longer to write than page by page and then over these.
+        """
+        if self._grown > AHEAD_BYTES:
+            self._extend(self._used + new_bytes + AHEAD_BYTES)
+
     def _extend(self, size: int) -> None:
+        # LMDB itself may have gone beyond, and a commit that failed may have.
+        self._size = max(self._size, os.fstat(self._fd).st_size)
         with suppress(OSError):
             while self._size < size:
                 self._size += os.pwrite(self._fd, _ZEROS, self._size)

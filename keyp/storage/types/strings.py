@@ -111,6 +111,10 @@ class Stored(Content):
         """As `Content.write_into`, for a long string of the same length."""
         own.copy(self._pieces(own.transaction), first, stop)
 
+    def write_inverted_into(self, own: Pieces, first: int, stop: int) -> None:
+        """The same with all bits inverted."""
+        own.copy(self._pieces(own.transaction), first, stop, inverted=True)
+
     def _pieces(self, transaction: Transaction) -> Pieces:
         return Pieces(transaction, self._elements, self._collection, self.length)
 
