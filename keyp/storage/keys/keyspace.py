@@ -111,7 +111,8 @@ class Keyspace:
 
     def _read(self, stored: bytes, space: Space) -> bytes | None:
         record = self._get(stored, None, space.keys)
-        if record is not None and not layout.is_intact(stored, record):
+        # What has come here from another sub-database is intact, but hardly looks like a record.
+        if record is not None and not (layout.is_intact(stored, record) and record[0] & TYPE_MASK):
             raise CommandError(DAMAGED)
         return record
 

@@ -28,7 +28,11 @@ def random_name(keys: Keyspace, random: Random) -> bytes | None:
     """The name of some live key; None where there is none."""
     if keys.size() <= SMALL:
         _, live = keys.visit(SMALL)
-        return keys.full_name(random.choice(live)) if live else None
+        if not live:
+            return None
+        stored = random.choice(live)
+        keys.is_past(stored)  # it is a record, or damage
+        return keys.full_name(stored)
     assert keys.space is not None
     with keys.txn.cursor(keys.space.keys) as cursor:
         for _ in range(TRIES):
