@@ -82,6 +82,6 @@ def connect(daemon: Daemon, request: pytest.FixtureRequest) -> Iterator[Connect]
 
 
 @pytest.fixture
-def r(connect: Connect) -> redis.Redis:
+def r(connect: Connect) -> Any:
     """A redis-py client of the module's server with default options."""
     return connect()
