@@ -133,7 +133,7 @@ def test_long_fields(keyp: Keyp) -> None:
     assert keyp.answer("HRANDFIELD h") in fields
     assert sorted(keyp.answer("HRANDFIELD h 5")) == fields
     assert set(keyp.answer("HRANDFIELD h 3")) < set(fields)
-    assert all(value == field[-1:] for field, value in keyp.run("HRANDFIELD", "h", "-9", "WITHVALUES").pairs)
+    assert all(value == field[-1:] for field, value in keyp.answer("HRANDFIELD", "h", "-9", "WITHVALUES"))
 
 
 def test_large_hashes(keyp: Keyp) -> None:

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from tests.commands.conftest import Keyp
+from tests.commands.conftest import Keyp, Word
 
 LONG = b"k" * 600
 NAMES = [b"", b"a", b"b", b"aa", b"foo:1", b"foo:2", b"foo[1]", b"k", b"k" * 479, b"k" * 480, LONG, b"\xff\x00", b"\0"]
@@ -169,7 +169,8 @@ def test_what_is_there_all_the_time_is_found(keyp: Keyp, seed: int, count: int, 
     cursor = b"0"
     while True:
         for other in passing:
-            keyp.run(*random.choice([["SET", other, "1"], ["DEL", other], ["SET", other, "1", "PX", "1"]]))
+            calls: list[list[Word]] = [["SET", other, "1"], ["DEL", other], ["SET", other, "1", "PX", "1"]]
+            keyp.run(*random.choice(calls))
         keyp.now_us += 1000
         cursor, some = keyp.answer("SCAN", cursor, "COUNT", str(count), "MATCH", pattern)
         found += some

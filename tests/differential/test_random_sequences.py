@@ -12,7 +12,7 @@ from typing import Any
 from hypothesis import given, note, settings
 from hypothesis import strategies as st
 
-from keyp.commands.object import EMBEDDED_MAX
+from keyp.command.encodings import EMBEDDED_MAX
 from tests import wire
 from tests.differential.agreement import ANY_ORDER, ENCODED, EXACT, KIND, NEARLY, SCANNED, agree
 from tests.differential.calls import CALLS

@@ -232,7 +232,7 @@ class Panicking:
         self._real = real
 
     def begin(self, *args: Any, **options: Any) -> Any:
-        error = lmdb.PanicError("mdb_txn_begin")
+        error: Any = lmdb.PanicError("mdb_txn_begin")
         error.code = -30795
         raise error
 

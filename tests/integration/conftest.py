@@ -14,7 +14,7 @@ from redis.retry import Retry
 from tests.integration.daemon import Daemon
 
 StartServer = Callable[..., Daemon]
-Connect = Callable[..., "redis.Redis"]
+Connect = Callable[..., Any]  # redis-py says of each reply all that it could be under any protocol
 
 NEVER_AGAIN = Retry(ConstantBackoff(0), 0)  # redis-py's default tries for seconds
 

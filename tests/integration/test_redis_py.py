@@ -164,7 +164,7 @@ def test_large_values(r: Any) -> None:
 
 def test_connection_pool(daemon: Daemon, connect: Connect) -> None:
     pool = redis.BlockingConnectionPool(port=daemon.port, max_connections=5, timeout=20)
-    r = redis.Redis(connection_pool=pool)
+    r: Any = redis.Redis(connection_pool=pool)
     watcher = connect()
 
     def work(name: int) -> None:
@@ -196,7 +196,7 @@ def test_health_check(connect: Connect) -> None:
 def test_server_restarts_under_a_client(server: StartServer, protocol: int, ending: str) -> None:
     """What was acknowledged is still there, deadlines too, and the client finds its way back by itself."""
     daemon = server()
-    r = redis.Redis(port=daemon.port, protocol=protocol, retry=Retry(ConstantBackoff(0.05), 200), db=2)
+    r: Any = redis.Redis(port=daemon.port, protocol=protocol, retry=Retry(ConstantBackoff(0.05), 200), db=2)
     deadline = int(time.time() * 1000) + 600_000
     r.mset({f"key:{number}": number for number in range(1000)})
     r.set("mortal", "x", pxat=deadline)
@@ -226,7 +226,7 @@ def test_writers_go_on_across_a_crash(server: StartServer) -> None:
     stop = threading.Event()
 
     def write(name: int) -> None:
-        r = redis.Redis(port=daemon.port, retry=Retry(ConstantBackoff(0.05), 200))
+        r: Any = redis.Redis(port=daemon.port, retry=Retry(ConstantBackoff(0.05), 200))
         number = 0
         while not stop.is_set():
             r.set(f"{name}:{number}", number)

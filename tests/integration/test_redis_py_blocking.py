@@ -80,7 +80,7 @@ def test_nothing_comes(r: Any) -> None:
 
 def test_the_longest_waiter_is_served_first(connect: Connect) -> None:
     r = connect()
-    served: list[int] = []
+    served: list[tuple[int, bytes]] = []
     threads = []
     for number in range(5):
         threads.append(threading.Thread(target=lambda n=number: served.append((n, r.blpop(["queue"], timeout=20)[1]))))
@@ -153,7 +153,7 @@ def test_a_queue_goes_on_when_the_server_is_back(server: StartServer) -> None:
     """A worker waits while the server ends; what was queued is there, and the worker finds it."""
     daemon = server()
     patient = Retry(ConstantBackoff(0.05), 200)
-    r = redis.Redis(port=daemon.port, retry=patient)
+    r: Any = redis.Redis(port=daemon.port, retry=patient)
     done: list[bytes] = []
 
     def work() -> None:

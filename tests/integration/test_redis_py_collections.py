@@ -210,7 +210,7 @@ def test_sessions_with_deadlines_and_a_feed(connect: Connect) -> None:
 @pytest.mark.parametrize("ending", ["stop", "kill"])
 def test_collections_outlive_the_server(server: StartServer, ending: str) -> None:
     daemon = server()
-    r = redis.Redis(port=daemon.port, decode_responses=True, retry=Retry(ConstantBackoff(0.05), 200))
+    r: Any = redis.Redis(port=daemon.port, decode_responses=True, retry=Retry(ConstantBackoff(0.05), 200))
     deadline = int(time.time() * 1000) + 600_000
     with r.pipeline() as pipe:
         pipe.rpush("l", *range(2000)).hset("h", mapping={f"f{number}": number for number in range(2000)})

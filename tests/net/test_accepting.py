@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 from twisted.internet import tcp
-from twisted.logger import globalLogPublisher
+from twisted.logger import ILogObserver, globalLogPublisher
+from zope.interface import implementer
 
 from keyp.net.accepting import Refusals
 
@@ -54,6 +55,7 @@ def heard() -> Iterator[list[str]]:
     """The texts of what has been logged."""
     texts: list[str] = []
 
+    @implementer(ILogObserver)
     def observer(event: Any) -> None:
         texts.append(str(event.get("log_format")).format(**event))
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from keyp.execution.executor import REPLIES_MAX
@@ -329,8 +331,9 @@ def test_what_is_left_of_a_batch_does_not_let_more_and_more_come_in(lab: Lab) ->
     """A batch ends early again and again, its client goes on sending: no more waits than may."""
     client = lab.connect()
     client.call("SET a " + "v" * 60_000)
-    lab.server.call_soon = client.connection._call_soon = lambda function: turns.append(function)
-    turns: list = []
+    turns: list[Any] = []
+    server: Any = lab.server
+    server.call_soon = client.connection._call_soon = lambda function: turns.append(function)
     client.protocol.dataReceived(b"GET a\r\n" * 1000)
     while client.transport.producerState == "producing":
         client.protocol.dataReceived(b"GET a\r\n" * 10_000)

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import resource
+
 import pytest
 
 from keyp import events
 from keyp.errors import CommandError
-from keyp.server import process
 from keyp.server.config import TABLE, Settings
 from keyp.server.config.table import FIXED, INERT, OBEYED, PINNED
 
@@ -253,8 +254,8 @@ def test_no_pattern_finds_what_is_hidden() -> None:
 
 def test_there_must_be_descriptors_for_so_many_clients(monkeypatch: pytest.MonkeyPatch) -> None:
     raised: list[tuple[int, int]] = []
-    monkeypatch.setattr(process.resource, "getrlimit", lambda _: (1024, 20_000))
-    monkeypatch.setattr(process.resource, "setrlimit", lambda _, limits: raised.append(limits))
+    monkeypatch.setattr(resource, "getrlimit", lambda _: (1024, 20_000))
+    monkeypatch.setattr(resource, "setrlimit", lambda _, limits: raised.append(limits))
     settings = Settings()
     assert refusal(settings, "maxclients", "19969") == failed(
         "maxclients",

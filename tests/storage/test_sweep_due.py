@@ -42,7 +42,8 @@ class Store:
             databases = [WritableKeyspace(writing, index) for index in range(self.environment.databases)]
             return sweep(writing, databases, budget)
 
-        return self.write(step, now_ms)
+        removed: int = self.write(step, now_ms)
+        return removed
 
     def entries(self) -> int:
         with ReadTransaction(self.environment, NOW_MS) as snapshot:
