@@ -14,11 +14,11 @@ import sys
 from pathlib import Path
 from typing import Final
 
-from keyp.errors import StoreError
 from keyp.storage.check import check
 from keyp.storage.keys.keyspace import Keyspace
 from keyp.storage.lmdb import layout
 from keyp.storage.lmdb.environment import Environment
+from keyp.storage.lmdb.errors import StoreError
 from keyp.storage.lmdb.layout import TYPE_MASK
 from keyp.storage.lmdb.transaction import ReadTransaction
 from keyp.storage.types import strings

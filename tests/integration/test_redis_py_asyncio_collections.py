@@ -134,7 +134,8 @@ def test_queues_and_listeners_go_on_when_the_server_is_back(server: StartServer,
 
     async def scenario() -> None:
         patient = Retry(ConstantBackoff(0.05), 200)
-        async with Redis(port=daemon.port, decode_responses=True, retry=patient, **options) as r:
+        async with Redis(port=daemon.port, decode_responses=True, retry=patient, **options) as client:
+            r: Any = client
             received: list[str] = []
             taken: list[str] = []
 

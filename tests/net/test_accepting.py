@@ -37,7 +37,9 @@ class Port(tcp.Port):
     """A port that counts how often the reactor is to look at it."""
 
     def __init__(self, listener: Listener) -> None:
-        super().__init__(0, None, reactor=object())  # type: ignore[arg-type]
+        nobody: Any = None
+        reactor: Any = object()
+        super().__init__(0, nobody, reactor=reactor)
         self.socket: Any = listener
         self.numberAccepts = 10
         self.connected = True

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -154,14 +155,14 @@ def test_who_listens_to_channels_is_closed(lab: Lab) -> None:
 @pytest.mark.parametrize("leaves", [Connection.end_input, Connection.lose])
 @pytest.mark.parametrize("busy", [False, True])
 def test_who_leaves_while_it_waits_takes_nothing_and_what_stands_behind_does_not_run(
-    lab: Lab, leaves: object, busy: bool
+    lab: Lab, leaves: Callable[[Connection], None], busy: bool
 ) -> None:
     client, other = lab.connect(), lab.connect()
     client.send(b"PING\r\nBLPOP q 0\r\nSET behind 1\r\n")
     client.send(b"SET behind 1\r\n")
     lab.writer_thread.held = busy
     other.send(b"SET something 1\r\n")
-    leaves(client)  # type: ignore[operator]
+    leaves(client)
     if busy:
         lab.writer_thread.work()
         lab.writer_thread.held = False
