@@ -241,7 +241,8 @@ class Panicking:
 
 
 def panic(lab: Lab) -> None:
-    lab.environment.lmdb = Panicking(lab.environment.lmdb)  # type: ignore[assignment]
+    panicking: Any = Panicking(lab.environment.lmdb)
+    lab.environment.lmdb = panicking
 
 
 @pytest.mark.parametrize("read", ["GET a", "KEYS *"])

@@ -109,7 +109,8 @@ def test_a_defect_in_a_read_beside_writes_costs_only_the_call_that_met_it(faulty
     clients[0].call("SET all 0")
     clients[0].transport.sent = b""
     real = lab.environment.lmdb
-    lab.environment.lmdb = counting = CountingLmdb(real)  # type: ignore[assignment]
+    counting: Any = CountingLmdb(real)
+    lab.environment.lmdb = counting
     for index, client in enumerate(clients):
         between = f"{defective}\r\n" if index == 20 else ""
         client.protocol.dataReceived(f"INCR all\r\n{between}INCR all\r\n".encode())
