@@ -75,10 +75,11 @@ class FailingDisk:
 @contextmanager
 def failing(lab: Lab, error: lmdb.Error, times: int = 1 << 30, spared: int = 0) -> Iterator[None]:
     """Commits and syncs fail as in `FailingDisk` until the store is opened anew or the block is left."""
-    disk = FailingDisk(lab.environment.lmdb, error, times, spared)
-    lab.environment.lmdb = disk  # type: ignore[assignment]
+    disk: Any = FailingDisk(lab.environment.lmdb, error, times, spared)
+    lab.environment.lmdb = disk
     try:
         yield
     finally:
-        if lab.environment.lmdb is disk:
+        present: Any = lab.environment.lmdb
+        if present is disk:
             lab.environment.lmdb = disk.real

@@ -155,6 +155,8 @@ class FakeSocket:
 class FakeTransport(StringTransport):
     """A TCP transport: what left through the socket is in `sent`, what waits in the buffer is `value()`."""
 
+    bufferSize: int  # how much a read takes
+
     def __init__(self) -> None:
         super().__init__(IPv4Address("TCP", "127.0.0.1", 6377), IPv4Address("TCP", "10.0.0.9", 50000))
         self.sent = b""
@@ -250,7 +252,8 @@ class Lab:
         self.loop = FakeLoop(self.reactor, self.clock)
         self.writer_thread = self.loop.writer_thread
         self.reader_threads = self.loop.reader_threads
-        self.server = Server(self.loop, self.environment, settings, Random(1), self._stop)
+        loop: Any = self.loop
+        self.server = Server(loop, self.environment, settings, Random(1), self._stop)
         self.factory = RedisFactory()
         self.factory.server = self.server
 

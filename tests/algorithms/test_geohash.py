@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from math import inf, isclose
+from math import inf, isclose, pi
 
 import pytest
 from hypothesis import given
@@ -56,7 +56,7 @@ def test_scores_that_are_no_geohashes(score: float, bits: int) -> None:
 
 
 def test_distances() -> None:
-    quarter = geohash.EARTH_RADIUS * geohash.pi / 2
+    quarter = geohash.EARTH_RADIUS * pi / 2
     assert isclose(distance(0, 0, 90, 0), quarter)
     assert isclose(distance(0, 0, 0, 45), quarter / 2)
     assert isclose(distance(-90, 0, 90, 0), 2 * quarter)

@@ -110,19 +110,19 @@ def test_any_bytes_are_a_pattern(pattern: bytes, name: bytes) -> None:
 class Looks(bytes):
     """A name that counts how many of its bytes are looked at."""
 
-    count = 0
+    looks = 0
 
     def __getitem__(self, place: Any) -> Any:
-        Looks.count += 1
+        Looks.looks += 1
         return bytes(self)[place]
 
     def startswith(self, literal: Any, start: Any = 0, stop: Any = None) -> bool:
-        Looks.count += len(literal)
+        Looks.looks += len(literal)
         return bytes(self).startswith(literal, start)
 
     def find(self, literal: Any, start: Any = 0, stop: Any = None) -> int:
         found = bytes(self).find(literal, start, stop)
-        Looks.count += (found + len(literal) if found >= 0 else stop) - start
+        Looks.looks += (found + len(literal) if found >= 0 else stop) - start
         return found
 
 
@@ -148,7 +148,7 @@ def looks(pattern: str, size: int) -> int:
     """How many bytes of a name of that size are looked at, at most."""
     found = []
     for name in (b"a" * size, b"ab" * (size // 2)):
-        Looks.count = 0
+        Looks.looks = 0
         Glob(pattern.encode()).matches(Looks(name))
-        found.append(Looks.count)
+        found.append(Looks.looks)
     return max(found)

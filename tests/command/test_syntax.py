@@ -102,7 +102,7 @@ def every_spec() -> list[CommandSpec]:
     return [each for spec in REGISTRY for each in (spec, *spec.subcommands.values())]
 
 
-def test_patterns_that_make_names_share_a_key_specification():
+def test_patterns_that_make_names_share_a_key_specification() -> None:
     keys = (*KEYS[:1], UnknownKeys("RO"), KeyToStore("OW"))
     assert described("key [BY pattern] [GET pattern] [STORE destination]", keys=keys) == (
         "key:key#0 BY=pattern:pattern#1+optional GET=pattern:pattern#1+optional STORE=key:destination#2+optional"

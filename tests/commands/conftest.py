@@ -73,7 +73,8 @@ class Keyp:
     def _call(self, context: ReadContext, function: Any, args: list[bytes]) -> Reply:
         context.select(self.selected)
         try:
-            return function(context, args)
+            reply: Reply = function(context, args)
+            return reply
         except CommandError as error:
             return ReplyError(error.text)
 

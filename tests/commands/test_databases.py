@@ -1,6 +1,12 @@
 """DBSIZE, FLUSHDB, FLUSHALL, SWAPDB."""
 
+from __future__ import annotations
+
+from typing import Any
+
 import pytest
+
+from tests.commands.conftest import Keyp
 
 SYNTAX = "ERR syntax error"
 FIRST = "ERR invalid first DB index"
@@ -76,7 +82,7 @@ SCRIPTS = {
 
 
 @pytest.mark.parametrize("script", SCRIPTS.values(), ids=SCRIPTS)
-def test_script(keyp, script):
+def test_script(keyp: Keyp, script: list[tuple[str, Any]]) -> None:
     for line, expected in script:
         if line.startswith("SELECT"):
             keyp.select(int(line[7:]))
@@ -84,7 +90,7 @@ def test_script(keyp, script):
             assert (line, keyp.answer(line)) == (line, expected)
 
 
-def test_size_counts_the_dead_until_they_are_removed(keyp):
+def test_size_counts_the_dead_until_they_are_removed(keyp: Keyp) -> None:
     keyp.run("SET", "a", "1", "PX", "1000")
     keyp.now_us += 2_000_000
     assert keyp.run("DBSIZE") == 1

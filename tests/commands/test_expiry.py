@@ -1,6 +1,12 @@
 """EXPIRE, PEXPIRE, EXPIREAT, PEXPIREAT; TTL, PTTL, EXPIRETIME, PEXPIRETIME; PERSIST."""
 
+from __future__ import annotations
+
+from typing import Any
+
 import pytest
+
+from tests.commands.conftest import Keyp
 
 NX_ALONE = "ERR NX and XX, GT or LT options at the same time are not compatible"
 GT_OR_LT = "ERR GT and LT options at the same time are not compatible"
@@ -109,7 +115,7 @@ SCRIPTS = {
 
 
 @pytest.mark.parametrize("script", SCRIPTS.values(), ids=SCRIPTS)
-def test_script(keyp, script):
+def test_script(keyp: Keyp, script: list[tuple[str, Any]]) -> None:
     for line, expected in script:
         assert (line, keyp.answer(line)) == (line, expected)
 
@@ -125,7 +131,7 @@ OVERFLOWS = [
 
 
 @pytest.mark.parametrize(("command", "time"), OVERFLOWS)
-def test_times_that_make_no_deadline(keyp, command, time):
+def test_times_that_make_no_deadline(keyp: Keyp, command: str, time: int) -> None:
     keyp.run("SET", "a", "1")
     for key in ("a", "b"):
         assert keyp.answer(f"{command} {key} {time}") == f"ERR invalid expire time in '{command.lower()}' command"
@@ -136,14 +142,14 @@ PAST = ["EXPIRE a 0", "EXPIRE a -1", "PEXPIRE a 0", "EXPIREAT a 0", "EXPIREAT a 
 
 
 @pytest.mark.parametrize("line", PAST)
-def test_a_deadline_in_the_past_removes_the_key(keyp, line):
+def test_a_deadline_in_the_past_removes_the_key(keyp: Keyp, line: str) -> None:
     keyp.run("SET", "a", "1")
     assert keyp.run(*line.split()) == 1
     assert keyp.run("EXISTS", "a") == 0
     assert keyp.run("DBSIZE") == 0
 
 
-def test_a_deadline_of_now_removes_and_one_later_does_not(keyp):
+def test_a_deadline_of_now_removes_and_one_later_does_not(keyp: Keyp) -> None:
     now_ms = keyp.now_us // 1000
     keyp.run("SET", "a", "1")
     assert keyp.run("PEXPIREAT", "a", str(now_ms + 1)) == 1
@@ -152,7 +158,7 @@ def test_a_deadline_of_now_removes_and_one_later_does_not(keyp):
     assert keyp.run("EXISTS", "a") == 0
 
 
-def test_a_key_lives_up_to_its_deadline_and_the_whole_millisecond(keyp):
+def test_a_key_lives_up_to_its_deadline_and_the_whole_millisecond(keyp: Keyp) -> None:
     keyp.run("SET", "a", "1")
     keyp.run("PEXPIRE", "a", "100")
     keyp.now_us += 100_999
@@ -164,7 +170,7 @@ def test_a_key_lives_up_to_its_deadline_and_the_whole_millisecond(keyp):
     assert keyp.run("EXPIRE", "a", "10") == 0
 
 
-def test_names_too_long_for_the_store_have_deadlines_too(keyp):
+def test_names_too_long_for_the_store_have_deadlines_too(keyp: Keyp) -> None:
     name = b"n" * 600
     keyp.run("SET", name, "1")
     assert keyp.run("EXPIRE", name, "10") == 1

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -10,12 +11,13 @@ from hypothesis import strategies as st
 
 from keyp.command.random_elements import REPEATED_MAX
 from keyp.resp.values import Pairs
+from tests.commands.conftest import Keyp
 
 FIELDS = st.sampled_from([b"", b"a", b"b", b"c", b"x" * 480, b"x" * 600, b"1"])
 VALUES = st.sampled_from([b"", b"1", b"-5", b"abc", b"v" * 100, b"9223372036854775807"])
 
 
-def fill(keyp, count):
+def fill(keyp: Keyp, count: int) -> None:
     words = []
     for number in range(count):
         words += [b"%06d" % number, b"v%d" % number]
@@ -32,7 +34,7 @@ CALLS = st.one_of(
 )
 
 
-def expected(model, name, what):
+def expected(model: dict[bytes, bytes], name: str, what: Any) -> Any:
     """What a dictionary says, and what becomes of it."""
     if name == "HSET":
         new = len(what.keys() - model.keys())
@@ -58,7 +60,7 @@ def expected(model, name, what):
     return [model.get(field) for field in what] if name == "HMGET" else dict(model)
 
 
-def words(name, what):
+def words(name: str, what: Any) -> list[Any]:
     if what is None:
         return []
     return [word for pair in what.items() for word in pair] if name == "HSET" else list(what)
@@ -66,9 +68,9 @@ def words(name, what):
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(calls=st.lists(CALLS, max_size=12))
-def test_beside_a_dictionary(keyp, calls):
+def test_beside_a_dictionary(keyp: Keyp, calls: list[tuple[str, Any]]) -> None:
     keyp.run("FLUSHALL")
-    model = {}
+    model: dict[bytes, bytes] = {}
     for name, what in calls:
         assert keyp.answer(f"{name} h", *words(name, what)) == expected(model, name, what)
         assert keyp.answer("HLEN h") == len(model)
@@ -79,7 +81,7 @@ def test_beside_a_dictionary(keyp, calls):
 
 @pytest.mark.parametrize("size", [1, 3, 100, 3000])
 @pytest.mark.parametrize("count", [1, 2, 50, 99, 100, 2999, 3000, 5000])
-def test_different_fields(keyp, size, count):
+def test_different_fields(keyp: Keyp, size: int, count: int) -> None:
     fill(keyp, size)
     fields = keyp.answer(f"HRANDFIELD h {count}")
     assert len(fields) == len(set(fields)) == min(size, count)
@@ -92,7 +94,7 @@ def test_different_fields(keyp, size, count):
 
 @pytest.mark.parametrize("size", [1, 3, 3000])
 @pytest.mark.parametrize("count", [1, 2, 50, 4000])
-def test_fields_drawn_one_by_one(keyp, size, count):
+def test_fields_drawn_one_by_one(keyp: Keyp, size: int, count: int) -> None:
     fill(keyp, size)
     fields = keyp.answer(f"HRANDFIELD h -{count}")
     assert len(fields) == count
@@ -100,12 +102,14 @@ def test_fields_drawn_one_by_one(keyp, size, count):
     if size == 3 and count == 4000:
         assert min(Counter(fields).values()) > 1000
         assert fields != sorted(fields)
-    pairs = keyp.run("HRANDFIELD", "h", -count, "WITHVALUES").pairs
+    reply = keyp.run("HRANDFIELD", "h", -count, "WITHVALUES")
+    assert isinstance(reply, Pairs)
+    pairs = reply.pairs
     assert len(pairs) == count
     assert all(value == b"v%d" % int(field) for field, value in pairs)
 
 
-def test_every_field_is_drawn_as_often(keyp):
+def test_every_field_is_drawn_as_often(keyp: Keyp) -> None:
     fill(keyp, 10)
     drawn = Counter(keyp.answer("HRANDFIELD h") for _ in range(2000))
     assert len(drawn) == 10
@@ -114,7 +118,7 @@ def test_every_field_is_drawn_as_often(keyp):
     assert min(drawn.values()) > 100
 
 
-def test_more_than_memory_should_take(keyp):
+def test_more_than_memory_should_take(keyp: Keyp) -> None:
     fill(keyp, 2)
     assert keyp.answer(f"HRANDFIELD h -{REPEATED_MAX + 1}") == "ERR value is out of range"
     assert keyp.answer("HRANDFIELD h -9223372036854775807") == "ERR value is out of range"
@@ -122,17 +126,17 @@ def test_more_than_memory_should_take(keyp):
     assert len(keyp.answer(f"HRANDFIELD h {REPEATED_MAX + 1}")) == 2
 
 
-def test_long_fields(keyp):
+def test_long_fields(keyp: Keyp) -> None:
     fields = [b"x" * 500 + b"%d" % number for number in range(5)]
     for field in fields:
         keyp.run("HSET", "h", field, field[-1:])
     assert keyp.answer("HRANDFIELD h") in fields
     assert sorted(keyp.answer("HRANDFIELD h 5")) == fields
     assert set(keyp.answer("HRANDFIELD h 3")) < set(fields)
-    assert all(value == field[-1:] for field, value in keyp.run("HRANDFIELD", "h", "-9", "WITHVALUES").pairs)
+    assert all(value == field[-1:] for field, value in keyp.answer("HRANDFIELD", "h", "-9", "WITHVALUES"))
 
 
-def test_large_hashes(keyp):
+def test_large_hashes(keyp: Keyp) -> None:
     fill(keyp, 5000)
     assert keyp.answer("HLEN h") == 5000
     everything = keyp.answer("HGETALL h")
@@ -145,7 +149,7 @@ def test_large_hashes(keyp):
     assert keyp.answer("EXISTS h") == 0
 
 
-def test_large_values(keyp):
+def test_large_values(keyp: Keyp) -> None:
     value = bytes(3_000_000)
     assert keyp.answer("HSET h a", value, "b", "1") == 2
     assert keyp.answer("HSTRLEN h a") == len(value)
@@ -154,7 +158,7 @@ def test_large_values(keyp):
     assert keyp.answer("HGETALL h") == {b"a": b"2", b"b": b"1"}
 
 
-def test_what_is_refused_leaves_nothing(keyp):
+def test_what_is_refused_leaves_nothing(keyp: Keyp) -> None:
     keyp.run("HSET", "h", "a", "abc")
     for call in ("HINCRBY h a 1", "HINCRBYFLOAT h a 1", "HINCRBYFLOAT g a inf", "HSET g a", "HINCRBY g a x"):
         assert keyp.answer(call).startswith("ERR")

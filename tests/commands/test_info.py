@@ -57,13 +57,12 @@ def titles(context: SessionContext, *sections: str) -> list[str]:
 
 def fields(context: SessionContext, *sections: str) -> dict[str, str]:
     lines = [line for line in text(context, *sections).split("\r\n") if line and not line.startswith("#")]
-    pairs = [tuple(line.split(":", 1)) for line in lines]
-    found = dict(pairs)
-    assert len(found) == len(pairs), "a name stands twice"
+    found = dict(line.split(":", 1) for line in lines)
+    assert len(found) == len(lines), "a name stands twice"
     return found
 
 
-def test_which_sections(context: SessionContext):
+def test_which_sections(context: SessionContext) -> None:
     assert titles(context) == titles(context, "default") == DEFAULT
     everything = titles(context, "everything")
     assert set(everything) - set(DEFAULT) == {"Commandstats", "Latencystats"}
@@ -72,7 +71,7 @@ def test_which_sections(context: SessionContext):
     assert titles(context, "commandstats", "default")[7:9] == ["Modules", "Commandstats"]
 
 
-def test_form(context: SessionContext):
+def test_form(context: SessionContext) -> None:
     assert text(context, "nosuch") == ""
     assert text(context, "keyspace") == "# Keyspace\r\n"
     assert text(context, "modules", "cluster") == "# Modules\r\n\r\n# Cluster\r\ncluster_enabled:0\r\n"
@@ -80,11 +79,11 @@ def test_form(context: SessionContext):
     assert all(line.startswith("# ") or ":" in line or not line for line in whole.split("\r\n"))
 
 
-def test_no_name_stands_twice(context: SessionContext):
+def test_no_name_stands_twice(context: SessionContext) -> None:
     fields(context, "everything")
 
 
-def test_server(context: SessionContext):
+def test_server(context: SessionContext) -> None:
     server = fields(context, "server")
     assert server["redis_version"] == "7.2.5"
     assert server["process_id"] == str(os.getpid())
@@ -96,14 +95,14 @@ def test_server(context: SessionContext):
     assert "listener1" not in server
 
 
-def test_a_unix_socket_is_a_listener(context: SessionContext):
+def test_a_unix_socket_is_a_listener(context: SessionContext) -> None:
     context.server.settings = Settings(port=0, unix_socket="/run/keyp.sock")
     server = fields(context, "server")
     assert server["tcp_port"] == "0"
     assert server["listener0"] == "name=unix,bind=/run/keyp.sock"
 
 
-def test_clients(context: SessionContext):
+def test_clients(context: SessionContext) -> None:
     context.client.input_buffered = 17
     context.server.metrics.blocked_clients = 3
     clients = fields(context, "clients")
@@ -112,7 +111,7 @@ def test_clients(context: SessionContext):
     assert clients["client_recent_max_input_buffer"] == "17"
 
 
-def test_memory_is_the_processs(context: SessionContext):
+def test_memory_is_the_processs(context: SessionContext) -> None:
     memory = fields(context, "memory")
     assert 0 < int(memory["used_memory"]) <= int(memory["used_memory_rss"])
     assert int(memory["used_memory_peak"]) >= int(memory["used_memory"])
@@ -121,7 +120,7 @@ def test_memory_is_the_processs(context: SessionContext):
     assert memory["maxmemory_policy"] == "noeviction"
 
 
-def test_memory_without_proc(monkeypatch: pytest.MonkeyPatch):
+def test_memory_without_proc(monkeypatch: pytest.MonkeyPatch) -> None:
     def no_file(*_: object) -> None:
         raise OSError
 
@@ -134,11 +133,11 @@ def test_memory_without_proc(monkeypatch: pytest.MonkeyPatch):
     ("size", "shown"),
     [(0, "0B"), (1023, "1023B"), (1024, "1.00K"), (941048, "918.99K"), (25276510208, "23.54G"), (1 << 40, "1.00T")],
 )
-def test_sizes_for_people(size: int, shown: str):
+def test_sizes_for_people(size: int, shown: str) -> None:
     assert human(size) == shown
 
 
-def test_persistence(context: SessionContext):
+def test_persistence(context: SessionContext) -> None:
     server = context.server
     persistence = fields(context, "persistence")
     assert persistence["loading"] == "0"
@@ -152,7 +151,7 @@ def test_persistence(context: SessionContext):
     assert int(persistence["aof_current_size"]) > 0
 
 
-def test_persistence_tells_of_saves_and_syncs_apart(context: SessionContext):
+def test_persistence_tells_of_saves_and_syncs_apart(context: SessionContext) -> None:
     assert isinstance(context.data, WriteContext)
     server = context.server
     server.last_sync_ok = False
@@ -172,7 +171,7 @@ def test_persistence_tells_of_saves_and_syncs_apart(context: SessionContext):
     assert persistence["rdb_changes_since_last_save"] == "5"
 
 
-def test_counters(context: SessionContext):
+def test_counters(context: SessionContext) -> None:
     metrics = context.server.metrics
     metrics.tick(1.0)
     metrics.record("get", 2_500, False)
@@ -205,7 +204,7 @@ def test_counters(context: SessionContext):
     assert found["last_sweep"] == "keys=2,elements=1,usec=3"
 
 
-def test_keyspace(context: SessionContext):
+def test_keyspace(context: SessionContext) -> None:
     assert isinstance(context.data, WriteContext)
     strings.put(context.data.database(0), b"a", b"1")
     strings.put(context.data.database(0), b"b", b"1", NOW_US // 1000 + 1000)
@@ -216,7 +215,7 @@ def test_keyspace(context: SessionContext):
     }
 
 
-def test_about_itself(context: SessionContext):
+def test_about_itself(context: SessionContext) -> None:
     context.server.compiled = True
     context.server.sweeping = False
     found = fields(context, "keyp")

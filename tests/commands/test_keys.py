@@ -1,8 +1,13 @@
 """DEL, UNLINK, EXISTS, TOUCH, TYPE, RENAME, RENAMENX, COPY, MOVE, RANDOMKEY."""
 
+from __future__ import annotations
+
+from typing import Any
+
 import pytest
 
 from keyp.resp.values import ReplyError
+from tests.commands.conftest import Keyp
 
 NO_SUCH_KEY = "ERR no such key"
 SAME = "ERR source and destination objects are the same"
@@ -114,7 +119,7 @@ SCRIPTS = {
 }
 
 
-def play(keyp, script):
+def play(keyp: Keyp, script: list[tuple[str, Any]]) -> None:
     """Runs the lines of a script; SELECT is the test's, for it belongs to a client. Each must give its reply."""
     for line, expected in script:
         if line.startswith("SELECT"):
@@ -124,7 +129,7 @@ def play(keyp, script):
 
 
 @pytest.mark.parametrize("script", SCRIPTS.values(), ids=SCRIPTS)
-def test_script(keyp, script):
+def test_script(keyp: Keyp, script: list[tuple[str, Any]]) -> None:
     play(keyp, script)
 
 
@@ -132,7 +137,7 @@ LONG_NAMES = [b"", b"n" * 479, b"n" * 480, b"n" * 5000, b"\0" * 448]
 
 
 @pytest.mark.parametrize("name", LONG_NAMES, ids=len)
-def test_names_of_any_length(keyp, name):
+def test_names_of_any_length(keyp: Keyp, name: bytes) -> None:
     assert keyp.run("SET", name, "1", "PX", "5000") == "OK"
     assert keyp.run("RENAME", name, "short") == "OK"
     assert keyp.run("EXISTS", name) == 0
@@ -144,7 +149,7 @@ def test_names_of_any_length(keyp, name):
     assert keyp.run("DEL", name) == 1
 
 
-def test_a_value_in_pieces_is_copied_and_moved_and_renamed(keyp):
+def test_a_value_in_pieces_is_copied_and_moved_and_renamed(keyp: Keyp) -> None:
     value = bytes(range(256)) * 1000
     keyp.run("SET", "a", value)
     assert keyp.run("COPY", "a", "b") == 1
@@ -157,7 +162,7 @@ def test_a_value_in_pieces_is_copied_and_moved_and_renamed(keyp):
     assert keyp.run("GET", "a") == value + b"tail"
 
 
-def test_keys_past_their_deadline_are_not_there(keyp):
+def test_keys_past_their_deadline_are_not_there(keyp: Keyp) -> None:
     for name in ("a", "b", "c", "d"):
         keyp.run("SET", name, "1", "PX", "1000")
     keyp.run("SET", "e", "1")
@@ -178,7 +183,7 @@ def test_keys_past_their_deadline_are_not_there(keyp):
     )
 
 
-def test_kinds_other_than_strings(keyp):
+def test_kinds_other_than_strings(keyp: Keyp) -> None:
     keyp.plant_list(b"a")
     play(
         keyp,
@@ -194,7 +199,7 @@ def test_kinds_other_than_strings(keyp):
     )
 
 
-def test_random_key_reaches_every_key(keyp):
+def test_random_key_reaches_every_key(keyp: Keyp) -> None:
     names = {b"", b"a", b"aa", b"ab", b"b" * 600}
     for name in names:
         keyp.run("SET", name, "1")
@@ -202,7 +207,7 @@ def test_random_key_reaches_every_key(keyp):
 
 
 @pytest.mark.parametrize("living", [b"", b"dead:600:not", b"living"])
-def test_random_key_of_many_never_gives_a_dead_one(keyp, living):
+def test_random_key_of_many_never_gives_a_dead_one(keyp: Keyp, living: bytes) -> None:
     for index in range(1200):
         keyp.run("SET", f"dead:{index}", "1", "PX", "1000")
     keyp.run("SET", living, "1")
@@ -212,7 +217,7 @@ def test_random_key_of_many_never_gives_a_dead_one(keyp, living):
     assert keyp.run("RANDOMKEY") is None
 
 
-def test_commands_that_fail_write_nothing(keyp):
+def test_commands_that_fail_write_nothing(keyp: Keyp) -> None:
     keyp.answer("SET a 1 PX 5000")
     for line in ("RENAME b a", "COPY a b DB 99", "MOVE a 99", "COPY a b x", "RENAMENX b c"):
         assert isinstance(keyp.run(*line.split()), ReplyError)

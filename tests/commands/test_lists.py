@@ -81,7 +81,7 @@ def expected(model: dict[str, list[bytes]], name: str, key: str, rest: Any) -> A
         there[rest[0]] = rest[1]
         return "OK"
     if name == "LTRIM":
-        start, stop = bounds(*rest, len(there))
+        start, stop = bounds(rest[0], rest[1], len(there))
         there[:] = there[start:stop]
         return "OK"
     if name == "LINSERT":

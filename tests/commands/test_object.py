@@ -1,8 +1,11 @@
 """OBJECT ENCODING, REFCOUNT, IDLETIME, FREQ."""
 
+from __future__ import annotations
+
 import pytest
 
 from keyp.commands.object import NO_FREQUENCY
+from tests.commands.conftest import Keyp
 
 ENCODINGS = [
     ("0", b"int"),
@@ -22,7 +25,7 @@ ENCODINGS = [
 
 
 @pytest.mark.parametrize(("value", "encoding"), ENCODINGS)
-def test_encoding_of_a_value(keyp, value, encoding):
+def test_encoding_of_a_value(keyp: Keyp, value: str, encoding: bytes) -> None:
     keyp.run("SET", "a", value)
     assert keyp.run("OBJECT", "ENCODING", "a") == encoding
 
@@ -55,7 +58,7 @@ EDITS = [
 
 
 @pytest.mark.parametrize(("lines", "encoding"), EDITS)
-def test_encoding_after_edits(keyp, lines, encoding):
+def test_encoding_after_edits(keyp: Keyp, lines: str, encoding: bytes) -> None:
     for line in lines.split("|"):
         keyp.run(*line.split())
     assert keyp.run("OBJECT", "ENCODING", "a") == encoding
@@ -72,25 +75,25 @@ REFERENCES = [
 
 
 @pytest.mark.parametrize(("value", "count"), REFERENCES)
-def test_reference_count(keyp, value, count):
+def test_reference_count(keyp: Keyp, value: str, count: int) -> None:
     keyp.run("SET", "a", value)
     assert keyp.run("OBJECT", "REFCOUNT", "a") == count
 
 
-def test_an_edited_number_is_nobody_elses(keyp):
+def test_an_edited_number_is_nobody_elses(keyp: Keyp) -> None:
     keyp.run("SET", "a", "5")
     keyp.run("APPEND", "a", "6")
     assert keyp.run("OBJECT", "REFCOUNT", "a") == 1
 
 
-def test_uses_are_not_tracked(keyp):
+def test_uses_are_not_tracked(keyp: Keyp) -> None:
     keyp.run("SET", "a", "5")
     assert keyp.run("OBJECT", "IDLETIME", "a") == 0
     assert keyp.answer("OBJECT FREQ a") == NO_FREQUENCY
 
 
 @pytest.mark.parametrize("subcommand", ["ENCODING", "REFCOUNT", "IDLETIME", "FREQ"])
-def test_a_key_that_is_not_there_is_null(keyp, subcommand):
+def test_a_key_that_is_not_there_is_null(keyp: Keyp, subcommand: str) -> None:
     assert keyp.run("OBJECT", subcommand, "a") is None
     keyp.run("SET", "a", "1", "PX", "1000")
     keyp.now_us += 2_000_000
@@ -106,12 +109,12 @@ ERRORS = [
 
 
 @pytest.mark.parametrize(("line", "text"), ERRORS)
-def test_errors(keyp, line, text):
+def test_errors(keyp: Keyp, line: str, text: str) -> None:
     assert keyp.answer(line) == text
 
 
 @pytest.mark.parametrize("fill", ["RPUSH k a", "SADD k 1", "SADD k a", "HSET k a 1", "ZADD k 1 a"])
-def test_every_kind_has_an_encoding_and_one_reference(keyp, fill):
+def test_every_kind_has_an_encoding_and_one_reference(keyp: Keyp, fill: str) -> None:
     keyp.answer(fill)
     assert keyp.run("OBJECT", "ENCODING", "k") in (b"listpack", b"intset")
     assert keyp.run("OBJECT", "REFCOUNT", "k") == 1

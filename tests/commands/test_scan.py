@@ -1,25 +1,31 @@
 """KEYS and SCAN: what is there from start to end is found, and no more is looked at than was asked for."""
 
+from __future__ import annotations
+
+from collections.abc import Iterable
 from random import Random
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from tests.commands.conftest import Keyp, Word
+
 LONG = b"k" * 600
 NAMES = [b"", b"a", b"b", b"aa", b"foo:1", b"foo:2", b"foo[1]", b"k", b"k" * 479, b"k" * 480, LONG, b"\xff\x00", b"\0"]
 
 
-def fill(keyp, names=NAMES):
+def fill(keyp: Keyp, names: Iterable[bytes] = NAMES) -> None:
     for name in names:
         keyp.run("SET", name, "1")
 
 
-def scan_all(keyp, *options):
+def scan_all(keyp: Keyp, *options: str | bytes) -> tuple[list[bytes], int]:
     """The names that a whole scan gives, and its number of calls."""
-    names, calls, cursor = [], 0, b"0"
+    names: list[bytes] = []
+    calls, cursor = 0, b"0"
     while True:
-        cursor, found = keyp.run("SCAN", cursor, *options)
+        cursor, found = keyp.answer("SCAN", cursor, *options)
         names += found
         calls += 1
         if cursor == b"0":
@@ -48,9 +54,9 @@ PATTERNS = [
 
 @pytest.mark.parametrize(("pattern", "names"), PATTERNS, ids=range(len(PATTERNS)))
 @pytest.mark.parametrize("count", ["1", "2", "10", "1000000"])
-def test_patterns(keyp, pattern, names, count):
+def test_patterns(keyp: Keyp, pattern: bytes, names: Iterable[bytes], count: str) -> None:
     fill(keyp)
-    assert sorted(keyp.run("KEYS", pattern)) == sorted(names)
+    assert sorted(keyp.answer("KEYS", pattern)) == sorted(names)
     assert sorted(scan_all(keyp, "MATCH", pattern, "COUNT", count)[0]) == sorted(names)
 
 
@@ -59,14 +65,14 @@ NO_CURSORS = ["x", " 1", "1 ", "1a", "0x1", "18446744073709551616", "-1844674407
 
 
 @pytest.mark.parametrize("cursor", CURSORS)
-def test_cursors_nobody_gave_out_start_the_scan(keyp, cursor):
+def test_cursors_nobody_gave_out_start_the_scan(keyp: Keyp, cursor: str) -> None:
     fill(keyp, [b"a"])
     assert keyp.run("SCAN", cursor) == [b"0", [b"a"]]
 
 
 @pytest.mark.parametrize("cursor", NO_CURSORS)
-def test_texts_that_are_no_cursors(keyp, cursor):
-    assert keyp.run("SCAN", cursor, "COUNT", "0").text == "ERR invalid cursor"
+def test_texts_that_are_no_cursors(keyp: Keyp, cursor: str) -> None:
+    assert keyp.answer("SCAN", cursor, "COUNT", "0") == "ERR invalid cursor"
 
 
 ERRORS = [
@@ -84,18 +90,18 @@ ERRORS = [
 
 
 @pytest.mark.parametrize(("line", "text"), ERRORS)
-def test_errors(keyp, line, text):
+def test_errors(keyp: Keyp, line: str, text: str) -> None:
     assert keyp.answer(line) == text
 
 
-def test_the_type_of_the_value(keyp):
+def test_the_type_of_the_value(keyp: Keyp) -> None:
     fill(keyp, [b"a", b"b"])
     assert keyp.run("SCAN", "0", "TYPE", "STRING") == [b"0", [b"a", b"b"]]
     for kind in ("list", "none", "nonsense", "\xff"):
         assert keyp.run("SCAN", "0", "TYPE", kind) == [b"0", []]
 
 
-def test_other_kinds(keyp):
+def test_other_kinds(keyp: Keyp) -> None:
     fill(keyp, [b"a", b"c"])
     keyp.plant_list(b"b")
     assert keyp.run("SCAN", "0", "TYPE", "List") == [b"0", [b"b"]]
@@ -103,17 +109,17 @@ def test_other_kinds(keyp):
     assert keyp.run("KEYS", "*") == [b"a", b"b", b"c"]
 
 
-def test_the_last_option_of_its_kind_counts(keyp):
+def test_the_last_option_of_its_kind_counts(keyp: Keyp) -> None:
     fill(keyp, [b"a", b"b"])
     assert keyp.run("SCAN", "0", "match", "a", "COUNT", "1", "MATCH", "b", "count", "5") == [b"0", [b"b"]]
 
 
-def test_an_empty_database(keyp):
+def test_an_empty_database(keyp: Keyp) -> None:
     assert keyp.run("SCAN", "0") == [b"0", []]
     assert keyp.run("KEYS", "*") == []
 
 
-def test_count_is_the_number_of_keys_visited(keyp):
+def test_count_is_the_number_of_keys_visited(keyp: Keyp) -> None:
     names = [b"%04d" % index for index in range(100)]
     fill(keyp, names)
     assert scan_all(keyp) == (names, 10)
@@ -124,13 +130,13 @@ def test_count_is_the_number_of_keys_visited(keyp):
     assert scan_all(keyp, "COUNT", "10", "TYPE", "list") == ([], 10)
 
 
-def test_a_prefix_spares_the_keys_beside_it(keyp):
+def test_a_prefix_spares_the_keys_beside_it(keyp: Keyp) -> None:
     fill(keyp, [b"a%03d" % index for index in range(100)] + [b"b%03d" % index for index in range(20)])
     names, calls = scan_all(keyp, "MATCH", "b*", "COUNT", "10")
     assert (len(names), calls) == (20, 2)
 
 
-def test_the_dead_are_visited_and_not_returned(keyp):
+def test_the_dead_are_visited_and_not_returned(keyp: Keyp) -> None:
     for index in range(30):
         keyp.run("SET", f"{index:02}", "1", *(["PX", "1000"] if index % 3 else []))
     keyp.now_us += 2_000_000
@@ -141,7 +147,7 @@ def test_the_dead_are_visited_and_not_returned(keyp):
     assert keyp.run("KEYS", "01") == []
 
 
-def test_more_names_than_are_taken_at_once(keyp):
+def test_more_names_than_are_taken_at_once(keyp: Keyp) -> None:
     names = [b"%05d" % index for index in range(2500)]
     fill(keyp, names)
     assert keyp.run("KEYS", "*") == names
@@ -149,22 +155,24 @@ def test_more_names_than_are_taken_at_once(keyp):
 
 @settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(seed=st.integers(0, 2**32), count=st.integers(1, 20), pattern=st.sampled_from([b"*", b"k*", b"k" * 450 + b"*"]))
-def test_what_is_there_all_the_time_is_found(keyp, seed, count, pattern):
+def test_what_is_there_all_the_time_is_found(keyp: Keyp, seed: int, count: int, pattern: bytes) -> None:
     keyp.run("FLUSHALL")
     random = Random(seed)
 
-    def name():
+    def name() -> bytes:
         return b"k" * random.choice([0, 1, 450, 479, 480, 500]) + random.randbytes(random.randrange(3))
 
     staying = {name() for _ in range(30)}
     passing = {name() for _ in range(30)} - staying
     fill(keyp, staying)
-    found, cursor = [], b"0"
+    found: list[bytes] = []
+    cursor = b"0"
     while True:
         for other in passing:
-            keyp.run(*random.choice([["SET", other, "1"], ["DEL", other], ["SET", other, "1", "PX", "1"]]))
+            calls: list[list[Word]] = [["SET", other, "1"], ["DEL", other], ["SET", other, "1", "PX", "1"]]
+            keyp.run(*random.choice(calls))
         keyp.now_us += 1000
-        cursor, some = keyp.run("SCAN", cursor, "COUNT", str(count), "MATCH", pattern)
+        cursor, some = keyp.answer("SCAN", cursor, "COUNT", str(count), "MATCH", pattern)
         found += some
         if cursor == b"0":
             break

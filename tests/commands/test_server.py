@@ -75,20 +75,20 @@ def desk(tmp_path: Path, fsync: str) -> Iterator[Desk]:
     environment.close()
 
 
-def test_config_get_takes_names_and_patterns(desk: Desk):
+def test_config_get_takes_names_and_patterns(desk: Desk) -> None:
     assert desk.run("CONFIG GET timeout DATA*") == {b"timeout": b"0", b"databases": b"16"}
     assert desk.run("CONFIG GET save") == {b"save": b""}
     assert desk.run("CONFIG GET") == "ERR wrong number of arguments for 'config|get' command"
 
 
-def test_config_set(desk: Desk):
+def test_config_set(desk: Desk) -> None:
     assert desk.run("CONFIG SET maxclients 5 timeout 3") == "OK"
     assert (desk.server.settings.maxclients, desk.server.settings.timeout) == (5, 3)
     assert desk.run("CONFIG SET maxclients 5 timeout") == "ERR syntax error"
     assert desk.run("CONFIG SET foo 1").startswith("ERR Unknown option")
 
 
-def test_config_resetstat_and_rewrite(desk: Desk):
+def test_config_resetstat_and_rewrite(desk: Desk) -> None:
     desk.server.metrics.record("get", 1, False)
     assert desk.run("CONFIG RESETSTAT") == "OK"
     assert desk.server.metrics.commands == {}
@@ -96,30 +96,30 @@ def test_config_resetstat_and_rewrite(desk: Desk):
     assert desk.run("CONFIG foo") == "ERR unknown subcommand 'foo'. Try CONFIG HELP."
 
 
-def test_time_is_the_contexts(desk: Desk):
+def test_time_is_the_contexts(desk: Desk) -> None:
     assert desk.run("TIME") == [b"1700000000", b"123456"]
 
 
-def test_save(desk: Desk):
+def test_save(desk: Desk) -> None:
     assert desk.run("SAVE") == "OK"
     (effect,) = desk.effects()
     assert isinstance(effect, SaveStore)
     assert not effect.background
 
 
-def test_lastsave_is_the_start_until_there_is_a_copy(desk: Desk):
+def test_lastsave_is_the_start_until_there_is_a_copy(desk: Desk) -> None:
     assert desk.run("LASTSAVE") == 10**9
     desk.server.last_save_at = 1.5e9
     assert desk.run("LASTSAVE") == 1_500_000_000
 
 
-def test_the_copy_has_a_place(desk: Desk):
+def test_the_copy_has_a_place(desk: Desk) -> None:
     assert desk.run("CONFIG GET dbfilename") == {b"dbfilename": b"backup/data.mdb"}
     assert desk.run("CONFIG SET dbfilename dump.rdb").startswith("ERR CONFIG SET failed")
 
 
 @pytest.mark.parametrize("line", ["BGSAVE", "BGSAVE SCHEDULE", "bgsave schedule"])
-def test_background_save(desk: Desk, line: str):
+def test_background_save(desk: Desk, line: str) -> None:
     assert desk.run(line) == "Background saving started"
     (effect,) = desk.effects()
     assert isinstance(effect, SaveStore)
@@ -127,19 +127,19 @@ def test_background_save(desk: Desk, line: str):
 
 
 @pytest.mark.parametrize("line", ["BGSAVE foo", "BGSAVE SCHEDULE SCHEDULE"])
-def test_background_save_knows_one_option(desk: Desk, line: str):
+def test_background_save_knows_one_option(desk: Desk, line: str) -> None:
     assert desk.run(line) == "ERR syntax error"
 
 
 @pytest.mark.parametrize("line", ["SAVE", "BGSAVE", "BGSAVE SCHEDULE"])
-def test_one_save_at_a_time(desk: Desk, line: str):
+def test_one_save_at_a_time(desk: Desk, line: str) -> None:
     desk.server.save_running = True
     assert desk.run(line) == "ERR Background save already in progress"
     assert desk.effects() == []
 
 
 @pytest.mark.parametrize("options", ["", " NOSAVE", " save now", " NOW FORCE", " NOW NOW"])
-def test_shutdown(desk: Desk, options: str):
+def test_shutdown(desk: Desk, options: str) -> None:
     assert desk.run("SHUTDOWN" + options) is NO_REPLY
     assert [type(effect) for effect in desk.effects()] == [StopServer]
 
@@ -154,7 +154,7 @@ def test_shutdown(desk: Desk, options: str):
         ("NOW ABORT", "ERR syntax error"),
     ],
 )
-def test_shutdown_refused(desk: Desk, options: str, error: str):
+def test_shutdown_refused(desk: Desk, options: str, error: str) -> None:
     assert desk.run("SHUTDOWN " + options) == error
     assert desk.effects() == []
 
@@ -162,33 +162,33 @@ def test_shutdown_refused(desk: Desk, options: str, error: str):
 @pytest.mark.parametrize(
     ("text", "seconds"), [("0.25", 0.25), ("0", 0), ("-1", 0), ("x", 0), ("nan", 0), ("inf", 0), ("1e9", 86_400)]
 )
-def test_debug_sleep(desk: Desk, text: str, seconds: float):
+def test_debug_sleep(desk: Desk, text: str, seconds: float) -> None:
     assert desk.run(f"DEBUG SLEEP {text}") == "OK"
     (effect,) = desk.effects()
     assert isinstance(effect, Delay)
     assert effect.seconds == seconds
 
 
-def test_debug_set_active_expire(desk: Desk):
+def test_debug_set_active_expire(desk: Desk) -> None:
     assert desk.run("DEBUG SET-ACTIVE-EXPIRE 0") == "OK"
     assert not desk.server.sweeping
     assert desk.run("debug set-active-expire 1") == "OK"
     assert desk.server.sweeping
 
 
-def test_debug_helps(desk: Desk):
+def test_debug_helps(desk: Desk) -> None:
     assert desk.run("DEBUG HELP")[0].startswith("DEBUG <subcommand>")
     assert all(isinstance(line, str) for line in desk.run("DEBUG HELP"))
 
 
 @pytest.mark.parametrize("rest", ["foo", "sleep", "sleep 0 0", "SET-ACTIVE-EXPIRE", "HELP me"])
-def test_debug_knows_little_else(desk: Desk, rest: str):
+def test_debug_knows_little_else(desk: Desk, rest: str) -> None:
     word = rest.split()[0]
     expected = f"ERR unknown subcommand or wrong number of arguments for '{word}'. Try DEBUG HELP."
     assert desk.run(f"DEBUG {rest}") == expected
 
 
-def test_lolwut_draws_and_tells_the_version(desk: Desk):
+def test_lolwut_draws_and_tells_the_version(desk: Desk) -> None:
     drawings = [desk.run(line) for line in ("LOLWUT", "LOLWUT VERSION 5 1 2", "LOLWUT VERSION", "LOLWUT x")]
     assert all(isinstance(drawing, Verbatim) for drawing in drawings)
     assert all(drawing.text.endswith(b"\nRedis ver. 7.2.5\n") for drawing in drawings)
@@ -196,7 +196,7 @@ def test_lolwut_draws_and_tells_the_version(desk: Desk):
     assert desk.run("LOLWUT VERSION x") == "ERR value is not an integer or out of range"
 
 
-def test_a_master_without_replicas(desk: Desk):
+def test_a_master_without_replicas(desk: Desk) -> None:
     assert desk.run("ROLE") == [b"master", 0, []]
     assert desk.run("REPLICAOF NO ONE") == "OK"
     assert desk.run("slaveof no one") == "OK"
@@ -223,13 +223,13 @@ def test_a_master_without_replicas(desk: Desk):
         ("WAITAOF 0 0 x", "ERR timeout is not an integer or out of range"),
     ],
 )
-def test_wait_when_every_commit_is_synced(desk: Desk, line: str, reply: Any):
+def test_wait_when_every_commit_is_synced(desk: Desk, line: str, reply: Any) -> None:
     assert desk.run(line) == reply
     assert desk.effects() == []
 
 
 @pytest.mark.parametrize("fsync", ["everysec", "no"])
-def test_waitaof_syncs_where_commits_do_not(desk: Desk):
+def test_waitaof_syncs_where_commits_do_not(desk: Desk) -> None:
     assert desk.run("WAITAOF 0 0 0") == [0, 0]
     assert desk.effects() == []
     assert desk.run("WAITAOF 1 0 0") == [1, 0]
@@ -237,7 +237,7 @@ def test_waitaof_syncs_where_commits_do_not(desk: Desk):
     assert isinstance(effect, SyncStore)
 
 
-def test_memory_usage_of_a_string(desk: Desk):
+def test_memory_usage_of_a_string(desk: Desk) -> None:
     strings.put(desk.data.keys, b"short", b"x" * 100)
     strings.put(desk.data.keys, b"dying", b"x" * 100, NOW_US // 1000 + 1000)
     strings.put(desk.data.keys, b"long", b"x" * 1_000_000)
@@ -247,7 +247,7 @@ def test_memory_usage_of_a_string(desk: Desk):
     assert desk.run("MEMORY USAGE nokey") is None
 
 
-def test_memory_usage_of_a_collection_is_estimated_by_samples(keyp: Keyp):
+def test_memory_usage_of_a_collection_is_estimated_by_samples(keyp: Keyp) -> None:
     keyp.answer("RPUSH l" + " short" * 5 + f" {'v' * 100}" * 45)
     head = 1 + layout.HEADER + layout.CHECKSUM + 24
     entry = 8 + 1 + 8 + layout.CHECKSUM
@@ -264,7 +264,7 @@ def test_memory_usage_of_a_collection_is_estimated_by_samples(keyp: Keyp):
         ("ZADD k {0} {0:03}", 8 + 1 + 3 + 8 + layout.CHECKSUM + 8 + 1 + 8 + 3, 2),
     ],
 )
-def test_memory_usage_looks_at_elements_and_not_at_counts_of_them(keyp: Keyp, fill: str, entry: int, own: int):
+def test_memory_usage_looks_at_elements_and_not_at_counts_of_them(keyp: Keyp, fill: str, entry: int, own: int) -> None:
     for number in range(600):
         keyp.answer(fill.format(number))
     head = 1 + layout.HEADER + layout.CHECKSUM + 16 + own
@@ -273,12 +273,12 @@ def test_memory_usage_looks_at_elements_and_not_at_counts_of_them(keyp: Keyp, fi
 
 
 @pytest.mark.parametrize("rest", ["x", "SAMPLES", "SAMPLES -1", "SAMPLES 1 x", "x 5"])
-def test_memory_usage_syntax(desk: Desk, rest: str):
+def test_memory_usage_syntax(desk: Desk, rest: str) -> None:
     assert desk.run(f"MEMORY USAGE nokey {rest}") == "ERR syntax error"
     assert desk.run("MEMORY USAGE nokey SAMPLES x") == "ERR value is not an integer or out of range"
 
 
-def test_slow_log(desk: Desk):
+def test_slow_log(desk: Desk) -> None:
     log = desk.server.metrics.slow_log
     for number in range(12):
         log.add([b"get", b"%d" % number], 20_000_000, 1_700_000_000, "127.0.0.1:5", b"me")
@@ -292,19 +292,19 @@ def test_slow_log(desk: Desk):
 
 
 @pytest.mark.parametrize("count", ["-2", "x", "99999999999999999999"])
-def test_slow_log_counts(desk: Desk, count: str):
+def test_slow_log_counts(desk: Desk, count: str) -> None:
     assert desk.run(f"SLOWLOG GET {count}") == "ERR count should be greater than or equal to -1"
     wrong = "ERR unknown subcommand or wrong number of arguments for 'GET'. Try SLOWLOG HELP."
     assert desk.run(f"SLOWLOG GET {count} 1") == wrong
 
 
-def test_latency_events_never_happen(desk: Desk):
+def test_latency_events_never_happen(desk: Desk) -> None:
     assert desk.run("LATENCY LATEST") == []
     assert desk.run("LATENCY RESET") == 0
     assert desk.run("LATENCY RESET command fork") == 0
 
 
-def test_latency_histogram(desk: Desk):
+def test_latency_histogram(desk: Desk) -> None:
     metrics = desk.server.metrics
     for nanoseconds in (900, 1500, 30_000, 60_000, 1_000_000):
         metrics.record("config|get", nanoseconds, False)
@@ -333,7 +333,7 @@ def text_of(desk: Desk, line: str) -> str:
     return reply.text.decode()
 
 
-def test_latency_graph(desk: Desk):
+def test_latency_graph(desk: Desk) -> None:
     assert desk.run("LATENCY GRAPH command") == "ERR No samples available for event 'command'"
     with_latencies(desk, "command")
     assert text_of(desk, "LATENCY GRAPH command") == (  # as redis-server 7.0.15 draws it
@@ -343,13 +343,13 @@ def test_latency_graph(desk: Desk):
     )
 
 
-def test_what_the_latency_doctor_says_where_there_is_nothing(desk: Desk):
+def test_what_the_latency_doctor_says_where_there_is_nothing(desk: Desk) -> None:
     assert text_of(desk, "LATENCY DOCTOR").startswith("I'm sorry, Dave, I can't do that.")
     assert desk.run("CONFIG SET latency-monitor-threshold 7") == "OK"
     assert text_of(desk, "LATENCY DOCTOR").startswith("Dave, no latency spike was observed")
 
 
-def test_what_the_latency_doctor_says_of_slow_commands(desk: Desk):
+def test_what_the_latency_doctor_says_of_slow_commands(desk: Desk) -> None:
     desk.run("CONFIG SET latency-monitor-threshold 7")
     with_latencies(desk, "command")
     lines = text_of(desk, "LATENCY DOCTOR").split("\n")
@@ -369,7 +369,7 @@ def test_what_the_latency_doctor_says_of_slow_commands(desk: Desk):
     assert "CONFIG SET" not in text_of(desk, "LATENCY DOCTOR")
 
 
-def test_what_the_latency_doctor_says_of_fast_commands(desk: Desk):
+def test_what_the_latency_doctor_says_of_fast_commands(desk: Desk) -> None:
     with_latencies(desk, "command")
     with_latencies(desk, "fast-command")
     report = text_of(desk, "LATENCY DOCTOR")

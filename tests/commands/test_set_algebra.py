@@ -2,21 +2,30 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import reduce
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from tests.commands.conftest import Keyp
+
 MEMBERS = st.sampled_from([b"", b"a", b"b", b"1", b"2", b"3", b"x" * 480, b"x" * 500 + b"y", b"x" * 500 + b"z"])
 CONTENTS = st.dictionaries(st.sampled_from(["a", "b", "c", "d"]), st.sets(MEMBERS, min_size=1), max_size=4)
 NAMES = st.lists(st.sampled_from(["a", "b", "c", "d", "nosuch"]), min_size=1, max_size=4)
-OPERATIONS = {"INTER": set.intersection, "UNION": set.union, "DIFF": set.difference}
+OPERATIONS: dict[str, Callable[[set[bytes], set[bytes]], set[bytes]]] = {
+    "INTER": lambda one, other: one & other,
+    "UNION": lambda one, other: one | other,
+    "DIFF": lambda one, other: one - other,
+}
 
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(contents=CONTENTS, names=NAMES, target=st.sampled_from(["a", "b", "e"]), limit=st.integers(0, 5))
-def test_beside_pythons_sets(keyp, contents, names, target, limit):
+def test_beside_pythons_sets(
+    keyp: Keyp, contents: dict[str, set[bytes]], names: list[str], target: str, limit: int
+) -> None:
     for word, operation in OPERATIONS.items():
         keyp.run("FLUSHALL")
         for key, members in contents.items():
@@ -35,7 +44,7 @@ def test_beside_pythons_sets(keyp, contents, names, target, limit):
 
 
 @pytest.fixture
-def numbers(keyp):
+def numbers(keyp: Keyp) -> list[bytes]:
     """Sets of thousands: all, the even ones, those divisible by three, and three of them."""
     everything = [b"%06d" % number for number in range(6000)]
     keyp.run("SADD", "all", *everything)
@@ -45,7 +54,7 @@ def numbers(keyp):
     return everything
 
 
-def test_large_sets(keyp, numbers):
+def test_large_sets(keyp: Keyp, numbers: list[bytes]) -> None:
     everything = set(numbers)
     even, thirds, three = set(numbers[::2]), set(numbers[::3]), set(numbers[9:12])
     assert keyp.answer("SINTER all even thirds") == even & thirds
@@ -59,7 +68,7 @@ def test_large_sets(keyp, numbers):
     assert keyp.answer("SINTERCARD 2 even thirds LIMIT 9999") == len(even & thirds)
 
 
-def test_large_results_stored(keyp, numbers):
+def test_large_results_stored(keyp: Keyp, numbers: list[bytes]) -> None:
     """They can be changed afterwards like any set."""
     assert keyp.answer("SUNIONSTORE r even thirds") == 4000
     assert keyp.answer("SMEMBERS r") == set(numbers[::2]) | set(numbers[::3])
@@ -73,7 +82,7 @@ def test_large_results_stored(keyp, numbers):
     assert keyp.answer("SDIFF all r") == set()
 
 
-def test_a_wrong_type_leaves_everything(keyp):
+def test_a_wrong_type_leaves_everything(keyp: Keyp) -> None:
     keyp.script("SADD a 1 2; SADD b 2 3; SET k v")
     for call in ("SINTERSTORE a b k", "SUNIONSTORE a b k", "SDIFFSTORE a b k", "SINTERSTORE b nosuch k"):
         assert keyp.answer(call).startswith("WRONGTYPE")

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 from collections import Counter
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from keyp.command.random_elements import REPEATED_MAX
+from tests.commands.conftest import Keyp
 
 MEMBERS = st.sampled_from([b"", b"a", b"b", b"c", b"1", b"2", b"x" * 480, b"x" * 600])
 KEYS = st.sampled_from(["s", "t"])
 
 
-def fill(keyp, count, key="s"):
+def fill(keyp: Keyp, count: int, key: str = "s") -> None:
     keyp.run("SADD", key, *[b"%06d" % number for number in range(count)])
 
 
@@ -28,7 +30,7 @@ CALLS = st.one_of(
 )
 
 
-def check(model, name, key, rest, reply):
+def check(model: dict[str, set[bytes]], name: str, key: str, rest: Any, reply: Any) -> None:
     """Compares a reply with what Python's sets say, and changes them."""
     there = model[key]
     if name == "SADD":
@@ -57,9 +59,9 @@ def check(model, name, key, rest, reply):
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(calls=st.lists(CALLS, max_size=12))
-def test_beside_pythons_sets(keyp, calls):
+def test_beside_pythons_sets(keyp: Keyp, calls: list[tuple[str, str, Any]]) -> None:
     keyp.run("FLUSHALL")
-    model = {"s": set(), "t": set()}
+    model: dict[str, set[bytes]] = {"s": set(), "t": set()}
     for name, key, rest in calls:
         check(model, name, key, rest, keyp.answer(f"{name} {key}", *rest))
         for other, members in model.items():
@@ -70,7 +72,7 @@ def test_beside_pythons_sets(keyp, calls):
 
 @pytest.mark.parametrize("size", [1, 3, 100, 3000])
 @pytest.mark.parametrize("count", [1, 2, 50, 99, 100, 2600, 2999, 3000, 5000])
-def test_draw_and_pop(keyp, size, count):
+def test_draw_and_pop(keyp: Keyp, size: int, count: int) -> None:
     fill(keyp, size)
     everything = keyp.answer("SMEMBERS s")
     drawn = keyp.answer(f"SRANDMEMBER s {count}")
@@ -86,7 +88,7 @@ def test_draw_and_pop(keyp, size, count):
 
 @pytest.mark.parametrize("size", [1, 3, 3000])
 @pytest.mark.parametrize("count", [1, 2, 50, 4000])
-def test_drawn_one_by_one(keyp, size, count):
+def test_drawn_one_by_one(keyp: Keyp, size: int, count: int) -> None:
     fill(keyp, size)
     drawn = keyp.answer(f"SRANDMEMBER s -{count}")
     assert len(drawn) == count
@@ -96,7 +98,7 @@ def test_drawn_one_by_one(keyp, size, count):
         assert drawn != sorted(drawn)
 
 
-def test_every_member_is_drawn_as_often(keyp):
+def test_every_member_is_drawn_as_often(keyp: Keyp) -> None:
     fill(keyp, 10)
     drawn = Counter(keyp.answer("SRANDMEMBER s") for _ in range(2000))
     assert len(drawn) == 10
@@ -108,7 +110,7 @@ def test_every_member_is_drawn_as_often(keyp):
     assert min(drawn.values()) > 70
 
 
-def test_popping_to_the_end(keyp):
+def test_popping_to_the_end(keyp: Keyp) -> None:
     fill(keyp, 600)
     popped = []
     while (member := keyp.answer("SPOP s")) is not None:
@@ -117,7 +119,7 @@ def test_popping_to_the_end(keyp):
     assert keyp.answer("EXISTS s") == 0
 
 
-def test_more_than_memory_should_take(keyp):
+def test_more_than_memory_should_take(keyp: Keyp) -> None:
     fill(keyp, 2)
     assert keyp.answer(f"SRANDMEMBER s -{REPEATED_MAX + 1}") == "ERR value is out of range"
     assert keyp.answer("SRANDMEMBER s -9223372036854775807") == "ERR value is out of range"
@@ -125,7 +127,7 @@ def test_more_than_memory_should_take(keyp):
     assert len(keyp.answer(f"SRANDMEMBER s {REPEATED_MAX + 1}")) == 2
 
 
-def test_long_members(keyp):
+def test_long_members(keyp: Keyp) -> None:
     members = {b"x" * 500 + b"%d" % number for number in range(9)}
     keyp.run("SADD", "s", *members)
     assert keyp.answer("SRANDMEMBER s") in members
@@ -135,7 +137,7 @@ def test_long_members(keyp):
     assert keyp.answer("SPOP s") in members - popped
 
 
-def test_large_sets(keyp):
+def test_large_sets(keyp: Keyp) -> None:
     fill(keyp, 5000)
     everything = {b"%06d" % number for number in range(5000)}
     assert keyp.answer("SMEMBERS s") == everything
@@ -145,7 +147,7 @@ def test_large_sets(keyp):
     assert keyp.answer("EXISTS s") == 0
 
 
-def test_a_refused_move_leaves_both_sets(keyp):
+def test_a_refused_move_leaves_both_sets(keyp: Keyp) -> None:
     keyp.script("SADD s a; SET k v")
     assert keyp.answer("SMOVE s k a").startswith("WRONGTYPE")
     assert keyp.answer("SMEMBERS s") == {b"a"}

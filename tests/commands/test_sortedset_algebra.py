@@ -54,8 +54,8 @@ def test_beside_dictionaries(keyp: Keyp, inputs: list[Any], aggregate: str, weig
     first = {member: inputs[0][member] if isinstance(inputs[0], dict) else 1.0 for member in inputs[0]}
     rest = {member: score for member, score in first.items() if not any(member in one for one in inputs[1:])}
 
-    keys = [len(inputs), *range(len(inputs))]
-    options = ["WEIGHTS", *weights[: len(inputs)], "AGGREGATE", aggregate]
+    keys: list[Any] = [len(inputs), *range(len(inputs))]
+    options: list[Any] = ["WEIGHTS", *weights[: len(inputs)], "AGGREGATE", aggregate]
     assert keyp.answer("ZUNION", *keys, *options, "WITHSCORES") == in_order(union)
     assert keyp.answer("ZINTER", *keys, *options, "WITHSCORES") == in_order(common)
     assert keyp.answer("ZDIFF", *keys, "WITHSCORES") == in_order(rest)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from keyp.resp.values import NULL_ARRAY, Wait
@@ -32,8 +34,10 @@ def test_pops_of_many(keyp: Keyp, size: int, count: int) -> None:
     """From either end, from the end inwards; what is left keeps its order and its counts."""
     names = [b"%05d" % number for number in range(size)]
     for key in ("min", "max"):
-        keyp.run("ZADD", key, *[word for number, name in enumerate(names) for word in (number // 4, name)])
-    pairs = [[name, float(number // 4)] for number, name in enumerate(names)]
+        keyp.run(
+            "ZADD", key, *[word for number, name in enumerate(names) for word in (str(number // 4).encode(), name)]
+        )
+    pairs: list[list[Any]] = [[name, float(number // 4)] for number, name in enumerate(names)]
     assert keyp.answer(f"ZPOPMIN min {count}") == pairs[:count]
     assert keyp.answer(f"ZMPOP 2 nosuch max MAX COUNT {count}") == [b"max", pairs[::-1][:count]]
     assert keyp.answer("ZRANGE min 0 -1 WITHSCORES") == pairs[count:]

@@ -21,7 +21,7 @@ SCORES = st.one_of(
 )
 SMALL = st.integers(-45, 45).map(lambda number: b"%d" % number)
 BOUNDS = st.one_of(SCORES, SCORES.map(lambda score: b"(" + score))
-LIMITS = st.one_of(
+LIMITS: Any = st.one_of(
     st.just([]), st.tuples(st.integers(0, 30), st.integers(-1, 12)).map(lambda pair: [b"LIMIT", *map(_digits, pair)])
 )
 WITH = st.sampled_from([[], [b"WITHSCORES"]])

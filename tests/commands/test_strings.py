@@ -144,7 +144,7 @@ SYNTAX_ERRORS = [
 ]
 
 
-@pytest.mark.parametrize(("script", "expected"), WHOLE + PARTS + SYNTAX_ERRORS)
+@pytest.mark.parametrize(("script", "expected"), [*WHOLE, *PARTS, *SYNTAX_ERRORS])
 def test_reply(keyp: Any, script: str, expected: Any) -> None:
     assert keyp.script(script) == expected
 

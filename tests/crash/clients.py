@@ -206,7 +206,8 @@ def ask(port: int, commands: list[Command]) -> list[Any]:
     with socket.create_connection(("127.0.0.1", port), timeout=DEADLINE_S) as connection:
         sender = threading.Thread(target=connection.sendall, args=(b"".join(wire.request(*c) for c in commands),))
         sender.start()
-        data, start, replies = b"", 0, []
+        data, start = b"", 0
+        replies: list[Any] = []
         while len(replies) < len(commands):
             while (end := wire.reply_end(data, start)) < 0:
                 received = connection.recv(1 << 20)

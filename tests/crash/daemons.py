@@ -8,6 +8,7 @@ import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 import redis
@@ -31,7 +32,7 @@ def daemon_on(data_dir: Path, beside: Path, *options: str) -> Iterator[Daemon]:
             daemon.kill()
 
 
-def client_of(daemon: Daemon, **options: object) -> redis.Redis:
+def client_of(daemon: Daemon, **options: Any) -> redis.Redis:
     """A client that sees every error and never tries again by itself."""
     never_again = Retry(ConstantBackoff(0), 0)
     return redis.Redis(port=daemon.port, retry=never_again, socket_timeout=DEADLINE_S, **options)

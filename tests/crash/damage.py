@@ -19,7 +19,8 @@ from pathlib import Path
 from random import Random
 from typing import Any, Final
 
-from twisted.logger import LogEvent, globalLogBeginner
+from twisted.logger import ILogObserver, LogEvent, globalLogBeginner
+from zope.interface import implementer
 
 from keyp.storage.check import check
 from keyp.storage.lmdb import shutdown_marker
@@ -97,12 +98,12 @@ class Flip:
     def __init__(self, data: bytes, random: Random) -> None:
         kind = random.choice(("head", "branch", "leaf", "overflow", "free", "names", "any"))
         head = max((MetaPage(data[start:]) for start in (0, PAGE)), key=lambda head: head.transaction)
-        pages = range(len(data) // PAGE)
+        pages = list(range(len(data) // PAGE))
         if kind in KINDS.values():
             pages = [page for page in pages if page_kind(data, page) == kind]
         if kind == "free" and head.free.root == NO_ROOT:
             kind = "any"
-        page = {"free": head.free.root, "names": head.main.root}.get(kind, random.choice(list(pages)))
+        page = {"free": head.free.root, "names": head.main.root}.get(kind, random.choice(pages))
         used = (16, 200, PAGE)[random.randrange(3)] if kind != "head" else 152
         self.offset = page * PAGE + random.randrange(used)
         self.where = kind
@@ -153,7 +154,12 @@ def read_all(ask: Callable[[bytes], bytes]) -> Counter[str]:
 def use(path: Path) -> dict[str, int | str]:
     """Opens a store here, reads, writes, reads again and checks it. Raises `StoreError` where it cannot be opened."""
     tracebacks: list[str] = []
-    globalLogBeginner.beginLoggingTo([lambda event: _note_traceback(event, tracebacks)], redirectStandardIO=False)
+
+    @implementer(ILogObserver)
+    def observer(event: Any) -> None:
+        _note_traceback(event, tracebacks)
+
+    globalLogBeginner.beginLoggingTo([observer], redirectStandardIO=False)
     tracebacks.clear()  # what other tests have had logged before
     lab = Lab(path, note_crashes=True)
     client = lab.connect()
@@ -213,12 +219,12 @@ def in_a_process(path: Path, use: Callable[[Path], dict[str, Any]] = use) -> dic
             signal.alarm(STUCK_S)
             os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
             try:
-                outcome = use(path)
+                found = use(path)
             except StoreError as error:
-                outcome = {REFUSED: str(error)}
+                found = {REFUSED: str(error)}
             except BaseException:
-                outcome = {FAILED: traceback.format_exc()}
-            os.write(write_end, repr(outcome).encode())
+                found = {FAILED: traceback.format_exc()}
+            os.write(write_end, repr(found).encode())
         finally:
             os._exit(0)
     os.close(write_end)

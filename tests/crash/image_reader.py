@@ -17,7 +17,8 @@ from typing import Final
 from keyp.storage.check import check
 from keyp.storage.keys.keyspace import Keyspace
 from keyp.storage.lmdb import layout
-from keyp.storage.lmdb.environment import Environment, StoreError
+from keyp.storage.lmdb.environment import Environment
+from keyp.storage.lmdb.errors import StoreError
 from keyp.storage.lmdb.layout import TYPE_MASK
 from keyp.storage.lmdb.transaction import ReadTransaction
 from keyp.storage.types import strings

@@ -166,6 +166,7 @@ def test_the_stores_own_numbers_are_sealed(copy: Path, name: bytes) -> None:
     with lmdb.open(str(copy), max_dbs=9, lib_version=0) as env, env.begin(write=True) as txn:
         meta = env.open_db(b"meta", txn=txn)
         value = txn.get(name, db=meta)
+        assert value is not None
         txn.put(name, bytes(len(value) - layout.CHECKSUM) + value[-layout.CHECKSUM :], db=meta)
     outcome = in_a_process(copy)
     assert REFUSED in outcome or outcome["check"]

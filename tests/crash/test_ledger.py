@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.crash.ledger import LOST, TORN, WRONG, Group, Ledger, State, Write
+from tests.crash.ledger import LOST, TORN, WRONG, Group, Key, Ledger, State, Write
 
 A, B = (0, b"a"), (0, b"b")
 
@@ -22,7 +22,7 @@ ONE, TWO, THREE = (b"1", 0), (b"2", 5000), (b"3", 0)
 
 
 @pytest.mark.parametrize("found", [{A: TWO}, {A: THREE}, {A: TWO, (0, b"noise:1"): ONE}])
-def test_what_was_answered_or_what_came_later_may_be_found(found: dict) -> None:
+def test_what_was_answered_or_what_came_later_may_be_found(found: dict[Key, State]) -> None:
     assert book((ONE,), (TWO,), (THREE,), acknowledged=2).problems(found) == []
 
 
@@ -39,7 +39,7 @@ def test_what_was_answered_or_what_came_later_may_be_found(found: dict) -> None:
         ({A: TWO, B: ONE}, WRONG),
     ],
 )
-def test_everything_else_is_a_problem(found: dict, kind: str) -> None:
+def test_everything_else_is_a_problem(found: dict[Key, State], kind: str) -> None:
     problems = book((ONE,), (TWO,), (THREE,), acknowledged=2).problems(found)
     assert [problem.kind for problem in problems] == [kind]
 

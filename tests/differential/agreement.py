@@ -45,11 +45,11 @@ def agree(how: str, call: list[bytes], theirs: bytes, ours: bytes) -> bool:
         return {theirs, ours} == OF_TEXTS or {theirs, ours} == OF_SORTED_SETS
     one, other = wire.parse(theirs), wire.parse(ours)
     if how == NEARLY:
-        return one > 0 and other > 0 and abs(one - other) <= NEAR.get(call[0].upper(), 2)
+        return bool(one > 0 and other > 0 and abs(one - other) <= NEAR.get(call[0].upper(), 2))
     if how == ANY_ORDER:
-        return _unordered(one) == _unordered(other)
+        return bool(_unordered(one) == _unordered(other))
     if how == SCANNED:
-        return _unordered(one[1]) == _unordered(other[1])
+        return bool(_unordered(one[1]) == _unordered(other[1]))
     assert how == FIELDS
     return _fields(other) <= _fields(one)
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from hypothesis import strategies as st
 
 from tests.differential.servers import ONE_MEGABYTE
@@ -14,7 +16,7 @@ BIT_OFFSETS = st.one_of(
         lambda n: b"%d" % n
     ),
 )
-BIT_UNITS = st.one_of(st.just([]), flags("BIT", "BYTE"))
+BIT_UNITS: Any = st.one_of(st.just([]), flags("BIT", "BYTE"))
 FIELD_TYPES = st.one_of(
     st.integers(1, 64).map(lambda bits: b"i%d" % bits),
     st.integers(1, 63).map(lambda bits: b"u%d" % bits),

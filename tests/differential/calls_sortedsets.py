@@ -7,6 +7,8 @@ conditions, because one that is not added changes the set's encoding all the sam
 
 from __future__ import annotations
 
+from typing import Any
+
 from hypothesis import strategies as st
 
 from tests.differential.words import INTEGERS, KEYS, MANY_KEYS, PATTERNS, Strategy, flags, some, words
@@ -24,7 +26,7 @@ RANKS = st.one_of(SMALL, SMALL, SMALL, INTEGERS)
 BOUNDS = st.sampled_from(["0", "1", "(1", "(2", "3", "-inf", "+inf", "(inf", "-1", "1.5", "", "(", "x"]).map(str.encode)
 LEX_BOUNDS = st.sampled_from(["-", "+", "[a", "(a", "[ab", "(b", "[c", "(", "[", "[zz", "x"]).map(str.encode)
 LEX = b"lex"
-NO_OPTIONS = st.just([])
+NO_OPTIONS: Any = st.just([])
 LIMITS = words("LIMIT", st.integers(0, 7).map(lambda number: b"%d" % number), SMALL)
 WITHSCORES = flags("WITHSCORES")
 NUMBERED = MANY_KEYS.map(lambda keys: [b"%d" % len(keys), *keys])

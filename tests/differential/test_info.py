@@ -38,7 +38,7 @@ def info(server: Reference | Keyp, arguments: str) -> str:
     client = server.connect()
     client.send(wire.request(b"CONFIG", b"RESETSTAT"), 1)
     client.send(wire.request(b"SET", b"k", b"v"), 1)
-    text = wire.parse(client.send(wire.request(b"INFO", *arguments.encode().split()), 1)[0])
+    text: bytes = wire.parse(client.send(wire.request(b"INFO", *arguments.encode().split()), 1)[0])
     client.close()
     return text.decode()
 

@@ -126,7 +126,8 @@ class Talk:
     def close(self) -> None:
         for control in self.controls:
             control.send(wire.request(b"CONFIG", b"SET", b"notify-keyspace-events", b""), 1)
-        for client in [*self.theirs, *self.ours, *self.controls]:
+        clients: list[ReferenceConnection | KeypConnection] = [*self.theirs, *self.ours, *self.controls]
+        for client in clients:
             client.close()
 
 

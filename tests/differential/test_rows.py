@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from itertools import zip_longest
+from typing import Any
 
 import pytest
 
@@ -60,7 +61,7 @@ def assert_agreement(conversation: Conversation, steps: list[Step]) -> None:
     for step in steps:
         theirs, ours = conversation.say(step)
         calls = step.calls if step.replies is not None and step.calls else [[b""]] * max(len(theirs), len(ours))
-        pairs = zip_longest(calls, theirs, ours, fillvalue=b"(nothing)")
+        pairs: Iterable[tuple[Any, bytes, bytes]] = zip_longest(calls, theirs, ours, fillvalue=b"(nothing)")
         if len(theirs) != len(ours) or any(not agree(step.how, call, one, other) for call, one, other in pairs):
             found.append(f"{step.line}: they say {b''.join(theirs)[:400]!r}, we say {b''.join(ours)[:400]!r}")
     assert not found, "\n".join(found)

@@ -68,8 +68,8 @@ def test_which_cannot_be_set(redis_server: Reference, keyp: Keyp) -> None:
 @pytest.mark.parametrize("value", TRIED, ids=lambda value: value[:20].decode())
 def test_values(redis_server: Reference, keyp: Keyp, value: bytes) -> None:
     refused = {name.encode() for setting in TABLE if setting.state in (PINNED, FIXED) for name in setting.names}
-    servers = (redis_server, keyp)
-    differing: list[tuple[bytes, bytes, bytes]] = []
+    servers: list[Reference | Keyp] = [redis_server, keyp]
+    differing: list[tuple[bytes, ...]] = []
     for name in names_of(redis_server):
         if name in NOT_TRIED | NEWER_WORDS:
             continue

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from keyp.execution.commit_delay import GROUP_MAX, PATIENCE, PATIENCE_NS, RETURN_NS, TOOK_MAX_NS, CommitDelay
 
 SYNC_NS = 700_000  # what a group takes on a disk that syncs
@@ -14,7 +16,8 @@ class Groups:
         self.ns = 10**9
         self.at_rest = 100
         self.steps_aside = 0
-        self.delay = CommitDelay(self)
+        loop: Any = self  # as much of a loop as is asked
+        self.delay = CommitDelay(loop)
 
     def nanoseconds(self) -> int:
         return self.ns

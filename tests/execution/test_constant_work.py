@@ -50,8 +50,8 @@ def work(lab: Lab, *commands: str) -> tuple[bytes, Counter[str], int]:
     """Runs commands, without the sweeper: the replies, the calls of LMDB, the pages written."""
     client = lab.connect()
     real = lab.environment.lmdb
-    counting = CountingLmdb(real)
-    lab.environment.lmdb = counting  # type: ignore[assignment]
+    counting: Any = CountingLmdb(real)
+    lab.environment.lmdb = counting
     before = bytes_written()
     try:
         replies = client.call(*commands)

@@ -232,7 +232,7 @@ class Panicking:
         self._real = real
 
     def begin(self, *args: Any, **options: Any) -> Any:
-        error = lmdb.PanicError("mdb_txn_begin")
+        error: Any = lmdb.PanicError("mdb_txn_begin")
         error.code = -30795
         raise error
 
@@ -241,7 +241,8 @@ class Panicking:
 
 
 def panic(lab: Lab) -> None:
-    lab.environment.lmdb = Panicking(lab.environment.lmdb)  # type: ignore[assignment]
+    panicking: Any = Panicking(lab.environment.lmdb)
+    lab.environment.lmdb = panicking
 
 
 @pytest.mark.parametrize("read", ["GET a", "KEYS *"])

@@ -95,9 +95,10 @@ def test_a_defect_in_a_read_is_an_error_reply(faulty_lab: Lab) -> None:
 def logged() -> Iterator[list[LogEvent]]:
     """What has been logged."""
     events: list[LogEvent] = []
-    globalLogPublisher.addObserver(events.append)
+    observer: Any = events.append
+    globalLogPublisher.addObserver(observer)
     yield events
-    globalLogPublisher.removeObserver(events.append)
+    globalLogPublisher.removeObserver(observer)
 
 
 @pytest.mark.parametrize("defective", ["STUMBLE", "MULTI\r\nSTUMBLE\r\nINCR own\r\nEXEC"])
@@ -108,7 +109,8 @@ def test_a_defect_in_a_read_beside_writes_costs_only_the_call_that_met_it(faulty
     clients[0].call("SET all 0")
     clients[0].transport.sent = b""
     real = lab.environment.lmdb
-    lab.environment.lmdb = counting = CountingLmdb(real)  # type: ignore[assignment]
+    counting: Any = CountingLmdb(real)
+    lab.environment.lmdb = counting
     for index, client in enumerate(clients):
         between = f"{defective}\r\n" if index == 20 else ""
         client.protocol.dataReceived(f"INCR all\r\n{between}INCR all\r\n".encode())
@@ -204,6 +206,7 @@ def test_a_damaged_key_is_an_error_of_its_own(lab: Lab) -> None:
     space = transaction.space(0)
     assert space is not None
     record = transaction.txn.get(b"bad", db=space.keys)
+    assert record is not None
     transaction.txn.put(b"bad", record[:-5] + b"3" + record[-4:], db=space.keys)
     piece = (1).to_bytes(8, "big") + (4).to_bytes(4, "big")
     transaction.txn.put(piece, bytes(100), db=space.elements)

@@ -12,7 +12,8 @@ from collections import Counter
 from collections.abc import Iterator
 
 import pytest
-from twisted.logger import LogEvent, LogLevel, formatEvent, globalLogPublisher
+from twisted.logger import ILogObserver, LogEvent, LogLevel, formatEvent, globalLogPublisher
+from zope.interface import implementer
 
 from keyp.command.registry import Registry
 from keyp.commands.all import TABLES
@@ -66,6 +67,7 @@ def failures() -> Iterator[list[str]]:
     """What is logged as an error."""
     found: list[str] = []
 
+    @implementer(ILogObserver)
     def observe(event: LogEvent) -> None:
         if event["log_level"] >= LogLevel.error:
             found.append(f"{formatEvent(event)}\n{event.get('log_failure', '')}")

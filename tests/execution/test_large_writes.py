@@ -185,6 +185,7 @@ def test_damage_is_found_before_anything_shows(lab: Lab) -> None:
         elements = lab.environment.spaces[1].elements
         name = layout.number(1) + (200).to_bytes(4, "big")
         whole = txn.get(name, None, elements)
+        assert whole is not None
         txn.put(name, b"damaged", db=elements)
     assert lab.connect().call("COPY a t", "EXISTS t") == f"-{DAMAGED_STORE}\r\n".encode() * 2
     assert lab.connect().call("EXISTS t") == b":0\r\n"

@@ -30,13 +30,14 @@ def over(lab: Lab) -> Callable[[], None]:
 def begun(lab: Lab, action: Callable[[], object]) -> int:
     """How many transactions of LMDB begin while something is done."""
     real = lab.environment.lmdb
-    counting = CountingLmdb(real)
-    lab.environment.lmdb = counting  # type: ignore[assignment]
+    counting: Any = CountingLmdb(real)
+    lab.environment.lmdb = counting
     try:
         action()
     finally:
         lab.environment.lmdb = real
-    return counting.counts["begin"]
+    begun: int = counting.counts["begin"]
+    return begun
 
 
 def test_the_reads_of_a_turn_share_a_snapshot(lab: Lab, over: Callable[[], None]) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from keyp.execution.group_commit import SWEEP_BUDGET, SWEEP_FACTOR, SWEEP_REST_S
@@ -37,8 +39,8 @@ def steps(lab: Lab) -> list[int]:
     try:
         lab.server.dispatcher.sweep_if_due()
         while True:
-            counting = CountingLmdb(real)
-            lab.environment.lmdb = counting  # type: ignore[assignment]
+            counting: Any = CountingLmdb(real)
+            lab.environment.lmdb = counting
             lab.advance_ms(REST_MS)
             if not counting.counts["commit"]:
                 return deleted

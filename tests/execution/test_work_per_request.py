@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import tracemalloc
 from collections import Counter
+from typing import Any
 
 from keyp.net.read_size import READ_SIZES
 from tests.counting import CountingLmdb
@@ -16,15 +17,16 @@ from tests.fakes import Connection, Lab
 def calls(lab: Lab, chunks: dict[Connection, bytes]) -> Counter[str]:
     """The calls of LMDB while each client's bytes arrive and are answered."""
     real = lab.environment.lmdb
-    counting = CountingLmdb(real)
-    lab.environment.lmdb = counting  # type: ignore[assignment]
+    counting: Any = CountingLmdb(real)
+    lab.environment.lmdb = counting
     try:
         for client, chunk in chunks.items():
             client.protocol.dataReceived(chunk)
         lab.settle()
     finally:
         lab.environment.lmdb = real
-    return counting.counts
+    counts: Counter[str] = counting.counts
+    return counts
 
 
 def test_a_get(lab: Lab) -> None:

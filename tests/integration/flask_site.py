@@ -9,7 +9,7 @@ import os
 from datetime import timedelta
 
 import redis
-from flask import Flask, jsonify, session
+from flask import Flask, Response, jsonify, session
 from flask_session import Session
 
 app = Flask(__name__)
@@ -22,17 +22,17 @@ Session(app)
 
 
 @app.get("/cart")
-def cart() -> object:
+def cart() -> Response:
     return jsonify(session.get("cart", []))
 
 
 @app.get("/add/<what>")
-def add(what: str) -> object:
+def add(what: str) -> Response:
     session["cart"] = [*session.get("cart", []), what]
     return jsonify(session["cart"])
 
 
 @app.get("/leave")
-def leave() -> object:
+def leave() -> Response:
     session.clear()
     return jsonify("left")

@@ -8,6 +8,7 @@ from __future__ import annotations
 import glob
 import subprocess
 import threading
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -46,10 +47,10 @@ class Machine:
         return redis.Redis(port=self.daemon.port, socket_timeout=DEADLINE_S)
 
 
-def threaded(function: object, *args: object) -> tuple[threading.Thread, list[object]]:
+def threaded(function: Callable[..., object], *args: object) -> tuple[threading.Thread, list[object]]:
     """Calls a function on a thread of its own; its result is the one element of the list when the thread has ended."""
     found: list[object] = []
-    thread = threading.Thread(target=lambda: found.append(function(*args)))  # type: ignore[operator]
+    thread = threading.Thread(target=lambda: found.append(function(*args)))
     thread.start()
     return thread, found
 

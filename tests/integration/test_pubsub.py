@@ -36,13 +36,13 @@ def messages(pubsub: Any, count: int) -> list[tuple[Any, Any, Any, Any]]:
 
 
 @pytest.fixture
-def pubsub(r: redis.Redis) -> Iterator[Any]:
+def pubsub(r: Any) -> Iterator[Any]:
     pubsub = r.pubsub()
     yield pubsub
     pubsub.close()
 
 
-def test_channels_and_patterns(r: redis.Redis, pubsub: Any) -> None:
+def test_channels_and_patterns(r: Any, pubsub: Any) -> None:
     pubsub.subscribe("news", "sport")
     pubsub.psubscribe("n*")
     assert messages(pubsub, 3) == [
@@ -67,7 +67,7 @@ def test_channels_and_patterns(r: redis.Redis, pubsub: Any) -> None:
     assert r.publish("news", "hello") == 0
 
 
-def test_shard_channels(r: redis.Redis, pubsub: Any) -> None:
+def test_shard_channels(r: Any, pubsub: Any) -> None:
     pubsub.ssubscribe("s")
     assert messages(pubsub, 1) == [("ssubscribe", None, b"s", 1)]
     assert r.spublish("s", "hello") == 1
@@ -78,13 +78,13 @@ def test_shard_channels(r: redis.Redis, pubsub: Any) -> None:
     assert messages(pubsub, 1) == [("sunsubscribe", None, b"s", 0)]
 
 
-def test_ping_while_listening(r: redis.Redis, pubsub: Any) -> None:
+def test_ping_while_listening(r: Any, pubsub: Any) -> None:
     pubsub.subscribe("a")
     pubsub.ping("hello")
     assert [message[0] for message in messages(pubsub, 2)] == ["subscribe", "pong"]
 
 
-def test_a_thread_that_listens(r: redis.Redis, pubsub: Any) -> None:
+def test_a_thread_that_listens(r: Any, pubsub: Any) -> None:
     received: list[bytes] = []
     pubsub.subscribe(a=lambda message: received.append(message["data"]))
     thread = pubsub.run_in_thread(sleep_time=0.01, daemon=True)
@@ -97,7 +97,7 @@ def test_a_thread_that_listens(r: redis.Redis, pubsub: Any) -> None:
     thread.join(DEADLINE_S)
 
 
-def test_events_of_keys(r: redis.Redis, pubsub: Any) -> None:
+def test_events_of_keys(r: Any, pubsub: Any) -> None:
     r.config_set("notify-keyspace-events", "KEA")
     try:
         pubsub.psubscribe("__key*__:*")
@@ -122,7 +122,7 @@ def test_events_of_keys(r: redis.Redis, pubsub: Any) -> None:
         r.config_set("notify-keyspace-events", "")
 
 
-def test_a_client_that_has_gone_is_unsubscribed(connect: Connect, r: redis.Redis) -> None:
+def test_a_client_that_has_gone_is_unsubscribed(connect: Connect, r: Any) -> None:
     listener = connect()
     pubsub = listener.pubsub()
     pubsub.subscribe("a")
@@ -164,7 +164,7 @@ def test_asyncio(daemon: Daemon, protocol: int) -> None:
     asyncio.run(asyncio.wait_for(scenario(), 60))
 
 
-def test_redis_cli_listens(daemon: Daemon, r: redis.Redis) -> None:
+def test_redis_cli_listens(daemon: Daemon, r: Any) -> None:
     command = [program("redis-cli"), "-h", "127.0.0.1", "-p", str(daemon.port), "PSUBSCRIBE", "a*"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT) as cli:
         assert cli.stdout is not None

@@ -69,7 +69,7 @@ def test_pipeline(connect: Connect, transaction: bool) -> None:
     assert r.get("after") == "1"
 
 
-def test_transaction_with_an_unknown_command(r: redis.Redis) -> None:
+def test_transaction_with_an_unknown_command(r: Any) -> None:
     with r.pipeline() as pipe:
         pipe.set("a", 1).execute_command("NOSUCHCOMMAND", "x").set("b", 1)
         with pytest.raises((ExecAbortError, ResponseError), match="unknown command"):
@@ -131,7 +131,7 @@ def test_optimistic_counter(connect: Connect) -> None:
     assert conflicts, "the threads never met: the test shows nothing"
 
 
-def test_binary_keys_and_values(r: redis.Redis) -> None:
+def test_binary_keys_and_values(r: Any) -> None:
     everything = bytes(range(256))
     noise = random.Random(7)
     names = [b"", everything, b"\r\n$3\r\n", b"\0", noise.randbytes(479), noise.randbytes(480), noise.randbytes(70_000)]
@@ -145,7 +145,7 @@ def test_binary_keys_and_values(r: redis.Redis) -> None:
     assert r.delete(*names) == len(names)
 
 
-def test_large_values(r: redis.Redis) -> None:
+def test_large_values(r: Any) -> None:
     large = random.Random(1).randbytes(10_000_000)
     assert r.set("large", large) is True
     assert r.get("large") == large
@@ -164,7 +164,7 @@ def test_large_values(r: redis.Redis) -> None:
 
 def test_connection_pool(daemon: Daemon, connect: Connect) -> None:
     pool = redis.BlockingConnectionPool(port=daemon.port, max_connections=5, timeout=20)
-    r = redis.Redis(connection_pool=pool)
+    r: Any = redis.Redis(connection_pool=pool)
     watcher = connect()
 
     def work(name: int) -> None:
@@ -196,7 +196,7 @@ def test_health_check(connect: Connect) -> None:
 def test_server_restarts_under_a_client(server: StartServer, protocol: int, ending: str) -> None:
     """What was acknowledged is still there, deadlines too, and the client finds its way back by itself."""
     daemon = server()
-    r = redis.Redis(port=daemon.port, protocol=protocol, retry=Retry(ConstantBackoff(0.05), 200), db=2)
+    r: Any = redis.Redis(port=daemon.port, protocol=protocol, retry=Retry(ConstantBackoff(0.05), 200), db=2)
     deadline = int(time.time() * 1000) + 600_000
     r.mset({f"key:{number}": number for number in range(1000)})
     r.set("mortal", "x", pxat=deadline)
@@ -226,7 +226,7 @@ def test_writers_go_on_across_a_crash(server: StartServer) -> None:
     stop = threading.Event()
 
     def write(name: int) -> None:
-        r = redis.Redis(port=daemon.port, retry=Retry(ConstantBackoff(0.05), 200))
+        r: Any = redis.Redis(port=daemon.port, retry=Retry(ConstantBackoff(0.05), 200))
         number = 0
         while not stop.is_set():
             r.set(f"{name}:{number}", number)

@@ -34,7 +34,7 @@ def play(daemon: Daemon, request: pytest.FixtureRequest) -> Play:
 
 
 def test_commands(play: Play) -> None:
-    async def scenario(r: Redis) -> None:
+    async def scenario(r: Any) -> None:
         assert await r.ping() is True
         assert await r.set("a", "x", ex=100) is True
         assert await r.get("a") == b"x"
@@ -58,7 +58,7 @@ def test_commands(play: Play) -> None:
 
 
 def test_scan_iter(play: Play) -> None:
-    async def scenario(r: Redis) -> None:
+    async def scenario(r: Any) -> None:
         await r.mset({f"key:{number}": number for number in range(500)})
         assert len({name async for name in r.scan_iter("key:*", count=20)}) == 500
 
@@ -67,7 +67,7 @@ def test_scan_iter(play: Play) -> None:
 
 @pytest.mark.parametrize("transaction", [True, False])
 def test_pipeline(play: Play, transaction: bool) -> None:
-    async def scenario(r: Redis) -> None:
+    async def scenario(r: Any) -> None:
         async with r.pipeline(transaction=transaction) as pipe:
             for number in range(1000):
                 pipe.incrby("sum", number)
@@ -78,7 +78,7 @@ def test_pipeline(play: Play, transaction: bool) -> None:
 
 
 def test_many_tasks_watch_one_counter(play: Play) -> None:
-    async def scenario(r: Redis) -> None:
+    async def scenario(r: Any) -> None:
         conflicts = 0
 
         async def increment() -> None:
@@ -123,7 +123,7 @@ def test_two_hundred_tasks_on_twenty_connections(daemon: Daemon, play: Play) -> 
 
 
 def test_large_value(play: Play) -> None:
-    async def scenario(r: Redis) -> None:
+    async def scenario(r: Any) -> None:
         large = bytes(range(256)) * 40_000
         assert await r.set("large", large) is True
         assert await r.get("large") == large

@@ -35,7 +35,7 @@ def play(daemon: Daemon, request: pytest.FixtureRequest) -> Play:
 
 
 def test_all_types(play: Play) -> None:
-    async def scenario(r: Redis) -> None:
+    async def scenario(r: Any) -> None:
         assert await r.rpush("l", "a", "b", "c") == 3
         assert await r.lrange("l", 0, -1) == ["a", "b", "c"]
         assert await r.lpop("l", 2) == ["a", "b"]
@@ -59,7 +59,7 @@ def test_all_types(play: Play) -> None:
 
 
 def test_a_watched_collection(play: Play) -> None:
-    async def scenario(r: Redis) -> None:
+    async def scenario(r: Any) -> None:
         await r.hset("stock", "apples", 1)
         sold = 0
 
@@ -87,7 +87,7 @@ def test_a_watched_collection(play: Play) -> None:
 def test_fifty_tasks_wait(play: Play) -> None:
     """Each waits for a question on its own queue, and answers on one that all share."""
 
-    async def scenario(r: Redis) -> None:
+    async def scenario(r: Any) -> None:
         async def answer(name: int) -> None:
             _, question = await r.blpop([f"questions:{name}"], timeout=20)
             await r.zadd("answers", {question: name})
@@ -108,7 +108,7 @@ def test_fifty_tasks_wait(play: Play) -> None:
 
 
 def test_a_task_that_is_cancelled_takes_nothing(play: Play) -> None:
-    async def scenario(r: Redis) -> None:
+    async def scenario(r: Any) -> None:
         waiting = asyncio.create_task(r.blpop(["queue"], timeout=20))
         while (await r.info("clients"))["blocked_clients"] < 1:
             await asyncio.sleep(0.01)
@@ -134,7 +134,8 @@ def test_queues_and_listeners_go_on_when_the_server_is_back(server: StartServer,
 
     async def scenario() -> None:
         patient = Retry(ConstantBackoff(0.05), 200)
-        async with Redis(port=daemon.port, decode_responses=True, retry=patient, **options) as r:
+        async with Redis(port=daemon.port, decode_responses=True, retry=patient, **options) as client:
+            r: Any = client
             received: list[str] = []
             taken: list[str] = []
 

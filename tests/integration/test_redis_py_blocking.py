@@ -9,6 +9,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 import redis
@@ -20,7 +21,7 @@ from tests.integration.conftest import Connect, StartServer
 from tests.integration.daemon import wait_until
 
 
-def blocked(r: redis.Redis) -> int:
+def blocked(r: Any) -> int:
     return int(r.info("clients")["blocked_clients"])
 
 
@@ -67,7 +68,7 @@ def test_every_call_that_waits(connect: Connect) -> None:
     assert r.exists("e", "h") == 0
 
 
-def test_nothing_comes(r: redis.Redis) -> None:
+def test_nothing_comes(r: Any) -> None:
     started = time.monotonic()
     assert r.blpop(["none"], timeout=0.1) is None
     assert r.brpop("none", timeout=0.1) is None
@@ -79,7 +80,7 @@ def test_nothing_comes(r: redis.Redis) -> None:
 
 def test_the_longest_waiter_is_served_first(connect: Connect) -> None:
     r = connect()
-    served: list[int] = []
+    served: list[tuple[int, bytes]] = []
     threads = []
     for number in range(5):
         threads.append(threading.Thread(target=lambda n=number: served.append((n, r.blpop(["queue"], timeout=20)[1]))))
@@ -135,7 +136,7 @@ def test_a_lock_by_hand(connect: Connect) -> None:
     assert r.get("lock") == b"theirs"
 
 
-def test_the_lock_that_needs_a_script(r: redis.Redis) -> None:
+def test_the_lock_that_needs_a_script(r: Any) -> None:
     """As far as it goes: to take it needs no script, to give it back does."""
     lock = r.lock("lock", timeout=0.1)
     assert lock.acquire(blocking=False) is True
@@ -152,7 +153,7 @@ def test_a_queue_goes_on_when_the_server_is_back(server: StartServer) -> None:
     """A worker waits while the server ends; what was queued is there, and the worker finds it."""
     daemon = server()
     patient = Retry(ConstantBackoff(0.05), 200)
-    r = redis.Redis(port=daemon.port, retry=patient)
+    r: Any = redis.Redis(port=daemon.port, retry=patient)
     done: list[bytes] = []
 
     def work() -> None:

@@ -130,14 +130,14 @@ def test_sorted_sets(connect: Connect) -> None:
     assert r.zremrangebyscore("names", "-inf", "+inf") == 2
 
 
-def test_infinite_and_exact_scores(r: redis.Redis) -> None:
+def test_infinite_and_exact_scores(r: Any) -> None:
     scores = {b"low": float("-inf"), b"third": 1 / 3, b"large": 2.0**53, b"high": float("inf")}
     r.zadd("z", scores)
     assert dict(pairs(r.zrange("z", 0, -1, withscores=True))) == scores
     assert [r.zscore("z", member) for member in scores] == list(scores.values())
 
 
-def test_scan_iterators(r: redis.Redis) -> None:
+def test_scan_iterators(r: Any) -> None:
     numbers = range(3000)
     with r.pipeline(transaction=False) as pipe:
         for number in numbers:
@@ -210,7 +210,7 @@ def test_sessions_with_deadlines_and_a_feed(connect: Connect) -> None:
 @pytest.mark.parametrize("ending", ["stop", "kill"])
 def test_collections_outlive_the_server(server: StartServer, ending: str) -> None:
     daemon = server()
-    r = redis.Redis(port=daemon.port, decode_responses=True, retry=Retry(ConstantBackoff(0.05), 200))
+    r: Any = redis.Redis(port=daemon.port, decode_responses=True, retry=Retry(ConstantBackoff(0.05), 200))
     deadline = int(time.time() * 1000) + 600_000
     with r.pipeline() as pipe:
         pipe.rpush("l", *range(2000)).hset("h", mapping={f"f{number}": number for number in range(2000)})

@@ -7,7 +7,6 @@ import time
 from typing import Any
 
 import pytest
-import redis
 from redis.exceptions import AuthenticationError, ResponseError
 from redis.exceptions import ConnectionError as NoConnection
 
@@ -15,7 +14,7 @@ from tests.integration.conftest import NEVER_AGAIN, Connect
 from tests.integration.daemon import wait_until
 
 
-def test_strings(r: redis.Redis) -> None:
+def test_strings(r: Any) -> None:
     assert r.set("s", "value") is True
     assert r.set("s", "other", nx=True) is None
     assert r.set("none", "other", xx=True) is None
@@ -41,7 +40,7 @@ def test_strings(r: redis.Redis) -> None:
         r.setrange("s", -1, "x")
 
 
-def test_counters(r: redis.Redis) -> None:
+def test_counters(r: Any) -> None:
     assert r.execute_command("INCR", "n") == 1  # the methods below say INCRBY and DECRBY
     assert r.execute_command("DECR", "n") == 0
     assert r.incr("n") == 1
@@ -57,7 +56,7 @@ def test_counters(r: redis.Redis) -> None:
         r.incr("n")
 
 
-def test_lcs(r: redis.Redis) -> None:
+def test_lcs(r: Any) -> None:
     r.mset({"one": "ohmytext", "two": "mynewtext"})
     assert r.lcs("one", "two") == b"mytext"
     assert r.lcs("one", "two", len=True) == 6
@@ -66,7 +65,7 @@ def test_lcs(r: redis.Redis) -> None:
     assert matches == [[[4, 7], [5, 8], 4]]
 
 
-def test_keys(r: redis.Redis) -> None:
+def test_keys(r: Any) -> None:
     r.mset({"a": 1, "b": 2, "c": 3})
     assert r.exists("a", "b", "x", "a") == 3
     assert "a" in r
@@ -94,7 +93,7 @@ def test_keys(r: redis.Redis) -> None:
 
 
 @pytest.mark.filterwarnings("ignore:Call to deprecated")  # the client would have us use SET
-def test_expiry(r: redis.Redis) -> None:
+def test_expiry(r: Any) -> None:
     now = time.time()
     r.mset({"a": 1, "b": 2, "c": 3, "d": 4})
     assert r.ttl("a") == -1
@@ -151,7 +150,7 @@ def test_databases(connect: Connect) -> None:
         connect(db=99).ping()
 
 
-def test_object(r: redis.Redis) -> None:
+def test_object(r: Any) -> None:
     r.mset({"i": 1, "e": "short", "w": "w" * 1000})
     assert [r.object("encoding", key) for key in "iew"] == [b"int", b"embstr", b"raw"]
     assert r.object("refcount", "e") == 1
@@ -185,7 +184,7 @@ def test_decoded_replies(connect: Connect) -> None:
     assert r.config_get("maxmemory-policy") == {"maxmemory-policy": "noeviction"}
 
 
-def test_errors_are_told_apart(r: redis.Redis) -> None:
+def test_errors_are_told_apart(r: Any) -> None:
     with pytest.raises(ResponseError, match=r"unknown command 'NOPE', with args beginning with: 'a' 'b' "):
         r.execute_command("NOPE", "a", "b")
     with pytest.raises(ResponseError, match="wrong number of arguments for 'get' command"):
@@ -251,7 +250,7 @@ def test_client_pause(connect: Connect) -> None:
     assert written.is_set()
 
 
-def test_server_facts(r: redis.Redis) -> None:
+def test_server_facts(r: Any) -> None:
     info = r.info()
     assert info["redis_version"].startswith("7.")
     assert info["tcp_port"] == r.get_connection_kwargs()["port"]
@@ -274,7 +273,7 @@ def test_server_facts(r: redis.Redis) -> None:
     assert "Redis ver." in _text(r.lolwut())
 
 
-def test_error_statistics(r: redis.Redis) -> None:
+def test_error_statistics(r: Any) -> None:
     """Every error counts; a call that was refused counts for the command or subcommand it named, if there is one."""
     r.config_resetstat()
     for request in ("NOSUCHCOMMAND", "CLIENT NOSUCHWORD", "CLIENT SETNAME", "GET"):
@@ -286,7 +285,7 @@ def test_error_statistics(r: redis.Redis) -> None:
     assert refused == {"cmdstat_client|setname": 1, "cmdstat_get": 1}
 
 
-def test_config(r: redis.Redis) -> None:
+def test_config(r: Any) -> None:
     assert r.config_get("timeout") in ({"timeout": "0"}, {b"timeout": b"0"})
     everything = {_text(name) for name in r.config_get("*")}
     assert everything >= {"save", "appendonly", "maxmemory", "databases"}
@@ -300,7 +299,7 @@ def test_config(r: redis.Redis) -> None:
         r.config_rewrite()
 
 
-def test_slow_log(r: redis.Redis) -> None:
+def test_slow_log(r: Any) -> None:
     r.config_set("slowlog-log-slower-than", 0)
     r.slowlog_reset()
     r.set("slow", "x")
@@ -312,7 +311,7 @@ def test_slow_log(r: redis.Redis) -> None:
     assert r.slowlog_reset() is True
 
 
-def test_command_tables(r: redis.Redis) -> None:
+def test_command_tables(r: Any) -> None:
     assert r.command_count() > 50
     commands = r.command()
     assert commands["get"]["arity"] == 2
@@ -322,7 +321,7 @@ def test_command_tables(r: redis.Redis) -> None:
     assert "get" in set(map(_text, r.command_list()))
 
 
-def test_command_details(r: redis.Redis) -> None:
+def test_command_details(r: Any) -> None:
     """What the client has no typed method for, or one that refuses: it is asked by name."""
     with_flags = r.command_getkeysandflags("COPY", "a", "b")
     assert [(key, sorted(map(_text, flags))) for key, flags in with_flags] == [
@@ -333,20 +332,20 @@ def test_command_details(r: redis.Redis) -> None:
     assert "None" in str(r.execute_command("COMMAND INFO", "incr", "nosuchcommand"))
 
 
-def test_latency(r: redis.Redis) -> None:
+def test_latency(r: Any) -> None:
     assert r.latency_latest() == []
     assert r.latency_reset() == 0
     r.set("a", 1)
     assert "calls" in str(r.execute_command("LATENCY HISTOGRAM", "set"))
 
 
-def test_help(r: redis.Redis) -> None:
+def test_help(r: Any) -> None:
     for container in ("CLIENT", "COMMAND", "CONFIG", "LATENCY", "MEMORY", "OBJECT", "SLOWLOG"):
         lines = r.execute_command(f"{container} HELP")
         assert _text(lines[0]).startswith(f"{container} <subcommand>"), lines
 
 
-def test_no_replicas(r: redis.Redis) -> None:
+def test_no_replicas(r: Any) -> None:
     assert r.slaveof() in (True, b"OK")
     assert r.replicaof("NO", "ONE") in (True, b"OK")
     assert r.role() == [b"master", 0, []]
@@ -356,7 +355,7 @@ def test_no_replicas(r: redis.Redis) -> None:
     assert list(r.waitaof(1, 0, 1000)) == [1, 0]
 
 
-def test_what_is_not_there_says_so(r: redis.Redis) -> None:
+def test_what_is_not_there_says_so(r: Any) -> None:
     """Commands that Keyp does not have are unknown, which clients can distinguish from a failure."""
     with pytest.raises(ResponseError, match="unknown command"):
         r.execute_command("PSYNC2", "somewhere")

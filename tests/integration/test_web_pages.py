@@ -6,7 +6,7 @@ import shutil
 import socket
 import subprocess
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
@@ -70,7 +70,7 @@ class Visitor(BaseHTTPRequestHandler):
 
 
 @pytest.fixture
-def browse(tmp_path: Path) -> Iterator[object]:
+def browse(tmp_path: Path) -> Callable[[int], None]:
     """A function that has the browser open a page that attacks a port, until the page has tried everything."""
 
     def browse(port: int) -> None:
@@ -126,22 +126,22 @@ def listener() -> tuple[socket.socket, list[bytes]]:
     return port, received
 
 
-def test_a_web_page_sets_nothing(server: StartServer, browse: object) -> None:
+def test_a_web_page_sets_nothing(server: StartServer, browse: Callable[[int], None]) -> None:
     daemon = server("--fsync=no")
     client = redis.Redis(port=daemon.port)
     before = client.info("stats")["total_connections_received"]
-    browse(daemon.port)  # type: ignore[operator]
+    browse(daemon.port)
     came = wait_until(lambda: client.info("stats")["total_connections_received"] - before, "the browser's connections")
     assert came >= 2
     assert client.dbsize() == 0
     assert daemon.log().count("possible attack") == 1
 
 
-def test_the_page_does_send_what_it_says(browse: object) -> None:
+def test_the_page_does_send_what_it_says(browse: Callable[[int], None]) -> None:
     """Else the test above would show nothing."""
     port, received = listener()
     with port:
-        browse(port.getsockname()[1])  # type: ignore[operator]
+        browse(port.getsockname()[1])
     everything = b"".join(received)
     assert b"POST / HTTP/1.1\r\nHost: " in everything
     assert b"\r\nSET pwned f" in everything

@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 from twisted.internet import tcp
-from twisted.logger import globalLogPublisher
+from twisted.logger import ILogObserver, globalLogPublisher
+from zope.interface import implementer
 
 from keyp.net.accepting import Refusals
 
@@ -36,7 +37,9 @@ class Port(tcp.Port):
     """A port that counts how often the reactor is to look at it."""
 
     def __init__(self, listener: Listener) -> None:
-        super().__init__(0, None, reactor=object())  # type: ignore[arg-type]
+        nobody: Any = None
+        reactor: Any = object()
+        super().__init__(0, nobody, reactor=reactor)
         self.socket: Any = listener
         self.numberAccepts = 10
         self.connected = True
@@ -54,6 +57,7 @@ def heard() -> Iterator[list[str]]:
     """The texts of what has been logged."""
     texts: list[str] = []
 
+    @implementer(ILogObserver)
     def observer(event: Any) -> None:
         texts.append(str(event.get("log_format")).format(**event))
 

@@ -18,7 +18,7 @@ from keyp.net.backlog import PARSED_AT_ONCE, WAITING_MAX
 from keyp.net.connection import BURST_MAX
 from keyp.net.read_size import READ_SIZES
 from tests import wire
-from tests.fakes import Connection, Lab
+from tests.fakes import Connection, FakeThread, Lab
 
 VALUE = b"v" * (REPLIES_MAX // 3)
 SIZES = sorted({0, 1, 5000, BURST_MAX, WAITING_MAX, PARSED_AT_ONCE + 1, 2 * WAITING_MAX + 7, *READ_SIZES})
@@ -138,10 +138,10 @@ class Client:
             self.lab.settle()
 
 
-def work(threads: object) -> bool:
-    if not threads.line:  # type: ignore[attr-defined]
+def work(threads: FakeThread) -> bool:
+    if not threads.line:
         return False
-    threads.work()  # type: ignore[attr-defined]
+    threads.work()
     return True
 
 

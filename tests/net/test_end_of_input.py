@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
 import pytest
 
 from keyp.execution.executor import REPLIES_MAX
@@ -152,14 +155,14 @@ def test_who_listens_to_channels_is_closed(lab: Lab) -> None:
 @pytest.mark.parametrize("leaves", [Connection.end_input, Connection.lose])
 @pytest.mark.parametrize("busy", [False, True])
 def test_who_leaves_while_it_waits_takes_nothing_and_what_stands_behind_does_not_run(
-    lab: Lab, leaves: object, busy: bool
+    lab: Lab, leaves: Callable[[Connection], None], busy: bool
 ) -> None:
     client, other = lab.connect(), lab.connect()
     client.send(b"PING\r\nBLPOP q 0\r\nSET behind 1\r\n")
     client.send(b"SET behind 1\r\n")
     lab.writer_thread.held = busy
     other.send(b"SET something 1\r\n")
-    leaves(client)  # type: ignore[operator]
+    leaves(client)
     if busy:
         lab.writer_thread.work()
         lab.writer_thread.held = False
@@ -329,8 +332,9 @@ def test_what_is_left_of_a_batch_does_not_let_more_and_more_come_in(lab: Lab) ->
     """A batch ends early again and again, its client goes on sending: no more waits than may."""
     client = lab.connect()
     client.call("SET a " + "v" * 60_000)
-    lab.server.call_soon = client.connection._call_soon = lambda function: turns.append(function)
-    turns: list = []
+    turns: list[Any] = []
+    server: Any = lab.server
+    server.call_soon = client.connection._call_soon = lambda function: turns.append(function)
     client.protocol.dataReceived(b"GET a\r\n" * 1000)
     while client.transport.producerState == "producing":
         client.protocol.dataReceived(b"GET a\r\n" * 10_000)

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
-from twisted.logger import LogEvent, Logger, formatEvent, globalLogPublisher
+from twisted.logger import ILogObserver, LogEvent, Logger, formatEvent, globalLogPublisher
 from twisted.python import log as twisted_log
+from zope.interface import implementer
 
 from keyp.net import log_level
 from keyp.server.config import Settings
@@ -18,6 +19,7 @@ def seen() -> Iterator[list[str]]:
     before = log_level._observers()
     texts: list[str] = []
 
+    @implementer(ILogObserver)
     def observe(event: LogEvent) -> None:
         texts.append(formatEvent(event))
 

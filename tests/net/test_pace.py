@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from keyp.execution.executor import REPLIES_MAX
@@ -13,7 +15,7 @@ from tests.fakes import Lab
 GET = b"*2\r\n$3\r\nGET\r\n$1\r\na\r\n"
 
 
-def collect(lab: Lab) -> list:
+def collect(lab: Lab) -> list[Any]:
     """Makes connections send in bursts, as on our own reactor; what it would call at the end of an iteration."""
     lab.server.outbox.is_prompt = True
     return lab.loop.hold(Outbox)
@@ -141,7 +143,8 @@ def test_a_connection_that_cannot_send_holds_up_no_other(lab: Lab) -> None:
     soon = collect(lab)
     broken, sound = lab.connect(), lab.connect()
     broken.transport.socket.room = 0
-    broken.transport.write = None  # type: ignore[assignment,method-assign]
+    nothing: Any = None
+    broken.transport.write = nothing
     for client in (broken, sound):
         client.send(b"PING\r\n")
     soon.pop()()

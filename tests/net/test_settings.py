@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 from pathlib import Path
+from typing import Any
 
 import pytest
 from twisted.internet.address import IPv4Address
@@ -49,7 +50,8 @@ def test_who_may_call_debug(
 
 
 def test_the_sweeper_looks_as_often_as_hz_says() -> None:
-    clock, settings, calls = Clock(), Settings(), [0]
+    clock: Any = Clock()
+    settings, calls = Settings(), [0]
 
     def look() -> None:
         calls[0] += 1

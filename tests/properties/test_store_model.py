@@ -340,7 +340,8 @@ class StoreMachine(RuleBasedStateMachine):
 
     def stored(self, index: int) -> int:
         """How many keys the store holds, seen or not."""
-        return wire.parse_all(self.observer.call(f"SELECT {index}", "DBSIZE"))[1]
+        size: int = wire.parse_all(self.observer.call(f"SELECT {index}", "DBSIZE"))[1]
+        return size
 
     def everything_is_there(self) -> None:
         """Every key of every database has its value and its deadline."""

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from keyp.resp.encoder import SLICE_ITEMS, encode, encode_in_slices, encode_into, format_double
-from keyp.resp.values import NO_REPLY, NULL_ARRAY, DoubleText, Pairs, Push, ReplyError, Set, Several, Verbatim
+from keyp.resp.values import NO_REPLY, NULL_ARRAY, DoubleText, Pairs, Push, Reply, ReplyError, Set, Several, Verbatim
 
 BIG = b"x" * 100_000
 
@@ -145,7 +145,8 @@ def test_what_is_no_reply_is_refused(value: Any) -> None:
 @pytest.mark.parametrize("count", [0, 1, SLICE_ITEMS, SLICE_ITEMS + 1, 3 * SLICE_ITEMS - 1])
 def test_long_replies_in_slices(protocol: int, count: int) -> None:
     items = [b"%d" % number for number in range(count)]
-    for reply in (items, tuple(items), Set(items), [items, 5], {b"a": items}, b"text", None):
+    replies: list[Reply] = [items, tuple(items), Set(items), [items, 5], {b"a": items}, b"text", None]
+    for reply in replies:
         out: list[bytes] = []
         breaths: list[None] = []
         encode_in_slices(out, reply, protocol, lambda breaths=breaths: breaths.append(None))

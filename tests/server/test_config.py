@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import resource
+
 import pytest
 
 from keyp import events
 from keyp.errors import CommandError
-from keyp.server import process
 from keyp.server.config import TABLE, Settings
 from keyp.server.config.table import FIXED, INERT, OBEYED, PINNED
 
@@ -25,23 +26,23 @@ def failed(name: str, reason: str) -> str:
     return f"ERR CONFIG SET failed (possibly related to argument '{name}') - {reason}"
 
 
-def test_names_are_given_once_and_in_lower_case():
+def test_names_are_given_once_and_in_lower_case() -> None:
     names = [name for setting in TABLE for name in setting.names]
     assert len(set(names)) == len(names)
     assert names == [name.lower() for name in names]
 
 
-def test_every_setting_says_what_becomes_of_it():
+def test_every_setting_says_what_becomes_of_it() -> None:
     assert all(setting.note and setting.state in (OBEYED, INERT, PINNED, FIXED) for setting in TABLE)
 
 
-def test_every_default_is_a_value_of_its_kind():
+def test_every_default_is_a_value_of_its_kind() -> None:
     for setting in TABLE:
         shown = setting.kind.show(setting.default).encode()
         assert setting.kind.change(setting.default, shown) == setting.default
 
 
-def test_the_command_line_decides_what_only_it_can():
+def test_the_command_line_decides_what_only_it_can() -> None:
     assert Settings(enable_debug_command="local").get("enable-debug-command") == "local"
     settings = Settings(port=7000, host="::1", data_dir="/d", databases=3, fsync="everysec", unix_socket="/s")
     assert (settings.port, settings.host, settings.data_dir) == (7000, "::1", "/d")
@@ -50,7 +51,7 @@ def test_the_command_line_decides_what_only_it_can():
     assert shown == ["7000", "::1", "/d", "3", "everysec", "/s"]
 
 
-def test_a_change_shows_in_the_attribute_and_in_the_text():
+def test_a_change_shows_in_the_attribute_and_in_the_text() -> None:
     settings = Settings()
     settings.set_many([(b"Proto-Max-Bulk-Len", b"2mb"), (b"timeout", b"7")])
     assert settings.proto_max_bulk_len == 2 * 1024 * 1024
@@ -72,7 +73,7 @@ def test_a_change_shows_in_the_attribute_and_in_the_text():
         ("9223372036854775807", (1 << 63) - 1),
     ],
 )
-def test_sizes(text: str, size: int):
+def test_sizes(text: str, size: int) -> None:
     settings = Settings()
     settings.set_many([(b"client-query-buffer-limit", text.encode())])
     assert settings.client_query_buffer_limit == size
@@ -187,7 +188,7 @@ BULK_RANGE = "argument must be between 1048576 and 9223372036854775807 inclusive
         ("client-output-buffer-limit", f"pubsub 0 0 {'9' * 5000}", BAD_LIMIT),
     ],
 )  # fmt: skip
-def test_refusals(name: str, text: str, reason: str):
+def test_refusals(name: str, text: str, reason: str) -> None:
     assert refusal(Settings(), name, text) == failed(name, reason)
 
 
@@ -228,13 +229,13 @@ def test_refusals(name: str, text: str, reason: str):
         ("key-load-delay", "-5", "-5"),
     ],
 )  # fmt: skip
-def test_values(name: str, text: str, shown: str):
+def test_values(name: str, text: str, shown: str) -> None:
     settings = Settings()
     settings.set_many([(name.upper().encode(), text.encode())])
     assert settings.get(name) == shown
 
 
-def test_an_alias_is_another_name_of_the_same_setting():
+def test_an_alias_is_another_name_of_the_same_setting() -> None:
     settings = Settings()
     settings.set_many([(b"slave-priority", b"3"), (b"replica-priority", b"4")])
     assert settings.matching([b"*-priority"]) == {b"replica-priority": b"4", b"slave-priority": b"4"}
@@ -245,16 +246,16 @@ def test_an_alias_is_another_name_of_the_same_setting():
     )
 
 
-def test_no_pattern_finds_what_is_hidden():
+def test_no_pattern_finds_what_is_hidden() -> None:
     settings = Settings()
     assert settings.matching([b"key-load-delay"]) == {b"key-load-delay": b"0"}
     assert settings.matching([b"key-load*"]) == {}
 
 
-def test_there_must_be_descriptors_for_so_many_clients(monkeypatch: pytest.MonkeyPatch):
+def test_there_must_be_descriptors_for_so_many_clients(monkeypatch: pytest.MonkeyPatch) -> None:
     raised: list[tuple[int, int]] = []
-    monkeypatch.setattr(process.resource, "getrlimit", lambda _: (1024, 20_000))
-    monkeypatch.setattr(process.resource, "setrlimit", lambda _, limits: raised.append(limits))
+    monkeypatch.setattr(resource, "getrlimit", lambda _: (1024, 20_000))
+    monkeypatch.setattr(resource, "setrlimit", lambda _, limits: raised.append(limits))
     settings = Settings()
     assert refusal(settings, "maxclients", "19969") == failed(
         "maxclients",
@@ -272,26 +273,26 @@ def test_there_must_be_descriptors_for_so_many_clients(monkeypatch: pytest.Monke
     assert settings.maxclients == 5000
 
 
-def test_an_unknown_name_is_refused_before_any_value_is_read():
+def test_an_unknown_name_is_refused_before_any_value_is_read() -> None:
     expected = "ERR Unknown option or number of arguments for CONFIG SET - 'Foo'"
     assert refusal(Settings(), "timeout", "abc", "Foo", "1") == expected
 
 
-def test_a_name_given_twice_is_refused():
+def test_a_name_given_twice_is_refused() -> None:
     assert refusal(Settings(), "timeout", "1", "TIMEOUT", "2") == failed("TIMEOUT", "duplicate parameter")
 
 
-def test_all_or_nothing():
+def test_all_or_nothing() -> None:
     assert refusal(Settings(), "timeout", "5", "maxclients", "x") == failed(
         "maxclients", "argument couldn't be parsed into an integer"
     )
 
 
-def test_a_fact_may_be_told_what_it_is():
+def test_a_fact_may_be_told_what_it_is() -> None:
     Settings().set_many([(b"save", b""), (b"appendonly", b"YES"), (b"maxmemory", b"0"), (b"requirepass", b"")])
 
 
-def test_names_and_patterns_in_any_case():
+def test_names_and_patterns_in_any_case() -> None:
     settings = Settings()
     assert settings.matching([b"timeout", b"databases"]) == {b"timeout": b"0", b"databases": b"16"}
     assert settings.matching([b"MAXCLIENTS", b"*axclient*"]) == {b"MAXCLIENTS": b"10000"}
@@ -303,7 +304,7 @@ def test_names_and_patterns_in_any_case():
     )
 
 
-def test_listeners_see_the_change_and_hear_of_no_refusal():
+def test_listeners_see_the_change_and_hear_of_no_refusal() -> None:
     settings = Settings()
     seen: list[int] = []
     settings.on_change(lambda: seen.append(settings.timeout))
@@ -312,7 +313,7 @@ def test_listeners_see_the_change_and_hear_of_no_refusal():
     assert seen == [9]
 
 
-def test_limits_of_output_are_changed_class_by_class():
+def test_limits_of_output_are_changed_class_by_class() -> None:
     settings = Settings()
     assert settings.get("client-output-buffer-limit") == (
         "normal 0 0 0 slave 268435456 67108864 60 pubsub 33554432 8388608 60"
@@ -325,7 +326,7 @@ def test_limits_of_output_are_changed_class_by_class():
     assert settings.get("client-output-buffer-limit") == "normal 5 4 3 slave 1 2 3 pubsub 1048576 2000 7"
 
 
-def test_classes_of_events_are_shown_in_the_order_of_the_reference():
+def test_classes_of_events_are_shown_in_the_order_of_the_reference() -> None:
     settings = Settings()
     for text, shown in [
         ("KEA", "AKE"),

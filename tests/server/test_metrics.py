@@ -16,7 +16,7 @@ DURATIONS = st.integers(0, (1 << 40) - 1)
 
 
 @given(st.lists(DURATIONS, min_size=1), st.sampled_from([50.0, 99.0, 99.9, 100.0]))
-def test_a_percentile_is_within_seven_percent(durations: list[int], percent: float):
+def test_a_percentile_is_within_seven_percent(durations: list[int], percent: float) -> None:
     latencies = Latencies()
     for nanoseconds in durations:
         latencies.add(nanoseconds)
@@ -26,7 +26,7 @@ def test_a_percentile_is_within_seven_percent(durations: list[int], percent: flo
 
 
 @given(st.lists(DURATIONS))
-def test_cumulative_counts_are_exact_at_powers_of_two(durations: list[int]):
+def test_cumulative_counts_are_exact_at_powers_of_two(durations: list[int]) -> None:
     latencies = Latencies()
     for nanoseconds in durations:
         latencies.add(nanoseconds)
@@ -37,17 +37,17 @@ def test_cumulative_counts_are_exact_at_powers_of_two(durations: list[int]):
 
 
 @pytest.mark.parametrize("nanoseconds", [-5, 0, 1 << 40, 1 << 70])
-def test_durations_out_of_range_are_counted_at_its_ends(nanoseconds: int):
+def test_durations_out_of_range_are_counted_at_its_ends(nanoseconds: int) -> None:
     latencies = Latencies()
     latencies.add(nanoseconds)
     assert len(latencies.cumulative()) == 1
 
 
-def test_no_percentile_of_nothing():
+def test_no_percentile_of_nothing() -> None:
     assert Latencies().percentile(99.0) == 0
 
 
-def test_commands():
+def test_commands() -> None:
     metrics = Metrics()
     metrics.record("get", 1500, False)
     metrics.record("get", 2500, True)
@@ -59,7 +59,7 @@ def test_commands():
     assert metrics.commands_processed == 2
 
 
-def test_errors_are_counted_by_their_first_word():
+def test_errors_are_counted_by_their_first_word() -> None:
     metrics = Metrics()
     for text in ("ERR one", "ERR two", "WRONGTYPE three", "lonely"):
         metrics.error(text)
@@ -67,7 +67,7 @@ def test_errors_are_counted_by_their_first_word():
     assert metrics.total_error_replies == 4
 
 
-def test_kinds_of_errors_are_bounded():
+def test_kinds_of_errors_are_bounded() -> None:
     metrics = Metrics()
     for number in range(ERROR_KINDS_MAX + 10):
         metrics.error(f"CODE{number} text")
@@ -77,7 +77,7 @@ def test_kinds_of_errors_are_bounded():
     assert metrics.errors["CODE0"] == 2
 
 
-def test_groups_are_counted_by_size():
+def test_groups_are_counted_by_size() -> None:
     metrics = Metrics()
     for batches in (1, 1, 2, 3, 4, 5, 1 << 40):
         metrics.group_committed(batches, 10)
@@ -87,7 +87,7 @@ def test_groups_are_counted_by_size():
     assert metrics.commit_nanoseconds == 70
 
 
-def test_sweeps():
+def test_sweeps() -> None:
     metrics = Metrics()
     metrics.swept(3, 4, 100)
     metrics.swept(1, 0, 50)
@@ -97,7 +97,7 @@ def test_sweeps():
     assert (metrics.last_sweep_keys, metrics.last_sweep_elements) == (1, 0)
 
 
-def test_a_rate_is_the_mean_of_its_last_sixteen_samples():
+def test_a_rate_is_the_mean_of_its_last_sixteen_samples() -> None:
     rate = Rate()
     assert rate.per_second() == 0
     rate.sample(0, 100.0)
@@ -108,7 +108,7 @@ def test_a_rate_is_the_mean_of_its_last_sixteen_samples():
     assert rate.per_second() == 10
 
 
-def test_a_rate_survives_a_reset_of_its_counter_and_a_tick_without_time():
+def test_a_rate_survives_a_reset_of_its_counter_and_a_tick_without_time() -> None:
     rate = Rate()
     rate.sample(100, 1.0)
     rate.sample(0, 2.0)
@@ -116,7 +116,7 @@ def test_a_rate_survives_a_reset_of_its_counter_and_a_tick_without_time():
     assert rate.per_second() == 0
 
 
-def test_tick_samples_all_rates():
+def test_tick_samples_all_rates() -> None:
     metrics = Metrics()
     metrics.tick(1.0)
     metrics.record("get", 1, False)
@@ -133,7 +133,7 @@ def counters(metrics: Metrics) -> dict[str, object]:
     return {name: value for name, value in values.items() if isinstance(value, int | dict | list)}
 
 
-def test_reset_forgets_counters_and_keeps_the_slow_log():
+def test_reset_forgets_counters_and_keeps_the_slow_log() -> None:
     metrics = Metrics()
     metrics.record("get", 1, False)
     metrics.error("ERR x")
@@ -146,7 +146,7 @@ def test_reset_forgets_counters_and_keeps_the_slow_log():
     assert len(metrics.slow_log) == 1
 
 
-def test_the_largest_memory_is_remembered():
+def test_the_largest_memory_is_remembered() -> None:
     metrics = Metrics()
     for used in (10, 30, 20):
         metrics.note_memory(used)
@@ -154,7 +154,7 @@ def test_the_largest_memory_is_remembered():
     assert metrics.memory_peak == 30
 
 
-def test_the_slow_log_follows_the_settings():
+def test_the_slow_log_follows_the_settings() -> None:
     metrics, settings = Metrics(), Settings()
     metrics.follow(settings)
     assert metrics.slow_log.threshold_ns == 10_000_000
@@ -167,7 +167,7 @@ def test_the_slow_log_follows_the_settings():
     assert (entry.args, entry.client, entry.name) == ([b"b"], b"h:1", b"n")
 
 
-def test_the_slow_log_keeps_the_newest():
+def test_the_slow_log_keeps_the_newest() -> None:
     log = SlowLog()
     log.configure(0, 3)
     for number in range(5):
@@ -180,7 +180,7 @@ def test_the_slow_log_keeps_the_newest():
     assert len(log) == 0
 
 
-def test_the_slow_log_cuts_what_is_long():
+def test_the_slow_log_cuts_what_is_long() -> None:
     log = SlowLog()
     log.add([b"mget"] + [b"%d" % number for number in range(35)], 0, 0, "", b"")
     log.add([b"get", b"x" * 165], 0, 0, "", b"")

@@ -33,7 +33,7 @@ DYING_KEYS = 400
 BROKEN = (redis.ConnectionError, redis.TimeoutError, OSError)
 
 
-def connect(port: int, database: int = 0, **options: Any) -> redis.Redis:
+def connect(port: int, database: int = 0, **options: Any) -> Any:
     """One connection; it is made anew after it broke."""
     return redis.Redis(
         port=port, db=database, socket_timeout=TIMEOUT_S, retry=NEVER_AGAIN, single_connection_client=False, **options

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 import tempfile
 from pathlib import Path
+from random import Random
 
 import pytest
 from hypothesis import settings
@@ -117,12 +118,12 @@ class HashMachine(RuleBasedStateMachine):
         self.store.read(compare)
 
     @rule(random=st.randoms(use_true_random=False))
-    def look_at_ranks(self, random: object) -> None:
+    def look_at_ranks(self, random: Random) -> None:
         def compare(keys: Keyspace) -> None:
             found = hashes.find(keys, b"h")
             if found is not None:
                 size = len(self.model)
-                ranks = sorted(random.sample(range(size), random.randrange(size + 1)))  # type: ignore[attr-defined]
+                ranks = sorted(random.sample(range(size), random.randrange(size + 1)))
                 entries = found.all()
                 places = found.places_at(ranks)
                 assert [found.entry(place) for place in places] == [entries[rank] for rank in ranks]

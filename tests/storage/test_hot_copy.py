@@ -93,8 +93,9 @@ def test_a_copy_under_way_can_be_ended(store: Any, target: str) -> None:
             store.environment.lmdb.copyfd(fd, compact=compact)
 
     copy = HotCopy(target)
+    ended: Any = Ended()
     with pytest.raises(CopyFailed, match="it was stopped"):
-        copy.write(Ended(), 0)  # type: ignore[arg-type]
+        copy.write(ended, 0)
     with pytest.raises(CopyFailed, match="it was stopped"):
         copy.publish()
     copy.close()

@@ -180,5 +180,7 @@ def test_heads_that_a_power_cut_has_parted(path: Path) -> None:
     assert environment.notices == []
     with environment.lmdb.begin() as txn:
         assert txn.stat(environment.spaces[1].keys)["entries"] == 7
-        assert layout.is_intact(b"k6", txn.get(b"k6", db=environment.spaces[1].keys))
+        record = txn.get(b"k6", db=environment.spaces[1].keys)
+        assert record is not None
+        assert layout.is_intact(b"k6", record)
     environment.close()

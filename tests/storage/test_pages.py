@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import struct
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from random import Random
 
@@ -61,8 +62,11 @@ def pages_of(path: Path, flags: int) -> list[int]:
     return [page for page in numbers if page in seen]
 
 
+Change = Callable[[int, int, bytes], None]  # of a page, at an offset, these bytes
+
+
 @pytest.fixture
-def change(sound: Path):  # type: ignore[no-untyped-def]
+def change(sound: Path) -> Iterator[Change]:
     """Writes bytes into the store; it is sound again after the test."""
     data_file = sound / DATA_FILE
     data = data_file.read_bytes()
@@ -98,7 +102,7 @@ def test_a_sound_store_has_no_problem(sound: Path) -> None:
         (FIRST_PLACE, b"\x10\x00", "has a node that is not in it"),
     ],
 )  # fmt: skip
-def test_what_a_page_cannot_be(sound: Path, change, flags: int, offset: int, new: bytes, text: str) -> None:  # type: ignore[no-untyped-def]
+def test_what_a_page_cannot_be(sound: Path, change: Change, flags: int, offset: int, new: bytes, text: str) -> None:
     number = pages_of(sound, flags)[-1]
     change(number, offset, new)
     assert problem(sound) == f"page {number} {text}"
@@ -107,7 +111,7 @@ def test_what_a_page_cannot_be(sound: Path, change, flags: int, offset: int, new
 
 
 @pytest.mark.parametrize("place", range(4))
-def test_nodes_that_cannot_be(sound: Path, change, place: int) -> None:  # type: ignore[no-untyped-def]
+def test_nodes_that_cannot_be(sound: Path, change: Change, place: int) -> None:
     """Their four numbers: a child's page or the length of the data, the flags, the key's length."""
     for flags in (BRANCH_PAGE, LEAF_PAGE):
         number = pages_of(sound, flags)[-1]
@@ -119,7 +123,7 @@ def test_nodes_that_cannot_be(sound: Path, change, place: int) -> None:  # type:
     assert problem(sound) == ""
 
 
-def test_a_page_that_two_lead_to(sound: Path, change) -> None:  # type: ignore[no-untyped-def]
+def test_a_page_that_two_lead_to(sound: Path, change: Change) -> None:
     number = pages_of(sound, BRANCH_PAGE)[-1]
     data = (sound / DATA_FILE).read_bytes()[number * PAGE :][:PAGE]
     one, other = struct.unpack_from("=HH", data, FIRST_PLACE)
@@ -127,7 +131,7 @@ def test_a_page_that_two_lead_to(sound: Path, change) -> None:  # type: ignore[n
     assert problem(sound) == f"page {number} leads to a page that is met twice"
 
 
-def test_lists_of_free_pages_that_cannot_be(sound: Path, change) -> None:  # type: ignore[no-untyped-def]
+def test_lists_of_free_pages_that_cannot_be(sound: Path, change: Change) -> None:
     """LMDB would write over pages that are in use."""
     data = (sound / DATA_FILE).read_bytes()
     with DataFile(str(sound / DATA_FILE)) as file:
@@ -168,7 +172,7 @@ def test_a_start_looks_at_no_more_pages_in_a_larger_store(tmp_path: Path, monkey
     assert min(counts) > 20 * PAGE, counts
 
 
-def test_the_content_of_another_page(sound: Path, change) -> None:  # type: ignore[no-untyped-def]
+def test_the_content_of_another_page(sound: Path, change: Change) -> None:
     """Whole in itself, with its own number at its head: but its keys are not those that lead to it."""
     data = (sound / DATA_FILE).read_bytes()
     leaves = [page for page in pages_of(sound, LEAF_PAGE) if data.count(b"key:", page * PAGE, (page + 1) * PAGE) > 1]

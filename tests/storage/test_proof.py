@@ -32,6 +32,7 @@ def spoil(store: Store, database: str, name: bytes, new_name: bytes) -> Callable
     data = data_file.read_bytes()
     with store.environment.lmdb.begin() as txn:
         raw = txn.get(name, db=getattr(store.environment.spaces[1], database))
+    assert raw is not None
     offset = data.find(name + raw)
     if offset < 0:  # the data have pages of their own; before the name stand that it is so, and its length
         offset = data.rindex(b"\1\0" + len(name).to_bytes(2, "little") + name) + 4

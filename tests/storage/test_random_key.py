@@ -1,6 +1,9 @@
 """Drawing a key: each can come up, from trees of any shape."""
 
+from __future__ import annotations
+
 from collections import Counter
+from collections.abc import Collection, Iterator
 from random import Random
 
 import lmdb
@@ -12,13 +15,13 @@ from keyp.storage.keys.random_key import random_stored_name
 
 
 @pytest.fixture(scope="module")
-def store(tmp_path_factory):
+def store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[lmdb.Environment]:
     environment = lmdb.open(str(tmp_path_factory.mktemp("names")), sync=False)
     yield environment
     environment.close()
 
 
-def draws(store, names, times, seed=1):
+def draws(store: lmdb.Environment, names: Collection[bytes], times: int, seed: int = 1) -> Counter[bytes]:
     """How often each name came up."""
     with store.begin(write=True) as txn:
         for name in names:
@@ -42,11 +45,11 @@ SHAPES = [
 
 
 @pytest.mark.parametrize("names", SHAPES, ids=range(len(SHAPES)))
-def test_every_name_comes_up(store, names):
+def test_every_name_comes_up(store: lmdb.Environment, names: list[bytes]) -> None:
     assert set(draws(store, names, 400)) == set(names)
 
 
-def test_in_a_full_tree_all_names_are_equally_likely(store):
+def test_in_a_full_tree_all_names_are_equally_likely(store: lmdb.Environment) -> None:
     names = [b"key:%03d" % index for index in range(1000)]
     count = draws(store, names, 20_000)
     assert len(count) == 1000
@@ -55,5 +58,5 @@ def test_in_a_full_tree_all_names_are_equally_likely(store):
 
 @settings(max_examples=60, deadline=None)
 @given(names=st.sets(st.binary(min_size=1, max_size=4), min_size=1, max_size=40), seed=st.integers(0, 999))
-def test_a_random_name_is_there(store, names, seed):
+def test_a_random_name_is_there(store: lmdb.Environment, names: set[bytes], seed: int) -> None:
     assert set(draws(store, names, 50, seed)) <= names

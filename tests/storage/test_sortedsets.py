@@ -154,7 +154,7 @@ def test_ranges_go(store: Store, size: int, low: float, high: float) -> None:
     left = dict(expected[:first] + expected[stop:])
     if left:
         assert_holds(store, left, Random(1))
-        assert store.read(lambda keys: record_deadline_ms(keys.find(K))) == NOW_MS + 1000
+        assert store.read(lambda keys: record_deadline_ms(keys.find(K) or b"")) == NOW_MS + 1000
     else:
         assert store.read(lambda keys: keys.find(K)) is None
 
@@ -188,7 +188,7 @@ def test_replacing(store: Store) -> None:
     store.write(lambda keys: keys.touch(K, keys.find(K) or b"", NOW_MS + 1000))
     store.write(lambda keys: sortedsets.replace(keys, K, [(b"b", 2.0), (b"a", 2.0), (b"c", -1.0)]))
     assert_holds(store, {b"b": 2.0, b"a": 2.0, b"c": -1.0}, Random(1))
-    assert store.read(lambda keys: record_deadline_ms(keys.find(K))) == NO_DEADLINE
+    assert store.read(lambda keys: record_deadline_ms(keys.find(K) or b"")) == NO_DEADLINE
     many = {b"m%d" % number: float(-number) for number in range(1000)}
     store.write(lambda keys: sortedsets.replace(keys, K, list(many.items())))
     assert_holds(store, many, Random(1))

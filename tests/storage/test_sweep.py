@@ -31,11 +31,13 @@ def due(store: Any) -> bool:
 
 def names(store: Any, index: int = 0) -> list[bytes]:
     """What is stored, dead or alive."""
-    return store.read(lambda keys: keys.stored_names(1 << 30), index)
+    found: list[bytes] = store.read(lambda keys: keys.stored_names(1 << 30), index)
+    return found
 
 
 def elements(store: Any) -> int:
-    return store.read(lambda keys: 0 if keys.space is None else keys.txn.stat(keys.space.elements)["entries"])
+    count: int = store.read(lambda keys: 0 if keys.space is None else keys.txn.stat(keys.space.elements)["entries"])
+    return count
 
 
 def put_with_deadlines(store: Any, count: int, index: int = 0) -> None:

@@ -15,7 +15,8 @@ from keyp.storage.types import strings
 
 
 def space_number(store: Any, index: int = 0) -> int | None:
-    return store.read(lambda keys: None if keys.space is None else keys.space.number, index)
+    number: int | None = store.read(lambda keys: None if keys.space is None else keys.space.number, index)
+    return number
 
 
 def put(key: bytes, data: bytes = b"v") -> Any:
