@@ -12,7 +12,7 @@ import lmdb
 import pytest
 
 from keyp.storage.keys.keyspace import WritableKeyspace
-from keyp.storage.lmdb import pages
+from keyp.storage.lmdb import pages, verification
 from keyp.storage.lmdb.environment import DATA_FILE, NO, Environment
 from keyp.storage.lmdb.errors import StoreError
 from keyp.storage.lmdb.meta_pages import BRANCH_PAGE, LEAF_PAGE, DataFile
@@ -181,3 +181,19 @@ def test_the_content_of_another_page(sound: Path, change: Change) -> None:
     assert problem(sound) == f"page {one} has keys that belong elsewhere"
     with pytest.raises(StoreError, match="damaged"):
         Environment(str(sound))
+
+
+def test_fewer_data_than_their_pages_would_hold(tmp_path: Path) -> None:
+    """LMDB keeps all pages of data over which it writes shorter ones in the same transaction."""
+    environment = Environment(str(tmp_path), fsync=NO)
+    transaction = WriteTransaction(environment, 0)
+    transaction.next_version()
+    keys = WritableKeyspace(transaction, 0)
+    found = hashes.find_or_make(keys, b"hash")
+    for size in (50_000, 30_000, 9_000):
+        found.set(b"field", bytes(size))
+    found.save()
+    transaction.commit()
+    environment.close()
+    assert problem(tmp_path) == ""
+    assert verification.problems(str(tmp_path / DATA_FILE)) == []
