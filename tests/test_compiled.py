@@ -33,6 +33,12 @@ def test_what_every_request_passes_through_is_listed() -> None:
     } <= set(LISTED)
 
 
+@pytest.mark.parametrize("entries", ["NOT_COMPILED", "PATH_OF_A_REQUEST"])
+def test_every_entry_of_the_lists_names_something(entries: str) -> None:
+    names = [path.relative_to(ROOT / "keyp").as_posix() for path in (ROOT / "keyp").rglob("*.py")]
+    assert [entry for entry in SETUP[entries] if not any(name.startswith(entry) for name in names)] == []
+
+
 def test_info_says_so(tmp_path: Path) -> None:
     lab = Lab(tmp_path)
     assert (b"\r\ncompiled:yes\r\n" if COMPILED else b"\r\ncompiled:no\r\n") in lab.connect().call("INFO keyp")

@@ -19,14 +19,15 @@ from keyp.server import process
 KEPT_MAX: Final = 32 << 20  # bytes more than after the last time that are left alone
 
 
-def find_trim() -> Callable[[], object]:
-    """The C library's `malloc_trim`, as a function that does nothing where it has none (only glibc has)."""
+def find_trim() -> Callable[[int], object]:
+    """The C library's `malloc_trim`; a function that does nothing where there is none (only glibc has one)."""
     try:
         trim = ctypes.CDLL(None).malloc_trim
     except (OSError, AttributeError):
-        return lambda: None
+        return lambda kept_bytes: None
     trim.argtypes = [ctypes.c_size_t]
-    return lambda: trim(0)
+    found: Callable[[int], object] = trim
+    return found
 
 
 class SpareMemory:
@@ -39,7 +40,7 @@ class SpareMemory:
         self,
         run: Callable[[Callable[[Any], Any], Any], Deferred[Any]],
         private_bytes: Callable[[], int] = lambda: process.memory().private,
-        trim: Callable[[], object] | None = None,
+        trim: Callable[[int], object] | None = None,
     ) -> None:
         self._run = run
         self._private_bytes = private_bytes
@@ -54,12 +55,8 @@ class SpareMemory:
         self._needed = min(self._needed, now)
         if now > self._needed + KEPT_MAX and not grows and not self._trimming:
             self._trimming = True
-            self._run(_call, self._trim).addBoth(self._trimmed)
+            self._run(self._trim, 0).addBoth(self._trimmed)
 
     def _trimmed(self, result: object) -> None:
         self._trimming = False
         self._needed = self._last = self._private_bytes()
-
-
-def _call(function: Callable[[], object]) -> object:
-    return function()
