@@ -50,6 +50,9 @@ class Host(performer.Host, Protocol):
     def disk_failed(self) -> None:
         """Something on the disk has failed: no more writes until `trust_disk`. See to it that there are reads."""
 
+    def take_checkpoint(self) -> None:
+        """The journal wants one."""
+
 
 class Dispatcher:
     """Runs batches on the environment of one server."""
@@ -191,6 +194,8 @@ class Dispatcher:
     def group_committed(self, report: GroupReport) -> None:
         """See `Publisher`."""
         self.snapshot.close()
+        if self.server.environment.journal.is_due:
+            self._host.take_checkpoint()
         metrics = self.server.metrics
         metrics.group_committed(len(report.group), report.nanoseconds)
         metrics.expired_keys += report.expired
@@ -294,6 +299,8 @@ class Dispatcher:
     def swept(self, report: SweepReport) -> None:
         """See `Publisher`."""
         self.snapshot.close()
+        if self.server.environment.journal.is_due:
+            self._host.take_checkpoint()
         if report.disk_failed:
             self.disk_failed()
         if report.failed:

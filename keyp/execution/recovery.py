@@ -2,9 +2,9 @@
 
 - Each second: where the data file is not to be found under its name, writes are refused until it is back there.
 - At once: where LMDB takes no more transactions, not even to read, the store is opened anew.
-- Every second, then less and less often: where a sync failed, all data is written to a new file first, for what the
-  kernel has dropped no later sync brings back. Then the store is opened anew, a small commit is made and synced, which
-  also takes the place of what a refused commit may have left, and everything is checked.
+- Every second, then less and less often: the store is opened anew, a small commit is made and a checkpoint taken, and
+  everything is checked. Where a sync of the data file failed, that begins at the checkpoint before, for what the kernel
+  has dropped no later sync brings back; where one of the journal failed, with a new journal.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Final
 
-from twisted.internet.defer import Deferred, succeed
+from twisted.internet.defer import Deferred
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
@@ -37,7 +37,6 @@ class Recovery:
         self._state = state
         self._loop = loop
         self._interrupt = interrupt
-        self._must_rewrite = False
         self._reopening = False
         self._busy = False
         self._stopped = False
@@ -52,7 +51,6 @@ class Recovery:
 
     def sync_failed(self) -> None:
         """A sync has failed: what was committed since the last one is not to be trusted to be on the disk."""
-        self._must_rewrite = True
         self._state.last_sync_ok = False
         self._dispatcher.disk_failed()
 
@@ -65,7 +63,7 @@ class Recovery:
         self._dispatcher.exclusively(self._reopen).addBoth(self._reopened)
 
     def _reopen(self) -> None:
-        self._state.environment.reopen(self._state.environment.fsync)
+        self._state.environment.reopen()
 
     def _reopened(self, result: Failure | None) -> None:
         self._reopening = False
@@ -93,11 +91,8 @@ class Recovery:
             return
         self._busy = True
         self._started_at = self._now()
-        dispatcher, environment = self._dispatcher, self._state.environment
-        steps: Deferred[Any] = succeed(None)
-        if self._must_rewrite:
-            steps = dispatcher.in_background(environment.rewrite)
-        steps.addCallback(lambda _: dispatcher.exclusively(self._reopen_to_try))
+        dispatcher = self._dispatcher
+        steps: Deferred[Any] = dispatcher.exclusively(self._reopen_to_try)
         steps.addCallback(lambda _: dispatcher.in_background(self._try_and_check))
         steps.addCallbacks(self._recovered, self._not_recovered)
 
@@ -115,7 +110,7 @@ class Recovery:
 
     def _recovered(self, _: None) -> None:
         log.info("the store has been opened anew and checked: writes are accepted again")
-        self._busy = self._must_rewrite = False
+        self._busy = False
         self._wait_s = 0.0
         self._state.last_sync_ok = True
         self._dispatcher.trust_disk()
@@ -134,8 +129,6 @@ class Recovery:
         self._stopped = True
 
     def last_try(self) -> None:
-        """The server stops: what a failed sync has left uncertain is written once more. Raises where that fails."""
-        if self._must_rewrite:
-            self._state.environment.rewrite()
+        """The server stops: what a failure has left uncertain is brought in order once more. Raises where that fails."""
+        if self._state.write_refusal:
             self._reopen()
-            self._must_rewrite = False

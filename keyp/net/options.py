@@ -9,6 +9,7 @@ from twisted.python import usage
 import keyp
 from keyp.server.config import INT64_MAX, Invalid, Memory
 from keyp.storage.lmdb.environment import ALWAYS, EVERYSEC, NO
+from keyp.storage.lmdb.journal import RING_BYTES
 
 DEFAULT_HOST = "localhost"
 DEFAULT_PORT = 6377
@@ -49,7 +50,7 @@ _size.coerceDoc = "A number of bytes, or one with kb, mb or gb."  # type: ignore
 
 class Options(usage.Options):
     """Command line to values: `host`, `port`, `data-dir`, `databases`, `fsync`, `enable-debug-command`,
-    `max-size` and the list `endpoint`."""
+    `journal-size`, `max-size` and the list `endpoint`."""
 
     longdesc = "A Redis-compatible key-value server that keeps what it has acknowledged."
     optParameters = [  # noqa: RUF012 - the name and the form are Twisted's
@@ -59,6 +60,7 @@ class Options(usage.Options):
         ["databases", None, 16, "How many databases SELECT can choose from.", _number("--databases", 1, 1024)],
         ["fsync", None, ALWAYS, f"When a write is synced to the disk: {ALWAYS}, {EVERYSEC} or {NO}."],
         ["enable-debug-command", None, "no", "Who may call DEBUG: yes (all), local (from this machine) or no."],
+        ["journal-size", None, RING_BYTES, "Size of the journal; what a start may have to replay. [default: 64mb]", _size],
         ["max-size", None, 0, "Limit of the data in use, such as 500mb or 20gb. [default: the disk]", _size],
     ]
     compData = usage.Completions(

@@ -38,11 +38,14 @@ from keyp.server.config import Settings
 from keyp.server.metrics import Metrics
 from keyp.storage.lmdb.environment import EVERYSEC, Environment
 from keyp.storage.lmdb.errors import StoreError
-from keyp.storage.lmdb.hot_copy import CopyFailed
 
 log = Logger()
 
 KEEP_ALIVE_MAX_S: Final = 32767  # Linux takes no more
+# A checkpoint comes at the latest so long after the last one, if there is anything for it: in the mode `no`, what a power
+# cut may lose is no older. With load they come by volume.
+CHECKPOINT_NS: Final = 10 * 1_000_000_000
+
 READERS_LOOKED_AT_S: Final = 60  # seconds between looks for readers of other processes that have died
 
 
@@ -91,7 +94,10 @@ class Server:
         self._filling = False  # it is asked for
         self._delays: dict[Deferred[None], Timer] = {}  # those under way
         self._stopping = False
-        self._modes_awaited = 0  # how many clients wait for the store to be synced in another way
+        self._modes_awaited = 0  # how many clients wait for the store to be synced in another way, …
+        self._last_mode = environment.fsync  # … and how it was synced before
+        self._checkpoint_ns = loop.nanoseconds()  # when the last checkpoint began
+        self._checkpointing = False
 
     def _settings_changed(self) -> None:
         for connection in list(self._connections.values()):
@@ -258,8 +264,26 @@ class Server:
         if state.environment.reserve.may_be_filled() and not self._filling:
             self._filling = True
             self.dispatcher.exclusively(self._fill_reserve)
+        if self.loop.nanoseconds() - self._checkpoint_ns > CHECKPOINT_NS and state.environment.journal.dirty_bytes:
+            self.take_checkpoint()
         if state.environment.fsync == EVERYSEC and not state.sync_running:
             self.sync().addErrback(lambda failure: None)  # `_synced` has seen to it
+
+    def take_checkpoint(self) -> None:
+        """Takes a checkpoint on a reader's thread: the writer goes on meanwhile."""
+        if self._checkpointing or self.state.write_refusal:
+            return
+        self._checkpointing = True
+        self._checkpoint_ns = self.loop.nanoseconds()
+        self.dispatcher.in_background(self.state.environment.journal.checkpoint).addBoth(self._checkpoint_taken)
+
+    def _checkpoint_taken(self, result: Failure | None) -> None:
+        self._checkpointing = False
+        if result is not None:
+            log.error("a checkpoint failed: {reason}", reason=result.getErrorMessage())
+            self.recovery.sync_failed()
+            return
+        self.state.last_checkpoint_ns = self.loop.nanoseconds() - self._checkpoint_ns
 
     def _fill_reserve(self) -> None:
         self._filling = False
@@ -293,32 +317,25 @@ class Server:
         return None
 
     def follow_fsync(self) -> Deferred[None] | None:
-        """Syncs from now on as the setting says. What is not on the disk yet is brought there first, beside clients.
+        """Syncs from now on as the setting says. Fires when what was committed before is on the disk as well.
 
-        Of several changes that meet, the last one counts.
+        Of several changes that meet, the last one counts; where the sync fails, the mode is what it was.
         """
-        if not self._modes_awaited and self.state.settings.appendfsync == self.state.environment.fsync:
-            return None
+        environment, wanted = self.state.environment, self.state.settings.appendfsync
+        if not self._modes_awaited:
+            if wanted == environment.fsync:
+                return None
+            self._last_mode = environment.fsync
         self._modes_awaited += 1
-        taking_up = self.sync().addCallback(lambda _: self.dispatcher.exclusively(self._reopen))
-        return taking_up.addBoth(self._mode_taken_up)
-
-    def _reopen(self) -> None:
-        wanted = self.state.settings.appendfsync
-        if wanted != self.state.environment.fsync:
-            self.state.environment.reopen(wanted)
+        environment.fsync = wanted
+        return self.sync().addBoth(self._mode_taken_up)
 
     def _mode_taken_up(self, result: Failure | None) -> Failure | None:
         self._modes_awaited -= 1
-        if result is None:
-            return None
-        if not self._modes_awaited:
-            self.state.settings.set_many([(b"appendfsync", self.state.environment.fsync.encode())])
-        if result.check(CommandError):
-            return result
-        log.error("the way of syncing could not be changed: {reason}", reason=result.getErrorMessage())
-        self.recovery.sync_failed()
-        return Failure(CommandError(errors.DISK_FAILED))
+        if result is not None and not self._modes_awaited:
+            self.state.environment.fsync = self._last_mode
+            self.state.settings.set_many([(b"appendfsync", self._last_mode.encode())])
+        return result
 
     def when_unused(self) -> Deferred[None]:
         """Fires when the store is not used any more, and the result of its last use is known."""
@@ -337,7 +354,7 @@ class Server:
                 self.recovery.last_try()
             finally:
                 environment.close()
-        except (StoreError, CopyFailed) as error:
+        except StoreError as error:
             log.error("what was written last may not be on the disk: {reason}", reason=str(error))
             return False
         return True

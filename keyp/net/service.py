@@ -84,7 +84,12 @@ class KeypService(Service):
         options = self._options
         try:
             environment = Environment(
-                options["data-dir"], options["databases"], options["fsync"], options["max-size"], note_crashes=True
+                options["data-dir"],
+                options["databases"],
+                options["fsync"],
+                options["max-size"],
+                note_crashes=True,
+                journal_bytes=options["journal-size"],
             )
         except StoreError as error:
             raise StartupError(str(error)) from None

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from keyp.storage.lmdb import layout
-from keyp.storage.lmdb.environment import Database, Transaction
+from keyp.storage.lmdb.store import Database, Transaction
 from keyp.storage.types.counted import Run
 from keyp.storage.types.sortedsets import SCORE, same_score
 from keyp.storage.value_types import COUNTS, MEMBERS, ORDER, ValueType

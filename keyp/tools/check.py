@@ -10,7 +10,7 @@ import os
 
 from keyp.storage.check import check
 from keyp.storage.lmdb import locks, verification
-from keyp.storage.lmdb.environment import DATA_FILE
+from keyp.storage.lmdb.store import DATA_FILE
 from keyp.storage.lmdb.errors import StoreError
 from keyp.storage.lmdb.reader import DatabaseSize, StoreReader
 from keyp.tools.progress import Progress

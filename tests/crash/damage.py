@@ -24,7 +24,7 @@ from zope.interface import implementer
 
 from keyp.storage.check import check
 from keyp.storage.lmdb import shutdown_marker
-from keyp.storage.lmdb.environment import DATA_FILE
+from keyp.storage.lmdb.store import DATA_FILE
 from keyp.storage.lmdb.errors import StoreError
 from keyp.storage.lmdb.meta_pages import NO_ROOT, MetaPage
 from keyp.storage.lmdb.transaction import ReadTransaction
@@ -69,7 +69,7 @@ def make_store(path: Path) -> None:
         deadline = (b"PXAT", b"%d" % LATER_MS) if name[-1:] in b"13579" else ()
         ask(request(b"SET", name, value_of(name), *deadline))
     lab.environment.rewrite()  # leaves no free page, so that most changes hit something
-    lab.environment.reopen("no")
+    lab.environment.reopen()
     for database, name in names()[::50]:
         ask(request(b"SELECT", b"%d" % database))
         ask(request(b"PERSIST", name))
@@ -88,7 +88,7 @@ def copy_store(source: Path, target: Path, closed: bool) -> Path:
         if closed:
             shutdown_marker.mark_closed(lock.fileno(), str(data_file))
         else:
-            shutdown_marker.mark_running(lock.fileno(), "always")
+            shutdown_marker.mark_running(lock.fileno())
     return data_file
 
 

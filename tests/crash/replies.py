@@ -35,7 +35,7 @@ def make_store(path: Path) -> None:
         reply = ask(request(*call))
         assert not reply.startswith(b"-"), (call, reply)
     lab.environment.rewrite()
-    lab.environment.reopen("no")
+    lab.environment.reopen()
     lab.close()
 
 

@@ -17,7 +17,8 @@ import lmdb
 import pytest
 
 from keyp.storage.lmdb import layout, verification
-from keyp.storage.lmdb.environment import DATA_FILE, Environment
+from keyp.storage.lmdb.environment import Environment
+from keyp.storage.lmdb.store import DATA_FILE
 from keyp.storage.lmdb.errors import StoreError
 from keyp.storage.lmdb.meta_pages import DataFile
 from tests.crash.damage import (

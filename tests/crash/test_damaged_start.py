@@ -14,7 +14,7 @@ from random import Random
 
 import pytest
 
-from keyp.storage.lmdb.environment import DATA_FILE
+from keyp.storage.lmdb.store import DATA_FILE
 from tests.crash.daemons import daemon_on, mounted, tool
 from tests.crash.damage import ERROR, MISSING, PAGE, REFUSED, RIGHT, WRONG, Flip, copy_store, names, read_all
 from tests.integration.daemon import LONG, Daemon

@@ -18,7 +18,7 @@ from typing import Any
 import pytest
 
 from keyp.storage.check import check
-from keyp.storage.lmdb.environment import DATA_FILE
+from keyp.storage.lmdb.store import DATA_FILE
 from keyp.storage.lmdb.pages import Pages
 from keyp.storage.lmdb.transaction import ReadTransaction
 from tests.crash import replies

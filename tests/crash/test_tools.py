@@ -14,7 +14,7 @@ from collections import Counter
 from pathlib import Path
 from random import Random
 
-from keyp.storage.lmdb.environment import DATA_FILE
+from keyp.storage.lmdb.store import DATA_FILE
 from keyp.tools.check import examine
 from tests.crash.damage import DIED, ERROR, MISSING, REFUSED, RIGHT, Flip, copy_store, in_a_process, names
 from tests.integration.daemon import LONG, ROOT

@@ -12,7 +12,8 @@ import pytest
 
 from keyp import errors
 from keyp.storage.lmdb.disk_reserve import RESERVE_BYTES
-from keyp.storage.lmdb.environment import DATA_FILE, Environment
+from keyp.storage.lmdb.environment import Environment
+from keyp.storage.lmdb.store import DATA_FILE
 from keyp.storage.lmdb.errors import StoreError
 from tests.failing_disk import error_with, failing
 from tests.fakes import Lab
@@ -222,7 +223,7 @@ def test_a_store_that_is_closed_is_not_opened_again(tmp_path: Path) -> None:
     environment = Environment(str(tmp_path))
     environment.close()
     with pytest.raises(StoreError, match="closed"):
-        environment.reopen("no")
+        environment.reopen()
 
 
 class Panicking:

@@ -9,7 +9,7 @@ import pytest
 from keyp.storage.check import PROBLEMS_LISTED, check
 from keyp.storage.keys.keyspace import WritableKeyspace
 from keyp.storage.lmdb import layout
-from keyp.storage.lmdb.environment import DATA_FILE
+from keyp.storage.lmdb.store import DATA_FILE
 from keyp.storage.lmdb.pieces import PIECE_BYTES
 from keyp.storage.lmdb.transaction import ReadTransaction
 from keyp.storage.types import hashes, strings

@@ -138,7 +138,7 @@ def test_a_store_is_not_rewritten_under_a_reader(store: Any) -> None:
     assert os.stat(os.path.join(environment.path, "data.mdb")).st_ino == inode
     os.close(fd)
     environment.rewrite()
-    environment.reopen("no")
+    environment.reopen()
     assert os.stat(os.path.join(environment.path, "data.mdb")).st_ino != inode
     assert store.read(lambda keys: strings.get(keys, b"k")) == b"v"
     fd = os.open(environment.path, os.O_RDONLY)

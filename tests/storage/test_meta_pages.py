@@ -13,7 +13,8 @@ import pytest
 
 from keyp.storage.keys.keyspace import WritableKeyspace
 from keyp.storage.lmdb import layout, verification
-from keyp.storage.lmdb.environment import ALWAYS, DATA_FILE, NO, Environment
+from keyp.storage.lmdb.environment import ALWAYS, NO, Environment
+from keyp.storage.lmdb.store import DATA_FILE
 from keyp.storage.lmdb.errors import StoreError
 from keyp.storage.lmdb.meta_pages import DataFile, MetaPage
 from keyp.storage.lmdb.pages import Pages
@@ -41,7 +42,7 @@ def path(tmp_path: Path) -> Path:
 
 def killed(path: Path) -> Path:
     with (path / LOCK_FILE).open("r+b") as lock:
-        mark_running(lock.fileno(), ALWAYS)
+        mark_running(lock.fileno())
     return path
 
 

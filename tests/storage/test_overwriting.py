@@ -8,7 +8,7 @@ import pytest
 
 from keyp.storage.keys.keyspace import WritableKeyspace
 from keyp.storage.lmdb import verification
-from keyp.storage.lmdb.environment import DATA_FILE
+from keyp.storage.lmdb.store import DATA_FILE
 from keyp.storage.types import strings
 from tests.storage.conftest import Store
 

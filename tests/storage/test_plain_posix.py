@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from keyp.storage.lmdb.disk_reserve import RESERVE_BYTES, RESERVE_FILE, DiskReserve
-from keyp.storage.lmdb.environment import LMDB_LOCK_BYTES, LMDB_LOCK_FILE, Environment
+from keyp.storage.lmdb.environment import Environment
+from keyp.storage.lmdb.start import LMDB_LOCK_BYTES, LMDB_LOCK_FILE
 from keyp.storage.lmdb.transaction import ReadTransaction
 
 LACKING = ("posix_fallocate", "posix_fadvise", "fdatasync", "eventfd", "sched_setaffinity", "sched_getaffinity")

@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 from keyp.storage.lmdb import shutdown_marker
-from keyp.storage.lmdb.environment import ALWAYS, DATA_FILE, EVERYSEC, NO, Environment
+from keyp.storage.lmdb.environment import ALWAYS, EVERYSEC, NO, Environment
+from keyp.storage.lmdb.store import DATA_FILE
 
 
 @pytest.fixture
@@ -32,7 +33,7 @@ def test_the_first_run_has_no_past(lock: int, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("mode", [ALWAYS, EVERYSEC, NO])
 def test_a_kill_does_no_harm(lock: int, tmp_path: Path, mode: str) -> None:
-    shutdown_marker.mark_running(lock, mode)
+    shutdown_marker.mark_running(lock)
     assert reason_to_verify(tmp_path) == ""
 
 
@@ -46,7 +47,7 @@ def boot_anew(lock: int) -> None:
 
 def test_a_power_cut_is_harmless_only_where_every_commit_was_synced(lock: int, tmp_path: Path) -> None:
     for mode in (ALWAYS, EVERYSEC, NO):
-        shutdown_marker.mark_running(lock, mode)
+        shutdown_marker.mark_running(lock)
         boot_anew(lock)
         assert bool(reason_to_verify(tmp_path)) == (mode != ALWAYS)
     shutdown_marker.mark_closed(lock, str(tmp_path / DATA_FILE))

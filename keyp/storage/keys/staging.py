@@ -61,6 +61,7 @@ class StagedString(Staged):
         Before a batch's first string as many pieces of removed values are cleared: repeated writes of long strings
         would outrun the sweeper. Not before later ones: then staged strings are in the garbage as well.
         """
+        transaction.is_journaled = False  # the journal would be filled with what the data file has anyway
         stop = pieces_of(self.content.length)
         if self._is_first and not self.collection:
             collect_garbage(transaction, stop)

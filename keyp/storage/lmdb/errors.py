@@ -30,9 +30,9 @@ class StoreError(Exception):
 
 
 class CommitFailed(Exception):
-    """LMDB could not begin, fill or commit a transaction; `error` is what it said. Nothing of it is applied."""
+    """A transaction could not begin, be filled, journaled or committed; `error` says why. Nothing of it is applied."""
 
-    def __init__(self, error: lmdb.Error) -> None:
+    def __init__(self, error: lmdb.Error | OSError) -> None:
         super().__init__(str(error))
         self.error = error
 
@@ -45,14 +45,15 @@ class Damaged(Exception):
     """One of the store's own numbers, or an element of a collection, is not what was written."""
 
 
-def is_out_of_room(error: lmdb.Error, reserve: DiskReserve) -> bool:
+def is_out_of_room(error: lmdb.Error | OSError, reserve: DiskReserve) -> bool:
     """Whether a failed commit met a full disk, and not a broken one.
 
     LMDB reports a write that was cut short as an input/output error; what it wrote of it still takes up the room.
     """
-    if isinstance(error, lmdb.MapFullError) or error.code in OUT_OF_ROOM:
+    code = error.errno if isinstance(error, OSError) else error.code
+    if isinstance(error, lmdb.MapFullError) or code in OUT_OF_ROOM:
         return True
-    return error.code == errno.EIO and reserve.disk_is_full()
+    return code == errno.EIO and reserve.disk_is_full()
 
 
 def is_from_system(error: lmdb.Error) -> bool:

@@ -15,6 +15,7 @@ from typing import Final
 
 import lmdb
 
+from keyp.storage.lmdb.checkpoint import mark_whole
 from keyp.storage.lmdb.disk_reserve import RESERVE_BYTES, free_bytes
 
 PARTIAL: Final = ".partial"
@@ -55,6 +56,7 @@ class HotCopy:
             if free_bytes(os.path.dirname(self.target)) < expected_bytes + RESERVE_BYTES:
                 raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
             environment.copyfd(self._fd, compact=True)
+            mark_whole(self._fd)
             os.fsync(self._fd)
         except (OSError, lmdb.Error) as error:
             raise CopyFailed("it was stopped" if self._cancelled else _reason(error)) from error

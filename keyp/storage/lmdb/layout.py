@@ -1,4 +1,4 @@
-"""Bytes on disk, format 1: pure functions between Keyp's terms and what LMDB keeps. Nothing here opens anything.
+"""Bytes on disk, format 2: pure functions between Keyp's terms and what LMDB keeps. Nothing here opens anything.
 
 A *space* is a numbered set of three sub-databases that together hold one Redis database; `meta` says which space
 each database uses, so that FLUSHDB and SWAPDB are a change of that list, whatever the size of what they move.
@@ -43,7 +43,8 @@ from itertools import starmap
 from operator import add
 from typing import Final
 
-FORMAT: Final = 1
+FORMAT: Final = 2
+FORMATS: Final = (1, 2)  # those that can be read; 1 is the same without a journal
 
 TYPE_MASK: Final = 0x07  # the number of the value's type (`keyp.storage.value_types`)
 FLOAT: Final = 0x08  # a string that INCRBYFLOAT has written, which looks like an integer; for OBJECT ENCODING

@@ -147,6 +147,8 @@ class DataFile:
         newest, older = self.newest, self.older
         if newest.transaction - older.transaction not in ((0, 1) if newest.transaction == 0 else (1,)):
             return "its two heads do not belong together, the last commit may be lost"
+        if (older.free.root, older.main.root) == (newest.free.root, newest.main.root):
+            return ""  # a start has written one checkpoint to both
         freed = self._last_freed(older)
         # Where the writing of a meta page fails, LMDB puts the old number into it again, beside the new trees.
         failed = freed == newest.transaction + 1 and older.last_page <= newest.last_page

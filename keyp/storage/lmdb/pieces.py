@@ -15,7 +15,7 @@ from typing import Final
 
 from keyp.errors import DAMAGED, CommandError
 from keyp.storage.lmdb import layout
-from keyp.storage.lmdb.environment import Database
+from keyp.storage.lmdb.store import Database
 from keyp.storage.lmdb.errors import Damaged
 from keyp.storage.lmdb.transaction import Transaction
 

@@ -12,12 +12,16 @@ from typing import Final
 
 import lmdb
 
-from keyp.storage.lmdb import layout, locks, verification
-from keyp.storage.lmdb.environment import DATA_FILE, MAP_BYTES, Space, Store, lmdb_reason
+from keyp.storage.lmdb import layout, locks, start, verification
+from keyp.storage.lmdb.environment import Environment
+from keyp.storage.lmdb.store import DATA_FILE, MAP_BYTES, Space, Store, lmdb_reason
 from keyp.storage.lmdb.errors import Damaged, MustReopen, StoreError
+from keyp.storage.lmdb.journal import RING_FILE
 from keyp.storage.lmdb.transaction import ReadTransaction
 
 LOCK_FILE: Final = "lock.mdb"
+
+DATABASES_MAX: Final = 1024
 
 # More sub-databases than any server makes.
 NAMES_MAX: Final = 4096
@@ -96,7 +100,8 @@ class StoreReader(Store):
         """Verifies a file that no server has open, since LMDB trusts its contents; a server has verified its own."""
         try:
             if not (shared and locks.is_taken(self.path)):
-                doubt = verification.reason_to_verify(self.data_file)
+                is_journaled = os.path.isdir(self.path) and self._recover()
+                doubt = verification.reason_to_verify(self.data_file, is_journaled)
                 if doubt and verification.problems(self.data_file):
                     raise self._cannot(f"{doubt}; keyp check tells more")
         except FileNotFoundError:
@@ -107,6 +112,21 @@ class StoreReader(Store):
             raise self._cannot(str(error)) from error
         if shared:
             self._held_fd = locks.hold_data_file(self.path, alone=False)
+
+    def _recover(self) -> bool:
+        """Has a store that was not closed become what was committed last, as a start would; whether it has a journal.
+
+        Without that it is never read: after a power cut it need not be a store. Raises `StoreError`, OSError.
+        """
+        if not start.needs_recovery(self.path):
+            return os.path.exists(os.path.join(self.path, RING_FILE))
+        try:
+            size = os.stat(os.path.join(self.path, RING_FILE)).st_size
+            Environment(self.path, DATABASES_MAX, journal_bytes=size).close()
+        except StoreError:
+            if not locks.is_taken(self.path):  # by a server, which has done it
+                raise
+        return True
 
     def _open_handles(self) -> None:
         """Opens them inside the snapshot, so that they are those of its moment."""

@@ -1,11 +1,12 @@
 """How the last run in a data directory ended, and the markers that say so to the next one.
 
-    keyp.lock    `running MODE BOOT` while a store is open,
+    keyp.lock    `running journal BOOT` while a store is open,
                  `closed TRANSACTION CRC INODE TIME` when it was closed in order
     keyp.crash   there while a server runs; if a fatal signal ends it, Python's `faulthandler` writes here which
 
-A process that is killed leaves a store that can be trusted, and so does a power cut with `--fsync always`. Where the
-markers say otherwise the store is verified before it is opened.
+A process that is killed leaves a store that can be trusted, and so does a power cut: the journal knows where it is whole.
+Before there was one (format 1) the second word was the mode of syncing, and only `always` was safe. Where the markers
+say otherwise the store is verified before it is opened.
 """
 
 from __future__ import annotations
@@ -24,8 +25,9 @@ CRASH_FILE: Final = "keyp.crash"
 
 CRASH_BYTES: Final = 4096  # kept for the marker, so that it can be written on a full disk
 
-# The mode of syncing in which a machine that goes down does no harm.
-SAFE_MODE: Final = "always"
+# What stands for `MODE` where a machine that goes down does no harm.
+JOURNAL: Final = "journal"
+SAFE_MODES: Final = (["always"], [JOURNAL])
 
 
 def reason_to_verify(data_file: str) -> str:
@@ -48,7 +50,7 @@ def had_data_file(data_file: str) -> bool:
 def kept_write_order(data_file: str) -> bool:
     """Whether all that was written to the data file is there, as far as is known: commits stand in their order then."""
     words = _marker(data_file)
-    return words[:1] != ["running"] or words[1:2] == [SAFE_MODE] or words[2:] == [_boot()]
+    return words[:1] != ["running"] or words[1:2] in SAFE_MODES or words[2:] == [_boot()]
 
 
 def change_since_shutdown(data_file: str, newest: MetaPage) -> str:
@@ -70,9 +72,9 @@ def _marker(data_file: str) -> list[str]:
     return []
 
 
-def mark_running(lock_fd: int, mode: str) -> None:
-    """Marks a store as open and how it is synced; the marker is on the disk before anything else is."""
-    _write(lock_fd, f"running {mode} {_boot()}\n")
+def mark_running(lock_fd: int) -> None:
+    """Marks a store as open; the marker is on the disk before anything else is."""
+    _write(lock_fd, f"running {JOURNAL} {_boot()}\n")
     with suppress(OSError):
         getattr(os, "fdatasync", os.fsync)(lock_fd)
 

@@ -17,8 +17,10 @@ import lmdb
 from keyp.events import Event
 from keyp.storage.access_times import AccessTimes
 from keyp.storage.compact_limits import CompactLimits
+from keyp.storage.journal.redo import DELETE, DELETE_RANGE, DROP, PUT, Change
 from keyp.storage.lmdb import layout
-from keyp.storage.lmdb.environment import Database, DatabaseList, Engine, Environment, Space, Store
+from keyp.storage.lmdb.environment import ALWAYS, Environment
+from keyp.storage.lmdb.store import Database, DatabaseList, Engine, Space, Store
 from keyp.storage.lmdb.errors import CommitFailed, MustReopen
 from keyp.storage.lmdb.proof import Proof
 
@@ -156,6 +158,9 @@ def _find_spaces(environment: Store, raw: bytes | None) -> list[Space | None]:
 class WriteTransaction(Transaction):
     """The one write transaction of a commit group, on the writer's thread.
 
+    What it writes is collected for the journal, unless `is_journaled` is not set: then it is durable only after the
+    next checkpoint, which comes before anything that is journaled after it.
+
     `version` is the version of the write command that runs now; `next_version` before each. `stored_version` is the
     last one that a record carries. `commit` makes all of it durable as the environment's mode says, `abort` undoes it.
     `growth_refusal` is the error for commands that add data, empty while there is room. `ready` are the keys that were
@@ -177,6 +182,9 @@ class WriteTransaction(Transaction):
         self.ready: list[tuple[int, bytes]] = []
         self.swapped: list[int] = []
         self.staged: list[Staged] | None = None
+        self.is_journaled = True
+        self._changes: list[Change] = []
+        self._numbers = environment.numbers
         try:
             self.growth_refusal = environment.make_room()
             self.txn = environment.lmdb.begin(write=True)
@@ -192,29 +200,40 @@ class WriteTransaction(Transaction):
     def put(self, database: Database, name: bytes, data: bytes) -> None:
         """Writes an entry, in place of one that is there."""
         self.txn.put(name, data, True, True, False, database)
+        self._changes.append((PUT, self._numbers[database], name, data))
 
     def put_if_new(self, database: Database, name: bytes, data: bytes) -> bool:
         """Writes an entry unless there is one of that name; whether it did."""
-        return bool(self.txn.put(name, data, True, False, False, database))
+        is_new = bool(self.txn.put(name, data, True, False, False, database))
+        if is_new:
+            self._changes.append((PUT, self._numbers[database], name, data))
+        return is_new
 
     def delete(self, database: Database, name: bytes) -> bool:
         """Removes an entry; whether it was there."""
-        return bool(self.txn.delete(name, b"", database))
+        was_there = bool(self.txn.delete(name, b"", database))
+        if was_there:
+            self._changes.append((DELETE, self._numbers[database], name, b""))
+        return was_there
 
     def delete_first(self, database: Database, prefix: bytes, budget: int) -> int:
         """Removes up to `budget` entries whose names start with `prefix`, the first of them; how many there were."""
-        removed = 0
+        removed, last = 0, b""
         with self.txn.cursor(database) as cursor:
             found = cursor.set_range(prefix) if prefix else cursor.first()
             # Behind the last entry the cursor's key is empty, which no entry's is.
-            while removed < budget and found and cursor.key() and cursor.key().startswith(prefix):
+            while removed < budget and found and (name := cursor.key()) and name.startswith(prefix):
+                last = name
                 cursor.delete()
                 removed += 1
+        if removed:
+            self._changes.append((DELETE_RANGE, self._numbers[database], prefix, last))
         return removed
 
     def drop(self, database: Database) -> None:
         """Removes all entries of a sub-database."""
         self.txn.drop(database, delete=False)
+        self._changes.append((DROP, self._numbers[database], b"", b""))
 
     def _put_own(self, name: bytes, data: bytes) -> None:
         self.put(self.environment.meta, name, layout.with_checksum(name, data))
@@ -316,8 +335,8 @@ class WriteTransaction(Transaction):
         if self._spaces != environment.database_spaces:
             self._put_own(b"databases", self._spaces)
         try:
-            txn.commit()
-        except lmdb.Error as error:
+            environment.journal.commit(txn, self._changes, self.is_journaled, environment.fsync == ALWAYS)
+        except (lmdb.Error, OSError) as error:
             raise CommitFailed(error) from error
         environment.version, environment.database_spaces = self.stored_version, self._spaces
         environment.changes += self.changes

@@ -30,10 +30,10 @@ class Unusable(Exception):
     """The file is no store at all; the text says what it is."""
 
 
-def reason_to_verify(path: str) -> str:
+def reason_to_verify(path: str, is_journaled: bool = False) -> str:
     """Why the data file `path` should be verified before LMDB maps it; empty where there is no reason.
 
-    Raises `Unusable` where it is not an LMDB file, OSError where it cannot be read.
+    With `is_journaled` its meta pages are those of a checkpoint. Raises `Unusable` where it is not an LMDB file, OSError where it cannot be read.
     """
     if os.stat(path).st_size == 0:
         raise Unusable("it is empty, what it held is gone")
@@ -41,12 +41,12 @@ def reason_to_verify(path: str) -> str:
         with DataFile(path) as file:
             if all(page.magic != MAGIC for page in file.meta_pages):
                 raise Unusable("it is not a store of Keyp")
-            return _meta_page_problem(file) or shutdown_marker.reason_to_verify(path)
+            return _meta_page_problem(file, is_journaled) or shutdown_marker.reason_to_verify(path)
     except error:
         return UNREADABLE_META_PAGES
 
 
-def _meta_page_problem(file: DataFile) -> str:
+def _meta_page_problem(file: DataFile, is_journaled: bool) -> str:
     first, second = file.meta_pages
     if not first.is_sound(0) or not second.is_sound(1) or first.page_bytes != second.page_bytes:
         return "its head is damaged"
@@ -54,7 +54,8 @@ def _meta_page_problem(file: DataFile) -> str:
         return "its head points to a wrong page"
     if file.size < file.newest.file_bytes:
         return "it is shorter than its head says"
-    return file.transaction_problem(order_kept=True) or Pages(file).problem()
+    problem = "" if is_journaled else file.transaction_problem(order_kept=True)
+    return problem or Pages(file).problem()
 
 
 def problems(path: str) -> list[str]:

@@ -1,0 +1,264 @@
+"""The journal of an open environment: what makes a commit durable, and what a start finds its way back with.
+
+LMDB itself is never synced at a commit. Each commit's changes go to the ring first (`keyp.storage.journal`), one record
+that is synced as the mode says, and then to LMDB. From time to time a checkpoint brings the data file to the disk, and
+the ring's records before it are not needed any more.
+
+The order of a checkpoint, of which each step has been left out once and failed in simulated power cuts:
+
+1. between two commits: a snapshot of the last transaction T is opened (the pin; LMDB writes over no page that it shows),
+   T's meta page is read, and the ring's position is noted;
+2. the data file is synced;
+3. the meta page and the position are written to the ring's older slot, and the ring is synced;
+4. only then the old pin is let go, and the ring's records before the position.
+
+A sync that has failed is not tried again and believed. What was in its pages may be gone, so `data_failed` or
+`ring_failed` stays until the environment has been opened anew.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+from collections.abc import Iterator
+from contextlib import suppress
+from threading import Lock
+from typing import Final
+
+from keyp.storage.journal import redo
+from keyp.storage.journal.paced_sync import sync_in_pieces
+from keyp.storage.journal.redo import Change
+from keyp.storage.journal.ring import Position, Ring, make_ring, ring_size
+from keyp.storage.lmdb import checkpoint
+from keyp.storage.lmdb.hot_copy import sync_directory
+from keyp.storage.lmdb.layout import NUMBER
+from keyp.storage.lmdb.store import Engine, Transaction, is_elements
+
+RING_FILE: Final = "journal"
+RING_BYTES: Final = 64 << 20  # of a server
+SMALL_RING_BYTES: Final = 1 << 20  # where little is written
+
+# A record that would take more than this part of the ring is made durable by a checkpoint instead.
+LARGE_PART: Final = 4
+
+# The pages that are written anew for a change: a leaf, and part of a branch. And for a commit: those of `meta`, of the
+# sub-databases, of the free pages. Further changes of one collection's elements are mostly in the same leaf.
+PAGE_BYTES: Final = 4096
+PAGES_OF_CHANGE: Final = 2
+PAGES_OF_COMMIT: Final = 4
+
+
+class Journal:
+    """The ring, the pin and the checkpoints of an environment that is open at a transaction which is on the disk.
+
+    `commit` is for the writer's thread; `sync` and `checkpoint` are for any. `dirty_bytes` is about what the next
+    checkpoint has to write, and `is_due` says that it should come: by that volume, or by what a start would have to
+    replay. `bytes`, `records` and `checkpoints` are what there has been. Without a ring a new one is made, of about
+    `ring_bytes`. Raises OSError, lmdb.Error.
+    """
+
+    def __init__(self, engine: Engine, data_file: str, ring: Ring | None, ring_bytes: int) -> None:
+        self._engine = engine
+        self._ring_bytes = ring_bytes
+        self.data_failed = False
+        self.ring_failed = False
+        self.dirty_bytes = 0
+        self.is_due = False
+        self.bytes = 0
+        self.records = 0
+        self.checkpoints = 0
+        self._is_behind = False  # LMDB has commits that are neither in the ring nor in a checkpoint
+        self._between_commits = Lock()
+        self._one_checkpoint = Lock()
+        self._data_fd = os.open(data_file, os.O_RDWR | os.O_CLOEXEC)
+        try:
+            self._pin = engine.begin()
+            path = os.path.join(os.path.dirname(data_file), RING_FILE)
+            self.ring = ring or self._make_ring(path, self._pin.id(), 1)
+        except BaseException:
+            os.close(self._data_fd)
+            raise
+
+    def _make_ring(self, path: str, transaction: int, sequence: int) -> Ring:
+        """A new ring file, whose first checkpoint is the last commit."""
+        data = checkpoint.take(self._data_fd, transaction)
+        self._sync_data()
+        make_ring(path, self._ring_bytes, sequence, data.pack())
+        sync_directory(os.path.dirname(path))
+        return Ring(path)
+
+    @property
+    def is_anchored(self) -> bool:
+        """Whether the newest checkpoint is of what LMDB has been opened at, so that its pages are kept."""
+        return checkpoint.unpack(self.ring.checkpoint.payload).transaction == self._pin.id()
+
+    def commit(self, txn: Transaction, changes: list[Change], is_journaled: bool, is_synced: bool) -> None:
+        """Makes the changes of a transaction durable and commits it. On the disk on return if `is_synced`.
+
+        Changes that are not to be journaled, or are too many, are durable after the next checkpoint; where they were
+        to be, that comes at once. Raises OSError, lmdb.Error; nothing is committed then, or it will be undone when the
+        environment is opened anew.
+        """
+        if not changes:
+            txn.commit()
+            return
+        self._refuse_after_failure()
+        length = redo.size(changes)
+        is_large = length > self.ring.capacity // LARGE_PART
+        record = redo.encode(changes) if is_journaled and not is_large else b""
+        if record and (self._is_behind or not self.ring.fits(length)):
+            self.checkpoint()
+        with self._between_commits:
+            if record:
+                self._append(record, is_synced)
+            try:
+                txn.commit()
+            except BaseException:
+                if record:
+                    self._take_back()
+                raise
+            self._is_behind = self._is_behind or not record
+            self._note(changes, length)
+        if is_journaled and is_large:
+            self.checkpoint()
+
+    def _note(self, changes: list[Change], length: int) -> None:
+        self.dirty_bytes += _dirty_bytes(changes, length)
+        capacity = self.ring.capacity
+        self.is_due = self.dirty_bytes > capacity or self.ring.used > capacity // 2
+
+    @property
+    def has_failed(self) -> bool:
+        """Whether nothing more can be made durable before the environment has been opened anew."""
+        return self.data_failed or self.ring_failed
+
+    def _refuse_after_failure(self) -> None:
+        if self.has_failed:
+            raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    def _append(self, record: bytes, is_synced: bool) -> None:
+        try:
+            self.ring.append(record)
+            if is_synced:
+                self.ring.sync()
+        except OSError:
+            self.ring_failed = True
+            self._take_back()
+            raise
+        self.bytes += len(record)
+        self.records += 1
+
+    def _take_back(self) -> None:
+        try:
+            self.ring.take_back()
+        except OSError:
+            self.ring_failed = True
+
+    def sync(self) -> None:
+        """Brings every commit so far to the disk. Raises OSError where that fails."""
+        self._refuse_after_failure()
+        if self._is_behind:
+            self.checkpoint()
+            return
+        try:
+            self.ring.sync()
+        except OSError:
+            self.ring_failed = True
+            raise
+
+    def checkpoint(self) -> None:
+        """Takes a checkpoint of all commits so far. Raises OSError, and the one before still counts."""
+        with self._one_checkpoint:
+            self._refuse_after_failure()
+            with self._between_commits:
+                position = self.ring.position
+                was_behind, self._is_behind = self._is_behind, False
+                self.dirty_bytes = 0
+                self.is_due = False
+                pin = self._engine.begin()
+                data = checkpoint.take(self._data_fd, pin.id())
+            try:
+                self._sync_data()
+                self._write_slot(position, data.pack())
+            except BaseException:
+                self._is_behind = self._is_behind or was_behind
+                pin.abort()
+                raise
+            self._move_pin(pin)
+
+    def _sync_data(self) -> None:
+        try:
+            sync_in_pieces(self._data_fd)
+        except OSError:
+            self.data_failed = True
+            raise
+
+    def _write_slot(self, position: Position, payload: bytes) -> None:
+        try:
+            self.ring.write_checkpoint(position, payload)
+        except OSError:
+            self.ring_failed = True
+            raise
+
+    def begin_run(self) -> None:
+        """Begins a chain of records that nothing of an earlier run can belong to, with a checkpoint.
+
+        If the ring is to have another size it is a new one from now on. No commit may come meanwhile. Raises OSError.
+        """
+        if self.ring.size == ring_size(self._ring_bytes):
+            self.ring.begin_chain()
+            self.checkpoint()
+            return
+        old, pin = self.ring, self._engine.begin()
+        self.ring = self._make_ring(old.path, pin.id(), old.position.sequence)
+        old.close()
+        self._move_pin(pin)
+
+    def _move_pin(self, pin: Transaction) -> None:
+        old, self._pin = self._pin, pin
+        old.abort()
+        self.checkpoints += 1
+
+    def skip_records(self) -> None:
+        """Passes over the ring's records, which LMDB has already; the next one goes behind them."""
+        for _ in self.ring.records():
+            pass
+
+    def replayed(self, changes: list[Change]) -> None:
+        """Takes note of changes that a replay has committed to LMDB."""
+        self._note(changes, redo.size(changes))
+        if self.is_due:
+            self.checkpoint()
+
+    def displaced(self) -> str:
+        """Why the ring is not to be found under its name any more; empty where it is. Then it has failed."""
+        try:
+            about = os.stat(self.ring.path)
+        except FileNotFoundError:
+            self.ring_failed = True
+            return f"the journal is gone: {self.ring.path}"
+        except OSError:
+            return ""  # which does not say that it is not there
+        if (about.st_dev, about.st_ino) == self.ring.identity:
+            return ""
+        self.ring_failed = True
+        return f"another file has taken the journal's place: {self.ring.path}"
+
+    def close(self) -> None:
+        """Lets go of everything, without a checkpoint."""
+        with suppress(Exception):  # the environment may have failed
+            self._pin.abort()
+        os.close(self._data_fd)
+        self.ring.close()
+
+
+def _dirty_bytes(changes: list[Change], length: int) -> int:
+    """About what a commit of these changes writes to the data file."""
+    pages, collection = PAGES_OF_COMMIT, b""
+    for _, database, name, _ in changes:
+        if is_elements(database):
+            if name[:NUMBER] == collection:
+                continue
+            collection = name[:NUMBER]
+        pages += PAGES_OF_CHANGE
+    return pages * PAGE_BYTES + length
