@@ -166,7 +166,7 @@ class Environment(Store):
         journal = self.journal
         if not journal.is_anchored:
             journal.checkpoint()  # what follows is replayed on what is there now
-        self.replayed = replay(self, journal)
+        self.replayed = replay(self.lmdb, journal, self.handle)
         self._read_numbers()
         if self.format != layout.FORMAT:
             self._carry_over()
