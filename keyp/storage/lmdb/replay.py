@@ -62,5 +62,8 @@ def _replay(
 def _delete_range(txn: Transaction, handle: Database, first: bytes, last: bytes) -> None:
     with txn.cursor(handle) as cursor:
         found = cursor.set_range(first) if first else cursor.first()
-        while found and cursor.key() and cursor.key() <= last:  # behind the last entry the key is empty
+        while found:
+            name: bytes = cursor.key()
+            if not name or name > last:  # behind the last entry it is empty
+                break
             cursor.delete()
