@@ -6,7 +6,7 @@ Several records are one transaction, which is a good deal cheaper; no client see
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Final
+from typing import Any, Final
 
 from keyp.storage.journal import redo
 from keyp.storage.journal.redo import DELETE, DELETE_RANGE, PUT
@@ -53,17 +53,17 @@ def _replay(
             elif kind == DELETE:
                 txn.delete(name, db=handle)
             elif kind == DELETE_RANGE:
-                _delete_range(txn, handle, name, data)
+                with txn.cursor(handle) as cursor:
+                    _delete_range(cursor, name, data)
             else:
                 txn.drop(handle, delete=False)
     journal.replayed(changes)
 
 
-def _delete_range(txn: Transaction, handle: Database, first: bytes, last: bytes) -> None:
-    with txn.cursor(handle) as cursor:
-        found = cursor.set_range(first) if first else cursor.first()
-        while found:
-            name: bytes = cursor.key()
-            if not name or name > last:  # behind the last entry it is empty
-                break
-            cursor.delete()
+def _delete_range(cursor: Any, first: bytes, last: bytes) -> None:
+    found = cursor.set_range(first) if first else cursor.first()
+    while found:
+        name: bytes = cursor.key()
+        if not name or name > last:  # behind the last entry it is empty
+            return
+        cursor.delete()
