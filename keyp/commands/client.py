@@ -40,6 +40,7 @@ CLIENT.container(
     "CLIENT",
     arity=-2,
     since="2.4.0",
+    help_since="5.0.0",
     complexity="Depends on the subcommand.",
     categories="",
     summary="Introduces the subcommands about connections.",

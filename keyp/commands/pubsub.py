@@ -200,6 +200,7 @@ PUBSUB.container(
     "PUBSUB",
     arity=-2,
     since="2.8.0",
+    help_since="6.2.0",
     complexity="Depends on the subcommand.",
     summary="Introduces the subcommands about subscriptions.",
 )

@@ -49,6 +49,7 @@ SERVER.container(
     "CONFIG",
     arity=-2,
     since="2.0.0",
+    help_since="5.0.0",
     complexity="Depends on the subcommand.",
     summary="Introduces the subcommands about settings.",
 )
@@ -326,6 +327,7 @@ SERVER.container(
     "MODULE",
     arity=-2,
     since="4.0.0",
+    help_since="5.0.0",
     complexity="Depends on the subcommand.",
     summary="Introduces the subcommand about modules.",
 )

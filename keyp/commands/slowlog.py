@@ -38,6 +38,7 @@ SLOWLOG.container(
     help_text=HELP,
     arity=-2,
     since="2.2.12",
+    help_since="6.2.0",
     complexity="Depends on the subcommand.",
     summary="Introduces the subcommands about commands that took long.",
 )
