@@ -143,6 +143,9 @@ def block(name: str, facts: Facts) -> str:
 def main(name: str) -> int:
     """Prints the block of a command."""
     program = reference_program()
+    if not name:
+        print("Which command? make block COMMAND=SINTERCARD", file=sys.stderr)
+        return 2
     if program is None:
         print("There is no real server to ask: CONTRIBUTING.md says which one is used.", file=sys.stderr)
         return 1
