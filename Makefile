@@ -56,7 +56,7 @@ test: $(INSTALLED_DEV) ## run every test (TESTS= to choose, or options for pytes
 	$(DEV)/python $(PYTEST) $(TESTS)
 
 test-command: $(INSTALLED_DEV) ## what every command must pass, for one (COMMAND=)
-	$(DEV)/python -m tests.every_command $(COMMAND)
+	$(DEV)/python -m tests.every_command "$(COMMAND)"
 
 test-compiled: $(INSTALLED_DEV) ## every test once more, on compiled modules, in a copy of the checkout
 	mkdir -p $(COMPILED)
@@ -98,7 +98,7 @@ format: $(INSTALLED_DEV) ## format the sources, mend what can be mended
 	$(DEV)/ruff format .
 
 block: $(INSTALLED_DEV) ## print the block of a command as a real server describes it (COMMAND=)
-	@$(DEV)/python -m tests.differential.facts $(COMMAND)
+	@$(DEV)/python -m tests.differential.facts "$(COMMAND)"
 
 readme: $(INSTALLED_DEV) ## write the tables of commands and settings into README.md
 	$(DEV)/python -m keyp.tools.readme README.md

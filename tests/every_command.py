@@ -1,4 +1,7 @@
-"""The tests that go through all commands, and what of them concerns one: `make test-command COMMAND=SINTERCARD`."""
+"""The tests that go through all commands, and what of them concerns some: `make test-command COMMAND=SINTERCARD`.
+
+Several commands are separated by commas: `COMMAND="GET,CLIENT LIST"`.
+"""
 
 from __future__ import annotations
 
@@ -27,10 +30,10 @@ FILES: Final = (
 
 
 class Chosen:
-    """A plugin of pytest's that leaves out the cases of other commands. `words` are the command's, in capitals."""
+    """A plugin of pytest's that leaves out the cases of other commands. `names` are lists of words, in capitals."""
 
-    def __init__(self, words: list[bytes]) -> None:
-        self.words = words
+    def __init__(self, names: list[list[bytes]]) -> None:
+        self.names = names
 
     def pytest_collection_modifyitems(self, config: pytest.Config, items: list[pytest.Item]) -> None:
         """Called by pytest."""
@@ -39,14 +42,14 @@ class Chosen:
         items[:] = chosen
 
     def concerns(self, case: Any) -> bool:
-        """Whether a test with these parameters is about the command, or about all of them at once."""
+        """Whether a test with these parameters is about the commands, or about all there are at once."""
         judged = [self.is_about(value) for value in ({} if case is None else case.params).values()]
         return not judged or any(judged)
 
     def is_about(self, value: Any) -> bool:
-        """Whether a parameter has to do with the command: a row, a difference, a block, a call, rows of a family."""
+        """Whether a parameter has to do with the commands: a row, a difference, a block, a call, rows of a family."""
         if isinstance(value, CommandSpec):
-            return value.name.encode() == b"|".join(self.words)
+            return value.name.encode().split(b"|") in self.names
         if isinstance(value, Difference):
             return self.is_about(Row("", value.row.splitlines()))
         if isinstance(value, Row):
@@ -56,16 +59,16 @@ class Chosen:
         return isinstance(value, str) and self.is_call(value.encode("latin-1", "replace").split())
 
     def is_call(self, call: list[bytes]) -> bool:
-        return [word.upper() for word in call[: len(self.words)]] == self.words
+        return any([word.upper() for word in call[: len(name)]] == name for name in self.names)
 
 
-def main(command: str) -> int:
-    """Runs them for one command; pytest's exit status."""
-    words = command.upper().replace("|", " ").encode().split()
-    if not words:
+def main(commands: str) -> int:
+    """Runs them for some commands; pytest's exit status."""
+    names = [name.replace("|", " ").encode().split() for name in commands.upper().split(",") if name.strip()]
+    if not names:
         print("Which command? make test-command COMMAND=SINTERCARD", file=sys.stderr)
         return 2
-    return pytest.main(["--quiet", "--numprocesses=0", "--tb=short", *FILES], [Chosen(words)])
+    return pytest.main(["--quiet", "--numprocesses=0", "--tb=short", *FILES], [Chosen(names)])
 
 
 if __name__ == "__main__":
