@@ -63,9 +63,8 @@ def assert_for_nothing(lab: Lab, client: Connection, line: str) -> None:
 
 def test_every_write_command_is_here() -> None:
     names = {spec.name for spec in Registry(TABLES) if spec.kind == WRITE}
-    assert not names - {*SOMETHING, *NOTHING}, (
-        "tests/execution/no_op_calls.py does not say which of their calls are for nothing"
-    )
+    missing = names - {*SOMETHING, *NOTHING}
+    assert not missing, f"{missing}: tests/execution/no_op_calls.py does not say which of their calls are for nothing"
     assert not {*SOMETHING, *NOTHING} - names, "no write commands"
     assert not SOMETHING.keys() & NOTHING.keys()
 
