@@ -82,6 +82,8 @@ LONG_ON_PURPOSE = {
     ("keyp.resp.parser", "feed"): "the hottest loop of all; in pieces it would keep its state in attributes",
 }
 
+ERROR_TEXT = re.compile(r"[A-Z]{3,} \S.* ")  # a code and several words
+
 
 class Module:
     """A source file and its syntax tree. `name` is dotted; a package goes by its own name."""
@@ -227,6 +229,16 @@ def test_test_files_are_short() -> None:
     files = [path for folder in ("tests", "benchmarks") for path in (ROOT / folder).rglob("*.py")]
     lines = {str(path.relative_to(ROOT)): len(path.read_text(encoding="utf-8").splitlines()) for path in files}
     assert {name: count for name, count in lines.items() if count >= FILE_LINES} == {}
+
+
+def test_error_texts_are_written_once() -> None:
+    """What several commands reply stands in `keyp/errors.py`."""
+    found: dict[str, set[str]] = {}
+    for module in MODULES:
+        for node in ast.walk(module.tree):
+            if isinstance(node, ast.Constant) and isinstance(node.value, str) and ERROR_TEXT.match(node.value):
+                found.setdefault(node.value, set()).add(module.name)
+    assert {text: names for text, names in found.items() if len(names) > 1} == {}
 
 
 def test_twisted_keeps_its_own_package() -> None:

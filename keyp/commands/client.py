@@ -14,7 +14,15 @@ from keyp.command.effects import CloseClient, EndWait, PauseClients, ResumeClien
 from keyp.command.spec import ADMIN, LOADING, NO_MULTI, NOSCRIPT, STALE, Args
 from keyp.command.table import CommandTable
 from keyp.commands.client_line import describe
-from keyp.errors import SYNTAX, CommandError, printable
+from keyp.errors import (
+    BAD_TIMEOUT,
+    NEGATIVE_TIMEOUT,
+    SYNTAX,
+    TIMEOUT_TOO_LONG,
+    CommandError,
+    printable,
+    wrong_subcommand,
+)
 from keyp.resp.values import NO_REPLY, Reply, Verbatim
 from keyp.server.clients import REPLY_OFF, REPLY_ON, REPLY_SKIP_NEXT, Client
 
@@ -29,9 +37,6 @@ BAD_NAME: Final = "ERR Client names cannot contain spaces, newlines or special c
 NO_SUCH_CLIENT: Final = "ERR No such client"
 BAD_ID: Final = "ERR Invalid client ID"
 BAD_KILL_ID: Final = "ERR client-id should be greater than 0"
-BAD_TIMEOUT: Final = "ERR timeout is not an integer or out of range"
-NEGATIVE_TIMEOUT: Final = "ERR timeout is negative"
-TIMEOUT_TOO_LONG: Final = "ERR timeout is out of range"
 BAD_PAUSE_MODE: Final = "ERR CLIENT PAUSE mode must be WRITE or ALL"
 UNBLOCKED: Final = "UNBLOCKED client unblocked via CLIENT UNBLOCK"
 BAD_UNBLOCK_REASON: Final = "ERR CLIENT UNBLOCK reason should be TIMEOUT or ERROR"
@@ -251,11 +256,6 @@ def _read_kill_option(found: KillFilter, option: bytes, value: bytes) -> None:
         raise CommandError(SYNTAX)
 
 
-def _too_many(args: Args) -> CommandError:
-    word = printable(args[1][:128])
-    return CommandError(f"ERR unknown subcommand or wrong number of arguments for '{word}'. Try CLIENT HELP.")
-
-
 def _switch(word: bytes) -> bool:
     if word.lower() not in (b"on", b"off"):
         raise CommandError(SYNTAX)
@@ -326,7 +326,7 @@ def client_reply(context: SessionContext, args: Args) -> Reply:
 def client_pause(context: SessionContext, args: Args) -> Reply:
     """Replies OK. The time is in milliseconds; a pause that is under way is never made shorter or weaker."""
     if len(args) > 4:
-        raise _too_many(args)
+        raise wrong_subcommand("CLIENT", args[1])
     writes_only = False
     if len(args) == 4:
         mode = args[3].lower()
@@ -367,7 +367,7 @@ def client_unpause(context: SessionContext, args: Args) -> Reply:
 def client_unblock(context: SessionContext, args: Args) -> Reply:
     """Replies 1, or 0 where there is no such client or it does not wait."""
     if len(args) > 4:
-        raise _too_many(args)
+        raise wrong_subcommand("CLIENT", args[1])
     if len(args) == 4 and args[3].lower() not in (b"timeout", b"error"):
         raise CommandError(BAD_UNBLOCK_REASON)
     client = context.server.clients.get(integer(args[2]))

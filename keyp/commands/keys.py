@@ -13,7 +13,7 @@ from keyp.command.context import ReadContext, WriteContext
 from keyp.command.spec import DENYOOM, FAST, Args, key_at, keys_from
 from keyp.command.table import CommandTable
 from keyp.commands.databases import INT_MAX, INT_MIN
-from keyp.errors import NO_SUCH_KEY, SAME_OBJECT, SYNTAX, CommandError
+from keyp.errors import NO_SUCH_KEY, NOT_INT32, SAME_OBJECT, SYNTAX, CommandError
 from keyp.resp.values import Reply
 from keyp.storage.copying import copy_value
 from keyp.storage.keys.random_key import random_name
@@ -233,7 +233,7 @@ def move(context: WriteContext, args: Args) -> Reply:
 def _database_index(context: WriteContext, data: bytes) -> int:
     index = integer(data)
     if not INT_MIN <= index <= INT_MAX:
-        raise CommandError(f"ERR value is out of range, value must between {INT_MIN} and {INT_MAX}")
+        raise CommandError(NOT_INT32)
     context.check_index(index)
     return index
 

@@ -18,7 +18,7 @@ from keyp.command.effects import Publish, Subscribe, Unsubscribe
 from keyp.command.spec import FAST, FOR_SUBSCRIBERS, LOADING, MAY_REPLICATE, NOSCRIPT, STALE, Args, key_at, keys_from
 from keyp.command.spec import PUBSUB as ABOUT_PUBSUB
 from keyp.command.table import CommandTable
-from keyp.errors import CommandError, printable
+from keyp.errors import CommandError, wrong_subcommand
 from keyp.resp.values import Push, Reply, Several
 from keyp.server.pubsub import CHANNEL, PATTERN, SHARD, Subscriptions, fits
 
@@ -209,8 +209,7 @@ PUBSUB.container(
 def _names(context: SessionContext, kind: int, args: Args) -> Reply:
     """The names that have subscribers, or those of them that match a pattern."""
     if len(args) > 3:
-        word = printable(args[1][:128])
-        raise CommandError(f"ERR unknown subcommand or wrong number of arguments for '{word}'. Try PUBSUB HELP.")
+        raise wrong_subcommand("PUBSUB", args[1])
     names = _subscriptions(context).names(kind)
     if len(args) == 2:
         return names

@@ -15,7 +15,7 @@ from keyp.command.context import ReadContext, WriteContext
 from keyp.command.spec import DENYOOM, MOVABLEKEYS, Args, counted_keys, key_at
 from keyp.command.table import CommandTable
 from keyp.commands.sortedsets import store_elements
-from keyp.errors import SYNTAX, WRONG_TYPE, CommandError
+from keyp.errors import NEGATIVE_LIMIT, SYNTAX, WRONG_TYPE, CommandError
 from keyp.resp.values import Pairs, Reply
 from keyp.storage.lmdb import layout
 from keyp.storage.types.collection import Collection
@@ -35,7 +35,6 @@ MAX: Final = 2
 AGGREGATES: Final = {b"SUM": SUM, b"MIN": MIN, b"MAX": MAX}
 
 NOT_A_WEIGHT: Final = "ERR weight value is not a float"
-NEGATIVE_LIMIT: Final = "ERR LIMIT can't be negative"
 
 SLICE: Final = 1024  # elements that are read in one go
 

@@ -12,7 +12,7 @@ from keyp.command.blocked_clients import BlockedClient
 from keyp.command.context import ReadContext, SessionContext, WriteContext
 from keyp.command.effects import Announce, CloseClient, PauseClients, Publish, StopServer, WarnOfHttp
 from keyp.command.spec import FOR_SUBSCRIBERS, NO_MULTI, NOT_QUEUED, READ, RUNS_QUEUE, SESSION, WRITE, Args, CommandSpec
-from keyp.errors import CommandError
+from keyp.errors import EXEC_REFUSED, CommandError
 from keyp.events import KEYEVENT, KEYSPACE
 from keyp.execution.apply import apply
 from keyp.execution.batch import Batch, Call, is_http
@@ -181,7 +181,7 @@ class Executor:
         if call.spec is not None and call.spec.flags & RUNS_QUEUE:
             # An EXEC that is refused ends its transaction all the same, as in Redis.
             self._state.end_transaction()
-            error = "EXECABORT Transaction discarded because of: " + error.removeprefix("ERR ")
+            error = EXEC_REFUSED + error.removeprefix("ERR ")
         elif self._state.queue is not None:
             self._state.queue_broken = True
         call.error, call.nanoseconds, call.rejected = error, 0, True
