@@ -64,8 +64,8 @@ def take_out(project: Path, command: str, name: str, block: str) -> None:
     assert block in text, f"ARCHITECTURE.md shows {command} otherwise than {name} has it"
     source.write_text(text.replace(block, ""))
     for rows in [*project.glob("tests/differential/rows/*.txt"), *project.glob("tests/differential/events/*.txt")]:
-        paragraphs = rows.read_text(encoding="latin-1").split("\n\n")
-        rows.write_text("\n\n".join([one for one in paragraphs if command not in one]) + "\n", encoding="latin-1")
+        lines = rows.read_text(encoding="latin-1").splitlines(keepends=True)
+        rows.write_text("".join([line for line in lines if command not in line]), encoding="latin-1")
     templates = project / "tests/differential/calls_sets.py"
     templates.write_text(re.sub(f'    "{command}": .*\n', "", templates.read_text()))
 

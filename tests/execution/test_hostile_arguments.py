@@ -124,7 +124,7 @@ def test_every_command_with_arguments_is_called() -> None:
     steps += [Step(line) for difference in DIFFERENCES for line in difference.row.splitlines()]
     called = {name for step in steps for call in step.calls for name, _ in places(call)}
     missing = {spec.name for spec in specs if spec.syntax and abs(spec.arity) > 1} - called
-    assert not missing, f"{missing}: no row in tests/differential/rows/ calls them with as many arguments as they take"
+    assert not missing, f"{missing}: no row, or difference, calls them with as many arguments as they take"
 
 
 def test_no_setting_is_a_defect(lab: Lab, failures: list[str]) -> None:
