@@ -76,6 +76,9 @@ ALLOWED: dict[tuple[str, str], str] = {
     ): "readers on several threads share the table; no effect depends on it",
 }
 
+# Says nothing that a search could find: name the value type, channel type, event class, access or setting type.
+VAGUE = {"kind", "kinds"}
+
 FILE_LINES = 500
 FUNCTION_LINES = 60
 LONG_ON_PURPOSE = {
@@ -192,6 +195,18 @@ def silent(module: Module) -> Iterator[str]:
         yield f"{module} does not say what it is for"
 
 
+def vague(module: Module) -> Iterator[str]:
+    for node in ast.walk(module.tree):
+        name = (
+            node.id if isinstance(node, ast.Name)
+            else node.arg if isinstance(node, ast.arg | ast.keyword)
+            else node.attr if isinstance(node, ast.Attribute)
+            else ""
+        )  # fmt: skip
+        if name and name.strip("_").lower() in VAGUE:
+            yield f"{module} names something {name}"
+
+
 def cycle(graph: dict[str, set[str]]) -> list[str]:
     """The modules of a cycle in `graph`, in order, the first also as the last; empty where there is none."""
     done: set[str] = set()
@@ -211,7 +226,7 @@ def cycle(graph: dict[str, set[str]]) -> list[str]:
     return next((found for name in sorted(graph) if (found := walk(name, []))), [])
 
 
-RULES: list[Callable[[Module], Iterator[str]]] = [upward, strangers, impurities, too_long, silent]
+RULES: list[Callable[[Module], Iterator[str]]] = [upward, strangers, impurities, too_long, silent, vague]
 
 
 @pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.__name__)
@@ -310,7 +325,10 @@ def sample(text: str, name: str = "keyp.commands.sample") -> Module:
         (impurities, "def f():\n    import threading"),
         (impurities, "from os import urandom"),
         (impurities, "import os\nos.urandom(3)"),
-        (impurities, "def f(kind: object) -> object:\n    return Random()"),
+        (impurities, "def f(x: object) -> object:\n    return Random()"),
+        (vague, "def f(kind: int) -> None: ..."),
+        (vague, "class C:\n    def f(self) -> None:\n        self._kind = 1"),
+        (vague, "KINDS = (1, 2)"),
         (too_long, "\n" * FILE_LINES),
         (too_long, "def f():\n" + "    pass\n" * FUNCTION_LINES),
     ],
@@ -335,6 +353,7 @@ def test_the_rule_on_docstrings_sees_who_breaks_it() -> None:
         (upward, "if TYPE_CHECKING:\n    from keyp.execution.dispatcher import Dispatcher", "keyp.commands.sample"),
         (strangers, "import lmdb", "keyp.storage.sample"),
         (strangers, "import twistedly", "keyp.commands.sample"),
+        (vague, "def f(channel_type: int, kindness: int) -> None: ...", "keyp.commands.sample"),
         (impurities, "import time", "keyp.net.clock"),
         (impurities, "from random import Random", "keyp.command.context"),
         (too_long, "def f():\n" + "    pass\n" * (FUNCTION_LINES - 1), "keyp.commands.sample"),

@@ -79,7 +79,7 @@ class Options(usage.Options):
         self["endpoint"].append(description)
 
     def parseArgs(self, *arguments: str) -> None:
-        """Called by Twisted with what is no option. Raises `UsageError`: there is nothing of that kind."""
+        """Called by Twisted with what is no option. Raises `UsageError`: all arguments are options."""
         if arguments:
             raise usage.UsageError(f"{arguments[0]!r} is not an option")
 

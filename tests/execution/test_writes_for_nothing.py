@@ -62,7 +62,7 @@ def assert_for_nothing(lab: Lab, client: Connection, line: str) -> None:
 
 
 def test_every_write_command_is_here() -> None:
-    names = {spec.name for spec in Registry(TABLES) if spec.kind == WRITE}
+    names = {spec.name for spec in Registry(TABLES) if spec.access == WRITE}
     assert names == {*SOMETHING, *NOTHING}
     assert not SOMETHING.keys() & NOTHING.keys()
 
