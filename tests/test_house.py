@@ -12,6 +12,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.scratch import ON_DISK
+
 ROOT = Path(__file__).parent.parent
 
 # The floors, lowest first. A module may import from the floors below its own and from its own room, not from its
@@ -242,6 +244,14 @@ def test_test_files_are_short() -> None:
     files = [path for folder in ("tests", "benchmarks") for path in (ROOT / folder).rglob("*.py")]
     lines = {str(path.relative_to(ROOT)): len(path.read_text(encoding="utf-8").splitlines()) for path in files}
     assert {name: count for name, count in lines.items() if count >= FILE_LINES} == {}
+
+
+def test_tests_keep_their_stores_in_memory_but_where_whole_servers_run() -> None:
+    files = [
+        path for path in (ROOT / "tests").rglob("*.py") if path.relative_to(ROOT / "tests").parts[0] not in ON_DISK
+    ]
+    makers = re.compile(r"\btmp_path_factory: |\bimport tempfile\b|\bfrom tempfile\b")
+    assert [path.name for path in files if makers.search(path.read_text(encoding="utf-8"))] == ["scratch.py"]
 
 
 def test_twisted_keeps_its_own_package() -> None:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
-import tempfile
 from pathlib import Path
 from random import Random
 
@@ -17,6 +15,7 @@ from keyp.storage.keys.keyspace import Keyspace, WritableKeyspace
 from keyp.storage.lmdb.errors import Damaged
 from keyp.storage.types import hashes, strings
 from keyp.storage.types.members import COMPACT, LARGE
+from tests.scratch import scratch_directory
 from tests.storage.conftest import Store
 
 FIELDS = st.one_of(
@@ -31,7 +30,8 @@ class HashMachine(RuleBasedStateMachine):
 
     def __init__(self) -> None:
         super().__init__()
-        self.path = Path(tempfile.mkdtemp(prefix="keyp-hashes-"))
+        self.directory = scratch_directory()
+        self.path = Path(self.directory.name)
         self.store = Store(self.path / "store")
         self.model: dict[bytes, bytes] = {}
         self.large = False
@@ -41,7 +41,7 @@ class HashMachine(RuleBasedStateMachine):
             assert self.store.problems() == []
         finally:
             self.store.environment.close()
-            shutil.rmtree(self.path)
+            self.directory.cleanup()
 
     @rule(fields=st.dictionaries(FIELDS, VALUES, min_size=1, max_size=8))
     def set(self, fields: dict[bytes, bytes]) -> None:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
-import tempfile
 from pathlib import Path
 from random import Random
 
@@ -19,6 +17,7 @@ from keyp.storage.types import hashes, sets, strings
 from keyp.storage.types.elements import Entry, place_of, with_member
 from keyp.storage.types.members import COMPACT, INTEGERS, LARGE
 from keyp.storage.value_types import MEMBERS
+from tests.scratch import scratch_directory
 from tests.storage.conftest import NOW_MS, Store
 
 MEMBERS_DRAWN = st.one_of(
@@ -32,7 +31,8 @@ class SetMachine(RuleBasedStateMachine):
 
     def __init__(self) -> None:
         super().__init__()
-        self.path = Path(tempfile.mkdtemp(prefix="keyp-sets-"))
+        self.directory = scratch_directory()
+        self.path = Path(self.directory.name)
         self.store = Store(self.path / "store")
         self.model: set[bytes] = set()
 
@@ -41,7 +41,7 @@ class SetMachine(RuleBasedStateMachine):
             assert self.store.problems() == []
         finally:
             self.store.environment.close()
-            shutil.rmtree(self.path)
+            self.directory.cleanup()
 
     @rule(members=st.lists(MEMBERS_DRAWN, min_size=1, max_size=8))
     def add(self, members: list[bytes]) -> None:
