@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import ast
 import re
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -80,6 +81,10 @@ ALLOWED: dict[tuple[str, str], str] = {
 
 # Says nothing that a search could find: name the value type, channel type, event class, access or setting type.
 VAGUE = {"kind", "kinds"}
+
+# What a test may need that starts no other programs: with these packages alone it runs.
+FOUR_PACKAGES = {"pytest", "_pytest", "hypothesis", "lmdb", "twisted", "zope"}  # zope.interface comes with Twisted
+WITH_MORE = ("tests.differential", "tests.integration", "tests.crash", "tests.soak")
 
 FILE_LINES = 500
 FUNCTION_LINES = 60
@@ -244,6 +249,30 @@ def test_test_files_are_short() -> None:
     files = [path for folder in ("tests", "benchmarks") for path in (ROOT / folder).rglob("*.py")]
     lines = {str(path.relative_to(ROOT)): len(path.read_text(encoding="utf-8").splitlines()) for path in files}
     assert {name: count for name, count in lines.items() if count >= FILE_LINES} == {}
+
+
+def test_unit_tests_need_four_packages() -> None:
+    modules = {module.name: module for module in [read(path) for path in (ROOT / "tests").rglob("*.py")]}
+    seen: set[str] = set()
+    libraries: set[tuple[str, str]] = set()
+    wanted = [name for name in modules if not is_in(name, WITH_MORE)]
+    for name in wanted:
+        for imported in at_import(modules[name].tree):
+            if imported in modules and imported not in seen:
+                seen.add(imported)
+                wanted.append(imported)
+            libraries.add((name, imported.partition(".")[0]))
+    ours = {"keyp", "tests", "benchmarks", *sys.stdlib_module_names}
+    assert sorted((name, library) for name, library in libraries if library not in FOUR_PACKAGES | ours) == []
+
+
+def at_import(tree: ast.Module) -> Iterator[str]:
+    """The modules that are imported with this one: not those that a function imports when it is called."""
+    for node in tree.body:
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module is not None:
+            yield from (node.module, *(f"{node.module}.{alias.name}" for alias in node.names))
 
 
 def test_tests_keep_their_stores_in_memory_but_where_whole_servers_run() -> None:

@@ -33,6 +33,7 @@ def look_at_it(monkeypatch: pytest.MonkeyPatch) -> Terminal:
 
 
 def test_a_bar_on_a_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("tqdm")
     terminal = look_at_it(monkeypatch)
     with Progress("Checking", 10, " entries") as bar:
         bar.advance(4)
