@@ -119,11 +119,13 @@ def test_flushing_what_is_empty(lab: Lab, client: Connection) -> None:
         assert_for_nothing(lab, client, line)
 
 
-def test_nobody_is_told_of_a_sync_that_does_not_come(lab: Lab, client: Connection) -> None:
+def test_nobody_is_told_of_a_sync_that_does_not_come(
+    lab: Lab, client: Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """While a group's commands run, the reactor's thread waits for its end, or until it begins to sync."""
     syncs: list[int] = []
     lab.environment.fsync = ALWAYS
-    lab.loop.release_reactor = lambda: syncs.append(1)
+    monkeypatch.setattr(lab.loop, "release_reactor", lambda: syncs.append(1))
     client.call("SETNX s v", "DEL nosuch")
     assert syncs == []
     client.call("SET mortal v PX 10")

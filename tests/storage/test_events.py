@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 
 from keyp import events
@@ -69,8 +71,18 @@ def test_only_what_is_wanted(store: Store) -> None:
     listening.transaction.commit()
 
 
+def mortal(*names: bytes) -> Callable[[WritableKeyspace], None]:
+    """Makes keys that die at once."""
+
+    def put(keys: WritableKeyspace) -> None:
+        for name in names:
+            strings.put(keys, name, b"1", NOW_MS + 1)
+
+    return put
+
+
 def test_expired_keys_that_a_write_meets(store: Store) -> None:
-    store.write(lambda keys: [strings.put(keys, name, b"1", NOW_MS + 1) for name in (b"a", b"b", b"x" * 600)], 3)
+    store.write(mortal(b"a", b"b", b"x" * 600), 3)
     store.now_ms += 2
     listening = Listening(store)
     assert not listening.keys.remove(b"a")
@@ -82,7 +94,7 @@ def test_expired_keys_that_a_write_meets(store: Store) -> None:
 
 
 def test_expired_keys_that_the_sweeper_meets(store: Store) -> None:
-    store.write(lambda keys: [strings.put(keys, name, b"1", NOW_MS + 1) for name in (b"a", b"x" * 600)], 3)
+    store.write(mortal(b"a", b"x" * 600), 3)
     store.now_ms += 2
     transaction = WriteTransaction(store.environment, store.now_ms)
     transaction.wanted_events = EVERYTHING

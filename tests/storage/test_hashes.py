@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from random import Random
+from typing import Any
 
 import pytest
 from hypothesis import settings
@@ -183,6 +185,10 @@ def test_a_hash_is_of_its_kind(store: Store) -> None:
         store.write(lambda keys: hashes.find_or_make(keys, b"h"))
 
 
+def look_at(store: Store, look: Callable[[Any], object]) -> None:
+    store.read(lambda keys: look(hashes.find(keys, b"h")))
+
+
 def test_damage(store: Store) -> None:
     fill(store, 3)
 
@@ -201,7 +207,7 @@ def test_damage(store: Store) -> None:
         lambda found: found.places_at([0, 1, 2]),
     ):
         with pytest.raises(Damaged):
-            store.read(lambda keys, look=look: look(hashes.find(keys, b"h")))
+            look_at(store, look)
     assert store.problems() != []
     store.write(lambda keys: keys.remove(b"h"))
 

@@ -160,7 +160,12 @@ def test_lists_of_free_pages_that_cannot_be(sound: Path, change: Change) -> None
 def test_a_start_looks_at_no_more_pages_in_a_larger_store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     looks: list[int] = []
     pread = os.pread
-    monkeypatch.setattr(os, "pread", lambda *args: looks.append(args[1]) or pread(*args))
+
+    def noted(fd: int, size: int, at: int) -> bytes:
+        looks.append(size)
+        return pread(fd, size, at)
+
+    monkeypatch.setattr(os, "pread", noted)
     monkeypatch.setattr(pages, "JUDGED_MAX", 40)
     random = Random(1)
     counts = []
