@@ -41,9 +41,9 @@ def flip(keys: Any, database: Any, name: bytes) -> None:
     keys.txn.put(name, stored[:at] + bytes([stored[at] ^ 1]) + stored[at + 1 :], db=database)
 
 
-def collection_record(collection: int, count: int, kind: int = LIST) -> bytes:
+def collection_record(collection: int, count: int, type_: int = LIST) -> bytes:
     body = layout.number(collection) + layout.number(count)
-    return layout.make_record(b"k", kind, layout.HAS_ELEMENTS, 1, 0, body)
+    return layout.make_record(b"k", type_, layout.HAS_ELEMENTS, 1, 0, body)
 
 
 def garbage(keys: Any, entry: bytes) -> None:

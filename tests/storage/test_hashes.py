@@ -177,7 +177,7 @@ def test_more_than_is_read_at_once(store: Store) -> None:
     store.read(look)
 
 
-def test_a_hash_is_of_its_kind(store: Store) -> None:
+def test_a_hash_is_of_its_type(store: Store) -> None:
     store.write(lambda keys: strings.put(keys, b"h", b"text"))
     with pytest.raises(CommandError, match=WRONG_TYPE):
         store.read(lambda keys: hashes.find(keys, b"h"))

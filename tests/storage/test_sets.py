@@ -266,7 +266,7 @@ def test_nothing_replaces_nothing(store: Store) -> None:
     assert store.read(lambda keys: found_set(keys, b"s").forward(MEMBERS, b"", 5)) == [(b"a", b"")]
 
 
-def test_a_set_is_of_its_kind(store: Store) -> None:
+def test_a_set_is_of_its_type(store: Store) -> None:
     store.write(lambda keys: strings.put(keys, b"s", b"text"))
     with pytest.raises(CommandError, match=WRONG_TYPE):
         store.read(lambda keys: sets.find(keys, b"s"))

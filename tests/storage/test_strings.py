@@ -123,7 +123,7 @@ def test_copy_and_rename(store: Any, name: bytes, length: int) -> None:
         assert store.read(lambda keys, key=key: layout.record_deadline_ms(keys.find(key))) == store.now_ms + 10
 
 
-def test_another_kind_is_refused(store: Any) -> None:
+def test_another_type_is_refused(store: Any) -> None:
     store.write(lambda keys: keys.put(b"k", None, LIST, 0, b""))
     for act in (
         lambda keys: strings.get(keys, b"k"),
