@@ -98,7 +98,7 @@ class CommandTable:
     def _record(
         self,
         name: str,
-        kind: int,
+        access: int,
         function: Callable[[Any, Args], Reply] | None,
         *,
         arity: int,
@@ -117,7 +117,7 @@ class CommandTable:
         given = self.categories if categories is None else categories
         self.specs.append(
             CommandSpec(
-                name, self.group, kind, function, arity, keys, flags, since, summary, syntax, complexity, given, tips,
+                name, self.group, access, function, arity, keys, flags, since, summary, syntax, complexity, given, tips,
                 aliases, secrets,
             )
         )  # fmt: skip

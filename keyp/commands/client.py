@@ -154,8 +154,8 @@ def client_list(context: SessionContext, args: Args) -> Reply:
     """Replies with text. A client that is about to be disconnected is not shown."""
     clients = context.server.clients.all()
     if len(args) == 4 and args[2].upper() == b"TYPE":
-        kind = _client_type(args[3])
-        clients = [client for client in clients if _is_of_type(client, kind)]
+        client_type = _client_type(args[3])
+        clients = [client for client in clients if _is_of_type(client, client_type)]
     elif len(args) > 3 and args[2].upper() == b"ID":
         wanted = [integer(text, BAD_ID) for text in args[3:]]
         clients = [client for client in map(context.server.clients.get, wanted) if client is not None]
@@ -167,15 +167,15 @@ def client_list(context: SessionContext, args: Args) -> Reply:
 
 
 def _client_type(word: bytes) -> bytes:
-    kind = word.lower()
-    if kind not in TYPES:
+    client_type = word.lower()
+    if client_type not in TYPES:
         raise CommandError(f"ERR Unknown client type '{printable(word)}'")
-    return kind
+    return client_type
 
 
-def _is_of_type(client: Client, kind: bytes) -> bool:
+def _is_of_type(client: Client, client_type: bytes) -> bool:
     """There are no replicas and no master; a client with a subscription is `pubsub` and not `normal`."""
-    return kind == (b"pubsub" if client.state.is_subscriber else b"normal")
+    return client_type == (b"pubsub" if client.state.is_subscriber else b"normal")
 
 
 class KillFilter:
@@ -185,7 +185,7 @@ class KillFilter:
         self.client_id = 0
         self.address: str | None = None
         self.local_address: str | None = None
-        self.kind = b""  # any
+        self.client_type = b""  # any
         self.skip_me = True
 
     def matches(self, client: Client) -> bool:
@@ -194,7 +194,7 @@ class KillFilter:
             self.client_id in (0, client.id)
             and self.address in (None, client.address)
             and self.local_address in (None, client.local_address)
-            and (not self.kind or _is_of_type(client, self.kind))
+            and (not self.client_type or _is_of_type(client, self.client_type))
             and not client.closing
         )
 
@@ -242,7 +242,7 @@ def _read_kill_option(found: KillFilter, option: bytes, value: bytes) -> None:
             raise CommandError(BAD_KILL_ID)
         found.client_id = client
     elif option == b"TYPE":
-        found.kind = _client_type(value)
+        found.client_type = _client_type(value)
     elif option == b"ADDR":
         found.address = printable(value)
     elif option == b"LADDR":

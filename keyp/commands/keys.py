@@ -1,6 +1,6 @@
 """Keys, whatever they hold: remove, count, rename, copy and move them.
 
-None of these looks at a value; `keyp.storage.copying` knows how each kind is copied.
+None of these looks at a value; `keyp.storage.copying` knows how each type is copied.
 """
 
 from __future__ import annotations
@@ -106,10 +106,10 @@ def touch(context: ReadContext, args: Args) -> Reply:
     flags=FAST,
     since="1.0.0",
     syntax="key",
-    summary="Names the kind of value that a key holds.",
+    summary="Names the type of the value that a key holds.",
 )
 def type_(context: ReadContext, args: Args) -> Reply:
-    """Replies with the kind, `none` where there is no such key."""
+    """Replies with the type, `none` where there is no such key."""
     return VALUE_TYPES[context.keys.type_of(args[1])].name
 
 

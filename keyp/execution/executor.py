@@ -236,9 +236,9 @@ class Executor:
         function = spec.function
         reply: Reply
         try:
-            if spec.kind != WRITE:
+            if spec.access != WRITE:
                 assert function is not None
-                reply = function(data if spec.kind == READ else self._session_context(), call.args)
+                reply = function(data if spec.access == READ else self._session_context(), call.args)
             elif isinstance(data, WriteContext):
                 reply = apply(data, spec, call.args)
             else:
@@ -257,13 +257,13 @@ class Executor:
             self._batch.done_calls.append(call)
         if data.transaction.events:
             self._take_events()
-        if spec.kind == SESSION:
+        if spec.access == SESSION:
             self._collect_effects()
         return reply
 
     def _is_contained(self, spec: CommandSpec, defect: Exception) -> bool:
         """Whether a call that was left by a defect has changed no data, so that the others may go on."""
-        if self._complain is None or spec.kind == WRITE or spec.flags & RUNS_QUEUE or spoils_transaction(defect):
+        if self._complain is None or spec.access == WRITE or spec.flags & RUNS_QUEUE or spoils_transaction(defect):
             return False
         self._complain(defect)
         if self._context is not None:

@@ -20,13 +20,13 @@ END: Final = "<!-- /commands -->"
 # A group's title, in the order in which groups are shown; groups that are not here follow under their own name.
 TITLES: Final = {
     "string": "Strings",
-    "bitmap": "Bits of strings",
+    "bitmap": "Bitmaps",
     "hyperloglog": "HyperLogLogs",
     "list": "Lists",
     "hash": "Hashes",
     "set": "Sets",
     "sorted-set": "Sorted sets",
-    "geo": "Places on the earth",
+    "geo": "Geospatial indexes",
     "generic": "Keys of any type",
     "transactions": "Transactions",
     "pubsub": "Publish/subscribe",

@@ -248,7 +248,8 @@ def test_where_there_is_nothing_they_wait(
 ) -> None:
     reply = keyp.answer(line)
     assert isinstance(reply, Wait)
-    assert (reply.kind, list(reply.keys), reply.timeout_ms, reply.otherwise) == (LIST, keys, timeout_ms, otherwise)
+    assert (reply.value_type, list(reply.keys)) == (LIST, keys)
+    assert (reply.timeout_ms, reply.otherwise) == (timeout_ms, otherwise)
     keyp.run("RPUSH", "a", "x", "y")
     assert not isinstance(keyp.answer(line), Wait)
 

@@ -76,6 +76,6 @@ def test_row(sides: Sides, row: Row) -> None:
 def test_every_write_command_has_a_row() -> None:
     registry = Registry(TABLES)
     called = {registry.find(call) for row in ROWS for step in row.steps for call in step.calls}
-    writes = [spec for spec in registry.specs if spec.kind == WRITE and not spec.flags & OWN]
+    writes = [spec for spec in registry.specs if spec.access == WRITE and not spec.flags & OWN]
     missing = [spec.name for spec in writes if spec not in called]
     assert not missing, "no row in tests/differential/events/ calls them"

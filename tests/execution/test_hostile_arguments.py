@@ -13,8 +13,7 @@ from collections import Counter
 from collections.abc import Iterator
 
 import pytest
-from twisted.logger import ILogObserver, LogEvent, LogLevel, formatEvent, globalLogPublisher
-from zope.interface import implementer
+from twisted.logger import LogEvent, LogLevel, formatEvent
 
 from keyp.command.registry import Registry
 from keyp.command.spec import OWN
@@ -24,6 +23,7 @@ from tests import wire
 from tests.differential.differences import DIFFERENCES
 from tests.differential.row_files import Row, Step, rows
 from tests.fakes import Connection, Lab
+from tests.log import observed
 
 DIGITS = b"9" * 5000  # more than Python makes a number of
 HOSTILE = (
@@ -73,14 +73,12 @@ def failures() -> Iterator[list[str]]:
     """What is logged as an error."""
     found: list[str] = []
 
-    @implementer(ILogObserver)
     def observe(event: LogEvent) -> None:
         if event["log_level"] >= LogLevel.error:
             found.append(f"{formatEvent(event)}\n{event.get('log_failure', '')}")
 
-    globalLogPublisher.addObserver(observe)
-    yield found
-    globalLogPublisher.removeObserver(observe)
+    with observed(observe):
+        yield found
 
 
 def places(call: list[bytes]) -> list[Place]:
