@@ -16,6 +16,7 @@ WORKERS ?= $(if $(TESTS),0,auto)
 ROUNDS ?= 210
 IMAGES ?= 1400
 BENCH ?=
+COMMAND ?=
 IMAGE ?= keyp
 
 BIN := $(VENV)/bin
@@ -39,7 +40,7 @@ PYTEST = -m pytest --numprocesses=$(WORKERS) --dist=loadfile --no-loadscope-reor
 # Tests start hundreds of servers, and each would have to translate every module anew.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help run wheel test test-compiled test-install test-unit test-integration test-property test-crash test-clients lint format readme bench soak docker-build docker-run clean
+.PHONY: help run wheel test test-command test-compiled test-install test-unit test-integration test-property test-crash test-clients block lint format readme bench soak docker-build docker-run clean
 .DEFAULT_GOAL := help
 
 help: ## list what can be made
@@ -53,6 +54,9 @@ wheel: $(TOOLS)/.installed ## build dist/keyp-….whl, compiled, for other envir
 
 test: $(INSTALLED_DEV) ## run every test (TESTS= to choose, or options for pytest; WORKERS= for more or fewer processes)
 	$(DEV)/python $(PYTEST) $(TESTS)
+
+test-command: $(INSTALLED_DEV) ## what every command must pass, for one (COMMAND=)
+	$(DEV)/python -m tests.every_command "$(COMMAND)"
 
 test-compiled: $(INSTALLED_DEV) ## every test once more, on compiled modules, in a copy of the checkout
 	mkdir -p $(COMPILED)
@@ -92,6 +96,9 @@ lint: $(INSTALLED_DEV) ## check style, format and types
 format: $(INSTALLED_DEV) ## format the sources, mend what can be mended
 	$(DEV)/ruff check --fix .
 	$(DEV)/ruff format .
+
+block: $(INSTALLED_DEV) ## print the block of a command as a real server describes it (COMMAND=)
+	@$(DEV)/python -m tests.differential.facts "$(COMMAND)"
 
 readme: $(INSTALLED_DEV) ## write the tables of commands and settings into README.md
 	$(DEV)/python -m keyp.tools.readme README.md

@@ -41,7 +41,7 @@ NOT_COMPILED = (
     "execution/recovery.py",
     "execution/saving.py",
     "net/accepting.py",
-    "net/endpoint_kinds.py",
+    "net/endpoint_types.py",
     "net/memory.py",
     "net/options.py",
     "net/reactor.py",

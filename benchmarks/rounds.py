@@ -12,8 +12,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tqdm import tqdm
-
 from benchmarks.results import SectionResult
 from benchmarks.servers import Program, Server
 from benchmarks.wire import Connection, fill
@@ -90,6 +88,8 @@ class Bench:
 
     def turns(self, servers: list[Server], title: str) -> Iterator[Server]:
         """Each server once in each round, the first of one round being the last of the next."""
+        from tqdm import tqdm
+
         with tqdm(total=self.rounds * len(servers), desc=title, unit="turn", disable=None, leave=True) as bar:
             self._bar = bar
             for number in range(self.rounds):
@@ -114,6 +114,8 @@ class Bench:
 
     def fill(self, server: Server, numbers: range, title: str = "", **how: Any) -> None:
         """Makes the keys of these numbers, as `wire.fill` does; with a bar of its own where there is a title."""
+        from tqdm import tqdm
+
         with (
             Connection(server.port) as connection,
             tqdm(total=len(numbers), desc=title, unit="key", unit_scale=True, disable=None if title else True) as bar,

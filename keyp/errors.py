@@ -26,6 +26,13 @@ NOT_FINITE: Final = "ERR increment would produce NaN or Infinity"
 OUT_OF_RANGE_INDEX: Final = "ERR index out of range"
 NOT_POSITIVE: Final = "ERR value is out of range, must be positive"
 OUT_OF_RANGE: Final = "ERR value is out of range"
+NUMKEYS_TOO_LOW: Final = "ERR numkeys should be greater than 0"
+COUNT_TOO_LOW: Final = "ERR count should be greater than 0"
+NEGATIVE_LIMIT: Final = "ERR LIMIT can't be negative"
+BAD_TIMEOUT: Final = "ERR timeout is not an integer or out of range"
+NEGATIVE_TIMEOUT: Final = "ERR timeout is negative"
+TIMEOUT_TOO_LONG: Final = "ERR timeout is out of range"
+NOT_INT32: Final = "ERR value is out of range, value must between -2147483648 and 2147483647"
 NO_OPPOSITE: Final = "ERR value is out of range, value must between -9223372036854775807 and 9223372036854775807"
 OFFSET_OUT_OF_RANGE: Final = "ERR offset is out of range"
 STRING_TOO_LONG: Final = "ERR string exceeds maximum allowed size (proto-max-bulk-len)"
@@ -33,6 +40,7 @@ SAME_OBJECT: Final = "ERR source and destination objects are the same"
 SYNTAX: Final = "ERR syntax error"
 WRONG_TYPE: Final = "WRONGTYPE Operation against a key holding the wrong kind of value"
 DATABASE_OUT_OF_RANGE: Final = "ERR DB index is out of range"
+EXEC_REFUSED: Final = "EXECABORT Transaction discarded because of: "  # and why
 OUT_OF_SPACE: Final = "OOM command not allowed when used memory > 'maxmemory'."
 DAMAGED: Final = "ERR this key is damaged on the disk; DEL removes it, a backup may have it"
 DISK_FULL: Final = "MISCONF No space left on the store's disk: nothing was applied; reads, DEL and FLUSHALL go on"
@@ -45,6 +53,12 @@ INTERNAL: Final = "ERR internal error, nothing of this command was applied; see 
 def wrong_arity(name: str) -> CommandError:
     """The error for a call with too few or too many arguments; `name` is the full name in lower case (`client|id`)."""
     return CommandError(f"ERR wrong number of arguments for '{name}' command")
+
+
+def wrong_subcommand(container: str, word: bytes) -> CommandError:
+    """The error of a subcommand that takes other arguments; `word` names it as it was sent."""
+    name = printable(word[:128])
+    return CommandError(f"ERR unknown subcommand or wrong number of arguments for '{name}'. Try {container} HELP.")
 
 
 def unknown_command(args: list[bytes]) -> CommandError:

@@ -51,10 +51,10 @@ def show_classes(classes: int) -> str:
 
 
 class Event:
-    """`name` happened to `key` of a database; `kind` is one of the classes above."""
+    """`name` happened to `key` of a database; `event_class` is one of the classes above."""
 
-    def __init__(self, kind: int, name: str, database: int, key: bytes) -> None:
-        self.kind = kind
+    def __init__(self, event_class: int, name: str, database: int, key: bytes) -> None:
+        self.event_class = event_class
         self.name = name
         self.database = database
         self.key = key

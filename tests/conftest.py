@@ -2,24 +2,20 @@
 
 And the seed of random tests: it is chosen once, printed at the top, and the same in all processes of a run.
 
-And where temporary directories are: in memory, but for the tests of processes and crashes, which are to meet a disk. A
-fresh store makes four syncs.
+And where temporary directories are: in memory, but for the tests that run whole servers (`tests/scratch.py`).
 """
 
 import os
 import random
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 import pytest
 from hypothesis import HealthCheck, settings
 
+from tests.scratch import ON_DISK, scratch_directory
+
 TESTS = Path(__file__).parent
-ON_DISK = ("integration", "crash", "soak")
-MEMORY = Path("/dev/shm")
-ROOM = 2 << 30  # bytes that are to be free there
 
 UNHURRIED = (HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.filter_too_much)
 
@@ -45,9 +41,8 @@ def pytest_report_header(config: pytest.Config) -> str:
 
 @pytest.fixture
 def tmp_path(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Path]:
-    on_disk = request.path.relative_to(TESTS).parts[0] in ON_DISK
-    if on_disk or not MEMORY.is_dir() or shutil.disk_usage(MEMORY).free < ROOM:
+    if request.path.relative_to(TESTS).parts[0] in ON_DISK:
         yield tmp_path
         return
-    with TemporaryDirectory(prefix="keyp-", dir=MEMORY) as directory:
+    with scratch_directory() as directory:
         yield Path(directory)

@@ -7,10 +7,13 @@ from __future__ import annotations
 
 import ast
 import re
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+
+from tests.scratch import ON_DISK
 
 ROOT = Path(__file__).parent.parent
 
@@ -80,11 +83,20 @@ ALLOWED: dict[tuple[str, str], str] = {
     ): "readers on several threads share the table; no effect depends on it",
 }
 
+# Says nothing that a search could find: name the value type, channel type, event class, access or setting type.
+VAGUE = {"kind", "kinds"}
+
+# What a test may need that starts no other programs: with these packages alone it runs.
+FOUR_PACKAGES = {"pytest", "_pytest", "hypothesis", "lmdb", "twisted", "zope"}  # zope.interface comes with Twisted
+WITH_MORE = ("tests.differential", "tests.integration", "tests.crash", "tests.soak")
+
 FILE_LINES = 500
 FUNCTION_LINES = 60
 LONG_ON_PURPOSE = {
     ("keyp.resp.parser", "feed"): "the hottest loop of all; in pieces it would keep its state in attributes",
 }
+
+ERROR_TEXT = re.compile(r"[A-Z]{3,} \S.* ")  # a code and several words
 
 
 class Module:
@@ -196,6 +208,18 @@ def silent(module: Module) -> Iterator[str]:
         yield f"{module} does not say what it is for"
 
 
+def vague(module: Module) -> Iterator[str]:
+    for node in ast.walk(module.tree):
+        name = (
+            node.id if isinstance(node, ast.Name)
+            else node.arg if isinstance(node, ast.arg | ast.keyword)
+            else node.attr if isinstance(node, ast.Attribute)
+            else ""
+        )  # fmt: skip
+        if name and name.strip("_").lower() in VAGUE:
+            yield f"{module} names something {name}"
+
+
 def cycle(graph: dict[str, set[str]]) -> list[str]:
     """The modules of a cycle in `graph`, in order, the first also as the last; empty where there is none."""
     done: set[str] = set()
@@ -215,7 +239,7 @@ def cycle(graph: dict[str, set[str]]) -> list[str]:
     return next((found for name in sorted(graph) if (found := walk(name, []))), [])
 
 
-RULES: list[Callable[[Module], Iterator[str]]] = [upward, strangers, impurities, too_long, silent]
+RULES: list[Callable[[Module], Iterator[str]]] = [upward, strangers, impurities, too_long, silent, vague]
 
 
 @pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.__name__)
@@ -231,6 +255,48 @@ def test_test_files_are_short() -> None:
     files = [path for folder in ("tests", "benchmarks") for path in (ROOT / folder).rglob("*.py")]
     lines = {str(path.relative_to(ROOT)): len(path.read_text(encoding="utf-8").splitlines()) for path in files}
     assert {name: count for name, count in lines.items() if count >= FILE_LINES} == {}
+
+
+def test_error_texts_are_written_once() -> None:
+    """What several commands reply stands in `keyp/errors.py`."""
+    found: dict[str, set[str]] = {}
+    for module in MODULES:
+        for node in ast.walk(module.tree):
+            if isinstance(node, ast.Constant) and isinstance(node.value, str) and ERROR_TEXT.match(node.value):
+                found.setdefault(node.value, set()).add(module.name)
+    assert {text: names for text, names in found.items() if len(names) > 1} == {}
+
+
+def test_unit_tests_need_four_packages() -> None:
+    modules = {module.name: module for module in [read(path) for path in (ROOT / "tests").rglob("*.py")]}
+    seen: set[str] = set()
+    libraries: set[tuple[str, str]] = set()
+    wanted = [name for name in modules if not is_in(name, WITH_MORE)]
+    for name in wanted:
+        for imported in at_import(modules[name].tree):
+            if imported in modules and imported not in seen:
+                seen.add(imported)
+                wanted.append(imported)
+            libraries.add((name, imported.partition(".")[0]))
+    ours = {"keyp", "tests", "benchmarks", *sys.stdlib_module_names}
+    assert sorted((name, library) for name, library in libraries if library not in FOUR_PACKAGES | ours) == []
+
+
+def at_import(tree: ast.Module) -> Iterator[str]:
+    """The modules that are imported with this one: not those that a function imports when it is called."""
+    for node in tree.body:
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module is not None:
+            yield from (node.module, *(f"{node.module}.{alias.name}" for alias in node.names))
+
+
+def test_tests_keep_their_stores_in_memory_but_where_whole_servers_run() -> None:
+    files = [
+        path for path in (ROOT / "tests").rglob("*.py") if path.relative_to(ROOT / "tests").parts[0] not in ON_DISK
+    ]
+    makers = re.compile(r"\btmp_path_factory: |\bimport tempfile\b|\bfrom tempfile\b")
+    assert [path.name for path in files if makers.search(path.read_text(encoding="utf-8"))] == ["scratch.py"]
 
 
 def test_twisted_keeps_its_own_package() -> None:
@@ -314,7 +380,10 @@ def sample(text: str, name: str = "keyp.commands.sample") -> Module:
         (impurities, "def f():\n    import threading"),
         (impurities, "from os import urandom"),
         (impurities, "import os\nos.urandom(3)"),
-        (impurities, "def f(kind: object) -> object:\n    return Random()"),
+        (impurities, "def f(x: object) -> object:\n    return Random()"),
+        (vague, "def f(kind: int) -> None: ..."),
+        (vague, "class C:\n    def f(self) -> None:\n        self._kind = 1"),
+        (vague, "KINDS = (1, 2)"),
         (too_long, "\n" * FILE_LINES),
         (too_long, "def f():\n" + "    pass\n" * FUNCTION_LINES),
     ],
@@ -339,6 +408,7 @@ def test_the_rule_on_docstrings_sees_who_breaks_it() -> None:
         (upward, "if TYPE_CHECKING:\n    from keyp.execution.dispatcher import Dispatcher", "keyp.commands.sample"),
         (strangers, "import lmdb", "keyp.storage.sample"),
         (strangers, "import twistedly", "keyp.commands.sample"),
+        (vague, "def f(channel_type: int, kindness: int) -> None: ...", "keyp.commands.sample"),
         (impurities, "import time", "keyp.net.clock"),
         (impurities, "from random import Random", "keyp.command.context"),
         (too_long, "def f():\n" + "    pass\n" * (FUNCTION_LINES - 1), "keyp.commands.sample"),

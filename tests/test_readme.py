@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from keyp.command.registry import Registry
+from keyp.command.spec import OWN
 from keyp.command.table import CommandTable
 from keyp.commands.all import TABLES
 from keyp.resp.values import Reply
@@ -43,6 +44,7 @@ def test_rows() -> None:
     table = CommandTable(group="string")
     table.read("ZED", arity=2, since="1.0.0", summary="Last.", syntax="key [NX | XX]", aliases=("ZET",))(nothing)
     table.read("ALPHA", arity=1, since="2.0.0", summary="First: a|b.")(nothing)
+    table.read("BETA", arity=1, since="0.2.0", summary="Ours.", flags=OWN)(nothing)
     things = CommandTable(group="things")
     things.container("BOX", arity=-2, since="3.0.0", summary="A container.")
     things.read("BOX|OPEN", arity=3, since="3.0.0", summary="Opens it.", syntax="key")(nothing)
@@ -51,6 +53,7 @@ def test_rows() -> None:
         "| Command | What it does | Since Redis |\n"
         "|---|---|---|\n"
         "| `ALPHA` | First: a\\|b. | 2.0.0 |\n"
+        "| `BETA` | Ours. | Keyp 0.2.0 |\n"
         "| `ZED key [NX \\| XX]` | Last. Also `ZET`. | 1.0.0 |\n"
         "\n"
         "### Things\n\n"

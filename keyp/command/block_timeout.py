@@ -7,11 +7,9 @@ from typing import Final
 from keyp.algorithms import long_double
 from keyp.command.arguments import INT64_MAX
 from keyp.command.context import WriteContext
-from keyp.errors import CommandError
+from keyp.errors import NEGATIVE_TIMEOUT, TIMEOUT_TOO_LONG, CommandError
 
 NOT_A_TIMEOUT: Final = "ERR timeout is not a float or out of range"
-NEGATIVE: Final = "ERR timeout is negative"
-OUT_OF_RANGE: Final = "ERR timeout is out of range"
 
 
 def timeout_ms(context: WriteContext, data: bytes) -> int:
@@ -24,10 +22,10 @@ def timeout_ms(context: WriteContext, data: bytes) -> int:
         raise CommandError(NOT_A_TIMEOUT)
     product = long_double.times(seconds, 1000)
     if not product.finite:
-        raise CommandError(NEGATIVE if data.startswith(b"-") else OUT_OF_RANGE)
+        raise CommandError(NEGATIVE_TIMEOUT if data.startswith(b"-") else TIMEOUT_TOO_LONG)
     milliseconds = long_double.ceiling(product)
     if milliseconds < 0:
-        raise CommandError(NEGATIVE)
+        raise CommandError(NEGATIVE_TIMEOUT)
     if milliseconds > INT64_MAX - context.now_ms:
-        raise CommandError(OUT_OF_RANGE)
+        raise CommandError(TIMEOUT_TOO_LONG)
     return milliseconds

@@ -17,14 +17,14 @@ CATEGORIES: Final = (
 
 def flags(spec: CommandSpec) -> list[str]:
     """The words COMMAND INFO uses: `write`, `readonly`, `fast` …"""
-    words = ["write"] if spec.kind == WRITE else ["readonly"] if reads_keys(spec) else []
+    words = ["write"] if spec.access == WRITE else ["readonly"] if reads_keys(spec) else []
     return words + [word for flag, word in FLAG_NAMES if spec.flags & flag]
 
 
 def reads_keys(spec: CommandSpec) -> bool:
     """Whether the command only reads the keyspace."""
     given = spec.categories.split()
-    return spec.kind == READ and bool(spec.keys or "keyspace" in given or "read" in given)
+    return spec.access == READ and bool(spec.keys or "keyspace" in given or "read" in given)
 
 
 def categories(spec: CommandSpec) -> list[str]:
@@ -32,7 +32,7 @@ def categories(spec: CommandSpec) -> list[str]:
     words = spec.categories.split()
     unknown = set(words).difference(CATEGORIES)
     assert not unknown, f"{spec} is in no category that exists: {unknown}"
-    if spec.kind == WRITE:
+    if spec.access == WRITE:
         words.append("write")
     elif reads_keys(spec):
         words.append("read")

@@ -74,7 +74,7 @@ class PauseClients(Effect):
 
 
 class PubSubEffect(Effect):
-    """A change of the table of subscriptions or a message, in the order of the calls (see `notifier.py`).
+    """A change of the table of subscriptions or a message, in the order of the calls (see `performer.py`).
 
     `protocol` is what the client speaks at this moment; the rest of its batch may change it.
     """
@@ -84,30 +84,30 @@ class PubSubEffect(Effect):
 
 
 class Subscribe(PubSubEffect):
-    """Subscribes the client to names of a kind."""
+    """Subscribes the client to names of one channel type."""
 
-    def __init__(self, protocol: int, kind: int, names: list[bytes]) -> None:
+    def __init__(self, protocol: int, channel_type: int, names: list[bytes]) -> None:
         super().__init__(protocol)
-        self.kind = kind
+        self.channel_type = channel_type
         self.names = names
 
 
 class Unsubscribe(PubSubEffect):
-    """Ends subscriptions of the client to names of a kind."""
+    """Ends subscriptions of the client to names of one channel type."""
 
-    def __init__(self, protocol: int, kind: int, names: list[bytes]) -> None:
+    def __init__(self, protocol: int, channel_type: int, names: list[bytes]) -> None:
         super().__init__(protocol)
-        self.kind = kind
+        self.channel_type = channel_type
         self.names = names
 
 
 class Publish(PubSubEffect):
-    """Sends a message to the subscribers of a channel or, by `kind`, a shard channel: to so many `receivers`."""
+    """Sends a message to the subscribers of a channel, by `channel_type` a shard channel: to so many `receivers`."""
 
-    def __init__(self, protocol: int, kind: int, channel: bytes, message: bytes, receivers: int) -> None:
+    def __init__(self, protocol: int, channel_type: int, channel: bytes, message: bytes, receivers: int) -> None:
         super().__init__(protocol)
         self.receivers = receivers
-        self.kind = kind
+        self.channel_type = channel_type
         self.channel = channel
         self.message = message
 

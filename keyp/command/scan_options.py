@@ -21,7 +21,7 @@ def scan_cursor(data: bytes) -> int:
 
 def scan_options(words: list[bytes], with_type: bool) -> tuple[Glob | None, int, str]:
     """The pattern, how many to visit, and the name of the type wanted, empty where any is or none can be given."""
-    glob, count, kind = None, COUNT_DEFAULT, ""
+    glob, count, type_name = None, COUNT_DEFAULT, ""
     rest = iter(words)
     for word in rest:
         option = word.upper()
@@ -35,7 +35,7 @@ def scan_options(words: list[bytes], with_type: bool) -> tuple[Glob | None, int,
             if count < 1:
                 raise CommandError(SYNTAX)
         elif option == b"TYPE" and with_type:
-            kind = value.decode("latin-1").lower()
+            type_name = value.decode("latin-1").lower()
         else:
             raise CommandError(SYNTAX)
-    return glob, min(count, COUNT_MAX), kind
+    return glob, min(count, COUNT_MAX), type_name

@@ -1,4 +1,4 @@
-"""What describes a command: its kind, flags, keys and documentation, as its block gives them (`table.py`)."""
+"""What describes a command: its access, flags, keys and documentation, as its block gives them (`table.py`)."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ Args: TypeAlias = list[bytes]  # the whole request: args[0] is the command's nam
 
 ARGUMENTS_MAX: Final = 1 << 31  # more than a request can have
 
-# What a command may touch.
+# What a command may access: data to read, data to read and write, or the client and the server as well.
 READ: Final = 0
 WRITE: Final = 1
 SESSION: Final = 2
@@ -218,8 +218,8 @@ _SORT_OPERANDS: Final = {b"LIMIT": 2, b"GET": 1, b"BY": 1}
 _LEADING_NUMBER: Final = re.compile(rb"[0-9]{1,18}")
 
 
-def _described(kind: bytes, spec: dict[bytes, Reply]) -> dict[bytes, Reply]:
-    return {b"type": kind, b"spec": spec}
+def _described(spec_type: bytes, spec: dict[bytes, Reply]) -> dict[bytes, Reply]:
+    return {b"type": spec_type, b"spec": spec}
 
 
 def key_at(position: int, flags: str, flags_of: Callable[[Args], str] | None = None) -> tuple[KeySpec, ...]:
@@ -244,7 +244,7 @@ class CommandSpec:
         self,
         name: str,
         group: str,
-        kind: int,
+        access: int,
         function: Callable[[Any, Args], Reply] | None,
         arity: int,
         keys: tuple[KeySpec, ...],
@@ -260,7 +260,7 @@ class CommandSpec:
     ) -> None:
         self.name = name
         self.group = group
-        self.kind = kind
+        self.access = access
         self.function = function
         self.arity = arity
         self.keys = keys
@@ -275,7 +275,7 @@ class CommandSpec:
         self._secrets = secrets
         self.full_name = name.lower()
         self.subcommands: dict[bytes, CommandSpec] = {}
-        self.is_write = kind == WRITE
+        self.is_write = access == WRITE
         self.walks = bool(flags & WALKS)
         self.least_count = arity if arity >= 0 else -arity  # of arguments, the name counted …
         self.most_count = arity if arity >= 0 else ARGUMENTS_MAX  # … as `accepts` has it

@@ -33,8 +33,6 @@ KEYS: Final = frozenset(
         "destination",
         "destkey",
         "dst",
-        "storekey",
-        "storedistkey",
     )
 )
 INTEGERS: Final = frozenset(
@@ -42,9 +40,25 @@ INTEGERS: Final = frozenset(
         "seconds", "milliseconds", "count", "offset", "decrement", "increment", "index", "index1", "index2", "start",
         "stop", "end", "timeout", "client-id", "cursor", "db", "destination-db", "len", "limit", "min-match-len",
         "numkeys", "numlocal", "numreplicas", "port", "protover", "rank", "samples", "ttl", "version", "weight", "bit",
+        "num-matches", "slot", "start-slot", "end-slot", "config-epoch", "cluster-bus-port",
     )
 )  # fmt: skip
 DOUBLES: Final = frozenset(("score", "longitude", "latitude", "radius", "width", "height"))
+
+# Words that mean something else in one command than in others. A time that a client waits for a key is a double, too.
+OF_ONE_COMMAND: Final = {
+    ("INCRBYFLOAT", "increment"): b"double",
+    ("HINCRBYFLOAT", "increment"): b"double",
+    ("SETBIT", "value"): b"integer",
+    ("BITFIELD", "value"): b"integer",
+    ("ZRANGE", "start"): b"string",
+    ("ZRANGE", "stop"): b"string",
+    **{
+        (name, word): b"double"
+        for name in ("ZCOUNT", "ZRANGEBYSCORE", "ZREVRANGEBYSCORE", "ZREMRANGEBYSCORE")
+        for word in ("min", "max")
+    },
+}
 
 
 def arguments(spec: CommandSpec) -> list[Node]:
@@ -189,7 +203,9 @@ def _type(word: str, spec: CommandSpec) -> bytes:
         return b"pattern"
     if word.startswith("unix-time"):
         return b"unix-time"
-    if word in DOUBLES or (word == "increment" and spec.name.endswith("FLOAT")):
+    if (spec.name, word) in OF_ONE_COMMAND:
+        return OF_ONE_COMMAND[spec.name, word]
+    if word in DOUBLES or (word == "timeout" and spec.keys):
         return b"double"
     return b"integer" if word in INTEGERS else b"string"
 

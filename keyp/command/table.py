@@ -66,16 +66,19 @@ class CommandTable:
 
         return record
 
-    def container(self, name: str, has_help: bool = True, help_text: tuple[str, ...] = (), **about: Any) -> None:
+    def container(
+        self, name: str, has_help: bool = True, help_text: tuple[str, ...] = (), help_since: str = "", **about: Any
+    ) -> None:
         """Records a word that only introduces subcommands, and its HELP if it has one; give it before them."""
         self._record(name, SESSION, None, **about)
         if has_help:
-            self.help_for(name, help_text)
+            self.help_for(name, help_text, help_since)
 
-    def help_for(self, name: str, text: tuple[str, ...] = ()) -> None:
+    def help_for(self, name: str, text: tuple[str, ...] = (), since: str = "") -> None:
         """Records `NAME HELP`, which lists the subcommands of the word recorded last.
 
         `text` has the lines between the first and the last two, where they are not made of the subcommands' blocks.
+        `since` says since when, if HELP is newer than the word.
         """
         container = self.specs[-1]
 
@@ -87,7 +90,7 @@ class CommandTable:
             SESSION,
             help_,
             arity=2,
-            since=container.since,
+            since=since or container.since,
             flags=LOADING | STALE,
             summary="Lists the subcommands.",
         )
@@ -95,7 +98,7 @@ class CommandTable:
     def _record(
         self,
         name: str,
-        kind: int,
+        access: int,
         function: Callable[[Any, Args], Reply] | None,
         *,
         arity: int,
@@ -114,7 +117,7 @@ class CommandTable:
         given = self.categories if categories is None else categories
         self.specs.append(
             CommandSpec(
-                name, self.group, kind, function, arity, keys, flags, since, summary, syntax, complexity, given, tips,
+                name, self.group, access, function, arity, keys, flags, since, summary, syntax, complexity, given, tips,
                 aliases, secrets,
             )
         )  # fmt: skip

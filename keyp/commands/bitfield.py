@@ -137,8 +137,8 @@ class Window:
             strings.mark_edited(keys, key, self.record)
 
 
-def _field(kind: bytes, place: bytes, max_bytes: int) -> Field:
-    text = kind.partition(b"\0")[0]  # Redis reads it as a C string
+def _field(encoding: bytes, place: bytes, max_bytes: int) -> Field:
+    text = encoding.partition(b"\0")[0]  # Redis reads it as a C string
     bits = to_int64(text[1:])
     signed = text[:1] == b"i"
     if text[:1] not in (b"i", b"u") or bits is None or not 1 <= bits <= (64 if signed else 63):

@@ -14,7 +14,15 @@ from keyp.command.effects import CloseClient, EndWait, PauseClients, ResumeClien
 from keyp.command.spec import ADMIN, LOADING, NO_MULTI, NOSCRIPT, STALE, Args
 from keyp.command.table import CommandTable
 from keyp.commands.client_line import describe
-from keyp.errors import SYNTAX, CommandError, printable
+from keyp.errors import (
+    BAD_TIMEOUT,
+    NEGATIVE_TIMEOUT,
+    SYNTAX,
+    TIMEOUT_TOO_LONG,
+    CommandError,
+    printable,
+    wrong_subcommand,
+)
 from keyp.resp.values import NO_REPLY, Reply, Verbatim
 from keyp.server.clients import REPLY_OFF, REPLY_ON, REPLY_SKIP_NEXT, Client
 
@@ -29,9 +37,6 @@ BAD_NAME: Final = "ERR Client names cannot contain spaces, newlines or special c
 NO_SUCH_CLIENT: Final = "ERR No such client"
 BAD_ID: Final = "ERR Invalid client ID"
 BAD_KILL_ID: Final = "ERR client-id should be greater than 0"
-BAD_TIMEOUT: Final = "ERR timeout is not an integer or out of range"
-NEGATIVE_TIMEOUT: Final = "ERR timeout is negative"
-TIMEOUT_TOO_LONG: Final = "ERR timeout is out of range"
 BAD_PAUSE_MODE: Final = "ERR CLIENT PAUSE mode must be WRITE or ALL"
 UNBLOCKED: Final = "UNBLOCKED client unblocked via CLIENT UNBLOCK"
 BAD_UNBLOCK_REASON: Final = "ERR CLIENT UNBLOCK reason should be TIMEOUT or ERROR"
@@ -40,6 +45,7 @@ CLIENT.container(
     "CLIENT",
     arity=-2,
     since="2.4.0",
+    help_since="5.0.0",
     complexity="Depends on the subcommand.",
     categories="",
     summary="Introduces the subcommands about connections.",
@@ -148,8 +154,8 @@ def client_list(context: SessionContext, args: Args) -> Reply:
     """Replies with text. A client that is about to be disconnected is not shown."""
     clients = context.server.clients.all()
     if len(args) == 4 and args[2].upper() == b"TYPE":
-        kind = _client_type(args[3])
-        clients = [client for client in clients if _is_of_type(client, kind)]
+        client_type = _client_type(args[3])
+        clients = [client for client in clients if _is_of_type(client, client_type)]
     elif len(args) > 3 and args[2].upper() == b"ID":
         wanted = [integer(text, BAD_ID) for text in args[3:]]
         clients = [client for client in map(context.server.clients.get, wanted) if client is not None]
@@ -161,15 +167,15 @@ def client_list(context: SessionContext, args: Args) -> Reply:
 
 
 def _client_type(word: bytes) -> bytes:
-    kind = word.lower()
-    if kind not in TYPES:
+    client_type = word.lower()
+    if client_type not in TYPES:
         raise CommandError(f"ERR Unknown client type '{printable(word)}'")
-    return kind
+    return client_type
 
 
-def _is_of_type(client: Client, kind: bytes) -> bool:
+def _is_of_type(client: Client, client_type: bytes) -> bool:
     """There are no replicas and no master; a client with a subscription is `pubsub` and not `normal`."""
-    return kind == (b"pubsub" if client.state.is_subscriber else b"normal")
+    return client_type == (b"pubsub" if client.state.is_subscriber else b"normal")
 
 
 class KillFilter:
@@ -179,7 +185,7 @@ class KillFilter:
         self.client_id = 0
         self.address: str | None = None
         self.local_address: str | None = None
-        self.kind = b""  # any
+        self.client_type = b""  # any
         self.skip_me = True
 
     def matches(self, client: Client) -> bool:
@@ -188,7 +194,7 @@ class KillFilter:
             self.client_id in (0, client.id)
             and self.address in (None, client.address)
             and self.local_address in (None, client.local_address)
-            and (not self.kind or _is_of_type(client, self.kind))
+            and (not self.client_type or _is_of_type(client, self.client_type))
             and not client.closing
         )
 
@@ -236,7 +242,7 @@ def _read_kill_option(found: KillFilter, option: bytes, value: bytes) -> None:
             raise CommandError(BAD_KILL_ID)
         found.client_id = client
     elif option == b"TYPE":
-        found.kind = _client_type(value)
+        found.client_type = _client_type(value)
     elif option == b"ADDR":
         found.address = printable(value)
     elif option == b"LADDR":
@@ -248,11 +254,6 @@ def _read_kill_option(found: KillFilter, option: bytes, value: bytes) -> None:
         found.skip_me = value.lower() == b"yes"
     else:
         raise CommandError(SYNTAX)
-
-
-def _too_many(args: Args) -> CommandError:
-    word = printable(args[1][:128])
-    return CommandError(f"ERR unknown subcommand or wrong number of arguments for '{word}'. Try CLIENT HELP.")
 
 
 def _switch(word: bytes) -> bool:
@@ -325,7 +326,7 @@ def client_reply(context: SessionContext, args: Args) -> Reply:
 def client_pause(context: SessionContext, args: Args) -> Reply:
     """Replies OK. The time is in milliseconds; a pause that is under way is never made shorter or weaker."""
     if len(args) > 4:
-        raise _too_many(args)
+        raise wrong_subcommand("CLIENT", args[1])
     writes_only = False
     if len(args) == 4:
         mode = args[3].lower()
@@ -366,7 +367,7 @@ def client_unpause(context: SessionContext, args: Args) -> Reply:
 def client_unblock(context: SessionContext, args: Args) -> Reply:
     """Replies 1, or 0 where there is no such client or it does not wait."""
     if len(args) > 4:
-        raise _too_many(args)
+        raise wrong_subcommand("CLIENT", args[1])
     if len(args) == 4 and args[3].lower() not in (b"timeout", b"error"):
         raise CommandError(BAD_UNBLOCK_REASON)
     client = context.server.clients.get(integer(args[2]))

@@ -33,7 +33,7 @@ def command(context: SessionContext, args: list[bytes]) -> Reply:
     return [info(spec) for spec in context.server.registry]
 
 
-COMMAND.help_for("COMMAND")
+COMMAND.help_for("COMMAND", since="5.0.0")
 
 
 @COMMAND.session(

@@ -17,7 +17,7 @@ from keyp.command.table import CommandTable
 from keyp.commands.client import check_name
 from keyp.commands.pubsub import unsubscribe_from_all
 from keyp.commands.transactions import discard_queue
-from keyp.errors import SYNTAX, CommandError, printable, wrong_arity
+from keyp.errors import NOT_INT32, SYNTAX, CommandError, printable, wrong_arity
 from keyp.resp.values import Reply
 from keyp.server.clients import REPLY_OFF, REPLY_ON
 
@@ -27,7 +27,6 @@ AT_ANY_TIME: Final = NOSCRIPT | LOADING | STALE | FAST | NO_AUTH | ALLOW_BUSY
 
 INT32_MIN: Final = -(1 << 31)
 INT32_MAX: Final = (1 << 31) - 1
-INDEX_NOT_INT32: Final = f"ERR value is out of range, value must between {INT32_MIN} and {INT32_MAX}"
 
 DEFAULT_USER: Final = b"default"
 NO_PASSWORD: Final = (
@@ -98,7 +97,7 @@ def select(context: SessionContext, args: Args) -> Reply:
 def _index_error(index: bytes) -> str:
     """Redis has different errors for a number too large for a C int and for what is no number."""
     integer(index)
-    return INDEX_NOT_INT32
+    return NOT_INT32
 
 
 def _words_of_auth(call: Args) -> list[int]:

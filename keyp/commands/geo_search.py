@@ -301,7 +301,7 @@ def _radius(context: WriteContext, args: Args, style: int) -> Reply:
     since="3.2.0",
     complexity=SEARCHED,
     syntax="key longitude latitude radius <M | KM | FT | MI> [WITHCOORD] [WITHDIST] [WITHHASH] [COUNT count [ANY]]"
-    " [ASC | DESC] [STORE storekey | STOREDIST storedistkey]",
+    " [ASC | DESC] [STORE key | STOREDIST key]",
     summary="Finds places within a circle, and may make them the value of a key; GEOSEARCH is its newer form.",
 )
 def georadius(context: WriteContext, args: Args) -> Reply:
@@ -332,7 +332,7 @@ def georadius_ro(context: ReadContext, args: Args) -> Reply:
     since="3.2.0",
     complexity=SEARCHED,
     syntax="key member radius <M | KM | FT | MI> [WITHCOORD] [WITHDIST] [WITHHASH] [COUNT count [ANY]] [ASC | DESC]"
-    " [STORE storekey | STOREDIST storedistkey]",
+    " [STORE key | STOREDIST key]",
     summary="Finds places around another one, and may make them the value of a key; GEOSEARCH is its newer form.",
 )
 def georadiusbymember(context: WriteContext, args: Args) -> Reply:

@@ -1,6 +1,6 @@
 """Keys, whatever they hold: remove, count, rename, copy and move them.
 
-None of these looks at a value; `keyp.storage.copying` knows how each kind is copied.
+None of these looks at a value; `keyp.storage.copying` knows how each type is copied.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from keyp.command.context import ReadContext, WriteContext
 from keyp.command.spec import DENYOOM, FAST, Args, key_at, keys_from
 from keyp.command.table import CommandTable
 from keyp.commands.databases import INT_MAX, INT_MIN
-from keyp.errors import NO_SUCH_KEY, SAME_OBJECT, SYNTAX, CommandError
+from keyp.errors import NO_SUCH_KEY, NOT_INT32, SAME_OBJECT, SYNTAX, CommandError
 from keyp.resp.values import Reply
 from keyp.storage.copying import copy_value
 from keyp.storage.keys.random_key import random_name
@@ -106,10 +106,10 @@ def touch(context: ReadContext, args: Args) -> Reply:
     flags=FAST,
     since="1.0.0",
     syntax="key",
-    summary="Names the kind of value that a key holds.",
+    summary="Names the type of the value that a key holds.",
 )
 def type_(context: ReadContext, args: Args) -> Reply:
-    """Replies with the kind, `none` where there is no such key."""
+    """Replies with the type, `none` where there is no such key."""
     return VALUE_TYPES[context.keys.type_of(args[1])].name
 
 
@@ -233,7 +233,7 @@ def move(context: WriteContext, args: Args) -> Reply:
 def _database_index(context: WriteContext, data: bytes) -> int:
     index = integer(data)
     if not INT_MIN <= index <= INT_MAX:
-        raise CommandError(f"ERR value is out of range, value must between {INT_MIN} and {INT_MAX}")
+        raise CommandError(NOT_INT32)
     context.check_index(index)
     return index
 

@@ -11,15 +11,12 @@ from keyp.command.context import WriteContext
 from keyp.command.spec import BLOCKING, DENYOOM, MOVABLEKEYS, Args, KeySpec, counted_keys, key_at
 from keyp.command.table import CommandTable
 from keyp.commands.lists import end_of, pop_elements, tell_popped, tell_pushed
-from keyp.errors import SYNTAX, CommandError
+from keyp.errors import COUNT_TOO_LOW, NUMKEYS_TOO_LOW, SYNTAX, CommandError
 from keyp.resp.values import NULL_ARRAY, Reply, Wait
 from keyp.storage.types import lists
 from keyp.storage.value_types import LIST
 
 LIST_MOVES = CommandTable(group="list", categories="list")
-
-NUMKEYS_TOO_LOW = "ERR numkeys should be greater than 0"
-COUNT_TOO_LOW = "ERR count should be greater than 0"
 
 
 def _move(context: WriteContext, source: bytes, target: bytes, from_left: bool, to_left: bool) -> Reply:

@@ -32,6 +32,7 @@ OBJECT.container(
     arity=-2,
     categories="",
     since="2.2.3",
+    help_since="6.2.0",
     complexity="Depends on the subcommand.",
     summary="Introduces the subcommands about the insides of values.",
 )

@@ -18,7 +18,7 @@ from keyp.command.effects import Publish, Subscribe, Unsubscribe
 from keyp.command.spec import FAST, FOR_SUBSCRIBERS, LOADING, MAY_REPLICATE, NOSCRIPT, STALE, Args, key_at, keys_from
 from keyp.command.spec import PUBSUB as ABOUT_PUBSUB
 from keyp.command.table import CommandTable
-from keyp.errors import CommandError, printable
+from keyp.errors import CommandError, wrong_subcommand
 from keyp.resp.values import Push, Reply, Several
 from keyp.server.pubsub import CHANNEL, PATTERN, SHARD, Subscriptions, fits
 
@@ -28,7 +28,7 @@ LISTEN: Final = ABOUT_PUBSUB | NOSCRIPT | LOADING | STALE
 PUBLISH_FLAGS: Final = ABOUT_PUBSUB | LOADING | STALE | FAST | MAY_REPLICATE
 ASK: Final = ABOUT_PUBSUB | LOADING | STALE
 
-# How the reply to each (un)subscription begins, by kind.
+# How the reply to each (un)subscription begins, by channel type.
 SUBSCRIBED: Final = (b"subscribe", b"psubscribe", b"ssubscribe")
 UNSUBSCRIBED: Final = (b"unsubscribe", b"punsubscribe", b"sunsubscribe")
 
@@ -39,38 +39,38 @@ def _subscriptions(context: SessionContext) -> Subscriptions:
     return Subscriptions(context.server.pubsub, context.client, context.state)
 
 
-def _subscribe(context: SessionContext, kind: int, names: list[bytes]) -> Reply:
+def _subscribe(context: SessionContext, channel_type: int, names: list[bytes]) -> Reply:
     seen = _subscriptions(context)
     fresh: list[bytes] = []
     replies: list[Reply] = []
     for name in names:
-        if seen.take_up(kind, name):
+        if seen.take_up(channel_type, name):
             fresh.append(name)
-        replies.append(Push([SUBSCRIBED[kind], name, seen.own_count(kind)]))
-    context.after(Subscribe(context.state.protocol, kind, fresh))
+        replies.append(Push([SUBSCRIBED[channel_type], name, seen.own_count(channel_type)]))
+    context.after(Subscribe(context.state.protocol, channel_type, fresh))
     return Several(replies)
 
 
-def _unsubscribe(context: SessionContext, kind: int, names: list[bytes]) -> Reply:
-    """Without names, from all of the kind; where there is none, the one reply names nothing."""
+def _unsubscribe(context: SessionContext, channel_type: int, names: list[bytes]) -> Reply:
+    """Without names, from all of this channel type; where there is none, the one reply names nothing."""
     seen = _subscriptions(context)
     given_up: list[bytes] = []
     replies: list[Reply] = []
-    for name in names or seen.own(kind):
-        if seen.give_up(kind, name):
+    for name in names or seen.own(channel_type):
+        if seen.give_up(channel_type, name):
             given_up.append(name)
-        replies.append(Push([UNSUBSCRIBED[kind], name, seen.own_count(kind)]))
+        replies.append(Push([UNSUBSCRIBED[channel_type], name, seen.own_count(channel_type)]))
     if not replies:
-        replies.append(Push([UNSUBSCRIBED[kind], None, seen.own_count(kind)]))
-    context.after(Unsubscribe(context.state.protocol, kind, given_up))
+        replies.append(Push([UNSUBSCRIBED[channel_type], None, seen.own_count(channel_type)]))
+    context.after(Unsubscribe(context.state.protocol, channel_type, given_up))
     return Several(replies)
 
 
 def unsubscribe_from_all(context: SessionContext) -> None:
     """Ends all subscriptions of the client, without replies."""
-    for kind in (CHANNEL, PATTERN, SHARD):
-        if context.state.subscriptions[kind]:
-            _unsubscribe(context, kind, [])
+    for channel_type in (CHANNEL, PATTERN, SHARD):
+        if context.state.subscriptions[channel_type]:
+            _unsubscribe(context, channel_type, [])
 
 
 @PUBSUB.session(
@@ -161,9 +161,9 @@ def sunsubscribe(context: SessionContext, args: Args) -> Reply:
     return _unsubscribe(context, SHARD, args[1:])
 
 
-def _publish(context: SessionContext, kind: int, args: Args) -> Reply:
-    receivers = _subscriptions(context).receivers(kind, args[1])
-    context.after(Publish(context.state.protocol, kind, args[1], args[2], receivers))
+def _publish(context: SessionContext, channel_type: int, args: Args) -> Reply:
+    receivers = _subscriptions(context).receivers(channel_type, args[1])
+    context.after(Publish(context.state.protocol, channel_type, args[1], args[2], receivers))
     return receivers
 
 
@@ -200,29 +200,29 @@ PUBSUB.container(
     "PUBSUB",
     arity=-2,
     since="2.8.0",
+    help_since="6.2.0",
     complexity="Depends on the subcommand.",
     summary="Introduces the subcommands about subscriptions.",
 )
 
 
-def _names(context: SessionContext, kind: int, args: Args) -> Reply:
+def _names(context: SessionContext, channel_type: int, args: Args) -> Reply:
     """The names that have subscribers, or those of them that match a pattern."""
     if len(args) > 3:
-        word = printable(args[1][:128])
-        raise CommandError(f"ERR unknown subcommand or wrong number of arguments for '{word}'. Try PUBSUB HELP.")
-    names = _subscriptions(context).names(kind)
+        raise wrong_subcommand("PUBSUB", args[1])
+    names = _subscriptions(context).names(channel_type)
     if len(args) == 2:
         return names
     glob = Glob(args[2])
     return [name for name in names if fits(glob, name)]
 
 
-def _counts(context: SessionContext, kind: int, args: Args) -> Reply:
+def _counts(context: SessionContext, channel_type: int, args: Args) -> Reply:
     """Each name that was asked for and how many subscribers it has."""
     seen = _subscriptions(context)
     found: list[Reply] = []
     for name in args[2:]:
-        found += [name, seen.count(kind, name)]
+        found += [name, seen.count(channel_type, name)]
     return found
 
 

@@ -27,7 +27,7 @@ from keyp.command.spec import (
     key_at,
 )
 from keyp.command.table import CommandTable
-from keyp.errors import SYNTAX, CommandError, printable
+from keyp.errors import SYNTAX, CommandError, wrong_subcommand
 from keyp.resp.values import NO_REPLY, Reply, Verbatim
 from keyp.storage import measure
 
@@ -49,6 +49,7 @@ SERVER.container(
     "CONFIG",
     arity=-2,
     since="2.0.0",
+    help_since="5.0.0",
     complexity="Depends on the subcommand.",
     summary="Introduces the subcommands about settings.",
 )
@@ -224,9 +225,7 @@ def debug(context: SessionContext, args: Args) -> Reply:
         return "OK"
     if word == b"HELP" and len(args) == 2:
         return list(DEBUG_HELP)
-    raise CommandError(
-        f"ERR unknown subcommand or wrong number of arguments for '{printable(args[1][:128])}'. Try DEBUG HELP."
-    )
+    raise wrong_subcommand("DEBUG", args[1])
 
 
 DEBUG_HELP: Final = (
@@ -326,6 +325,7 @@ SERVER.container(
     "MODULE",
     arity=-2,
     since="4.0.0",
+    help_since="5.0.0",
     complexity="Depends on the subcommand.",
     summary="Introduces the subcommand about modules.",
 )

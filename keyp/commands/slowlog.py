@@ -8,7 +8,7 @@ from keyp.command.arguments import INT64_MAX, integer_between
 from keyp.command.context import SessionContext
 from keyp.command.spec import ADMIN, LOADING, STALE, Args
 from keyp.command.table import CommandTable
-from keyp.errors import CommandError
+from keyp.errors import wrong_subcommand
 from keyp.resp.values import Reply
 
 SLOWLOG = CommandTable(group="server")
@@ -19,7 +19,6 @@ UNSTABLE: Final = "nondeterministic_output"
 
 ENTRIES_DEFAULT: Final = 10
 BAD_COUNT: Final = "ERR count should be greater than or equal to -1"
-BAD_GET: Final = "ERR unknown subcommand or wrong number of arguments for 'GET'. Try SLOWLOG HELP."
 
 HELP: Final = (
     "GET [<count>]",
@@ -38,6 +37,7 @@ SLOWLOG.container(
     help_text=HELP,
     arity=-2,
     since="2.2.12",
+    help_since="6.2.0",
     complexity="Depends on the subcommand.",
     summary="Introduces the subcommands about commands that took long.",
 )
@@ -56,7 +56,7 @@ SLOWLOG.container(
 def slowlog_get(context: SessionContext, args: Args) -> Reply:
     """Replies with the newest first: number, seconds since 1970, microseconds, arguments, address, client's name."""
     if len(args) > 3:
-        raise CommandError(BAD_GET)
+        raise wrong_subcommand("SLOWLOG", args[1])
     count = integer_between(args[2], -1, INT64_MAX, BAD_COUNT) if len(args) == 3 else ENTRIES_DEFAULT
     log = context.server.metrics.slow_log
     entries = log.latest(len(log) if count == -1 else count)

@@ -15,7 +15,7 @@ from keyp.command.context import ReadContext, WriteContext
 from keyp.command.spec import DENYOOM, MOVABLEKEYS, Args, counted_keys, key_at
 from keyp.command.table import CommandTable
 from keyp.commands.sortedsets import store_elements
-from keyp.errors import SYNTAX, WRONG_TYPE, CommandError
+from keyp.errors import NEGATIVE_LIMIT, SYNTAX, WRONG_TYPE, CommandError
 from keyp.resp.values import Pairs, Reply
 from keyp.storage.lmdb import layout
 from keyp.storage.types.collection import Collection
@@ -35,7 +35,6 @@ MAX: Final = 2
 AGGREGATES: Final = {b"SUM": SUM, b"MIN": MIN, b"MAX": MAX}
 
 NOT_A_WEIGHT: Final = "ERR weight value is not a float"
-NEGATIVE_LIMIT: Final = "ERR LIMIT can't be negative"
 
 SLICE: Final = 1024  # elements that are read in one go
 
@@ -87,18 +86,18 @@ class _Operation:
     """What is asked for, read from the arguments; the number of keys stands at `at`.
 
     `stores` says that the result becomes a key's value, `counts` that only its size is wanted. Raises WRONGTYPE for
-    keys of other kinds before it looks at the options, as Redis does.
+    keys of other types before it looks at the options, as Redis does.
     """
 
     def __init__(
-        self, context: ReadContext, args: Args, at: int, kind: int, stores: bool = False, counts: bool = False
+        self, context: ReadContext, args: Args, at: int, set_op: int, stores: bool = False, counts: bool = False
     ) -> None:
         number = integer(args[at])
         if number < 1:
             raise CommandError(f"ERR at least 1 input key is needed for '{args[0].decode().lower()}' command")
         if number > len(args) - at - 1:
             raise CommandError(SYNTAX)
-        self.kind = kind
+        self.set_op = set_op
         self.aggregate = SUM
         self.with_scores = False
         self.limit = 0
@@ -114,11 +113,11 @@ class _Operation:
             elif word == b"WITHSCORES" and not stores:
                 self.with_scores = True
                 place += 1
-            elif word == b"WEIGHTS" and left >= number and kind != DIFFERENCE:
+            elif word == b"WEIGHTS" and left >= number and set_op != DIFFERENCE:
                 for index in range(number):
                     self.inputs[index].weight = real(args[place + 1 + index], NOT_A_WEIGHT)
                 place += 1 + number
-            elif word == b"AGGREGATE" and left and kind != DIFFERENCE:
+            elif word == b"AGGREGATE" and left and set_op != DIFFERENCE:
                 self.aggregate = _aggregate(args[place + 1])
                 place += 2
             else:
@@ -126,10 +125,10 @@ class _Operation:
 
     def result(self, context: ReadContext) -> dict[bytes, float]:
         """The members of the result and their scores."""
-        if self.kind == DIFFERENCE:
+        if self.set_op == DIFFERENCE:
             return self._difference(context)
         by_size = sorted(self.inputs, key=_size)
-        return self._intersection(context, by_size) if self.kind == INTERSECTION else self._union(context, by_size)
+        return self._intersection(context, by_size) if self.set_op == INTERSECTION else self._union(context, by_size)
 
     def _union(self, context: ReadContext, inputs: list[_Input]) -> dict[bytes, float]:
         context.expect(sum([one.count for one in inputs]))
@@ -210,18 +209,18 @@ def _find(context: ReadContext, key: bytes) -> Collection | None:
     return Collection(keys, key, type_, record)
 
 
-def _reply(context: ReadContext, args: Args, kind: int) -> Reply:
+def _reply(context: ReadContext, args: Args, set_op: int) -> Reply:
     """The result in order, with scores where they are wanted."""
-    operation = _Operation(context, args, 1, kind)
+    operation = _Operation(context, args, 1, set_op)
     in_order = sorted([(score, member) for member, score in operation.result(context).items()])
     if operation.with_scores:
         return Pairs([(member, score) for score, member in in_order])
     return [member for _, member in in_order]
 
 
-def _store(context: WriteContext, args: Args, kind: int, event: str) -> Reply:
+def _store(context: WriteContext, args: Args, set_op: int, event: str) -> Reply:
     """How many elements the result has that is stored now."""
-    operation = _Operation(context, args, 2, kind, stores=True)
+    operation = _Operation(context, args, 2, set_op, stores=True)
     return store_elements(context, args[1], list(operation.result(context).items()), event)
 
 

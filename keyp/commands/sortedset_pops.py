@@ -13,7 +13,7 @@ from keyp.command.block_timeout import timeout_ms
 from keyp.command.context import WriteContext
 from keyp.command.spec import BLOCKING, FAST, MOVABLEKEYS, Args, KeySpec, counted_keys, key_at
 from keyp.command.table import CommandTable
-from keyp.errors import NOT_POSITIVE, SYNTAX, CommandError
+from keyp.errors import COUNT_TOO_LOW, NOT_POSITIVE, NUMKEYS_TOO_LOW, SYNTAX, CommandError
 from keyp.resp.values import NULL_ARRAY, Pairs, Reply, Wait
 from keyp.storage.types import sortedsets
 from keyp.storage.types.sortedsets import END, START, Scored, SortedSet
@@ -23,8 +23,6 @@ SORTED_SET_POPS = CommandTable(group="sorted-set", categories="sortedset")
 
 ENDS: Final = {b"MIN": True, b"MAX": False}
 
-NUMKEYS_TOO_LOW: Final = "ERR numkeys should be greater than 0"
-COUNT_TOO_LOW: Final = "ERR count should be greater than 0"
 
 POPPED: Final = "O(log(N)*M) with N the number of elements in the sorted set and M the number popped"
 FIRST_POPPED: Final = "O(K)+O(log(N)*M) with K the number of keys, N the elements in the sorted set and M those popped"

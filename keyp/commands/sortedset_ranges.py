@@ -31,7 +31,7 @@ SORTED_SET_RANGES = CommandTable(group="sorted-set", categories="sortedset")
 BY_RANK: Final = 0
 BY_SCORE: Final = 1
 BY_MEMBER: Final = 2
-KINDS: Final = {b"BYSCORE": BY_SCORE, b"BYLEX": BY_MEMBER}
+RANGE_TYPES: Final = {b"BYSCORE": BY_SCORE, b"BYLEX": BY_MEMBER}
 
 BEHIND_MEMBERS: Final = b"\xff" * (STORED_NAME_MAX + 1)  # no member has this place, nor one behind it
 
@@ -51,13 +51,13 @@ STEPPED_OVER: Final = 64  # up to so many elements before an offset are read rat
 class Range:
     """What the bounds of a range say, `low` and `high` in the order of elements. Raises Redis's errors."""
 
-    def __init__(self, kind: int, low: bytes, high: bytes) -> None:
-        self.kind = kind
+    def __init__(self, range_type: int, low: bytes, high: bytes) -> None:
+        self.range_type = range_type
         self.start = self.stop = 0
         self.places = (START, END)  # in the order; where members are bounds, among members only
-        if kind == BY_RANK:
+        if range_type == BY_RANK:
             self.start, self.stop = integer(low), integer(high)
-        elif kind == BY_SCORE:
+        elif range_type == BY_SCORE:
             self.places = _score_places(low, high)
         else:
             self.places = (_member_place(low, after=b"(", before=b"["), _member_place(high, after=b"[", before=b"("))
@@ -70,9 +70,9 @@ class Range:
 
     def find(self, zset: SortedSet) -> tuple[bytes, bytes]:
         """The places from which and up to which the range goes in a sorted set."""
-        if self.kind == BY_SCORE:
+        if self.range_type == BY_SCORE:
             return self.places
-        if self.kind == BY_MEMBER:
+        if self.range_type == BY_MEMBER:
             return _member_range(zset, self.places[0], self.places[1])
         start, count = self.ranks(zset.count)
         if count == 0:
@@ -135,14 +135,14 @@ def _search(zset: SortedSet, place: bytes) -> bytes:
 class _Query:
     """A range, and what is wanted of it, read from the arguments behind the key at `at`.
 
-    The words that choose kind and direction are taken only where the command leaves them open (`is_open`).
+    The words that choose type and direction are taken only where the command leaves them open (`is_open`).
     """
 
     def __init__(
-        self, args: Args, at: int, kind: int = BY_RANK, reverse: bool = False, is_open: bool = False,
+        self, args: Args, at: int, range_type: int = BY_RANK, reverse: bool = False, is_open: bool = False,
         stores: bool = False,
     ) -> None:  # fmt: skip
-        self.kind = kind
+        self.range_type = range_type
         self.reverse = reverse
         self.with_scores = False
         self.offset, self.limit = 0, -1
@@ -156,23 +156,23 @@ class _Query:
                 place += 2
             elif word == b"REV" and is_open and not self.reverse:
                 self.reverse = True
-            elif word in KINDS and is_open and self.kind == BY_RANK:
-                self.kind = KINDS[word]
+            elif word in RANGE_TYPES and is_open and self.range_type == BY_RANK:
+                self.range_type = RANGE_TYPES[word]
             else:
                 raise CommandError(SYNTAX)
             place += 1
-        if self.kind == BY_RANK and self.limit != -1:
+        if self.range_type == BY_RANK and self.limit != -1:
             raise CommandError(LIMIT_BY_RANK)
-        if self.kind == BY_MEMBER and self.with_scores:
+        if self.range_type == BY_MEMBER and self.with_scores:
             raise CommandError(SCORES_BY_MEMBER)
         low, high = args[at + 1], args[at + 2]
-        if self.reverse and self.kind != BY_RANK:
+        if self.reverse and self.range_type != BY_RANK:
             low, high = high, low
-        self.range = Range(self.kind, low, high)
+        self.range = Range(self.range_type, low, high)
 
     def elements(self, context: ReadContext, zset: SortedSet) -> list[Scored]:
         """The elements of a sorted set that are asked for."""
-        if self.kind == BY_RANK:
+        if self.range_type == BY_RANK:
             start, count = self.range.ranks(zset.count)
             context.expect(count)
             return zset.by_rank_back(start, count) if self.reverse else zset.by_rank(start, count)

@@ -1,7 +1,7 @@
 """Commands on strings: a key's value as bytes, whole or in part.
 
 Rules. A command that replaces the whole value removes the key's deadline, unless KEEPTTL is given; one that edits the
-value in place (APPEND, SETRANGE) keeps it. A command that gives the old value refuses a key of another kind before it
+value in place (APPEND, SETRANGE) keeps it. A command that gives the old value refuses a key of another type before it
 changes anything.
 
 SET stores a deadline in the past like any other: the key does not exist for later commands, and the sweeper removes it.

@@ -22,7 +22,7 @@ from keyp.command.spec import (
     keys_from,
 )
 from keyp.command.table import CommandTable
-from keyp.errors import CommandError
+from keyp.errors import EXEC_REFUSED, CommandError
 from keyp.resp.values import NULL_ARRAY, Reply
 
 TRANSACTIONS = CommandTable(group="transactions", categories="transaction")
@@ -72,7 +72,7 @@ def exec_(context: SessionContext, args: Args) -> Reply:
         raise CommandError("EXECABORT Transaction discarded because of previous errors.")
     refusal = context.write_refusal([spec for spec, _ in calls])
     if refusal:
-        raise CommandError(f"EXECABORT Transaction discarded because of: {refusal}")
+        raise CommandError(EXEC_REFUSED + refusal)
     if changed:
         return NULL_ARRAY
     context.exec_calls = len(calls)

@@ -12,7 +12,7 @@ from keyp.command.context import SessionContext
 from keyp.command.effects import SyncStore
 from keyp.command.spec import BLOCKING, Args
 from keyp.command.table import CommandTable
-from keyp.errors import NOT_POSITIVE, CommandError
+from keyp.errors import BAD_TIMEOUT, NEGATIVE_TIMEOUT, NOT_POSITIVE, CommandError
 from keyp.resp.values import Reply
 from keyp.storage.lmdb.environment import ALWAYS
 
@@ -20,8 +20,6 @@ WAIT = CommandTable(group="generic", categories="connection")
 
 ON_ALL_SHARDS: Final = ("request_policy:all_shards", "response_policy:agg_min")
 
-BAD_TIMEOUT: Final = "ERR timeout is not an integer or out of range"
-NEGATIVE_TIMEOUT: Final = "ERR timeout is negative"
 BAD_LOCAL_COUNT: Final = "ERR value is out of range, value must between 0 and 1"
 
 

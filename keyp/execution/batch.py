@@ -101,7 +101,7 @@ class Batch:
                 continue
             call = Call(args, spec, "")
             self.calls.append(call)
-            if spec.kind == SESSION:
+            if spec.access == SESSION:
                 self.simple = False
                 if spec.flags & PROTECTED:
                     call.refusal = refusal(server, client, spec)

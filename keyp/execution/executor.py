@@ -12,7 +12,7 @@ from keyp.command.blocked_clients import BlockedClient
 from keyp.command.context import ReadContext, SessionContext, WriteContext
 from keyp.command.effects import Announce, CloseClient, PauseClients, Publish, StopServer, WarnOfHttp
 from keyp.command.spec import FOR_SUBSCRIBERS, NO_MULTI, NOT_QUEUED, READ, RUNS_QUEUE, SESSION, WRITE, Args, CommandSpec
-from keyp.errors import CommandError
+from keyp.errors import EXEC_REFUSED, CommandError
 from keyp.events import KEYEVENT, KEYSPACE
 from keyp.execution.apply import apply
 from keyp.execution.batch import Batch, Call, is_http
@@ -181,7 +181,7 @@ class Executor:
         if call.spec is not None and call.spec.flags & RUNS_QUEUE:
             # An EXEC that is refused ends its transaction all the same, as in Redis.
             self._state.end_transaction()
-            error = "EXECABORT Transaction discarded because of: " + error.removeprefix("ERR ")
+            error = EXEC_REFUSED + error.removeprefix("ERR ")
         elif self._state.queue is not None:
             self._state.queue_broken = True
         call.error, call.nanoseconds, call.rejected = error, 0, True
@@ -236,9 +236,9 @@ class Executor:
         function = spec.function
         reply: Reply
         try:
-            if spec.kind != WRITE:
+            if spec.access != WRITE:
                 assert function is not None
-                reply = function(data if spec.kind == READ else self._session_context(), call.args)
+                reply = function(data if spec.access == READ else self._session_context(), call.args)
             elif isinstance(data, WriteContext):
                 reply = apply(data, spec, call.args)
             else:
@@ -257,13 +257,13 @@ class Executor:
             self._batch.done_calls.append(call)
         if data.transaction.events:
             self._take_events()
-        if spec.kind == SESSION:
+        if spec.access == SESSION:
             self._collect_effects()
         return reply
 
     def _is_contained(self, spec: CommandSpec, defect: Exception) -> bool:
         """Whether a call that was left by a defect has changed no data, so that the others may go on."""
-        if self._complain is None or spec.kind == WRITE or spec.flags & RUNS_QUEUE or spoils_transaction(defect):
+        if self._complain is None or spec.access == WRITE or spec.flags & RUNS_QUEUE or spoils_transaction(defect):
             return False
         self._complain(defect)
         if self._context is not None:

@@ -29,9 +29,9 @@ class LimitedLog:
         if left_out is not None:
             log.error("{text}{left_out}", text=text, left_out=left_out)
 
-    def warn(self, kind: str, text: str) -> None:
-        """One line for all that are of one kind."""
-        left_out = self._left_out(kind)
+    def warn(self, topic: str, text: str) -> None:
+        """One line for all warnings of one `topic`."""
+        left_out = self._left_out(topic)
         if left_out is not None:
             log.warn("{text}{left_out}", text=text, left_out=left_out)
 

@@ -159,11 +159,11 @@ class Performer:
     def _perform_on_pubsub(self, effect: PubSubEffect, client: Client, pending: PendingEffects, index: int) -> None:
         if isinstance(effect, Subscribe):
             if not client.closing and self._clients.get(client.id) is not None:
-                self._pubsub.subscribe(client, effect.kind, effect.names)
+                self._pubsub.subscribe(client, effect.channel_type, effect.names)
         elif isinstance(effect, Unsubscribe):
-            self._pubsub.unsubscribe(client, effect.kind, effect.names)
+            self._pubsub.unsubscribe(client, effect.channel_type, effect.names)
         elif isinstance(effect, Publish):
-            self._publish(effect, effect.kind, effect.channel, effect.message, client, pending, index)
+            self._publish(effect, effect.channel_type, effect.channel, effect.message, client, pending, index)
         elif isinstance(effect, Announce) and self._pubsub.has_listeners:
             for channel, message in notifications(effect.events, effect.targets):
                 self._publish(effect, CHANNEL, channel, message, client, pending, index)
@@ -171,14 +171,14 @@ class Performer:
     def _publish(
         self,
         effect: PubSubEffect,
-        kind: int,
+        channel_type: int,
         channel: bytes,
         message: bytes,
         asker: Client,
         pending: PendingEffects,
         index: int,
     ) -> None:
-        for client, data in self._pubsub.address(kind, channel, message, asker, effect.protocol):
+        for client, data in self._pubsub.address(channel_type, channel, message, asker, effect.protocol):
             if client is asker:
                 pending.push(index, data)
             else:

@@ -37,13 +37,13 @@ def _serve(context: WriteContext, table: BlockedClients, blocked: BlockedClient,
     """Serves a client if the key has what it waits for; whether something may be left for the next one."""
     context.select(key[0])
     context.writing.in_write = True  # to look for what they wait for is no read that counts
-    kind = context.keys.type_of(key[1])
+    value_type = context.keys.type_of(key[1])
     context.writing.in_write = False
-    if kind == blocked.wait.kind:
+    if value_type == blocked.wait.value_type:
         reply = _run_again(context, blocked)
         if not isinstance(reply, Wait):
             table.serve(blocked, reply)
-    return kind != NOTHING
+    return value_type != NOTHING
 
 
 def _run_again(context: WriteContext, blocked: BlockedClient) -> Reply:

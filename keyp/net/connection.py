@@ -11,7 +11,7 @@ behind replies that wait for an effect, but not without end: a client for which 
 A request that has arrived is run, also when its client ends its input or disconnects, and its reply is sent as long as
 the connection stands. Only a blocked command is dropped with its client, and what stands behind it.
 
-The state of a connection is three states, one of each kind:
+The state of a connection is one state of each of three groups:
 
 | work | means | left when |
 |---|---|---|

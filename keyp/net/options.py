@@ -76,12 +76,11 @@ class Options(usage.Options):
         self["lost"] = False  # set by a server that has stopped without having brought everything to the disk
 
     def opt_endpoint(self, description: str) -> None:
-        """Listen on a Twisted endpoint such as unix:/run/keyp.sock or tcp6:6377; may be repeated. Without --host and
-        --port there is no other."""
+        """Listen on a Twisted endpoint like unix:/run/keyp.sock; repeatable. Only there without --host and --port."""
         self["endpoint"].append(description)
 
     def parseArgs(self, *arguments: str) -> None:
-        """Called by Twisted with what is no option. Raises `UsageError`: there is nothing of that kind."""
+        """Called by Twisted with what is no option. Raises `UsageError`: all arguments are options."""
         if arguments:
             raise usage.UsageError(f"{arguments[0]!r} is not an option")
 

@@ -26,7 +26,7 @@ import keyp
 from keyp.net import log_level, signals
 from keyp.net.accepting import Refusals
 from keyp.net.clock import keep_steady
-from keyp.net.endpoint_kinds import NOT_PLAIN, NOTHING_HANDED_OVER, endpoint_refusal, has_plain_connections
+from keyp.net.endpoint_types import NOT_PLAIN, NOTHING_HANDED_OVER, endpoint_refusal, has_plain_connections
 from keyp.net.loop import ReactorLoop
 from keyp.net.options import Options
 from keyp.net.server import RedisFactory, Server

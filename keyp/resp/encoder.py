@@ -1,8 +1,8 @@
 """Replies out: the Python values of `values.py` as bytes of RESP2 or RESP3, by the table in that file.
 
 `encode_into` appends chunks, so that the replies of a whole batch become one `b"".join` and a big bulk string is copied
-by that join and never before. The kinds are tried in the order of how often they are sent; common short replies are
-built once, when this module is loaded.
+by that join and never before. The types of replies are tried in the order of how often they are sent; common short
+replies are built once, when this module is loaded.
 
 The encoder trusts its caller: a `str` or an error text with a line break in it would break the stream.
 """
@@ -122,7 +122,7 @@ def _append_bulk(out: list[bytes], data: bytes) -> None:
 
 
 def _append_rare(out: list[bytes], reply: Reply, protocol: int) -> None:
-    """The kinds that few commands send."""
+    """The types of replies that few commands send."""
     resp3 = protocol >= 3
     if isinstance(reply, ReplyError):
         out.append(b"-%b\r\n" % reply.text.encode("latin-1", "replace"))

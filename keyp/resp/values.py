@@ -100,13 +100,13 @@ NO_REPLY: Final = NoReply()
 class Wait:
     """No reply yet: none of the `keys` of the selected database has an element.
 
-    The command is to be run again when one of them holds a value of `kind`. If that does not happen within `timeout_ms`
-    milliseconds the reply is the null array; a timeout of 0 never ends. A transaction does not wait and gets
-    `otherwise` at once.
+    The command is to be run again when one of them holds a value of `value_type`. If that does not happen within
+    `timeout_ms` milliseconds the reply is the null array; a timeout of 0 never ends. A transaction does not wait and
+    gets `otherwise` at once.
     """
 
-    def __init__(self, kind: int, keys: Sequence[bytes], timeout_ms: int, otherwise: Reply = NULL_ARRAY) -> None:
-        self.kind = kind
+    def __init__(self, value_type: int, keys: Sequence[bytes], timeout_ms: int, otherwise: Reply = NULL_ARRAY) -> None:
+        self.value_type = value_type
         self.keys = keys
         self.timeout_ms = timeout_ms
         self.otherwise = otherwise

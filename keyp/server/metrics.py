@@ -15,7 +15,7 @@ from keyp.server.config import Settings
 from keyp.server.latency_monitor import NEVER, LatencyMonitor
 from keyp.server.slowlog import SlowLog
 
-ERROR_KINDS_MAX: Final = 128
+ERROR_PREFIXES_MAX: Final = 128
 RATE_SAMPLES: Final = 16
 GROUP_BUCKETS: Final = 16  # the last one also counts all larger groups
 
@@ -198,7 +198,7 @@ class Metrics:
         if not space:
             word = "ERR"
         errors = self.errors
-        if word not in errors and len(errors) >= ERROR_KINDS_MAX:
+        if word not in errors and len(errors) >= ERROR_PREFIXES_MAX:
             word = "ERRORSTATS_OVERFLOW"
         errors[word] = errors.get(word, 0) + 1
 

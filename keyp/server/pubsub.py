@@ -21,7 +21,7 @@ CHANNEL: Final = 0
 PATTERN: Final = 1
 SHARD: Final = 2
 
-MESSAGE: Final = (b"message", b"pmessage", b"smessage")  # by kind
+MESSAGE: Final = (b"message", b"pmessage", b"smessage")  # by channel type
 
 
 def fits(glob: Glob, channel: bytes) -> bool:
@@ -33,25 +33,25 @@ class PubSub:
     """The subscriptions of all clients."""
 
     def __init__(self) -> None:
-        # By kind: name -> the clients that listen, by id, in the order in which they came.
+        # By channel type: name -> the clients that listen, by id, in the order in which they came.
         self._listeners: tuple[dict[bytes, dict[int, Client]], ...] = ({}, {}, {})
         self._globs: dict[bytes, Glob] = {}  # by pattern
 
-    def subscribe(self, client: Client, kind: int, names: list[bytes]) -> None:
+    def subscribe(self, client: Client, channel_type: int, names: list[bytes]) -> None:
         """Subscribes a client to names; those that it has already stay as they are."""
-        listeners, own = self._listeners[kind], client.subscribed[kind]
+        listeners, own = self._listeners[channel_type], client.subscribed[channel_type]
         for name in names:
             of_name = listeners.get(name)
             if of_name is None:
                 of_name = listeners[name] = {}
-                if kind == PATTERN:
+                if channel_type == PATTERN:
                     self._globs[name] = Glob(name)
             of_name[client.id] = client
             own[name] = None
 
-    def unsubscribe(self, client: Client, kind: int, names: list[bytes]) -> None:
+    def unsubscribe(self, client: Client, channel_type: int, names: list[bytes]) -> None:
         """Ends subscriptions of a client; names that it is not subscribed to are ignored."""
-        listeners, own = self._listeners[kind], client.subscribed[kind]
+        listeners, own = self._listeners[channel_type], client.subscribed[channel_type]
         for name in names:
             of_name = listeners.get(name)
             if of_name is None or of_name.pop(client.id, None) is None:
@@ -59,54 +59,54 @@ class PubSub:
             own.pop(name, None)
             if not of_name:
                 del listeners[name]
-                if kind == PATTERN:
+                if channel_type == PATTERN:
                     del self._globs[name]
 
     def forget(self, client: Client) -> None:
         """Ends all subscriptions of a client that disconnects."""
-        for kind in (CHANNEL, PATTERN, SHARD):
-            if client.subscribed[kind]:
-                self.unsubscribe(client, kind, list(client.subscribed[kind]))
+        for channel_type in (CHANNEL, PATTERN, SHARD):
+            if client.subscribed[channel_type]:
+                self.unsubscribe(client, channel_type, list(client.subscribed[channel_type]))
 
     @property
     def has_listeners(self) -> bool:
         """Whether there is any subscription to a channel or a pattern."""
         return bool(self._listeners[CHANNEL]) or bool(self._listeners[PATTERN])
 
-    def size(self, kind: int) -> int:
+    def size(self, channel_type: int) -> int:
         """How many channels, patterns or shard channels have subscribers."""
-        return len(self._listeners[kind])
+        return len(self._listeners[channel_type])
 
-    def count(self, kind: int, name: bytes) -> int:
+    def count(self, channel_type: int, name: bytes) -> int:
         """How many clients are subscribed to exactly this name."""
-        found = self._listeners[kind].get(name)
+        found = self._listeners[channel_type].get(name)
         return 0 if found is None else len(found)
 
-    def names(self, kind: int) -> list[bytes]:
+    def names(self, channel_type: int) -> list[bytes]:
         """The names that have subscribers, the longest subscribed first."""
-        return list(self._listeners[kind])
+        return list(self._listeners[channel_type])
 
-    def receivers(self, kind: int, channel: bytes) -> int:
+    def receivers(self, channel_type: int, channel: bytes) -> int:
         """How many receivers a message published now would have; a client counts several times, by patterns."""
-        total = self.count(kind, channel)
-        if kind == CHANNEL:
+        total = self.count(channel_type, channel)
+        if channel_type == CHANNEL:
             for pattern, glob in list(self._globs.items()):
                 if fits(glob, channel):
                     total += self.count(PATTERN, pattern)
         return total
 
     def address(
-        self, kind: int, channel: bytes, message: bytes, asker: Client | None = None, protocol: int = 0
+        self, channel_type: int, channel: bytes, message: bytes, asker: Client | None = None, protocol: int = 0
     ) -> list[tuple[Client, bytes]]:
         """The clients that get a message, each with the bytes to send to it, in order.
 
         For the client that has sent it they are of `protocol`, for the others of what they speak now.
         """
         found = Addressed(asker, protocol)
-        listeners = self._listeners[kind].get(channel)
+        listeners = self._listeners[channel_type].get(channel)
         if listeners is not None:
-            found.add(listeners, [MESSAGE[kind], channel, message])
-        if kind == CHANNEL:
+            found.add(listeners, [MESSAGE[channel_type], channel, message])
+        if channel_type == CHANNEL:
             for pattern, glob in self._globs.items():
                 if fits(glob, channel):
                     listeners = self._listeners[PATTERN][pattern]
@@ -141,74 +141,75 @@ class Subscriptions:
         self._client = client
         self._state = state
 
-    def own(self, kind: int) -> list[bytes]:
+    def own(self, channel_type: int) -> list[bytes]:
         """The names that the client is subscribed to, in the order of subscription."""
-        names = dict(self._client.subscribed[kind])
-        for (of_kind, name), listens in (self._state.subscription_changes or {}).items():
-            if of_kind == kind:
+        names = dict(self._client.subscribed[channel_type])
+        for (of_type, name), listens in (self._state.subscription_changes or {}).items():
+            if of_type == channel_type:
                 names.pop(name, None)
                 if listens:
                     names[name] = None
         return list(names)
 
-    def own_count(self, kind: int) -> int:
+    def own_count(self, channel_type: int) -> int:
         """The number in the reply to each (un)subscription: channels and patterns together, shard channels apart."""
         channels, patterns, shard_channels = self._state.subscriptions
-        return shard_channels if kind == SHARD else channels + patterns
+        return shard_channels if channel_type == SHARD else channels + patterns
 
-    def take_up(self, kind: int, name: bytes) -> bool:
+    def take_up(self, channel_type: int, name: bytes) -> bool:
         """Subscribes the client to a name; whether that is new."""
-        return self._change(kind, name, True)
+        return self._change(channel_type, name, True)
 
-    def give_up(self, kind: int, name: bytes) -> bool:
+    def give_up(self, channel_type: int, name: bytes) -> bool:
         """Ends a subscription; whether there was one."""
-        return self._change(kind, name, False)
+        return self._change(channel_type, name, False)
 
-    def _change(self, kind: int, name: bytes, listens: bool) -> bool:
+    def _change(self, channel_type: int, name: bytes, listens: bool) -> bool:
         state = self._state
         changes = state.subscription_changes
         if changes is None:
             changes = state.subscription_changes = {}
-        did_listen = changes.get((kind, name), name in self._client.subscribed[kind])
+        did_listen = changes.get((channel_type, name), name in self._client.subscribed[channel_type])
         if listens == did_listen:
             return False
-        changes.pop((kind, name), None)  # so that a name subscribed again comes last
-        changes[kind, name] = listens
+        changes.pop((channel_type, name), None)  # so that a name subscribed again comes last
+        changes[channel_type, name] = listens
         counts = list(state.subscriptions)
-        counts[kind] += 1 if listens else -1
+        counts[channel_type] += 1 if listens else -1
         state.subscriptions = (counts[0], counts[1], counts[2])
         state.is_subscriber = counts[0] + counts[1] + counts[2] > 0
         return True
 
-    def _difference(self, kind: int, name: bytes, listens: bool) -> int:
+    def _difference(self, channel_type: int, name: bytes, listens: bool) -> int:
         """By how much the batch's own changes raise the number of a name's subscribers."""
-        return int(listens) - int(name in self._client.subscribed[kind])
+        return int(listens) - int(name in self._client.subscribed[channel_type])
 
-    def count(self, kind: int, name: bytes) -> int:
+    def count(self, channel_type: int, name: bytes) -> int:
         """How many clients are subscribed to exactly this name."""
-        found = self._table.count(kind, name)
+        found = self._table.count(channel_type, name)
         changes = self._state.subscription_changes
-        if changes and (kind, name) in changes:
-            found += self._difference(kind, name, changes[kind, name])
+        if changes and (channel_type, name) in changes:
+            found += self._difference(channel_type, name, changes[channel_type, name])
         return found
 
-    def names(self, kind: int) -> list[bytes]:
+    def names(self, channel_type: int) -> list[bytes]:
         """The names that have subscribers."""
-        names = self._table.names(kind)
+        names = self._table.names(channel_type)
         changes = self._state.subscription_changes
         if not changes:
             return names
-        names += [name for of_kind, name in changes if of_kind == kind and self._table.count(kind, name) == 0]
-        return [name for name in names if self.count(kind, name) > 0]
+        mine = [name for of_type, name in changes if of_type == channel_type]
+        names += [name for name in mine if self._table.count(channel_type, name) == 0]
+        return [name for name in names if self.count(channel_type, name) > 0]
 
-    def receivers(self, kind: int, channel: bytes) -> int:
+    def receivers(self, channel_type: int, channel: bytes) -> int:
         """How many receivers a message published now would have."""
-        found = self._table.receivers(kind, channel)
-        for (of_kind, name), listens in (self._state.subscription_changes or {}).items():
-            if of_kind == kind:
+        found = self._table.receivers(channel_type, channel)
+        for (of_type, name), listens in (self._state.subscription_changes or {}).items():
+            if of_type == channel_type:
                 concerned = name == channel
             else:
-                concerned = of_kind == PATTERN and kind == CHANNEL and fits(Glob(name), channel)
+                concerned = of_type == PATTERN and channel_type == CHANNEL and fits(Glob(name), channel)
             if concerned:
-                found += self._difference(of_kind, name, listens)
+                found += self._difference(of_type, name, listens)
         return found

@@ -32,8 +32,8 @@ def run(args: list[str]) -> int:
     """Does what `args` say, the first of them one of `SUMMARIES`; returns the exit status."""
     name = args[0]
     options = _parser(name).parse_args(args[1:])
-    # A copy is one long call of LMDB, during which Python would not handle Ctrl-C. The next call of the same kind
-    # removes what was left half done.
+    # A copy is one long call of LMDB, during which Python would not handle Ctrl-C. What it leaves half done, the next
+    # copy to the same place removes.
     signal.signal(signal.SIGINT, signal.SIG_DFL)
     started = monotonic()
     try:

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from typing import Final
 
 from keyp.command.registry import Registry
-from keyp.command.spec import CommandSpec
+from keyp.command.spec import OWN, CommandSpec
 from keyp.server.config.markdown import MARKERS, settings_markdown
 
 BEGIN: Final = "<!-- commands -->"
@@ -20,13 +20,13 @@ END: Final = "<!-- /commands -->"
 # A group's title, in the order in which groups are shown; groups that are not here follow under their own name.
 TITLES: Final = {
     "string": "Strings",
-    "bitmap": "Bits of strings",
+    "bitmap": "Bitmaps",
     "hyperloglog": "HyperLogLogs",
     "list": "Lists",
     "hash": "Hashes",
     "set": "Sets",
     "sorted-set": "Sorted sets",
-    "geo": "Places on the earth",
+    "geo": "Geospatial indexes",
     "generic": "Keys of any type",
     "transactions": "Transactions",
     "pubsub": "Publish/subscribe",
@@ -54,7 +54,7 @@ def _section(group: str, specs: list[CommandSpec]) -> Iterator[str]:
     for spec in sorted(specs, key=_name):
         call = f"{spec.name.replace('|', ' ')} {spec.syntax}".rstrip()
         also = "".join(f" Also `{alias}`." for alias in spec.aliases)
-        yield f"| `{_cell(call)}` | {_cell(spec.summary)}{also} | {spec.since} |\n"
+        yield f"| `{_cell(call)}` | {_cell(spec.summary)}{also} | {'Keyp ' if spec.flags & OWN else ''}{spec.since} |\n"
 
 
 def _name(spec: CommandSpec) -> str:

@@ -98,6 +98,7 @@ def test_every_target_belongs_to_a_section() -> None:
 
 
 def test_everything_is_published(tmp_path: Path) -> None:
+    pytest.importorskip("matplotlib")
     readme = tmp_path / "README.md"
     readme.write_text(f"# A\n\n{report.MARKERS[0]}\n{report.MARKERS[1]}\n")
     folder = tmp_path / "some" / "results"
@@ -112,6 +113,7 @@ def test_everything_is_published(tmp_path: Path) -> None:
 
 
 def test_charts_are_small_and_the_same_each_time(tmp_path: Path) -> None:
+    pytest.importorskip("matplotlib")
     drawn = []
     for name in ("one", "two"):
         (tmp_path / name).mkdir()
@@ -124,6 +126,7 @@ def test_charts_are_small_and_the_same_each_time(tmp_path: Path) -> None:
 
 
 def test_charts_show_what_there_is(tmp_path: Path) -> None:
+    pytest.importorskip("matplotlib")
     some = results()
     del some.sections["growth"], some.sections["latency"].rows[1:]
     assert charts.drawable(some) == ["ratios", "durable", "latency"]

@@ -62,7 +62,7 @@ def written(node: dict[bytes, Any]) -> str:
         ("[GET pattern [GET pattern ...]]", "GET=pattern:pattern+multiple+multiple_token+optional"),
         (
             "SLOTS start-slot end-slot [SLOTS start-slot end-slot ...]",
-            "SLOTS=block+multiple+multiple_token(string:start-slot string:end-slot)",
+            "SLOTS=block+multiple+multiple_token(integer:start-slot integer:end-slot)",
         ),
         (
             "[protover [AUTH username password] [SETNAME clientname]]",

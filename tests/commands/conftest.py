@@ -55,9 +55,9 @@ class Keyp:
             spec = REGISTRY.resolve(args)
         except CommandError as error:
             return ReplyError(error.text)
-        assert spec.kind != SESSION, f"{spec} is about a session"
+        assert spec.access != SESSION, f"{spec} is about a session"
         assert spec.function is not None
-        if spec.kind != WRITE:
+        if spec.access != WRITE:
             with ReadTransaction(self.environment, self.now_ms) as snapshot:
                 return self._call(ReadContext(snapshot, self.shared, self.now_us), spec.function, args)
         transaction = WriteTransaction(self.environment, self.now_ms)
@@ -112,7 +112,7 @@ class Keyp:
 
 def plain(reply: Reply) -> Any:
     """A reply as built-in values that compare: an error is its text, a set a frozenset, pairs are lists of two, a text
-    of any kind is its bytes."""
+    of any type is its bytes."""
     if isinstance(reply, ReplyError):
         return reply.text
     if isinstance(reply, Set):

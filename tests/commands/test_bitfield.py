@@ -15,6 +15,7 @@ from keyp.storage.lmdb.environment import NO, Environment
 from keyp.storage.lmdb.pieces import PIECE_BYTES
 from keyp.storage.lmdb.transaction import WriteTransaction
 from keyp.storage.types import strings
+from tests.scratch import scratch_directory
 
 SYNTAX = "ERR syntax error"
 NOT_AN_INTEGER = "ERR value is not an integer or out of range"
@@ -143,10 +144,11 @@ class Bits:
 
 
 @pytest.fixture(scope="module")
-def environment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Environment]:
-    environment = Environment(str(tmp_path_factory.mktemp("store")), fsync=NO)
-    yield environment
-    environment.close()
+def environment() -> Iterator[Environment]:
+    with scratch_directory() as directory:
+        environment = Environment(directory, fsync=NO)
+        yield environment
+        environment.close()
 
 
 @given(

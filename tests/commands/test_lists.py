@@ -9,9 +9,18 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from keyp.command.context import AT_ONCE_MAX, ReadContext, TooLong
-from keyp.commands.list_moves import COUNT_TOO_LOW, NUMKEYS_TOO_LOW
 from keyp.commands.lists import FIRST_LOOK, NEGATIVE_COUNT, NEGATIVE_LENGTH, RANK_ZERO, lindex, lpos, lrange
-from keyp.errors import NO_OPPOSITE, NO_SUCH_KEY, NOT_AN_INTEGER, NOT_POSITIVE, OUT_OF_RANGE_INDEX, SYNTAX, WRONG_TYPE
+from keyp.errors import (
+    COUNT_TOO_LOW,
+    NO_OPPOSITE,
+    NO_SUCH_KEY,
+    NOT_AN_INTEGER,
+    NOT_POSITIVE,
+    NUMKEYS_TOO_LOW,
+    OUT_OF_RANGE_INDEX,
+    SYNTAX,
+    WRONG_TYPE,
+)
 from keyp.resp.values import NULL_ARRAY, Wait
 from keyp.storage.lmdb.transaction import ReadTransaction
 from keyp.storage.types.lists import AT_ONCE
@@ -239,7 +248,8 @@ def test_where_there_is_nothing_they_wait(
 ) -> None:
     reply = keyp.answer(line)
     assert isinstance(reply, Wait)
-    assert (reply.kind, list(reply.keys), reply.timeout_ms, reply.otherwise) == (LIST, keys, timeout_ms, otherwise)
+    assert (reply.value_type, list(reply.keys)) == (LIST, keys)
+    assert (reply.timeout_ms, reply.otherwise) == (timeout_ms, otherwise)
     keyp.run("RPUSH", "a", "x", "y")
     assert not isinstance(keyp.answer(line), Wait)
 

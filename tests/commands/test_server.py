@@ -51,7 +51,7 @@ class Desk:
         try:
             spec = self.server.registry.resolve(args)
             assert spec.function is not None
-            return spec.function(self.context if spec.kind == SESSION else self.data, args)
+            return spec.function(self.context if spec.access == SESSION else self.data, args)
         except CommandError as error:
             return error.text
 

@@ -25,7 +25,7 @@ def test_where_there_is_nothing_it_waits(keyp: Keyp, line: str, keys: list[bytes
     keyp.run("ZADD", "other", 1, "x")
     wait = keyp.run(*line.split())
     assert isinstance(wait, Wait)
-    assert (wait.kind, list(wait.keys), wait.timeout_ms, wait.otherwise) == (ZSET, keys, timeout_ms, NULL_ARRAY)
+    assert (wait.value_type, list(wait.keys), wait.timeout_ms, wait.otherwise) == (ZSET, keys, timeout_ms, NULL_ARRAY)
 
 
 @pytest.mark.parametrize("size", [3, 64, 65, 1000])

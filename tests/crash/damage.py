@@ -19,8 +19,7 @@ from pathlib import Path
 from random import Random
 from typing import Any, Final
 
-from twisted.logger import ILogObserver, LogEvent, globalLogBeginner
-from zope.interface import implementer
+from twisted.logger import LogEvent, globalLogBeginner
 
 from keyp.storage.check import check
 from keyp.storage.lmdb import shutdown_marker
@@ -155,11 +154,11 @@ def use(path: Path) -> dict[str, int | str]:
     """Opens a store here, reads, writes, reads again and checks it. Raises `StoreError` where it cannot be opened."""
     tracebacks: list[str] = []
 
-    @implementer(ILogObserver)
     def observer(event: Any) -> None:
         _note_traceback(event, tracebacks)
 
-    globalLogBeginner.beginLoggingTo([observer], redirectStandardIO=False)
+    observers: list[Any] = [observer]
+    globalLogBeginner.beginLoggingTo(observers, redirectStandardIO=False)
     tracebacks.clear()  # what other tests have had logged before
     lab = Lab(path, note_crashes=True)
     client = lab.connect()

@@ -184,7 +184,12 @@ def test_opening_looks_at_the_whole_file_only_where_there_is_doubt(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     looked: list[str] = []
-    monkeypatch.setattr(verification, "problems", lambda path, *rest: looked.append(path) or [])
+
+    def look(path: str, *_: object) -> list[str]:
+        looked.append(path)
+        return []
+
+    monkeypatch.setattr(verification, "problems", look)
     for _ in range(3):
         environment = Environment(str(tmp_path), fsync="no")
         assert environment.notices == []

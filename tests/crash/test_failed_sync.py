@@ -97,6 +97,26 @@ def write_widely(daemon: Daemon) -> None:
         client_of(daemon, db=1).mset({f"wide:{number}": "x" * 1500 for number in range(60)})
 
 
+def write_until_injected(daemon: Daemon, injector: Injector, call: str) -> None:
+    def injected() -> int:
+        write_widely(daemon)
+        return injector.injected
+
+    wait_until(injected, f"{call} to fail")
+
+
+def wait_for_writes(clients: list[Counting]) -> None:
+    wait_until(lambda: all(client.held for client in clients), "clients that write")
+
+
+def wait_for_fault(injector: Injector) -> None:
+    wait_until(lambda: injector.injected, "fdatasync to fail")
+
+
+def wait_for_new_file(data_file: Path, inode: int) -> None:
+    wait_until(lambda: data_file.stat().st_ino != inode, "a new file")
+
+
 def persistence(daemon: Daemon) -> str:
     return str(client_of(daemon).info("persistence")["aof_last_write_status"])
 
@@ -114,7 +134,7 @@ def test_a_commit_that_fails(tmp_path: Path, call: str) -> None:
                 break
             clients = start_counting(daemon, clients)
             with Injector(daemon.pid, call, str(random.randrange(1, 30)), tmp_path / "strace") as injector:
-                wait_until(lambda injector=injector: write_widely(daemon) or injector.injected, f"{call} to fail")
+                write_until_injected(daemon, injector, call)
                 wait_until(lambda: takes_writes(daemon), "writes to be accepted again")
                 injected += injector.injected
             for client in clients:
@@ -204,13 +224,13 @@ def test_a_sync_that_fails_has_everything_written_anew(tmp_path: Path, mode: str
         for _ in range(ROUNDS):
             inode = data_file.stat().st_ino
             clients = start_counting(daemon, clients)
-            wait_until(lambda clients=clients: all(client.held for client in clients), "clients that write")
+            wait_for_writes(clients)
             with Injector(daemon.pid, "fdatasync", "1", tmp_path / "strace") as injector:
                 if mode == "no":
                     with pytest.raises(redis.ResponseError, match=errors.DISK_FAILED):
                         client_of(daemon).config_set("appendfsync", "always")
-                wait_until(lambda injector=injector: injector.injected, "fdatasync to fail")
-            wait_until(lambda inode=inode: data_file.stat().st_ino != inode, "a new file")
+                wait_for_fault(injector)
+            wait_for_new_file(data_file, inode)
             wait_until(lambda: takes_writes(daemon), "writes to be accepted again")
             for client in clients:
                 client.end()

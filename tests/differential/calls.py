@@ -35,6 +35,15 @@ FAMILIES = (
 )
 TEMPLATES: dict[str, Strategy] = {name: template for family in FAMILIES for name, template in family.TEMPLATES.items()}
 
+# Those with keys that are not drawn here but by tests of their own. What blocks is drawn by test_random_waiting.py.
+ELSEWHERE = {
+    "WATCH": "test_random_sequences.py, with transactions",
+    "GEORADIUSBYMEMBER": "rows only: Valkey has another text for a member that is not there",
+    "GEORADIUSBYMEMBER_RO": "rows only: Valkey has another text for a member that is not there",
+    "SSUBSCRIBE": "test_random_pubsub.py",
+    "SUNSUBSCRIBE": "test_random_pubsub.py",
+}
+
 
 def named(name: str) -> Strategy:
     """Calls of one command."""

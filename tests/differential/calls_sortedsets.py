@@ -67,9 +67,14 @@ LONGITUDES = st.sampled_from(["0", "10", "-10.5", "13.361389", "15.087269", "179
 LATITUDES = st.sampled_from(["0", "5", "-5.25", "38.115556", "37.502669", "-80", "85.05112878", "86"]).map(str.encode)
 RADII = st.sampled_from(["0", "1", "200", "1000.5", "20000", "-1", "x"]).map(str.encode)
 UNITS = st.sampled_from([b"m", b"km", b"KM", b"ft", b"mi", b"parsec"])
-PLACES = st.lists(st.tuples(LONGITUDES, LATITUDES, MEMBERS).map(list), min_size=1, max_size=3).map(
-    lambda found: [word for place in found for word in place]
-)
+
+
+def places(members: Strategy) -> Strategy:
+    """Some places to add."""
+    place = st.tuples(LONGITUDES, LATITUDES, members).map(list)
+    return st.lists(place, min_size=1, max_size=3).map(lambda found: [word for one in found for word in one])
+
+
 # Not COUNT without ANY: which of two places at the same distance comes first is left to the reference's sorting.
 SHOWN = some(flags("WITHCOORD", "WITHDIST", "WITHHASH"), words("COUNT", SMALL, "ANY"))
 REGIONS = st.one_of(words("BYRADIUS", RADII, UNITS), words("BYBOX", RADII, RADII, UNITS))
@@ -111,7 +116,9 @@ TEMPLATES: dict[str, Strategy] = {
     "ZDIFFSTORE": words(KEYS, NUMBERED),
     "ZRANDMEMBER": words(KEYS, st.one_of(NO_OPTIONS, words(SMALL, some(WITHSCORES)))),
     "ZSCAN": words(KEYS, "0", "COUNT", "1000", some(words("MATCH", PATTERNS), words("COUNT", st.just(b"5000")))),
-    "GEOADD": words(KEYS, some(flags("NX", "XX", "CH")), PLACES),
+    "GEOADD": st.one_of(
+        words(KEYS, places(MEMBERS)), words(KEYS, some(flags("NX", "XX", "CH")), places(SHORT_MEMBERS))
+    ),
     "GEOPOS": words(KEYS, st.lists(MEMBERS, max_size=3)),
     "GEOHASH": words(KEYS, st.lists(MEMBERS, max_size=3)),
     "GEODIST": words(KEYS, MEMBERS, MEMBERS, st.one_of(NO_OPTIONS, UNITS)),

@@ -5,10 +5,12 @@ from __future__ import annotations
 import re
 import shutil
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
 from tests.differential.servers import Keyp, Reference, reference_program
+from tests.scratch import scratch_directory
 
 
 @pytest.fixture(scope="session")
@@ -42,8 +44,9 @@ def redis_server() -> Iterator[Reference]:
 
 
 @pytest.fixture(scope="module")
-def keyp(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Keyp]:
+def keyp() -> Iterator[Keyp]:
     """Keyp; its store is checked at the end."""
-    server = Keyp(tmp_path_factory.mktemp("keyp"))
-    yield server
-    server.stop()
+    with scratch_directory() as directory:
+        server = Keyp(Path(directory))
+        yield server
+        server.stop()

@@ -13,7 +13,6 @@ import select
 import shutil
 import socket
 import subprocess
-import tempfile
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -21,6 +20,7 @@ from pathlib import Path
 from tests import wire
 from tests.differential.row_files import Row, Step
 from tests.fakes import Connection, Lab
+from tests.scratch import scratch_directory
 
 ONE_MEGABYTE = 1 << 20  # the longest string, on both: limits are met without moving half a gigabyte
 PATIENCE_S = 0.2  # with a reply that does not come, before a look at whether it ever will
@@ -43,7 +43,8 @@ class Reference:
 
     def __init__(self, program: str) -> None:
         self.program = program
-        self.directory = Path(tempfile.mkdtemp(prefix="keyp-reference-"))
+        self._scratch = scratch_directory()
+        self.directory = Path(self._scratch.name)
         self.version = ""
 
     def start(self) -> None:
@@ -76,7 +77,7 @@ class Reference:
     def stop(self) -> None:
         self.process.kill()
         self.process.wait()
-        shutil.rmtree(self.directory)
+        self._scratch.cleanup()
 
     def connect(self) -> ReferenceConnection:
         return ReferenceConnection(self)

@@ -11,6 +11,9 @@ from collections.abc import Iterator
 
 import pytest
 
+from keyp.command.registry import Registry
+from keyp.command.spec import OWN, WRITE
+from keyp.commands.all import TABLES
 from tests import wire
 from tests.differential.row_files import DIRECTORY, Row, rows
 from tests.differential.servers import Keyp, KeypConnection, Reference, ReferenceConnection, played
@@ -68,3 +71,11 @@ def test_row(sides: Sides, row: Row) -> None:
         if theirs != ours and not COUNTED_OTHERWISE.search(step.line):
             different.append(f"{step.line}: they count {theirs}, we count {ours}")
     assert not different, "\n".join(different)
+
+
+def test_every_write_command_has_a_row() -> None:
+    registry = Registry(TABLES)
+    called = {registry.find(call) for row in ROWS for step in row.steps for call in step.calls}
+    writes = [spec for spec in registry.specs if spec.access == WRITE and not spec.flags & OWN]
+    missing = [spec.name for spec in writes if spec not in called]
+    assert not missing, "no row in tests/differential/events/ calls them"

@@ -8,8 +8,11 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from keyp.command.registry import Registry
+from keyp.command.spec import BLOCKING, OWN
+from keyp.commands.all import TABLES
 from tests import wire
-from tests.differential.calls import TEMPLATES, named
+from tests.differential.calls import ELSEWHERE, TEMPLATES, named
 from tests.differential.servers import Keyp, Reference
 from tests.differential.words import Span
 
@@ -47,3 +50,9 @@ def unordered(value: Any) -> Any:
     if not isinstance(value, list):
         return value
     return [(one[0], sorted(one[1])) if isinstance(one, list) else one for one in value]
+
+
+def test_every_command_with_keys_is_drawn() -> None:
+    names = {spec.name for spec in Registry(TABLES).specs if spec.keys and not spec.flags & (BLOCKING | OWN)}
+    missing = names - TEMPLATES.keys() - ELSEWHERE.keys()
+    assert not missing, f"{missing} have no template in tests/differential/calls_….py, so no random sequence calls them"

@@ -17,6 +17,7 @@ from keyp.commands.lists import FIRST_LOOK
 from keyp.storage.types.counted import RUN_MAX
 from tests.execution.test_work_per_request import calls
 from tests.fakes import Lab
+from tests.scratch import scratch_directory
 
 Stores = Callable[[tuple[str, str], int], Path]
 
@@ -133,13 +134,13 @@ DEEP = [
 
 
 @pytest.fixture(scope="module")
-def stores(tmp_path_factory: pytest.TempPathFactory) -> Stores:
+def stores() -> Iterator[Stores]:
     """Makes a store with one collection, once for each recipe and size; the path of its directory."""
-    folder = tmp_path_factory.mktemp("collections")
+    folder = scratch_directory()
 
     @cache
     def make(recipe: tuple[str, str], size: int) -> Path:
-        path = folder / f"{recipe[0]} {size}"
+        path = Path(folder.name, f"{recipe[0]} {size}")
         lab = Lab(path)
         client = lab.connect()
         command, element = recipe
@@ -149,7 +150,8 @@ def stores(tmp_path_factory: pytest.TempPathFactory) -> Stores:
         lab.close()
         return path
 
-    return make
+    with folder:
+        yield make
 
 
 @contextmanager

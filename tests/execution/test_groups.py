@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from twisted.logger import LogEvent, formatEvent, globalLogPublisher
+from twisted.logger import LogEvent, formatEvent
 
 from keyp.command.effects import StopServer
 from keyp.command.registry import Registry
@@ -17,6 +17,7 @@ from keyp.storage.lmdb.transaction import WriteTransaction
 from keyp.storage.types import strings as values
 from tests.counting import CountingLmdb
 from tests.fakes import Lab
+from tests.log import observed
 
 FAULTY = CommandTable(group="string")
 
@@ -95,10 +96,8 @@ def test_a_defect_in_a_read_is_an_error_reply(faulty_lab: Lab) -> None:
 def logged() -> Iterator[list[LogEvent]]:
     """What has been logged."""
     events: list[LogEvent] = []
-    observer: Any = events.append
-    globalLogPublisher.addObserver(observer)
-    yield events
-    globalLogPublisher.removeObserver(observer)
+    with observed(events.append):
+        yield events
 
 
 @pytest.mark.parametrize("defective", ["STUMBLE", "MULTI\r\nSTUMBLE\r\nINCR own\r\nEXEC"])

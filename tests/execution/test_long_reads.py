@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
 from keyp.command.context import AT_ONCE_MAX
 from tests.fakes import Connection, Lab
+from tests.scratch import scratch_directory
 
 MANY = 2 * AT_ONCE_MAX
 
@@ -24,17 +26,22 @@ SHORT = [
 
 
 @pytest.fixture(scope="module")
-def filled(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Lab, Connection]]:
-    lab = Lab(tmp_path_factory.mktemp("long"))
-    client = lab.connect()
+def filled() -> Iterator[tuple[Lab, Connection]]:
+    with scratch_directory() as directory:
+        lab = Lab(Path(directory))
+        client = lab.connect()
+        fill(client)
+        yield lab, client
+        lab.close()
+
+
+def fill(client: Connection) -> None:
     numbers = [str(number) for number in range(MANY)]
     for start in range(0, MANY, 1000):
         part = numbers[start : start + 1000]
         client.call(f"HSET h {' '.join([f'{number} x' for number in part])}")
         client.call(f"SADD s {' '.join(part)}", f"SADD t {' '.join(part)}")
     client.call("HSET few:h 1 x 2 x", "SADD few 1 2 3")
-    yield lab, client
-    lab.close()
 
 
 @pytest.mark.parametrize("command", LONG)

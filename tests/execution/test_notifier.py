@@ -176,12 +176,14 @@ def test_a_setting_counts_from_the_next_call_on(lab: Lab, listener: Connection) 
     assert told(listener) == ["0:del a", "0:set b"]
 
 
-def test_an_error_and_its_effects_stay_in_their_places(lab: Lab, listener: Connection) -> None:
+def test_an_error_and_its_effects_stay_in_their_places(
+    lab: Lab, listener: Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """A sync that fails replaces the reply of its own call; the message stays behind its own."""
     client = lab.connect()
     client.call("HELLO 3", "SUBSCRIBE a")
     client.transport.sent = b""
-    lab.server.sync = _failing_sync
+    monkeypatch.setattr(lab.server, "sync", _failing_sync)
     client.call("PUBLISH a 1", "WAITAOF 1 0 0", "PUBLISH a 2", "PING")
     assert heard(client) == [
         1,

@@ -10,6 +10,7 @@ import subprocess
 import threading
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 import redis
@@ -55,6 +56,18 @@ def threaded(function: Callable[..., object], *args: object) -> tuple[threading.
     return thread, found
 
 
+def wait_for_time(r: Any, at: int) -> None:
+    wait_until(lambda: abs(r.time()[0] - at) < DEADLINE_S, "the new time")
+
+
+def wait_for_sweep(r: Any, swept_before: int) -> None:
+    wait_until(lambda: r.info("keyp")["swept_keys"] > swept_before, "the sweeper to take a key")
+
+
+def wait_for_sync(r: Any, synced_at: int) -> None:
+    wait_until(lambda: abs(r.info("keyp")["last_sync_time"] - synced_at) > DEADLINE_S, "a sync")
+
+
 @pytest.mark.parametrize("program", [KEYP, *STOCK], ids=["lean", "epoll", "asyncio"])
 def test_what_waits_ends(server: StartServer, tmp_path: Path, program: tuple[str, ...]) -> None:
     machine = Machine(server, tmp_path, program)
@@ -67,15 +80,15 @@ def test_what_waits_ends(server: StartServer, tmp_path: Path, program: tuple[str
         machine.set(offset)
         # asyncio runs what is due now behind the requests that have come: they may share the time of the one before.
         stepped = started_at + step_s
-        wait_until(lambda stepped=stepped: abs(r.time()[0] - stepped) < DEADLINE_S, "the new time")
+        wait_for_time(r, stepped)
         thread.join(DEADLINE_S)
         assert popped == [None]
         assert r.blpop("q", 0.1) is None
         r.client_pause(100)
         assert r.ping()
         r.set("k", "v", px=1)
-        wait_until(lambda swept=swept: r.info("keyp")["swept_keys"] > swept, "the sweeper to take a key")
-        wait_until(lambda synced=synced: abs(r.info("keyp")["last_sync_time"] - synced) > DEADLINE_S, "a sync")
+        wait_for_sweep(r, swept)
+        wait_for_sync(r, synced)
         assert r.info("server")["uptime_in_seconds"] < DEADLINE_S
         assert all(int(client["age"]) < DEADLINE_S for client in r.client_list())
     assert "Error" not in machine.daemon.log()

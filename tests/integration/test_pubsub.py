@@ -226,10 +226,14 @@ def test_who_does_not_read_is_cut_off_and_the_others_are_not(server: StartServer
         before = memory(daemon)
         most = 0
         text = bytes(100_000)
+
+        def wait_for_the_slow_one(sent: int) -> None:
+            wait_until(lambda: slow.received > sent * len(text) - 16 * MB, "the slow one")
+
         for number in range(1000):
             r.publish("a", text)
             most = max(most, memory(daemon))
-            wait_until(lambda sent=number: slow.received > sent * len(text) - 16 * MB, "the slow one")
+            wait_for_the_slow_one(number)
         r.publish("a", "end")
         for listener in (slow, quick):
             listener.join(DEADLINE_S)

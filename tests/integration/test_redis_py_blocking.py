@@ -82,10 +82,14 @@ def test_the_longest_waiter_is_served_first(connect: Connect) -> None:
     r = connect()
     served: list[tuple[int, bytes]] = []
     threads = []
-    for number in range(5):
-        threads.append(threading.Thread(target=lambda n=number: served.append((n, r.blpop(["queue"], timeout=20)[1]))))
+
+    def start_to_wait(number: int) -> None:
+        threads.append(threading.Thread(target=lambda: served.append((number, r.blpop(["queue"], timeout=20)[1]))))
         threads[-1].start()
-        wait_until(lambda n=number: blocked(r) == n + 1, "the next one waits")
+        wait_until(lambda: blocked(r) == number + 1, "the next one waits")
+
+    for number in range(5):
+        start_to_wait(number)
     r.rpush("queue", *range(5))
     for thread in threads:
         thread.join(20)

@@ -242,7 +242,12 @@ def test_client_pause(connect: Connect) -> None:
     assert r.client_pause(100_000, all=False) is True
     assert other.get("a") is None  # reads go on
     written = threading.Event()
-    thread = threading.Thread(target=lambda: (other.set("a", 1), written.set()))
+
+    def write() -> None:
+        other.set("a", 1)
+        written.set()
+
+    thread = threading.Thread(target=write)
     thread.start()
     assert not written.wait(0.05)
     assert r.client_unpause() in (True, b"OK")

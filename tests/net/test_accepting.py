@@ -7,10 +7,9 @@ from typing import Any
 
 import pytest
 from twisted.internet import tcp
-from twisted.logger import ILogObserver, globalLogPublisher
-from zope.interface import implementer
 
 from keyp.net.accepting import Refusals
+from tests.log import observed
 
 
 class Listener:
@@ -57,13 +56,11 @@ def heard() -> Iterator[list[str]]:
     """The texts of what has been logged."""
     texts: list[str] = []
 
-    @implementer(ILogObserver)
     def observer(event: Any) -> None:
         texts.append(str(event.get("log_format")).format(**event))
 
-    globalLogPublisher.addObserver(observer)
-    yield texts
-    globalLogPublisher.removeObserver(observer)
+    with observed(observer):
+        yield texts
 
 
 def spare(monkeypatch: pytest.MonkeyPatch, *outcomes: Any) -> tcp._FileDescriptorReservation:

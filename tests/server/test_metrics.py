@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from keyp.server.config import Settings
-from keyp.server.metrics import ERROR_KINDS_MAX, GROUP_BUCKETS, Latencies, Metrics, Rate
+from keyp.server.metrics import ERROR_PREFIXES_MAX, GROUP_BUCKETS, Latencies, Metrics, Rate
 from keyp.server.slowlog import SlowLog
 
 DURATIONS = st.integers(0, (1 << 40) - 1)
@@ -67,12 +67,12 @@ def test_errors_are_counted_by_their_first_word() -> None:
     assert metrics.total_error_replies == 4
 
 
-def test_kinds_of_errors_are_bounded() -> None:
+def test_error_prefixes_are_bounded() -> None:
     metrics = Metrics()
-    for number in range(ERROR_KINDS_MAX + 10):
+    for number in range(ERROR_PREFIXES_MAX + 10):
         metrics.error(f"CODE{number} text")
     metrics.error("CODE0 text")
-    assert len(metrics.errors) == ERROR_KINDS_MAX + 1
+    assert len(metrics.errors) == ERROR_PREFIXES_MAX + 1
     assert metrics.errors["ERRORSTATS_OVERFLOW"] == 10
     assert metrics.errors["CODE0"] == 2
 

@@ -12,7 +12,7 @@ from keyp.algorithms.glob import Glob
 from keyp.server.clients import Client
 from keyp.server.pubsub import CHANNEL, PATTERN, SHARD, PubSub, Subscriptions, fits
 
-KINDS = (CHANNEL, PATTERN, SHARD)
+CHANNEL_TYPES = (CHANNEL, PATTERN, SHARD)
 NAMES = (b"a", b"b", b"ab", b"", b"*", b"a*", b"?", b"[ab]", b"\0\r\n")
 CHANNELS = (b"a", b"b", b"ab", b"", b"abc", b"*", b"\0\r\n")
 
@@ -24,42 +24,42 @@ def new_client(number: int, protocol: int = 2) -> Client:
 
 
 class Model:
-    """Who listens to what, as (client, kind, name)."""
+    """Who listens to what, as (client, channel type, name)."""
 
     def __init__(self) -> None:
         self.all: set[tuple[int, int, bytes]] = set()
 
-    def count(self, kind: int, name: bytes) -> int:
-        return sum(1 for _, of_kind, of_name in self.all if (of_kind, of_name) == (kind, name))
+    def count(self, channel_type: int, name: bytes) -> int:
+        return sum(1 for _, of_type, of_name in self.all if (of_type, of_name) == (channel_type, name))
 
-    def names(self, kind: int) -> set[bytes]:
-        return {name for _, of_kind, name in self.all if of_kind == kind}
+    def names(self, channel_type: int) -> set[bytes]:
+        return {name for _, of_type, name in self.all if of_type == channel_type}
 
-    def receivers(self, kind: int, channel: bytes) -> list[tuple[int, int, bytes]]:
+    def receivers(self, channel_type: int, channel: bytes) -> list[tuple[int, int, bytes]]:
         return sorted(
             entry
             for entry in self.all
-            if entry[1:] == (kind, channel)
-            or (kind == CHANNEL and entry[1] == PATTERN and fits(Glob(entry[2]), channel))
+            if entry[1:] == (channel_type, channel)
+            or (channel_type == CHANNEL and entry[1] == PATTERN and fits(Glob(entry[2]), channel))
         )
 
 
 def assert_same(table: PubSub | Subscriptions, model: Model) -> None:
-    for kind in KINDS:
-        assert set(table.names(kind)) == model.names(kind)
-        assert len(table.names(kind)) == len(model.names(kind))
+    for channel_type in CHANNEL_TYPES:
+        assert set(table.names(channel_type)) == model.names(channel_type)
+        assert len(table.names(channel_type)) == len(model.names(channel_type))
         for name in NAMES:
-            assert table.count(kind, name) == model.count(kind, name)
-    for kind in (CHANNEL, SHARD):
+            assert table.count(channel_type, name) == model.count(channel_type, name)
+    for channel_type in (CHANNEL, SHARD):
         for channel in CHANNELS:
-            assert table.receivers(kind, channel) == len(model.receivers(kind, channel))
+            assert table.receivers(channel_type, channel) == len(model.receivers(channel_type, channel))
 
 
 STEPS = st.lists(
     st.tuples(
         st.integers(0, 2),
         st.sampled_from(["subscribe", "subscribe", "unsubscribe", "forget"]),
-        st.sampled_from(KINDS),
+        st.sampled_from(CHANNEL_TYPES),
         st.lists(st.sampled_from(NAMES), max_size=4),
     ),
     max_size=30,
@@ -70,24 +70,24 @@ STEPS = st.lists(
 def test_the_table_is_what_was_done(steps: list[tuple[int, str, int, list[bytes]]]) -> None:
     table, model = PubSub(), Model()
     clients = [new_client(number, protocol=2 + number % 2) for number in range(3)]
-    for number, step, kind, names in steps:
-        entries = {(number, kind, name) for name in names}
+    for number, step, channel_type, names in steps:
+        entries = {(number, channel_type, name) for name in names}
         if step == "subscribe":
-            table.subscribe(clients[number], kind, names)
+            table.subscribe(clients[number], channel_type, names)
             model.all |= entries
         elif step == "unsubscribe":
-            table.unsubscribe(clients[number], kind, names)
+            table.unsubscribe(clients[number], channel_type, names)
             model.all -= entries
         else:
             table.forget(clients[number])
             model.all = {entry for entry in model.all if entry[0] != number}
         assert_same(table, model)
-        for kind in KINDS:
-            assert table.size(kind) == len(model.names(kind))
+        for channel_type in CHANNEL_TYPES:
+            assert table.size(channel_type) == len(model.names(channel_type))
             for client in clients:
-                own = {name for of_client, of_kind, name in model.all if (of_client, of_kind) == (client.id, kind)}
-                assert set(client.subscribed[kind]) == own
-        assert table.has_listeners == any(kind != SHARD for _, kind, _ in model.all)
+                own = {name for *of, name in model.all if of == [client.id, channel_type]}
+                assert set(client.subscribed[channel_type]) == own
+        assert table.has_listeners == any(channel_type != SHARD for _, channel_type, _ in model.all)
     for channel in CHANNELS:
         addressed = table.address(CHANNEL, channel, b"x")
         expected = model.receivers(CHANNEL, channel)
@@ -98,16 +98,16 @@ def test_the_table_is_what_was_done(steps: list[tuple[int, str, int, list[bytes]
 
 @given(
     before=STEPS,
-    changes=st.lists(st.tuples(st.booleans(), st.sampled_from(KINDS), st.sampled_from(NAMES)), max_size=20),
+    changes=st.lists(st.tuples(st.booleans(), st.sampled_from(CHANNEL_TYPES), st.sampled_from(NAMES)), max_size=20),
 )
 def test_a_batch_sees_what_will_be_true_when_it_is_committed(
     before: list[tuple[int, str, int, list[bytes]]], changes: list[tuple[bool, int, bytes]]
 ) -> None:
     table, model = PubSub(), Model()
     clients = [new_client(number) for number in range(3)]
-    for number, _, kind, names in before:
-        table.subscribe(clients[number], kind, names)
-        model.all |= {(number, kind, name) for name in names}
+    for number, _, channel_type, names in before:
+        table.subscribe(clients[number], channel_type, names)
+        model.all |= {(number, channel_type, name) for name in names}
     client = clients[0]
     client.state.subscriptions = (len(client.subscribed[0]), len(client.subscribed[1]), len(client.subscribed[2]))
     client.state.is_subscriber = client.state.subscriptions != (0, 0, 0)
@@ -115,21 +115,22 @@ def test_a_batch_sees_what_will_be_true_when_it_is_committed(
     seen = Subscriptions(table, client, state)
     assert_same(seen, model)
     wanted: list[tuple[bool, int, bytes]] = []
-    for listens, kind, name in changes:
-        changed = seen.take_up(kind, name) if listens else seen.give_up(kind, name)
-        assert changed == (((0, kind, name) in model.all) != listens)
-        wanted += [(listens, kind, name)] if changed else []
-        model.all = model.all | {(0, kind, name)} if listens else model.all - {(0, kind, name)}
+    for listens, channel_type, name in changes:
+        changed = seen.take_up(channel_type, name) if listens else seen.give_up(channel_type, name)
+        assert changed == (((0, channel_type, name) in model.all) != listens)
+        wanted += [(listens, channel_type, name)] if changed else []
+        model.all = model.all | {(0, channel_type, name)} if listens else model.all - {(0, channel_type, name)}
         assert_same(seen, model)
-        own = [[entry for entry in model.all if entry[:2] == (0, kind)] for kind in KINDS]
+        own = [[entry for entry in model.all if entry[:2] == (0, channel_type)] for channel_type in CHANNEL_TYPES]
         assert state.subscriptions == (len(own[0]), len(own[1]), len(own[2]))
-        assert [seen.own_count(kind) for kind in KINDS] == [len(own[0]) + len(own[1])] * 2 + [len(own[2])]
+        own_counts = [seen.own_count(channel_type) for channel_type in CHANNEL_TYPES]
+        assert own_counts == [len(own[0]) + len(own[1])] * 2 + [len(own[2])]
         assert state.is_subscriber == (sum(map(len, own)) > 0)
-    in_order = [seen.own(kind) for kind in KINDS]
-    for listens, kind, name in wanted:
-        (table.subscribe if listens else table.unsubscribe)(client, kind, [name])
+    in_order = [seen.own(channel_type) for channel_type in CHANNEL_TYPES]
+    for listens, channel_type, name in wanted:
+        (table.subscribe if listens else table.unsubscribe)(client, channel_type, [name])
     assert_same(table, model)
-    assert [list(client.subscribed[kind]) for kind in KINDS] == in_order
+    assert [list(client.subscribed[channel_type]) for channel_type in CHANNEL_TYPES] == in_order
 
 
 def test_messages_go_by_channel_first_and_in_the_order_of_subscription() -> None:

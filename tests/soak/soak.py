@@ -128,7 +128,7 @@ def _judge_end(daemon: Daemon, outcomes: list[Outcome], result: Result) -> None:
 
 def main() -> None:
     seconds = float(os.environ.get("KEYP_SOAK_SECONDS", DEFAULT_SECONDS))
-    with tempfile.TemporaryDirectory(prefix="keyp-soak-") as folder:
+    with tempfile.TemporaryDirectory(prefix="keyp-soak-") as folder:  # on the disk, as a server's store is
         daemon = Daemon(Path(folder))
         daemon.start()
         try:

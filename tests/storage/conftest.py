@@ -11,7 +11,7 @@ import pytest
 from keyp.storage.check import check
 from keyp.storage.keys.keyspace import Keyspace, WritableKeyspace
 from keyp.storage.keys.sweep import sweep
-from keyp.storage.lmdb.environment import NO, Environment
+from keyp.storage.lmdb.environment import NO, Environment, Space
 from keyp.storage.lmdb.transaction import ReadTransaction, WriteTransaction
 
 NOW_MS = 1_700_000_000_000
@@ -58,6 +58,12 @@ class Store:
     def problems(self) -> list[str]:
         with ReadTransaction(self.environment, self.now_ms) as snapshot:
             return check(snapshot)
+
+
+def space_of(keys: Keyspace) -> Space:
+    """The space of a database in which something has been written."""
+    assert keys.space is not None
+    return keys.space
 
 
 @pytest.fixture

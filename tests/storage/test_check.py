@@ -14,6 +14,7 @@ from keyp.storage.lmdb.pieces import PIECE_BYTES
 from keyp.storage.lmdb.transaction import ReadTransaction
 from keyp.storage.types import hashes, strings
 from keyp.storage.value_types import LIST, MEMBERS, STREAM, STRING
+from tests.storage.conftest import space_of
 
 PIECE = PIECE_BYTES
 
@@ -40,9 +41,9 @@ def flip(keys: Any, database: Any, name: bytes) -> None:
     keys.txn.put(name, stored[:at] + bytes([stored[at] ^ 1]) + stored[at + 1 :], db=database)
 
 
-def collection_record(collection: int, count: int, kind: int = LIST) -> bytes:
+def collection_record(collection: int, count: int, type_: int = LIST) -> bytes:
     body = layout.number(collection) + layout.number(count)
-    return layout.make_record(b"k", kind, layout.HAS_ELEMENTS, 1, 0, body)
+    return layout.make_record(b"k", type_, layout.HAS_ELEMENTS, 1, 0, body)
 
 
 def garbage(keys: Any, entry: bytes) -> None:
@@ -97,18 +98,28 @@ DAMAGE = [
 ]  # fmt: skip
 
 
+def clear_all(keys: WritableKeyspace) -> None:
+    keys.transaction.empty(space_of(keys))
+    clear_garbage(keys)
+
+
+def put_a_hundred(keys: WritableKeyspace) -> None:
+    for number in range(100):
+        strings.put(keys, b"k%04d" % number, bytes(200))
+
+
 @pytest.mark.parametrize(("damage", "problem"), DAMAGE, ids=[problem for _, problem in DAMAGE])
 def test_damage_is_found(store: Any, damage: Any, problem: str) -> None:
     store.write(fill)
     assert store.problems() == []
     store.write(damage)
     assert store.problems() == [problem]
-    store.write(lambda keys: [keys.transaction.empty(keys.space), clear_garbage(keys)])
+    store.write(clear_all)
 
 
 def test_a_record_that_is_there_and_is_not_found(store: Any) -> None:
     """Where the way to a page is damaged, a walk from page to page does not show it."""
-    store.write(lambda keys: [strings.put(keys, b"k%04d" % number, bytes(200)) for number in range(100)])
+    store.write(put_a_hundred)
     data_file = store.path / DATA_FILE
     data = data_file.read_bytes()
     with store.environment.lmdb.begin() as txn:
@@ -157,7 +168,7 @@ def test_an_entry_that_hides_another(store: Any, needle: bytes, problem: str) ->
 
 def test_records_that_cannot_be_reached(store: Any) -> None:
     """Where a page says it has fewer children than it has, neither a walk nor a look shows what is behind them."""
-    store.write(lambda keys: [strings.put(keys, b"k%04d" % number, bytes(200)) for number in range(100)])
+    store.write(put_a_hundred)
     data_file = store.path / DATA_FILE
     data = data_file.read_bytes()
     pages = [page for page in range(2, len(data) // 4096) if data[page * 4096 + 10 : page * 4096 + 12] == b"\1\0"]

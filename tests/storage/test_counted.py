@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from bisect import bisect_left, insort
+from collections.abc import Callable
 from random import Random
+from typing import Any
 
 import pytest
 
@@ -212,6 +214,10 @@ def test_slices_stop_at_the_end_of_the_section(store: Store) -> None:
     store.write(lambda keys: keys.remove(b"other"))
 
 
+def look_at(store: Store, look: Callable[[Any], object]) -> None:
+    store.read(lambda keys: look(find(keys)))
+
+
 def test_an_element_that_has_changed_is_damage(store: Store) -> None:
     fill(store, [1, 2, 3])
 
@@ -223,6 +229,6 @@ def test_an_element_that_has_changed_is_damage(store: Store) -> None:
     store.write(spoil)
     for look in (lambda e: e.get(b"m" + member(2)), lambda e: e.forward(MEMBERS, b"", 3), lambda e: e.must_get(b"mx")):
         with pytest.raises(Damaged):
-            store.read(lambda keys, look=look: look(find(keys)))
+            look_at(store, look)
     assert any("not what was written" in problem for problem in store.problems())
     empty(store, [2])

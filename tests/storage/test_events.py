@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 
 from keyp import events
@@ -43,18 +45,18 @@ def test_new_keys(store: Store) -> None:
 
 def test_new_comes_before_what_the_same_command_has_told_already(store: Store) -> None:
     listening = Listening(store)
-    for kind, name, key in [
+    for event_class, name, key in [
         (GENERIC, "del", b"a"),
         (KEY_MISS, "keymiss", b"a"),
         (STRING, "one", b"b"),
         (STRING, "two", b"a"),
         (STRING, "three", b"a"),
     ]:
-        listening.keys.notify(kind, name, key)
+        listening.keys.notify(event_class, name, key)
     strings.put(listening.keys, b"a", b"1")
     assert [name for name, _ in listening.notified()] == ["del", "keymiss", "one", "new", "two", "three"]
-    for kind, name in [(STRING, "one"), (EXPIRED, "expired"), (STRING, "two")]:
-        listening.keys.notify(kind, name, b"c")
+    for event_class, name in [(STRING, "one"), (EXPIRED, "expired"), (STRING, "two")]:
+        listening.keys.notify(event_class, name, b"c")
     strings.put(listening.keys, b"c", b"1")
     assert [name for name, _ in listening.notified()] == ["one", "expired", "new", "two"]
     listening.transaction.commit()
@@ -69,8 +71,18 @@ def test_only_what_is_wanted(store: Store) -> None:
     listening.transaction.commit()
 
 
+def mortal(*names: bytes) -> Callable[[WritableKeyspace], None]:
+    """Makes keys that die at once."""
+
+    def put(keys: WritableKeyspace) -> None:
+        for name in names:
+            strings.put(keys, name, b"1", NOW_MS + 1)
+
+    return put
+
+
 def test_expired_keys_that_a_write_meets(store: Store) -> None:
-    store.write(lambda keys: [strings.put(keys, name, b"1", NOW_MS + 1) for name in (b"a", b"b", b"x" * 600)], 3)
+    store.write(mortal(b"a", b"b", b"x" * 600), 3)
     store.now_ms += 2
     listening = Listening(store)
     assert not listening.keys.remove(b"a")
@@ -82,12 +94,12 @@ def test_expired_keys_that_a_write_meets(store: Store) -> None:
 
 
 def test_expired_keys_that_the_sweeper_meets(store: Store) -> None:
-    store.write(lambda keys: [strings.put(keys, name, b"1", NOW_MS + 1) for name in (b"a", b"x" * 600)], 3)
+    store.write(mortal(b"a", b"x" * 600), 3)
     store.now_ms += 2
     transaction = WriteTransaction(store.environment, store.now_ms)
     transaction.wanted_events = EVERYTHING
     assert sweep(transaction, [WritableKeyspace(transaction, index) for index in range(16)], 100) == 2
-    assert [(event.kind, event.name, event.database, event.key) for event in transaction.events] == [
+    assert [(event.event_class, event.name, event.database, event.key) for event in transaction.events] == [
         (EXPIRED, "expired", 3, b"a"),
         (EXPIRED, "expired", 3, b"x" * 600),
     ]

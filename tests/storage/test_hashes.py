@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import shutil
-import tempfile
+from collections.abc import Callable
 from pathlib import Path
 from random import Random
+from typing import Any
 
 import pytest
 from hypothesis import settings
@@ -17,6 +17,7 @@ from keyp.storage.keys.keyspace import Keyspace, WritableKeyspace
 from keyp.storage.lmdb.errors import Damaged
 from keyp.storage.types import hashes, strings
 from keyp.storage.types.members import COMPACT, LARGE
+from tests.scratch import scratch_directory
 from tests.storage.conftest import Store
 
 FIELDS = st.one_of(
@@ -31,7 +32,8 @@ class HashMachine(RuleBasedStateMachine):
 
     def __init__(self) -> None:
         super().__init__()
-        self.path = Path(tempfile.mkdtemp(prefix="keyp-hashes-"))
+        self.directory = scratch_directory()
+        self.path = Path(self.directory.name)
         self.store = Store(self.path / "store")
         self.model: dict[bytes, bytes] = {}
         self.large = False
@@ -41,7 +43,7 @@ class HashMachine(RuleBasedStateMachine):
             assert self.store.problems() == []
         finally:
             self.store.environment.close()
-            shutil.rmtree(self.path)
+            self.directory.cleanup()
 
     @rule(fields=st.dictionaries(FIELDS, VALUES, min_size=1, max_size=8))
     def set(self, fields: dict[bytes, bytes]) -> None:
@@ -175,12 +177,16 @@ def test_more_than_is_read_at_once(store: Store) -> None:
     store.read(look)
 
 
-def test_a_hash_is_of_its_kind(store: Store) -> None:
+def test_a_hash_is_of_its_type(store: Store) -> None:
     store.write(lambda keys: strings.put(keys, b"h", b"text"))
     with pytest.raises(CommandError, match=WRONG_TYPE):
         store.read(lambda keys: hashes.find(keys, b"h"))
     with pytest.raises(CommandError, match=WRONG_TYPE):
         store.write(lambda keys: hashes.find_or_make(keys, b"h"))
+
+
+def look_at(store: Store, look: Callable[[Any], object]) -> None:
+    store.read(lambda keys: look(hashes.find(keys, b"h")))
 
 
 def test_damage(store: Store) -> None:
@@ -201,7 +207,7 @@ def test_damage(store: Store) -> None:
         lambda found: found.places_at([0, 1, 2]),
     ):
         with pytest.raises(Damaged):
-            store.read(lambda keys, look=look: look(hashes.find(keys, b"h")))
+            look_at(store, look)
     assert store.problems() != []
     store.write(lambda keys: keys.remove(b"h"))
 

@@ -12,18 +12,26 @@ from keyp.storage.lmdb import layout
 from keyp.storage.lmdb.errors import Damaged
 from keyp.storage.lmdb.pieces import PIECE_BYTES, Pieces, pieces_of
 from keyp.storage.types import strings
-from tests.storage.conftest import Store
+from tests.storage.conftest import Store, space_of
 
 FAR = 300 * PIECE_BYTES + 17
 
 
 def stored_pages(store: Store) -> int:
-    stat = store.read(lambda keys: keys.txn.stat(keys.space.elements))
+    stat = store.read(lambda keys: keys.txn.stat(space_of(keys).elements))
     return int(stat["leaf_pages"] + stat["branch_pages"] + stat["overflow_pages"])
 
 
 def entries(store: Store) -> int:
-    return int(store.read(lambda keys: keys.txn.stat(keys.space.elements))["entries"])
+    return int(store.read(lambda keys: keys.txn.stat(space_of(keys).elements))["entries"])
+
+
+def get_range(store: Store, start: int, end: int) -> Any:
+    return store.read(lambda keys: strings.get_range(keys, b"k", start, end))
+
+
+def set_range(store: Store, offset: int, patch: bytes) -> None:
+    store.write(lambda keys: strings.set_range(keys, b"k", offset, patch))
 
 
 def name_of(piece: int) -> bytes:
@@ -38,8 +46,7 @@ def test_zeros_between_far_places_are_not_stored(store: Store, old: int) -> None
     assert stored_pages(store) < 3 * 16 + 20
     assert store.read(lambda keys: strings.get(keys, b"k")) == b"o" * old + bytes(FAR - old) + b"x"
     for start in (0, old, PIECE_BYTES, 7 * PIECE_BYTES - 1, FAR - 5):
-        found = store.read(lambda keys, start=start: strings.get_range(keys, b"k", start, start + 6))
-        assert found == (b"o" * old + bytes(FAR - old) + b"x")[start : start + 6]
+        assert get_range(store, start, start + 6) == (b"o" * old + bytes(FAR - old) + b"x")[start : start + 6]
 
 
 def test_zeros_that_are_given_are_not_stored_either(store: Store) -> None:
@@ -61,12 +68,12 @@ def test_holes_are_filled_and_come_back(store: Store) -> None:
         (PIECE_BYTES, bytes(PIECE_BYTES)),
         (6 * PIECE_BYTES, b"further"),
     ):
-        store.write(lambda keys, offset=offset, patch=patch: strings.set_range(keys, b"k", offset, patch))
+        set_range(store, offset, patch)
         model.extend(bytes(max(0, offset - len(model))))
         model[offset : offset + len(patch)] = patch
         assert store.read(lambda keys: strings.get(keys, b"k")) == bytes(model)
         assert store.problems() == []
-    assert store.read(lambda keys: keys.txn.get(name_of(1), None, keys.space.elements)) == layout.hole(name_of(1))
+    assert store.read(lambda keys: keys.txn.get(name_of(1), None, space_of(keys).elements)) == layout.hole(name_of(1))
 
 
 def test_a_copy_has_the_same_holes_and_seals_of_its_own(store: Store) -> None:
@@ -76,7 +83,7 @@ def test_a_copy_has_the_same_holes_and_seals_of_its_own(store: Store) -> None:
     assert store.read(lambda keys: strings.get(keys, b"copy")) == data
     assert store.problems() == []
     other = layout.number(2) + name_of(1)[8:]
-    assert store.read(lambda keys: keys.txn.get(other, None, keys.space.elements)) == layout.hole(other)
+    assert store.read(lambda keys: keys.txn.get(other, None, space_of(keys).elements)) == layout.hole(other)
 
 
 def test_inverted_zeros_are_stored_and_inverted_ones_are_holes(store: Store) -> None:

@@ -46,15 +46,15 @@ deadlines = st.just(layout.NO_DEADLINE) | st.integers(1, 2**63 - 1)
 
 @given(
     name=st.sampled_from(NAMES) | st.binary(max_size=600),
-    kind=st.integers(STRING, STREAM),
+    type_=st.integers(STRING, STREAM),
     flags=st.sampled_from([0, layout.EDITED, layout.FLOAT]),
     version=versions,
     deadline_ms=deadlines,
     body=st.binary(max_size=50),
 )
-def test_records_round_trip(name: bytes, kind: int, flags: int, version: int, deadline_ms: int, body: bytes) -> None:
-    record = layout.make_record(name, kind, flags, version, deadline_ms, body)
-    assert layout.record_type(record) == kind
+def test_records_round_trip(name: bytes, type_: int, flags: int, version: int, deadline_ms: int, body: bytes) -> None:
+    record = layout.make_record(name, type_, flags, version, deadline_ms, body)
+    assert layout.record_type(record) == type_
     assert layout.record_version(record) == version
     assert layout.record_deadline_ms(record) == deadline_ms
     assert layout.record_name(layout.stored_name(name), record) == name

@@ -89,7 +89,7 @@ def test_a_list_that_is_emptied_goes(store: Store) -> None:
     assert store.problems() == []
 
 
-def test_another_kind_is_refused(store: Store) -> None:
+def test_another_type_is_refused(store: Store) -> None:
     store.write(lambda keys: strings.put(keys, b"l", b"text"))
     with pytest.raises(CommandError, match=WRONG_TYPE):
         store.read(contents)

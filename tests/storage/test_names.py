@@ -13,6 +13,7 @@ from keyp.storage.lmdb.environment import NO, Environment
 from keyp.storage.lmdb.layout import ONE_PAGE_MAX, expiry_entry
 from keyp.storage.lmdb.transaction import ReadTransaction, WriteTransaction
 from keyp.storage.types import strings
+from tests.storage.conftest import space_of
 
 NOW_MS = 1_000_000
 LONG = [b"k" * 480, b"k" * 600, b"k" * 460 + b"j" * 100]
@@ -135,7 +136,7 @@ def test_records_of_more_than_a_page_are_not_read(opened: Opened, size: int) -> 
 def test_an_index_entry_that_no_record_has_hides_no_name(environment: Environment, opened: Opened) -> None:
     keys = opened([b"a", b"b"], value=b"x" * 60_000)
     transaction = WriteTransaction(environment, NOW_MS)
-    transaction.txn.put(expiry_entry(5, b"a"), b"", db=keys.space.expiry)
+    transaction.txn.put(expiry_entry(5, b"a"), b"", db=space_of(keys).expiry)
     transaction.commit()
     assert list(opened([b"c"]).names()) == [b"a", b"b", b"c"]
 

@@ -20,15 +20,21 @@ from keyp.storage.lmdb.meta_pages import BRANCH_PAGE, LEAF_PAGE, DataFile
 from keyp.storage.lmdb.pages import OVERFLOW_PAGE, Pages
 from keyp.storage.lmdb.transaction import WriteTransaction
 from keyp.storage.types import hashes, strings
+from tests.scratch import scratch_directory
 
 PAGE = 4096
 NUMBER, FLAGS, LOWER, UPPER, FIRST_PLACE = 0, 10, 12, 14, 16
 
 
 @pytest.fixture(scope="module")
-def sound(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def sound() -> Iterator[Path]:
     """A store with branch pages, long values and a long list of free pages."""
-    path = tmp_path_factory.mktemp("pages")
+    with scratch_directory() as directory:
+        fill(Path(directory))
+        yield Path(directory)
+
+
+def fill(path: Path) -> None:
     environment = Environment(str(path), fsync=NO)
     for turn in range(3):
         transaction = WriteTransaction(environment, 0)
@@ -42,7 +48,6 @@ def sound(tmp_path_factory: pytest.TempPathFactory) -> Path:
         found.save()
         transaction.commit()
     environment.close()
-    return path
 
 
 def problem(path: Path) -> str:
@@ -156,7 +161,12 @@ def test_lists_of_free_pages_that_cannot_be(sound: Path, change: Change) -> None
 def test_a_start_looks_at_no_more_pages_in_a_larger_store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     looks: list[int] = []
     pread = os.pread
-    monkeypatch.setattr(os, "pread", lambda *args: looks.append(args[1]) or pread(*args))
+
+    def noted(fd: int, size: int, at: int) -> bytes:
+        looks.append(size)
+        return pread(fd, size, at)
+
+    monkeypatch.setattr(os, "pread", noted)
     monkeypatch.setattr(pages, "JUDGED_MAX", 40)
     random = Random(1)
     counts = []

@@ -97,10 +97,14 @@ def test_a_disk_without_room_is_nothing_to_speak_of(file: Path, monkeypatch: pyt
     assert file.stat().st_size == 10 * PAGE_BYTES
 
 
+def put(store: Store, number: int) -> None:
+    store.write(lambda keys: strings.put(keys, b"key:%d" % number, bytes(60_000)))
+
+
 def test_a_store_writes_its_values_where_the_file_already_is(store: Store) -> None:
     data_file = store.path / DATA_FILE
     for number in range(100):
-        store.write(lambda keys, number=number: strings.put(keys, b"key:%d" % number, bytes(60_000)))
+        put(store, number)
         used = (store.environment.lmdb.info()["last_pgno"] + 1) * PAGE_BYTES
         assert data_file.stat().st_size > used
     store.reopen()
@@ -112,6 +116,6 @@ def test_a_full_disk_has_the_end_left_as_it_is(store: Store) -> None:
     size = (store.path / DATA_FILE).stat().st_size
     store.environment.reserve.release()
     for number in range(40):
-        store.write(lambda keys, number=number: strings.put(keys, b"key:%d" % number, bytes(60_000)))
+        put(store, number)
     used = (store.environment.lmdb.info()["last_pgno"] + 1) * PAGE_BYTES
     assert (store.path / DATA_FILE).stat().st_size == max(size, used)

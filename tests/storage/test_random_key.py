@@ -12,13 +12,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from keyp.storage.keys.random_key import random_stored_name
+from tests.scratch import scratch_directory
 
 
 @pytest.fixture(scope="module")
-def store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[lmdb.Environment]:
-    environment = lmdb.open(str(tmp_path_factory.mktemp("names")), sync=False)
-    yield environment
-    environment.close()
+def store() -> Iterator[lmdb.Environment]:
+    with scratch_directory() as directory:
+        environment = lmdb.open(directory, sync=False)
+        yield environment
+        environment.close()
 
 
 def draws(store: lmdb.Environment, names: Collection[bytes], times: int, seed: int = 1) -> Counter[bytes]:

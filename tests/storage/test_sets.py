@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
-import tempfile
 from pathlib import Path
 from random import Random
 
@@ -19,6 +17,7 @@ from keyp.storage.types import hashes, sets, strings
 from keyp.storage.types.elements import Entry, place_of, with_member
 from keyp.storage.types.members import COMPACT, INTEGERS, LARGE
 from keyp.storage.value_types import MEMBERS
+from tests.scratch import scratch_directory
 from tests.storage.conftest import NOW_MS, Store
 
 MEMBERS_DRAWN = st.one_of(
@@ -32,7 +31,8 @@ class SetMachine(RuleBasedStateMachine):
 
     def __init__(self) -> None:
         super().__init__()
-        self.path = Path(tempfile.mkdtemp(prefix="keyp-sets-"))
+        self.directory = scratch_directory()
+        self.path = Path(self.directory.name)
         self.store = Store(self.path / "store")
         self.model: set[bytes] = set()
 
@@ -41,7 +41,7 @@ class SetMachine(RuleBasedStateMachine):
             assert self.store.problems() == []
         finally:
             self.store.environment.close()
-            shutil.rmtree(self.path)
+            self.directory.cleanup()
 
     @rule(members=st.lists(MEMBERS_DRAWN, min_size=1, max_size=8))
     def add(self, members: list[bytes]) -> None:
@@ -215,6 +215,12 @@ def test_forms_do_not_become_compact_again(store: Store) -> None:
     assert form(store) == INTEGERS
 
 
+def found_set(keys: Keyspace, key: bytes) -> sets.Set:
+    found = sets.find(keys, key)
+    assert found is not None
+    return found
+
+
 def test_what_is_replaced_is_left_to_the_sweeper(store: Store) -> None:
     entries: list[Entry] = [(b"a", b""), (b"b", b"")]
 
@@ -225,10 +231,12 @@ def test_what_is_replaced_is_left_to_the_sweeper(store: Store) -> None:
         found.save(NOW_MS + 1000)
 
     store.write(fill)
-    for key in (b"s", b"h"):
-        store.write(lambda keys, key=key: sets.replace(keys, key, [entries]))
-        assert store.problems() == []
-        assert store.read(lambda keys, key=key: sets.find(keys, key).all()) == entries
+    store.write(lambda keys: sets.replace(keys, b"s", [entries]))
+    assert store.problems() == []
+    store.write(lambda keys: sets.replace(keys, b"h", [entries]))
+    assert store.problems() == []
+    assert store.read(lambda keys: found_set(keys, b"s").all()) == entries
+    assert store.read(lambda keys: found_set(keys, b"h").all()) == entries
     assert store.read(lambda keys: keys.next_deadline_ms()) == NO_DEADLINE
     store.sweep()
 
@@ -249,16 +257,16 @@ def test_a_set_replaced_by_its_own_entries(store: Store) -> None:
 
     store.write(change)
     store.sweep()
-    assert {member for member, _ in store.read(lambda keys: sets.find(keys, b"s").all())} == set(numbers(3000))
+    assert {member for member, _ in store.read(lambda keys: found_set(keys, b"s").all())} == set(numbers(3000))
 
 
 def test_nothing_replaces_nothing(store: Store) -> None:
     add(store, b"a")
     store.write(lambda keys: sets.replace(keys, b"s", []))
-    assert store.read(lambda keys: sets.find(keys, b"s").forward(MEMBERS, b"", 5)) == [(b"a", b"")]
+    assert store.read(lambda keys: found_set(keys, b"s").forward(MEMBERS, b"", 5)) == [(b"a", b"")]
 
 
-def test_a_set_is_of_its_kind(store: Store) -> None:
+def test_a_set_is_of_its_type(store: Store) -> None:
     store.write(lambda keys: strings.put(keys, b"s", b"text"))
     with pytest.raises(CommandError, match=WRONG_TYPE):
         store.read(lambda keys: sets.find(keys, b"s"))

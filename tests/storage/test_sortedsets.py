@@ -239,7 +239,7 @@ def test_a_score_that_does_not_stand_in_the_order_is_a_problem(store: Store) -> 
     store.write(lambda keys: found(keys)._put_score(b"a", b"a", 1.0))
 
 
-def test_a_key_of_another_kind(store: Store) -> None:
+def test_a_key_of_another_type(store: Store) -> None:
     store.write(lambda keys: keys.put(K, None, SET, 0, b""))
     with pytest.raises(CommandError, match="WRONGTYPE"):
         store.read(lambda keys: sortedsets.find(keys, K))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 import pytest
@@ -20,6 +19,7 @@ from keyp.storage.lmdb.environment import NO, Environment
 from keyp.storage.lmdb.transaction import ReadTransaction, WriteTransaction
 from keyp.storage.types import strings
 from keyp.storage.value_types import LIST
+from tests.scratch import scratch_directory
 
 PIECE = pieces.PIECE_BYTES
 EDGES = [0, 1, PIECE - 1, PIECE, PIECE + 1, 2 * PIECE - 1, 2 * PIECE, 2 * PIECE + 1, 3 * PIECE]
@@ -123,7 +123,7 @@ def test_copy_and_rename(store: Any, name: bytes, length: int) -> None:
         assert store.read(lambda keys, key=key: layout.record_deadline_ms(keys.find(key))) == store.now_ms + 10
 
 
-def test_another_kind_is_refused(store: Any) -> None:
+def test_another_type_is_refused(store: Any) -> None:
     store.write(lambda keys: keys.put(b"k", None, LIST, 0, b""))
     for act in (
         lambda keys: strings.get(keys, b"k"),
@@ -211,7 +211,7 @@ steps = st.lists(
 
 @pytest.fixture(scope="module")
 def environment() -> Iterator[Environment]:
-    with TemporaryDirectory() as directory, pytest.MonkeyPatch.context() as patch:
+    with scratch_directory() as directory, pytest.MonkeyPatch.context() as patch:
         patch.setattr(pieces, "PIECE_BYTES", SMALL_PIECE)
         patch.setattr(strings, "SURPLUS_MAX", 1)
         environment = Environment(str(Path(directory) / "store"), fsync=NO)

@@ -12,6 +12,7 @@ from keyp.storage.lmdb import layout
 from keyp.storage.lmdb.pieces import PIECE_BYTES
 from keyp.storage.lmdb.transaction import ReadTransaction
 from keyp.storage.types import strings
+from tests.storage.conftest import space_of
 
 
 def step(store: Any, budget: int = 1 << 30) -> tuple[int, int]:
@@ -143,7 +144,7 @@ def test_a_flushed_space_goes_in_steps(store: Any) -> None:
 def test_damage_is_no_reason_to_remove_a_key(store: Any) -> None:
     def leave_a_stray_entry(keys: WritableKeyspace) -> None:
         strings.put(keys, b"k", b"v")
-        keys.txn.put((1).to_bytes(8, "big") + b"k", b"", db=keys.space.expiry)
+        keys.txn.put((1).to_bytes(8, "big") + b"k", b"", db=space_of(keys).expiry)
 
     store.write(leave_a_stray_entry)
     assert store.problems() == ["expiry:1 'k': no record has the deadline 1"]

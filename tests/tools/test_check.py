@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from keyp.storage.keys.keyspace import WritableKeyspace
 from keyp.storage.lmdb import layout
 from keyp.storage.lmdb.environment import NO, Environment
 from keyp.storage.lmdb.errors import StoreError
@@ -50,7 +51,12 @@ def test_nothing_is_left_beside_a_backup(make_store: MakeStore, tmp_path: Path) 
 def test_an_index_entry_that_is_gone(make_store: MakeStore, capsys: pytest.CaptureFixture[str]) -> None:
     data = make_store()
     entry = layout.expiry_entry(DEADLINE_MS, b"dying")
-    write(data, lambda keys: keys.txn.delete(entry, b"", keys.space.expiry))
+
+    def remove(keys: WritableKeyspace) -> None:
+        assert keys.space is not None
+        keys.txn.delete(entry, b"", keys.space.expiry)
+
+    write(data, remove)
     assert run(["check", str(data)]) == 1
     output = capsys.readouterr()
     assert output.err == f"keys:1 'dying': its deadline {DEADLINE_MS} is not in the expiry index\n"

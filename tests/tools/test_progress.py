@@ -33,6 +33,7 @@ def look_at_it(monkeypatch: pytest.MonkeyPatch) -> Terminal:
 
 
 def test_a_bar_on_a_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("tqdm")
     terminal = look_at_it(monkeypatch)
     with Progress("Checking", 10, " entries") as bar:
         bar.advance(4)
@@ -40,10 +41,11 @@ def test_a_bar_on_a_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_no_bar_in_a_file(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sys, "stderr", io.StringIO())
+    file = io.StringIO()
+    monkeypatch.setattr(sys, "stderr", file)
     with Progress("Checking", 10, " entries") as bar:
         bar.advance(4)
-    assert sys.stderr.getvalue() == ""
+    assert file.getvalue() == ""
 
 
 def test_without_the_library_it_says_so_once(monkeypatch: pytest.MonkeyPatch) -> None:

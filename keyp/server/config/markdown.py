@@ -50,5 +50,5 @@ def _in_a_list(setting: Setting) -> str:
 
 
 def _default(setting: Setting) -> str:
-    shown = setting.kind.show(setting.default)
+    shown = setting.setting_type.show(setting.default)
     return f"`{shown}`" if shown else '`""`'

@@ -10,7 +10,7 @@ from collections.abc import Callable
 
 from keyp.algorithms.glob import Glob
 from keyp.errors import CommandError, printable
-from keyp.server.config.kinds import NORMAL, PUBSUB, ClientCount, Invalid, Value
+from keyp.server.config.setting_types import NORMAL, PUBSUB, ClientCount, Invalid, Value
 from keyp.server.config.table import FIXED, TABLE, Setting
 
 
@@ -58,9 +58,9 @@ class Settings:
 
         What `maxclients` is then; below 1 where there is no descriptor for a client, and nothing has changed.
         """
-        kind = self._table["maxclients"].kind
-        assert isinstance(kind, ClientCount)
-        possible = kind.possible(self.maxclients)
+        setting_type = self._table["maxclients"].setting_type
+        assert isinstance(setting_type, ClientCount)
+        possible = setting_type.possible(self.maxclients)
         if 0 < possible < self.maxclients:
             self._values["maxclients"] = possible
             self._refresh()
@@ -109,7 +109,7 @@ class Settings:
     def get(self, name: str) -> str:
         """A setting's value as CONFIG GET shows it; memory in bytes. Raises `KeyError` for a name not in the table."""
         setting = self._table[name]
-        return setting.kind.show(self._values[setting.name])
+        return setting.setting_type.show(self._values[setting.name])
 
     def matching(self, patterns: list[bytes]) -> dict[bytes, bytes]:
         """Names and values of the settings that match any of the patterns, in any case. An alias is a name.
@@ -136,11 +136,11 @@ class Settings:
         try:
             for name, text in found:
                 setting = self._table[name]
-                values[setting.name] = setting.kind.change(values[setting.name], text)
+                values[setting.name] = setting.setting_type.change(values[setting.name], text)
             for name, _ in found:
                 setting = self._table[name]
                 if values[setting.name] != self._values[setting.name]:
-                    setting.kind.prepare(values[setting.name])
+                    setting.setting_type.prepare(values[setting.name])
         except Invalid as error:
             raise _failed(name, str(error)) from None
         self._values = values

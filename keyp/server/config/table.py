@@ -11,9 +11,9 @@ Names, bounds and defaults are those of Redis 7.2, but for defaults where Keyp's
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Final, TypeAlias
 
-from keyp.server.config.kinds import (
+from keyp.server.config.setting_types import (
     INT32_MAX,
     INT32_MIN,
     INT64_MAX,
@@ -25,7 +25,6 @@ from keyp.server.config.kinds import (
     ClientCount,
     EventClasses,
     HostName,
-    Kind,
     Locale,
     Memory,
     MemoryOrPercent,
@@ -37,6 +36,7 @@ from keyp.server.config.kinds import (
     Percentiles,
     Pinned,
     SavePoints,
+    SettingType,
     ShutdownOptions,
     TitleTemplate,
     Value,
@@ -51,6 +51,9 @@ INERT: Final = "inert"
 PINNED: Final = "pinned"
 FIXED: Final = "fixed"
 
+# The name, type and default of a setting that does nothing, and its alias if there is one.
+Row: TypeAlias = "tuple[str, SettingType, Value] | tuple[str, SettingType, Value, str]"
+
 
 class Setting:
     """One row. `alias` is a second name, `note` says what the setting does, or why nothing.
@@ -58,10 +61,12 @@ class Setting:
     `protected`: CONFIG SET would need `enable-protected-configs`. `hidden`: no pattern finds it, only its name.
     """
 
-    def __init__(self, state: str, name: str, kind: Kind, default: Value, note: str, alias: str = "") -> None:
+    def __init__(
+        self, state: str, name: str, setting_type: SettingType, default: Value, note: str, alias: str = ""
+    ) -> None:
         self.state = state
         self.name = name
-        self.kind = kind
+        self.setting_type = setting_type
         self.default = default
         self.note = note
         self.alias = alias
@@ -74,19 +79,21 @@ class Setting:
         return [self.name, self.alias] if self.alias else [self.name]
 
 
-def _obeyed(name: str, kind: Kind, default: Value, note: str, alias: str = "") -> Setting:
-    return Setting(OBEYED, name, kind, default, note, alias)
+def _obeyed(name: str, setting_type: SettingType, default: Value, note: str, alias: str = "") -> Setting:
+    return Setting(OBEYED, name, setting_type, default, note, alias)
 
 
-def _pinned(name: str, kind: Kind, default: Value, note: str, alias: str = "", reason: str = "") -> Setting:
-    return Setting(PINNED, name, Pinned(kind, reason or note), default, note, alias)
+def _pinned(
+    name: str, setting_type: SettingType, default: Value, note: str, alias: str = "", reason: str = ""
+) -> Setting:
+    return Setting(PINNED, name, Pinned(setting_type, reason or note), default, note, alias)
 
 
-def _inert(note: str, *rows: tuple[str, Kind, Value] | tuple[str, Kind, Value, str]) -> tuple[Setting, ...]:
+def _inert(note: str, *rows: Row) -> tuple[Setting, ...]:
     return tuple([Setting(INERT, row[0], row[1], row[2], note, row[3] if len(row) == 4 else "") for row in rows])
 
 
-def _fixed(note: str, *rows: tuple[str, Kind, Value] | tuple[str, Kind, Value, str]) -> tuple[Setting, ...]:
+def _fixed(note: str, *rows: Row) -> tuple[Setting, ...]:
     return tuple([Setting(FIXED, row[0], row[1], row[2], note, row[3] if len(row) == 4 else "") for row in rows])
 
 
@@ -101,7 +108,7 @@ def _hidden(settings: tuple[Setting, ...]) -> tuple[Setting, ...]:
     return settings
 
 
-_TEXT: Final = Kind()
+_TEXT: Final = SettingType()
 _SWITCH: Final = YesOrNo()
 _PORT: Final = Number(0, 65535)
 _INT: Final = Number(0, INT32_MAX)

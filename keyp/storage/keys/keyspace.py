@@ -321,19 +321,19 @@ class WritableKeyspace(Keyspace):
         events = self.transaction.events
         place = len(events)
         while place and events[place - 1].key == key and events[place - 1].database == self.index:
-            if events[place - 1].kind & (EXPIRED | GENERIC | KEY_MISS):
+            if events[place - 1].event_class & (EXPIRED | GENERIC | KEY_MISS):
                 break
             place -= 1
         events.insert(place, Event(NEW, "new", self.index, key))
 
-    def notify(self, kind: int, event: str, key: bytes, changes: int = 1) -> None:
+    def notify(self, event_class: int, event: str, key: bytes, changes: int = 1) -> None:
         """Counts an event as so many changes, and has it published once it is committed.
 
-        `kind` is one of `keyp.events`.
+        `event_class` is one of `keyp.events`.
         """
         self.transaction.changes += changes
-        if self.transaction.wanted_events & kind:
-            self.transaction.events.append(Event(kind, event, self.index, key))
+        if self.transaction.wanted_events & event_class:
+            self.transaction.events.append(Event(event_class, event, self.index, key))
 
     def touch(self, key: bytes, record: bytes, deadline_ms: int = KEEP_DEADLINE) -> None:
         """Gives a key a new version, and a deadline or none; its value stays as it is."""

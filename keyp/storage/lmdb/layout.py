@@ -120,7 +120,7 @@ def hole(name: bytes) -> bytes:
 
 
 def is_intact_or_hole(name: bytes, raw: bytes) -> bool:
-    """Whether an entry of any kind is what was written: a neighbour, of which nothing more is known, may be a hole."""
+    """Whether an entry is what was written, as an entry or as a hole: of a neighbour it is not known which it is."""
     return is_intact(name, raw) or (len(raw) == CHECKSUM and raw == hole(name))
 
 

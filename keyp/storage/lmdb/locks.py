@@ -75,10 +75,10 @@ def hold_data_file(path: str, alone: bool) -> int:
     return fd
 
 
-def _lock(fd: int, path: str, kind: int) -> bool:
+def _lock(fd: int, path: str, operation: int) -> bool:
     """Takes a lock at once; False, with the descriptor closed, where another process has a conflicting lock."""
     try:
-        fcntl.flock(fd, kind | fcntl.LOCK_NB)
+        fcntl.flock(fd, operation | fcntl.LOCK_NB)
     except OSError as error:
         os.close(fd)
         if error.errno not in (errno.EAGAIN, errno.EACCES):

@@ -50,7 +50,7 @@ class Collection(Elements):
             body = self.id + layout.number(self.count) + self.own
             keys.put(self.key, self.record, self.type_, HAS_ELEMENTS, body, deadline_ms)
             happened = keys.lookups.events
-            if self.record is None and happened and happened[-1].kind == events.NEW:
+            if self.record is None and happened and happened[-1].event_class == events.NEW:
                 happened.insert(self._events_before, happened.pop())  # the event of a new key comes first
         elif self.record is not None:
             keys.remove_emptied(self.key, self.record, with_rest=self.has_rest())

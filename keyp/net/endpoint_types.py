@@ -20,13 +20,13 @@ NOT_PLAIN: Final = "it puts something between the socket and the server, which s
 
 
 def endpoint_refusal(description: str) -> str:
-    """Why an endpoint of this kind cannot be listened on; empty where it can, as far as its kind shows."""
-    kinds = [kind.strip() for kind in description.split(":")]
-    if kinds[0] == "haproxy":
-        kinds = kinds[1:]
-    if kinds[:1] in (["ssl"], ["tls"]):
+    """Why an endpoint of this type cannot be listened on; empty where it can, as far as its type shows."""
+    parts = [part.strip() for part in description.split(":")]
+    if parts[0] == "haproxy":
+        parts = parts[1:]
+    if parts[:1] in (["ssl"], ["tls"]):
         return NO_TLS
-    if kinds[:1] == ["stdio"]:
+    if parts[:1] == ["stdio"]:
         return NO_SOCKET
     return ""
 

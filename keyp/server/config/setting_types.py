@@ -1,4 +1,4 @@
-"""The kinds of settings: which texts are values, how values are shown, and Redis's error texts for all others.
+"""The types of settings: which texts are values, how values are shown, and Redis's error texts for all others.
 
 A value is read by `change`, which also knows the value so far; it raises `Invalid` with what CONFIG SET then says.
 Numbers are never read from more digits than they can have, whatever a client sends.
@@ -33,10 +33,10 @@ _UNITS: Final = {
 
 
 class Invalid(Exception):
-    """A text that is not a value of the setting's kind; says what one must be."""
+    """A text that is not a value of the setting's type; says what one must be."""
 
 
-class Kind:
+class SettingType:
     """What values a setting may take, and how they are read. This one takes any text."""
 
     def parse(self, text: bytes) -> Value:
@@ -55,7 +55,7 @@ class Kind:
         return str(value)
 
 
-class Number(Kind):
+class Number(SettingType):
     """An integer from `low` to `high`."""
 
     def __init__(self, low: int, high: int) -> None:
@@ -63,7 +63,7 @@ class Number(Kind):
         self.high = high
 
     def parse(self, text: bytes) -> int:
-        """See `Kind`."""
+        """See `SettingType`."""
         if not _INTEGER.fullmatch(text) or not -INT64_MAX - 1 <= int(text) <= INT64_MAX:
             raise Invalid("argument couldn't be parsed into an integer")
         return self.check(int(text))
@@ -85,7 +85,7 @@ class ClientCount(Number):
         return process.allow_descriptors(wanted + self.SPARE) - self.SPARE
 
     def prepare(self, value: Value) -> None:
-        """See `Kind`. Raises the process's own limit where that is needed."""
+        """See `SettingType`. Raises the process's own limit where that is needed."""
         assert isinstance(value, int)
         possible = self.possible(value)
         if possible < value:
@@ -102,7 +102,7 @@ class Memory(Number):
     """
 
     def parse(self, text: bytes) -> int:
-        """See `Kind`."""
+        """See `SettingType`."""
         size = memory_bytes(text)
         if size is None:
             raise Invalid("argument must be a memory value")
@@ -124,7 +124,7 @@ class MemoryOrPercent(Memory):
         super().__init__(-100, INT64_MAX)
 
     def parse(self, text: bytes) -> int:
-        """See `Kind`."""
+        """See `SettingType`."""
         size = memory_bytes(text)
         if size is None:
             number = text[:-1]
@@ -138,7 +138,7 @@ class MemoryOrPercent(Memory):
         return size
 
     def show(self, value: Value) -> str:
-        """See `Kind`."""
+        """See `SettingType`."""
         assert isinstance(value, int)
         return f"{-value}%" if value < 0 else str(value)
 
@@ -147,29 +147,29 @@ class Octal(Number):
     """A number that is shown in base 8."""
 
     def parse(self, text: bytes) -> int:
-        """See `Kind`."""
+        """See `SettingType`."""
         if not re.fullmatch(rb"[0-7]{1,21}", text):
             raise Invalid("argument couldn't be parsed as an octal number")
         return self.check(int(text, 8))
 
     def show(self, value: Value) -> str:
-        """See `Kind`."""
+        """See `SettingType`."""
         assert isinstance(value, int)
         return f"{value:o}"
 
 
-class YesOrNo(Kind):
+class YesOrNo(SettingType):
     """A switch."""
 
     def parse(self, text: bytes) -> Value:
-        """See `Kind`."""
+        """See `SettingType`."""
         word = text.lower()
         if word not in (b"yes", b"no"):
             raise Invalid("argument must be 'yes' or 'no'")
         return word.decode()
 
 
-class Choice(Kind):
+class Choice(SettingType):
     """One of a few words, in any case. `shown_as`: words that are shown as another one."""
 
     def __init__(self, *words: str, shown_as: dict[str, str] | None = None) -> None:
@@ -177,7 +177,7 @@ class Choice(Kind):
         self._shown_as = shown_as or {}
 
     def parse(self, text: bytes) -> Value:
-        """See `Kind`."""
+        """See `SettingType`."""
         word = printable(text).lower()
         if word not in self.words:
             raise self.no_such_word()
@@ -195,7 +195,7 @@ class ShutdownOptions(Choice):
         super().__init__("default", "save", "nosave", "now", "force")
 
     def parse(self, text: bytes) -> Value:
-        """See `Kind`."""
+        """See `SettingType`."""
         given = printable(text).lower().split(" ")
         if not set(given) <= set(self.words):
             raise self.no_such_word()
@@ -204,54 +204,54 @@ class ShutdownOptions(Choice):
         return " ".join([word for word in self.words[1:] if word in given]) or "default"
 
 
-class Clamped(Kind):
-    """Another kind's numbers. What is less than `least` becomes that, and what is more than `most` likewise."""
+class Clamped(SettingType):
+    """Another type's numbers. What is less than `least` becomes that, and what is more than `most` likewise."""
 
-    def __init__(self, kind: Number, least: int, most: int) -> None:
-        self._kind = kind
+    def __init__(self, setting_type: Number, least: int, most: int) -> None:
+        self._setting_type = setting_type
         self._least = least
         self._most = most
 
     def parse(self, text: bytes) -> Value:
-        """See `Kind`."""
-        return min(max(self._kind.parse(text), self._least), self._most)
+        """See `SettingType`."""
+        return min(max(self._setting_type.parse(text), self._least), self._most)
 
 
-class Pinned(Kind):
-    """Of another kind's values only the one there is; any other is refused with a sentence that says why."""
+class Pinned(SettingType):
+    """Of another type's values only the one there is; any other is refused with a sentence that says why."""
 
-    def __init__(self, kind: Kind, reason: str) -> None:
-        self._kind = kind
+    def __init__(self, setting_type: SettingType, reason: str) -> None:
+        self._setting_type = setting_type
         self._reason = reason
 
     def change(self, value: Value, text: bytes) -> Value:
-        """See `Kind`."""
-        if self._kind.change(value, text) != value:
+        """See `SettingType`."""
+        if self._setting_type.change(value, text) != value:
             raise Invalid(self._reason)
         return value
 
     def show(self, value: Value) -> str:
-        """See `Kind`."""
-        return self._kind.show(value)
+        """See `SettingType`."""
+        return self._setting_type.show(value)
 
 
-class Locale(Kind):
+class Locale(SettingType):
     """How texts are compared: byte by byte, which has three names."""
 
     def parse(self, text: bytes) -> Value:
-        """See `Kind`."""
+        """See `SettingType`."""
         if text not in (b"", b"C", b"POSIX"):
             raise Invalid("Invalid locale name")
         return text.decode()
 
 
-class HostName(Kind):
+class HostName(SettingType):
     """A name that a host may have."""
 
     LENGTH_MAX: Final = 255
 
     def parse(self, text: bytes) -> Value:
-        """See `Kind`."""
+        """See `SettingType`."""
         if len(text) > self.LENGTH_MAX:
             raise Invalid(f"Hostnames must be less than {self.LENGTH_MAX + 1} characters")
         if not re.fullmatch(rb"[A-Za-z0-9.-]*", text):
@@ -259,23 +259,23 @@ class HostName(Kind):
         return text.decode()
 
 
-class NodeName(Kind):
+class NodeName(SettingType):
     """A name of a node for people to read."""
 
     def parse(self, text: bytes) -> Value:
-        """See `Kind`."""
+        """See `SettingType`."""
         if not re.fullmatch(rb"[A-Za-z0-9._-]*", text):
             raise Invalid("Announced human node name contained invalid character")
         return text.decode()
 
 
-class TitleTemplate(Kind):
+class TitleTemplate(SettingType):
     """What a process may be called, with words in braces for what is not known before."""
 
     KNOWN: Final = frozenset(("title", "listen-addr", "server-mode", "port", "tls-port", "unixsocket", "config-file"))
 
     def parse(self, text: bytes) -> Value:
-        """See `Kind`."""
+        """See `SettingType`."""
         template = text.decode("utf-8", "surrogateescape")
         words = re.findall(r"\{([^}]*)(\}?)", template)
         shown = re.sub(r"\{(title|server-mode)\}", "", template)  # in Redis's trial both are empty
@@ -284,27 +284,27 @@ class TitleTemplate(Kind):
         return template
 
 
-class EventClasses(Kind):
+class EventClasses(SettingType):
     """Classes of keyspace events, by their letters."""
 
     def parse(self, text: bytes) -> int:
-        """See `Kind`."""
+        """See `SettingType`."""
         classes = parse_classes(printable(text))
         if classes is None:
             raise Invalid("Invalid event class character. Use 'Ag$lshzxeKEtmdn'.")
         return classes
 
     def show(self, value: Value) -> str:
-        """See `Kind`."""
+        """See `SettingType`."""
         assert isinstance(value, int)
         return show_classes(value)
 
 
-class SavePoints(Kind):
+class SavePoints(SettingType):
     """Pairs of seconds and changes, after which a server would save."""
 
     def parse(self, text: bytes) -> Value:
-        """See `Kind`."""
+        """See `SettingType`."""
         words = text.split(b" ") if text else []
         if len(words) % 2 or not all(_WHOLE.fullmatch(word) for word in words):
             raise Invalid("Invalid save parameters")
@@ -316,11 +316,11 @@ class SavePoints(Kind):
         return " ".join(map(str, numbers))
 
 
-class OomScores(Kind):
+class OomScores(SettingType):
     """Three adjustments of the score by which Linux chooses whom to kill when memory runs out."""
 
     def parse(self, text: bytes) -> Value:
-        """See `Kind`."""
+        """See `SettingType`."""
         words = text.split(b" ")
         if len(words) != 3:
             raise Invalid("wrong number of arguments")
@@ -329,11 +329,11 @@ class OomScores(Kind):
         return " ".join([str(int(word or b"0")) for word in words])
 
 
-class Percentiles(Kind):
+class Percentiles(SettingType):
     """Percentages of 0 to 100, as INFO is to show them."""
 
     def parse(self, text: bytes) -> Value:
-        """See `Kind`."""
+        """See `SettingType`."""
         return " ".join([self._one(word) for word in text.split(b" ")]) if text else ""
 
     def _one(self, word: bytes) -> str:
@@ -350,11 +350,11 @@ class Percentiles(Kind):
         return f"{percentage:f}".rstrip("0").rstrip(".")
 
 
-class OutputLimits(Kind):
+class OutputLimits(SettingType):
     """How many bytes may wait for a client that does not read, for each class of clients (`OUTPUT_CLASSES`)."""
 
     def change(self, value: Value, text: bytes) -> Value:
-        """See `Kind`. Classes that are not named keep their limits."""
+        """See `SettingType`. Classes that are not named keep their limits."""
         assert isinstance(value, tuple)
         limits = list(value)
         words = text.split(b" ") if text else []
@@ -368,7 +368,7 @@ class OutputLimits(Kind):
         return tuple(limits)
 
     def show(self, value: Value) -> str:
-        """See `Kind`."""
+        """See `SettingType`."""
         assert isinstance(value, tuple)
         return " ".join(
             [f"{name} {hard} {soft} {s}" for name, (hard, soft, s) in zip(OUTPUT_CLASSES, value, strict=True)]
