@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final
 from keyp.storage.journal import redo
 from keyp.storage.journal.redo import DELETE, DELETE_RANGE, PUT
 from keyp.storage.lmdb.journal import Journal
-from keyp.storage.lmdb.store import Database, Transaction
+from keyp.storage.lmdb.store import GARBAGE, Database, Transaction, space_and_part
 
 if TYPE_CHECKING:
     from keyp.storage.lmdb.environment import Environment
@@ -47,6 +47,8 @@ def _replay(environment: Environment, journal: Journal, records: list[bytes]) ->
         for kind, number, name, data in changes:
             handle = handles.get(number)
             if handle is None:
+                if number > GARBAGE:  # a space is there as a whole or not at all
+                    environment.open_space(txn, space_and_part(number)[0])
                 handle = handles[number] = environment.handle(txn, number)
             if kind == PUT:
                 txn.put(name, data, db=handle)
