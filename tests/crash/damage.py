@@ -24,9 +24,9 @@ from zope.interface import implementer
 
 from keyp.storage.check import check
 from keyp.storage.lmdb import shutdown_marker
-from keyp.storage.lmdb.store import DATA_FILE
 from keyp.storage.lmdb.errors import StoreError
 from keyp.storage.lmdb.meta_pages import NO_ROOT, MetaPage
+from keyp.storage.lmdb.store import DATA_FILE
 from keyp.storage.lmdb.transaction import ReadTransaction
 from tests.fakes import START_US, Connection, Lab
 from tests.wire import request

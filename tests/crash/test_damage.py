@@ -18,9 +18,9 @@ import pytest
 
 from keyp.storage.lmdb import layout, verification
 from keyp.storage.lmdb.environment import Environment
-from keyp.storage.lmdb.store import DATA_FILE
 from keyp.storage.lmdb.errors import StoreError
 from keyp.storage.lmdb.meta_pages import DataFile
+from keyp.storage.lmdb.store import DATA_FILE
 from tests.crash.damage import (
     DIED,
     ERROR,
