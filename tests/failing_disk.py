@@ -92,10 +92,14 @@ def failing(lab: Lab, error: lmdb.Error, times: int = 1 << 30, spared: int = 0) 
 
 
 class FailingSyncs:
-    """Syncs of the files with this name fail: `times` of them, after `spared`. `counts` are those of each file."""
+    """Syncs of the files with this name fail: `times` of them, after `spared`. `counts` are those of each file.
+
+    What is put into `meanwhile` is called once, while the next sync of such a file is under way.
+    """
 
     def __init__(self, name: str, code: int, times: int, spared: int, real: Callable[[int], None]) -> None:
         self.counts: dict[str, int] = {}
+        self.meanwhile: Callable[[], object] | None = None
         self._name = name
         self._code = code
         self._left = times
@@ -106,6 +110,9 @@ class FailingSyncs:
         name = os.path.basename(os.readlink(f"/proc/self/fd/{fd}"))
         self.counts[name] = self.counts.get(name, 0) + 1
         if name == self._name:
+            meanwhile, self.meanwhile = self.meanwhile, None
+            if meanwhile is not None:
+                meanwhile()
             if self._spared > 0:
                 self._spared -= 1
             elif self._left > 0:

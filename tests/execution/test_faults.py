@@ -16,6 +16,7 @@ from keyp.storage.lmdb.environment import Environment
 from keyp.storage.lmdb.errors import StoreError
 from tests.failing_disk import DATA_FILE, RING_FILE, error_with, failing, failing_syncs
 from tests.fakes import Lab
+from tests.full_disk import fill_disk
 
 FULL = f"-{errors.DISK_FULL}\r\n".encode()
 FAILED = f"-{errors.DISK_FAILED}\r\n".encode()
@@ -153,6 +154,24 @@ def test_after_a_sync_of_the_data_file_that_failed_it_is_replayed(lab: Lab, code
     lab.settle()
     assert lab.environment.replayed == 2
     assert client.call("GET a", "GET b", "SET a 3", "GET a") == b"$1\r\n2\r\n$1\r\n1\r\n+OK\r\n$1\r\n3\r\n"
+
+
+@pytest.mark.parametrize("name", [RING_FILE, DATA_FILE])
+def test_a_sync_that_finds_no_room_is_a_failure_of_the_disk(
+    lab: Lab, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    """Where a file system finds out that late, the store is opened anew, although the disk is full all the time."""
+    client = lab.connect()
+    client.call("CONFIG SET appendfsync always", "SET a 1")
+    fill_disk(monkeypatch)
+    with failing_syncs(name, 1, code=errno.ENOSPC):
+        if name == DATA_FILE:
+            lab.server.take_checkpoint()
+            lab.settle()
+        assert client.call("SET a 2") == FAILED
+    lab.server.each_second()
+    lab.settle()
+    assert client.call("GET a", "DEL a") == b"$1\r\n1\r\n:1\r\n"
 
 
 def test_a_checkpoint_that_could_not_be_noted_leaves_the_one_before(lab: Lab) -> None:
