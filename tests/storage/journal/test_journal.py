@@ -4,18 +4,16 @@ from __future__ import annotations
 
 import errno
 import os
-from collections.abc import Callable
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from threading import Thread
-from typing import Any
 
 import pytest
 
+from keyp.storage.journal.ring import FIRST
 from keyp.storage.keys.keyspace import WritableKeyspace
-from keyp.storage.keys.staging import STAGED_MIN
-from keyp.storage.lmdb.environment import ALWAYS, EVERYSEC, NO, Environment
-from keyp.storage.lmdb.errors import CommitFailed, StoreError
-from keyp.storage.lmdb.transaction import ReadTransaction, WriteTransaction
+from keyp.storage.lmdb.errors import CommitFailed
 from keyp.storage.types import strings
 from tests.failing_disk import DATA_FILE, RING_FILE, failing_syncs
 from tests.storage.conftest import Store
@@ -26,6 +24,24 @@ LARGE = b"x" * (300 << 10)  # more than a quarter of the ring of a megabyte
 
 def put(store: Store, name: bytes, value: bytes) -> None:
     store.write(lambda keys: strings.put(keys, name, value, False))
+
+
+SLOT, RECORD = "slot", "record"
+
+
+@contextmanager
+def ring_writes() -> Iterator[list[str]]:
+    """What is written to a ring, in its order."""
+    real, order = os.pwrite, []
+
+    def pwrite(fd: int, data: bytes, place: int) -> int:
+        if os.readlink(f"/proc/self/fd/{fd}").endswith(RING_FILE):
+            order.append(RECORD if place >= FIRST else SLOT)
+        return real(fd, data, place)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(os, "pwrite", pwrite)
+        yield order
 
 
 @pytest.mark.parametrize("name", [RING_FILE, DATA_FILE])
@@ -52,28 +68,15 @@ def test_a_large_write_that_is_refused_is_undone(store: Store, tmp_path: Path, n
 def test_what_is_left_out_of_the_journal_is_durable_before_what_follows_it(store: Store) -> None:
     """Also while a checkpoint that has it is still on its way to the disk."""
     journal = store.environment.journal
-    order: list[str] = []
-    append, write_checkpoint = journal.ring.append, journal.ring.write_checkpoint
-
-    def note(name: str, function: Callable[..., None]) -> Callable[..., None]:
-        def noting(*args: Any) -> None:
-            function(*args)
-            order.append(name)
-
-        return noting
-
-    ring: Any = journal.ring
-    ring.append = note("record", append)
-    ring.write_checkpoint = note("checkpoint", write_checkpoint)
     transaction = store.begin()
     strings.put(WritableKeyspace(transaction, 0), b"left out", b"v", False)
     transaction.is_journaled = False
-    transaction.commit()
-    assert order == []
     writer = Thread(target=put, args=(store, b"follows", b"v"))
-    with failing_syncs(DATA_FILE, 0) as syncs:
+    with ring_writes() as order, failing_syncs(DATA_FILE, 0) as syncs:
+        transaction.commit()
+        assert order == []
         syncs.meanwhile = lambda: (writer.start(), writer.join(0.2))
         journal.checkpoint()
-    writer.join()
-    assert order[0] == "checkpoint"
-    assert order[-1] == "record"
+        writer.join()
+    assert order[0] == SLOT
+    assert order[-1] == RECORD
