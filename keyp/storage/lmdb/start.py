@@ -40,7 +40,7 @@ def find_ring(path: str) -> Ring | None:
             if checkpoint.unpack(ring.checkpoint.payload).matches(fd):
                 return ring
             ring.close()
-            missing = "belongs to another data file"
+            missing = "does not fit the data file"
         with suppress(StructError):  # what is too short for a store is refused as that
             if checkpoint.needs_journal(fd):
                 raise StoreError(

@@ -145,7 +145,7 @@ def test_a_store_that_was_killed_is_refused_without_its_journal(filled: Store, t
     text = refused(killed)
     assert text.startswith("the journal ")
     assert "without it the store is not whole" in text
-    why = {"missing": "is missing", "of another store": "belongs to another data file"}
+    why = {"missing": "is missing", "of another store": "does not fit the data file"}
     assert why.get(name, "is damaged (neither of its checkpoints is whole)") in text
 
 
@@ -228,7 +228,7 @@ def test_an_old_copy_of_the_data_file_is_not_taken_for_the_right_one(filled: Sto
         put(filled, b"k", name)
     here = copy_of(filled.path, tmp_path / "here")
     shutil.copy(old_and_killed, here / DATA_FILE)
-    assert "the journal belongs to another data file" in refused(here)
+    assert "the journal does not fit the data file" in refused(here)
     shutil.copy(old_and_closed, here / DATA_FILE)
     assert contents_at(here) == saved
 
