@@ -174,6 +174,19 @@ def test_a_sync_that_finds_no_room_is_a_failure_of_the_disk(
     assert client.call("GET a", "DEL a") == b"$1\r\n1\r\n:1\r\n"
 
 
+@pytest.mark.parametrize("name", [RING_FILE, DATA_FILE])
+def test_a_large_write_that_is_refused_is_not_seen(lab: Lab, name: str) -> None:
+    """LMDB has committed it, before the checkpoint that was to make it durable failed: it is undone at once."""
+    client = lab.connect()
+    client.call("SET a 1", "SET b 1")
+    with failing_syncs(name, 1):
+        assert client.send(b"*3\r\n$3\r\nSET\r\n$1\r\na\r\n$1000000\r\n%b\r\n" % (b"x" * 1_000_000)) == FAILED
+        assert client.call("GET a", "GET b", "SET a 2") == b"$1\r\n1\r\n" * 2 + FAILED
+    lab.server.each_second()
+    lab.settle()
+    assert client.call("GET a", "SET a 2", "GET a") == b"$1\r\n1\r\n+OK\r\n$1\r\n2\r\n"
+
+
 def test_a_checkpoint_that_could_not_be_noted_leaves_the_one_before(lab: Lab) -> None:
     """Its page in the journal is written and not synced: a start may find either."""
     client = lab.connect()

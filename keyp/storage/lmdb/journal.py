@@ -13,7 +13,8 @@ The order of a checkpoint, of which each step has been left out once and failed 
 4. only then the old pin is let go, and the ring's records before the position.
 
 A sync that has failed is not tried again and believed. What was in its pages may be gone, so `data_failed` or
-`ring_failed` stays until the environment has been opened anew.
+`ring_failed` stays until the environment has been opened anew. `shows_refused` says that LMDB has a commit that could
+not be made durable; it is undone by that.
 """
 
 from __future__ import annotations
@@ -62,6 +63,7 @@ class Journal:
         self._ring_bytes = ring_bytes
         self.data_failed = False
         self.ring_failed = False
+        self.shows_refused = False
         self.dirty_bytes = 0
         self.is_due = False
         self.bytes = 0
@@ -124,7 +126,7 @@ class Journal:
             try:
                 self.checkpoint()
             except BaseException:
-                self.data_failed = True  # LMDB shows what is refused
+                self.data_failed = self.shows_refused = True
                 raise
 
     @property
@@ -218,10 +220,20 @@ class Journal:
         if self.ring.size == ring_size(self._ring_bytes):
             self.ring.begin_chain()
             self.checkpoint()
-            return
+        else:
+            self.replace_ring()
+
+    def replace_ring(self) -> None:
+        """Takes a checkpoint in a new ring, which is used from now on. No commit may come meanwhile. Raises OSError."""
         old, pin = self.ring, self._engine.begin()
-        self.ring = self._make_ring(old.path, pin.id(), old.position.sequence)
+        try:
+            self.ring = self._make_ring(old.path, pin.id(), old.position.sequence)
+        except BaseException:
+            pin.abort()
+            raise
         old.close()
+        self.ring_failed = False
+        self._kept = self._left_out
         self._move_pin(pin)
 
     def _move_pin(self, pin: Transaction) -> None:

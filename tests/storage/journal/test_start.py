@@ -7,7 +7,7 @@ import fcntl
 import os
 import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +20,7 @@ from keyp.storage.keys.keyspace import WritableKeyspace
 from keyp.storage.lmdb import layout, locks
 from keyp.storage.lmdb.checkpoint import unpack
 from keyp.storage.lmdb.environment import ALWAYS, NO, Environment
-from keyp.storage.lmdb.errors import StoreError
+from keyp.storage.lmdb.errors import CommitFailed, StoreError
 from keyp.storage.lmdb.hot_copy import HotCopy
 from keyp.storage.lmdb.meta_pages import DataFile
 from keyp.storage.lmdb.reader import StoreReader
@@ -349,6 +349,42 @@ def test_a_replay_that_fails_is_done_again(filled: Store, monkeypatch: pytest.Mo
     assert environment.replayed == 3
     assert contents(environment) == now
     environment.try_to_write()
+
+
+def test_a_new_journal_whose_data_could_not_be_synced(filled: Store) -> None:
+    """A second sync would not be believed: it goes back to the checkpoint that the failed journal has."""
+    environment, now = filled.environment, contents(filled.environment)
+    ring = (filled.path / RING_FILE).stat().st_ino
+    with failing_syncs(RING_FILE, 1), pytest.raises(OSError, match="Input/output"):
+        environment.sync()
+    with failing_syncs(DATA_FILE, 1), pytest.raises(StoreError, match="cannot open the store again"):
+        environment.reopen()
+    assert contents(environment) == now
+    environment.reopen()
+    assert environment.replayed == 3
+    assert contents(environment) == now
+    environment.try_to_write()
+    assert (filled.path / RING_FILE).stat().st_ino == ring
+
+
+@pytest.mark.parametrize("name", [RING_FILE, DATA_FILE])
+def test_it_can_be_read_while_the_disk_keeps_failing(filled: Store, tmp_path: Path, name: str) -> None:
+    environment, now = filled.environment, contents(filled.environment)
+    with failing_syncs(name):
+        with pytest.raises(OSError, match="Input/output"):
+            environment.journal.checkpoint()
+        for _ in range(3):
+            with suppress(StoreError, OSError):
+                environment.reopen()
+                environment.try_to_write()
+            assert contents(environment) == now
+            with pytest.raises(CommitFailed):
+                put(filled, b"k0", b"refused")
+        killed = copy_of(filled.path, tmp_path / "killed")
+    assert contents_at(killed) == now
+    environment.reopen()
+    environment.try_to_write()
+    assert contents(environment) == now
 
 
 def test_a_journal_that_is_deleted_while_it_serves(filled: Store, tmp_path: Path) -> None:
