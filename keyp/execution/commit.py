@@ -97,7 +97,7 @@ class Committer:
 
     def _commit_failed(self, failure: CommitFailed, report: GroupReport) -> None:
         """A full disk may still take some of the group; a disk that failed is not asked again."""
-        if is_out_of_room(failure.error, self._environment.reserve):
+        if self._is_out_of_room(failure):
             self._out_of_room(failure)
             self._commit_one_by_one(report)
         else:
@@ -105,6 +105,12 @@ class Committer:
             report.disk_failed = True
             for batch in report.group:
                 batch.refuse(errors.DISK_FAILED)
+
+    def _is_out_of_room(self, failure: CommitFailed) -> bool:
+        """Whether there was no room, and nothing is the matter but that."""
+        if self._environment.journal.has_failed:
+            return False
+        return is_out_of_room(failure.error, self._environment.reserve)
 
     def _out_of_room(self, failure: CommitFailed) -> None:
         if self._environment.reserve.release():
@@ -120,7 +126,7 @@ class Committer:
             try:
                 self._commit_alone(batch, report)
             except CommitFailed as failure:
-                report.disk_failed = not is_out_of_room(failure.error, self._environment.reserve)
+                report.disk_failed = not self._is_out_of_room(failure)
                 batch.refuse(errors.DISK_FAILED if report.disk_failed else errors.DISK_FULL)
             except Exception as error:
                 self._log.failure("a batch was undone and refused", error)
@@ -200,7 +206,7 @@ class Committer:
             report.expired, report.events = transaction.expired, transaction.events
         except CommitFailed as failure:
             report.failed = True
-            report.disk_failed = not is_out_of_room(failure.error, self._environment.reserve)
+            report.disk_failed = not self._is_out_of_room(failure)
             if report.disk_failed:
                 log.error("a step of the sweeper was undone: {reason}", reason=str(failure))
             else:

@@ -1,7 +1,7 @@
 """After the disk has failed: reads go on, and writes when the store has been opened anew, tried and checked.
 
 - Each second: where the data file is not to be found under its name, writes are refused until it is back there.
-- At once: where LMDB takes no more transactions, not even to read, the store is opened anew.
+- At once: where LMDB takes no more transactions, not even to read, or shows what was refused, the store is opened anew.
 - Every second, then less and less often: the store is opened anew, a small commit is made and a checkpoint taken, and
   everything is checked. Where a sync of the data file failed, that begins at the checkpoint before, for what the kernel
   has dropped no later sync brings back; where one of the journal failed, with a new journal.
@@ -56,7 +56,8 @@ class Recovery:
 
     def disk_failed(self) -> None:
         """Called by the dispatcher when something on the disk has failed: makes sure that the store can be read."""
-        if self._reopening or self._state.environment.is_readable():
+        environment = self._state.environment
+        if self._reopening or (environment.is_readable() and not environment.journal.shows_refused):
             return
         self._reopening = True
         self._interrupt()
@@ -68,7 +69,7 @@ class Recovery:
     def _reopened(self, result: Failure | None) -> None:
         self._reopening = False
         if result is not None:
-            self._dispatcher.limited_log.error("the store cannot be read", result.getErrorMessage())
+            self._dispatcher.limited_log.error("the store could not be opened anew", result.getErrorMessage())
 
     def file_is_gone(self) -> bool:
         """Whether the data file is another one than that which is open, or none; called each second.

@@ -60,7 +60,13 @@ class Options(usage.Options):
         ["databases", None, 16, "How many databases SELECT can choose from.", _number("--databases", 1, 1024)],
         ["fsync", None, ALWAYS, f"When a write is synced to the disk: {ALWAYS}, {EVERYSEC} or {NO}."],
         ["enable-debug-command", None, "no", "Who may call DEBUG: yes (all), local (from this machine) or no."],
-        ["journal-size", None, RING_BYTES, "Size of the journal; what a start may have to replay. [default: 64mb]", _size],
+        [
+            "journal-size",
+            None,
+            RING_BYTES,
+            "Size of the journal; what a start may have to replay. [default: 64mb]",
+            _size,
+        ],
         ["max-size", None, 0, "Limit of the data in use, such as 500mb or 20gb. [default: the disk]", _size],
     ]
     compData = usage.Completions(

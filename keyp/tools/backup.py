@@ -5,9 +5,9 @@ from __future__ import annotations
 import os
 
 from keyp.storage.lmdb import locks
-from keyp.storage.lmdb.store import DATA_FILE
 from keyp.storage.lmdb.errors import StoreError
 from keyp.storage.lmdb.reader import StoreReader
+from keyp.storage.lmdb.store import DATA_FILE
 from keyp.tools.copy_store import Copied, copy_store
 
 

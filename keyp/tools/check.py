@@ -10,9 +10,9 @@ import os
 
 from keyp.storage.check import check
 from keyp.storage.lmdb import locks, verification
-from keyp.storage.lmdb.store import DATA_FILE
 from keyp.storage.lmdb.errors import StoreError
-from keyp.storage.lmdb.reader import DatabaseSize, StoreReader
+from keyp.storage.lmdb.reader import DatabaseSize, StoreReader, recover
+from keyp.storage.lmdb.store import DATA_FILE
 from keyp.tools.progress import Progress
 
 
@@ -32,7 +32,7 @@ def examine(directory: str) -> Examination:
     found = Examination()
     found.served = locks.is_taken(directory)
     if not found.served:
-        problems = _structure(os.path.join(directory, DATA_FILE))
+        problems = _structure(directory)
         found.served = bool(problems) and locks.is_taken(directory)  # a server has come, and changed what was read
         if problems and not found.served:
             found.problems = problems
@@ -47,12 +47,13 @@ def examine(directory: str) -> Examination:
     return found
 
 
-def _structure(data_file: str) -> list[str]:
+def _structure(directory: str) -> list[str]:
+    data_file = os.path.join(directory, DATA_FILE)
     try:
-        verification.reason_to_verify(data_file)
+        verification.reason_to_verify(data_file, recover(directory))
         return verification.problems(data_file)
     except FileNotFoundError:
-        raise StoreError(f"there is no store in {os.path.dirname(data_file)}") from None
+        raise StoreError(f"there is no store in {directory}") from None
     except verification.Unusable as error:
         raise StoreError(f"cannot check {data_file}: {error}") from error
     except OSError as error:

@@ -5,10 +5,10 @@ from __future__ import annotations
 import os
 from contextlib import closing
 
-from keyp.storage.lmdb.store import DATA_FILE
 from keyp.storage.lmdb.errors import StoreError
 from keyp.storage.lmdb.hot_copy import CopyFailed, HotCopy
 from keyp.storage.lmdb.reader import StoreReader
+from keyp.storage.lmdb.store import DATA_FILE
 from keyp.tools.progress import file_growth
 
 

@@ -6,9 +6,9 @@ import os
 from contextlib import suppress
 
 from keyp.storage.lmdb import locks
-from keyp.storage.lmdb.store import DATA_FILE
 from keyp.storage.lmdb.errors import StoreError
 from keyp.storage.lmdb.reader import LOCK_FILE, StoreReader, give_to_owner
+from keyp.storage.lmdb.store import DATA_FILE
 from keyp.tools.check import examine
 from keyp.tools.copy_store import Copied, copy_store
 

@@ -222,7 +222,7 @@ def test_about_itself(context: SessionContext) -> None:
     assert found["compiled"] == "yes"
     assert found["sweeping"] == "no"
     assert found["fsync"] == "no"
-    assert found["storage_format"] == "1"
+    assert found["storage_format"] == "2"
     assert found["lmdb_version"].count(".") == 2
     assert all(found[name] for name in ("twisted_version", "py_lmdb_version", "python_version", "keyp_version"))
     assert process.version_of("no-such-package-anywhere") == ""

@@ -14,19 +14,24 @@ import signal
 import struct
 import traceback
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from random import Random
 from typing import Any, Final
 
+import lmdb
 from twisted.logger import LogEvent, globalLogBeginner
 
 from keyp.storage.check import check
 from keyp.storage.lmdb import shutdown_marker
-from keyp.storage.lmdb.store import DATA_FILE
+from keyp.storage.lmdb.checkpoint import mark_whole
 from keyp.storage.lmdb.errors import StoreError
+from keyp.storage.lmdb.journal import RING_FILE
 from keyp.storage.lmdb.meta_pages import NO_ROOT, MetaPage
+from keyp.storage.lmdb.store import DATA_FILE
 from keyp.storage.lmdb.transaction import ReadTransaction
+from keyp.tools.backup import backup
 from tests.fakes import START_US, Connection, Lab
 from tests.wire import request
 
@@ -67,8 +72,10 @@ def make_store(path: Path) -> None:
         ask(request(b"SELECT", b"%d" % database))
         deadline = (b"PXAT", b"%d" % LATER_MS) if name[-1:] in b"13579" else ()
         ask(request(b"SET", name, value_of(name), *deadline))
-    lab.environment.rewrite()  # leaves no free page, so that most changes hit something
-    lab.environment.reopen()
+    lab.close()
+    leave_no_free_page(path)
+    lab = Lab(path)
+    ask = asking(lab.connect())
     for database, name in names()[::50]:
         ask(request(b"SELECT", b"%d" % database))
         ask(request(b"PERSIST", name))
@@ -77,6 +84,14 @@ def make_store(path: Path) -> None:
     ask(request(b"SELECT", b"0"))
     ask(request(b"SET", LAST, value_of(LAST)))
     lab.close()
+
+
+def leave_no_free_page(path: Path) -> None:
+    """Puts a backup of a store in its place, so that most changes hit something."""
+    anew = path / "anew"
+    backup(str(path), str(anew), force=False)
+    (anew / DATA_FILE).rename(path / DATA_FILE)
+    anew.rmdir()
 
 
 def copy_store(source: Path, target: Path, closed: bool) -> Path:
@@ -89,6 +104,19 @@ def copy_store(source: Path, target: Path, closed: bool) -> Path:
         else:
             shutdown_marker.mark_running(lock.fileno())
     return data_file
+
+
+@contextmanager
+def edited(path: Path) -> Iterator[tuple[lmdb.Environment, Any]]:
+    """An environment and a write transaction of it, for an edit of a store that was closed.
+
+    The data file is there alone afterwards and says that it is whole, so that a start takes it as it is.
+    """
+    with lmdb.open(str(path), max_dbs=100, lib_version=0, map_size=1 << 30) as env, env.begin(write=True) as txn:
+        yield env, txn
+    (path / RING_FILE).unlink(missing_ok=True)
+    with (path / DATA_FILE).open("r+b") as file:
+        mark_whole(file.fileno())
 
 
 class Flip:

@@ -11,7 +11,7 @@ from pathlib import Path
 from random import Random
 from typing import Final
 
-from tests.crash.damage import asking
+from tests.crash.damage import asking, leave_no_free_page
 from tests.fakes import Connection, Lab
 from tests.wire import parse, request
 
@@ -34,9 +34,9 @@ def make_store(path: Path) -> None:
     for call in _writes():
         reply = ask(request(*call))
         assert not reply.startswith(b"-"), (call, reply)
-    lab.environment.rewrite()
-    lab.environment.reopen()
     lab.close()
+    leave_no_free_page(path)
+    Lab(path).close()  # which makes its journal
 
 
 def _writes() -> Iterator[Call]:

@@ -114,7 +114,7 @@ def without_privilege() -> list[str]:
 def test_missing_permissions_are_named(template: Path, tmp_path: Path, what: str, mode: int) -> None:
     path = tmp_path / "data"
     copy_store(template, path, closed=True)
-    for name in ("keyp.lock", "lock.mdb", "keyp.reserve"):
+    for name in ("keyp.lock", "lock.mdb", "keyp.reserve", "journal"):
         (path / name).unlink(missing_ok=True)
     subject = path if what == "data" else path / DATA_FILE
     subject.chmod(mode)
@@ -126,6 +126,21 @@ def test_missing_permissions_are_named(template: Path, tmp_path: Path, what: str
         subject.chmod(0o700)
     assert "Permission denied" in text
     assert os.listdir(path) == [DATA_FILE]
+
+
+@pytest.mark.parametrize("mode", [0o400, 0])
+def test_a_journal_without_permissions_is_named(template: Path, tmp_path: Path, mode: int) -> None:
+    """Also where the data file could do without it: then it is the owner's to take it away."""
+    path = tmp_path / "data"
+    copy_store(template, path, closed=True)
+    before = (path / "data.mdb").read_bytes(), (path / "journal").read_bytes()
+    (path / "journal").chmod(mode)
+    with daemon_on(path, tmp_path) as daemon:
+        daemon.launcher = without_privilege()
+        text = one_line(daemon.start_in_vain())
+    (path / "journal").chmod(0o600)
+    assert "Permission denied" in text
+    assert before == ((path / "data.mdb").read_bytes(), (path / "journal").read_bytes())
 
 
 def test_a_file_system_that_is_read_only_is_named(template: Path, tmp_path: Path) -> None:
@@ -163,7 +178,7 @@ def test_a_file_that_is_cut_off_under_the_server(template: Path, tmp_path: Path)
             read_all(Asker(daemon.port).ask)
         assert daemon.wait_for_death() in (signal.SIGBUS, signal.SIGSEGV, signal.SIGABRT)
         for _ in range(2):
-            assert "the store is damaged" in one_line(daemon.start_in_vain())
+            assert "the journal does not fit the data file" in one_line(daemon.start_in_vain())
         data_file.write_bytes(sound)
         daemon.start()
         assert "its last run ended with 'Fatal Python error: " in daemon.log()

@@ -18,8 +18,8 @@ from typing import Any
 import pytest
 
 from keyp.storage.check import check
-from keyp.storage.lmdb.store import DATA_FILE
 from keyp.storage.lmdb.pages import Pages
+from keyp.storage.lmdb.store import DATA_FILE
 from keyp.storage.lmdb.transaction import ReadTransaction
 from tests.crash import replies
 from tests.crash.damage import DIED, PAGE, REFUSED, Flip, asking, copy_store, in_a_process, page_kind

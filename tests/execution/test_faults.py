@@ -13,10 +13,10 @@ import pytest
 from keyp import errors
 from keyp.storage.lmdb.disk_reserve import RESERVE_BYTES
 from keyp.storage.lmdb.environment import Environment
-from keyp.storage.lmdb.store import DATA_FILE
 from keyp.storage.lmdb.errors import StoreError
-from tests.failing_disk import error_with, failing
+from tests.failing_disk import DATA_FILE, RING_FILE, error_with, failing, failing_syncs
 from tests.fakes import Lab
+from tests.full_disk import fill_disk
 
 FULL = f"-{errors.DISK_FULL}\r\n".encode()
 FAILED = f"-{errors.DISK_FAILED}\r\n".encode()
@@ -50,17 +50,24 @@ def sweep_all(lab: Lab) -> None:
         lab.advance_ms(10)
 
 
+def free_pages_for_use(lab: Lab) -> None:
+    """LMDB uses the pages again that were freed before the transaction of the last checkpoint."""
+    sweep_all(lab)
+    lab.connect().call("SET other 1")
+    lab.environment.journal.checkpoint()
+
+
 def test_free_pages_in_the_file_are_room(lab: Lab) -> None:
     client = lab.connect()
     big = b"*3\r\n$3\r\nSET\r\n$3\r\nbig\r\n$%d\r\n%b\r\n"
     client.send(big % (2 * RESERVE_BYTES, b"x" * 2 * RESERVE_BYTES))
     client.call("DEL big")
-    sweep_all(lab)
+    free_pages_for_use(lab)
     lab.environment.reserve.release()
     assert client.call("SET small 1") == b"+OK\r\n"
     assert client.send(big % (RESERVE_BYTES * 5 // 4, b"x" * (RESERVE_BYTES * 5 // 4))) == b"+OK\r\n"
     assert client.call("SET small 2", "DEL big") == FULL + b":1\r\n"
-    sweep_all(lab)
+    free_pages_for_use(lab)
     assert client.call("SET small 2") == b"+OK\r\n"
 
 
@@ -106,22 +113,90 @@ def test_a_store_that_is_found_damaged_stays_closed_to_writes(lab: Lab, monkeypa
     assert client.call("SET a 1") == b"+OK\r\n"
 
 
-def test_a_sync_that_failed_has_everything_written_anew(lab: Lab) -> None:
+def inode(lab: Lab, name: str) -> int:
+    return os.stat(os.path.join(lab.environment.path, name)).st_ino
+
+
+@pytest.mark.parametrize("code", [errno.EIO, errno.ENOSPC])
+def test_a_sync_of_the_journal_that_failed_is_not_believed_later(lab: Lab, code: int) -> None:
+    """There is a new one then, once, and the data file is what it was."""
     client = lab.connect()
     client.call("SET a 1")
-    data_file = Path(lab.environment.path) / DATA_FILE
-    inodes = [data_file.stat().st_ino]
-    with failing(lab, error_with(errno.EIO), 1):
-        lab.environment.fsync = "everysec"
+    lab.environment.fsync = "everysec"
+    with failing_syncs(RING_FILE, 1, code=code):
         lab.server.each_second()
         assert client.call("SET a 2") == FAILED
         assert client.call("INFO persistence").find(b"aof_last_write_status:err") > 0
+    data_file, rings = inode(lab, DATA_FILE), [inode(lab, RING_FILE)]
     for _ in range(3):
-        with data_file.open():  # held, so that the number of a file that is gone is not given to another
+        with open(os.path.join(lab.environment.path, RING_FILE), "rb"):  # a number that is held is not given again
             lab.server.each_second()
             lab.settle()
-            inodes.append(data_file.stat().st_ino)
-    assert inodes[0] != inodes[1] == inodes[2] == inodes[3]
+            rings.append(inode(lab, RING_FILE))
+    assert rings[0] != rings[1] == rings[2] == rings[3]
+    assert inode(lab, DATA_FILE) == data_file
+    assert client.call("GET a", "SET a 2", "GET a") == b"$1\r\n1\r\n+OK\r\n$1\r\n2\r\n"
+
+
+@pytest.mark.parametrize("code", [errno.EIO, errno.ENOSPC])
+def test_after_a_sync_of_the_data_file_that_failed_it_is_replayed(lab: Lab, code: int) -> None:
+    """From the checkpoint before: what the kernel has dropped of later pages is written once more."""
+    client = lab.connect()
+    client.call("SET a 1", "SET b 1")
+    client.call("SET a 2")
+    with failing_syncs(DATA_FILE, 1, code=code):
+        lab.server.take_checkpoint()
+        lab.settle()
+        assert client.call("SET a 3", "GET a") == FAILED + b"$1\r\n2\r\n"
+    checkpoints = lab.environment.journal.checkpoints
+    assert checkpoints == 1  # that of the start
+    lab.server.each_second()
+    lab.settle()
+    assert lab.environment.replayed == 2
+    assert client.call("GET a", "GET b", "SET a 3", "GET a") == b"$1\r\n2\r\n$1\r\n1\r\n+OK\r\n$1\r\n3\r\n"
+
+
+@pytest.mark.parametrize("name", [RING_FILE, DATA_FILE])
+def test_a_sync_that_finds_no_room_is_a_failure_of_the_disk(
+    lab: Lab, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    """Where a file system finds out that late, the store is opened anew, although the disk is full all the time."""
+    client = lab.connect()
+    client.call("CONFIG SET appendfsync always", "SET a 1")
+    fill_disk(monkeypatch)
+    with failing_syncs(name, 1, code=errno.ENOSPC):
+        if name == DATA_FILE:
+            lab.server.take_checkpoint()
+            lab.settle()
+        assert client.call("SET a 2") == FAILED
+    lab.server.each_second()
+    lab.settle()
+    assert client.call("GET a", "DEL a") == b"$1\r\n1\r\n:1\r\n"
+
+
+@pytest.mark.parametrize("name", [RING_FILE, DATA_FILE])
+def test_a_large_write_that_is_refused_is_not_seen(lab: Lab, name: str) -> None:
+    """LMDB has committed it, before the checkpoint that was to make it durable failed: it is undone at once."""
+    client = lab.connect()
+    client.call("SET a 1", "SET b 1")
+    with failing_syncs(name, 1):
+        assert client.send(b"*3\r\n$3\r\nSET\r\n$1\r\na\r\n$1000000\r\n%b\r\n" % (b"x" * 1_000_000)) == FAILED
+        assert client.call("GET a", "GET b", "SET a 2") == b"$1\r\n1\r\n" * 2 + FAILED
+    lab.server.each_second()
+    lab.settle()
+    assert client.call("GET a", "SET a 2", "GET a") == b"$1\r\n1\r\n+OK\r\n$1\r\n2\r\n"
+
+
+def test_a_checkpoint_that_could_not_be_noted_leaves_the_one_before(lab: Lab) -> None:
+    """Its page in the journal is written and not synced: a start may find either."""
+    client = lab.connect()
+    client.call("SET a 1")
+    with failing_syncs(RING_FILE, 1):
+        lab.server.take_checkpoint()
+        lab.settle()
+        assert client.call("SET a 2", "GET a") == FAILED + b"$1\r\n1\r\n"
+    lab.server.each_second()
+    lab.settle()
     assert client.call("GET a", "SET a 2", "GET a") == b"$1\r\n1\r\n+OK\r\n$1\r\n2\r\n"
 
 
@@ -139,41 +214,38 @@ def test_a_limit_refuses_what_adds_and_lets_delete(lab: Lab) -> None:
 
 
 def test_the_mode_of_syncing_changes_while_clients_go_on(lab: Lab) -> None:
+    """It is told when what was written before is on the disk; what is written meanwhile is synced already."""
     client, other = lab.connect(), lab.connect()
-    client.call("SET a 1")
-    lab.writer_thread.held = True
-    other.send(b"SET b 1\r\n")
-    assert client.call("CONFIG SET appendfsync always") == b""  # waits for the commit that is under way
-    assert client.call("GET a") == b""
-    lab.writer_thread.held = False
-    lab.writer_thread.work()
-    lab.settle()
-    assert other.transport.sent == b"+OK\r\n"
-    assert client.transport.sent.endswith(b"+OK\r\n$1\r\n1\r\n")
-    assert lab.environment.fsync == "always"
-    assert lab.environment.lmdb.flags()["sync"]
-    assert client.call("SET a 2", "CONFIG GET appendfsync").endswith(b"$6\r\nalways\r\n")
-    assert client.call("CONFIG SET appendfsync no", "GET a") == b"+OK\r\n$1\r\n2\r\n"
-    assert not lab.environment.lmdb.flags()["sync"]
+    with failing_syncs(RING_FILE, 0) as syncs:
+        client.call("SET a 1")
+        assert syncs.counts == {}
+        lab.reader_threads.held = True
+        assert client.call("CONFIG SET appendfsync always") == b""
+        assert other.call("SET b 1") == b"+OK\r\n"
+        assert syncs.counts == {RING_FILE: 1}
+        assert client.call("GET a") == b""
+        lab.reader_threads.held = False
+        lab.reader_threads.work()
+        lab.settle()
+        assert syncs.counts == {RING_FILE: 2}
+        assert client.transport.sent.endswith(b"+OK\r\n$1\r\n1\r\n")
+        assert lab.environment.fsync == "always"
+        assert client.call("SET a 2", "CONFIG GET appendfsync").endswith(b"$6\r\nalways\r\n")
+        assert client.call("CONFIG SET appendfsync no", "GET a") == b"+OK\r\n$1\r\n2\r\n"
+        assert client.call("SET a 3") == b"+OK\r\n"
+        assert syncs.counts == {RING_FILE: 4}  # of SET a 2 and of the change to `no`
 
 
-def inode(lab: Lab) -> int:
-    return os.stat(os.path.join(lab.environment.path, DATA_FILE)).st_ino
-
-
-@pytest.mark.parametrize("spared", [0, 1])
-def test_a_mode_that_could_not_be_changed_is_not_told(lab: Lab, spared: int) -> None:
-    """Neither by CONFIG GET nor by WAITAOF; the first sync is beside the clients, the second when all of them wait."""
+def test_a_mode_that_could_not_be_changed_is_not_told(lab: Lab) -> None:
+    """Neither by CONFIG GET nor by WAITAOF."""
     client = lab.connect()
     assert client.call("CONFIG SET appendfsync everysec", "SET a 1") == b"+OK\r\n" * 2
-    before = inode(lab)
-    with failing(lab, error_with(errno.EIO), 1, spared):
+    with failing_syncs(RING_FILE, 1):
         assert client.call("CONFIG SET appendfsync always") == FAILED
     assert client.call("CONFIG GET appendfsync").endswith(b"$8\r\neverysec\r\n")
     assert client.call("WAITAOF 1 0 0", "SET a 2") == FAILED * 2
     lab.server.each_second()
     lab.settle()
-    assert inode(lab) != before
     assert client.call("CONFIG SET appendfsync always", "GET a") == b"+OK\r\n$1\r\n1\r\n"
     assert lab.environment.fsync == "always"
 
@@ -199,23 +271,28 @@ def test_the_last_mode_that_was_asked_for_counts(lab: Lab, modes: tuple[str, ...
     assert client.call("CONFIG GET appendfsync").endswith(f"{modes[-1]}\r\n".encode())
 
 
-def test_a_sync_that_fails_while_the_server_stops_is_known_before_the_store_is_closed(lab: Lab) -> None:
-    """A sync after one that failed proves nothing: everything is written anew."""
-    lab.environment.fsync = "everysec"
+@pytest.mark.parametrize("name", [RING_FILE, DATA_FILE])
+def test_a_sync_that_fails_while_the_server_stops_is_known_before_the_store_is_closed(lab: Lab, name: str) -> None:
+    """A sync after one that failed proves nothing: there is a new journal, or what it has is written once more."""
     lab.connect().call("SET a 1")
-    before = inode(lab)
+    before = inode(lab, RING_FILE)
     lab.reader_threads.held = True
-    with failing(lab, error_with(errno.EIO)):
-        lab.server.each_second()
+    with failing_syncs(name, 1), open(os.path.join(lab.environment.path, RING_FILE), "rb"):
+        if name == RING_FILE:
+            lab.environment.fsync = "everysec"
+            lab.server.each_second()
+        else:
+            lab.server.take_checkpoint()
         unused = lab.server.when_unused()
         lab.settle()
         assert not unused.called
         lab.reader_threads.work()
-    lab.settle()
-    assert unused.called
-    lab.server.recovery.stop()
-    lab.server.recovery.last_try()
-    assert inode(lab) != before
+        lab.settle()
+        assert unused.called
+        lab.server.recovery.stop()
+        lab.server.recovery.last_try()
+        assert (inode(lab, RING_FILE) != before) == (name == RING_FILE)
+        assert lab.environment.replayed == (name == DATA_FILE)
 
 
 def test_a_store_that_is_closed_is_not_opened_again(tmp_path: Path) -> None:

@@ -11,8 +11,8 @@ from keyp.errors import DAMAGED_STORE, DISK_FULL
 from keyp.storage.keys.keyspace import Keyspace, WritableKeyspace
 from keyp.storage.keys.staging import STAGED_AT_ONCE, STAGED_MIN, SYNCED_AT_ONCE
 from keyp.storage.lmdb import layout
-from keyp.storage.lmdb.store import DATA_FILE
 from keyp.storage.lmdb.pieces import PIECE_BYTES
+from keyp.storage.lmdb.store import DATA_FILE
 from keyp.storage.lmdb.transaction import ReadTransaction, WriteTransaction
 from keyp.storage.types import strings
 from tests.failing_disk import error_with, failing

@@ -28,6 +28,7 @@ ROOT = Path(__file__).resolve().parents[2]
 LONG = os.environ.get("KEYP_LONG") == "1"
 COMPILED = os.environ.get("KEYP_COMPILED") == "1"  # whether this run is the one on compiled modules
 DEADLINE_S = 30.0
+SMALL_JOURNAL = "1mb"  # which each new store writes once
 
 T = TypeVar("T")
 
@@ -131,7 +132,7 @@ class Daemon:
         assert not self.running
         command = [*self.launcher, sys.executable, *self.program, "--host=127.0.0.1", f"--port={self.port}"]
         command.append("--enable-debug-command=local")  # tests hold up clients by DEBUG SLEEP
-        command += [f"--data-dir={self.data_dir}", *self.options]
+        command += [f"--data-dir={self.data_dir}", f"--journal-size={SMALL_JOURNAL}", *self.options]
         path = os.pathsep.join(filter(None, (str(ROOT), os.environ.get("PYTHONPATH"))))
         with self.log_path.open("ab") as log:
             self._process = subprocess.Popen(

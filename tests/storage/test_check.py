@@ -9,8 +9,8 @@ import pytest
 from keyp.storage.check import PROBLEMS_LISTED, check
 from keyp.storage.keys.keyspace import WritableKeyspace
 from keyp.storage.lmdb import layout
-from keyp.storage.lmdb.store import DATA_FILE
 from keyp.storage.lmdb.pieces import PIECE_BYTES
+from keyp.storage.lmdb.store import DATA_FILE, put_own
 from keyp.storage.lmdb.transaction import ReadTransaction
 from keyp.storage.types import hashes, strings
 from keyp.storage.value_types import LIST, MEMBERS, STREAM, STRING
@@ -186,7 +186,7 @@ def clear_garbage(keys: Any) -> None:
 
 def set_databases(store: Any, numbers: list[int]) -> None:
     with store.environment.lmdb.begin(write=True) as txn:
-        store.environment.put_own(txn, b"databases", layout.pack_numbers(numbers))
+        put_own(txn, store.environment.meta, b"databases", layout.pack_numbers(numbers))
 
 
 def test_spaces_that_databases_share_or_have_lost(store: Any) -> None:

@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import fcntl
 import os
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from keyp.storage.lmdb.environment import Environment
 from keyp.storage.lmdb.hot_copy import CopyFailed, HotCopy
 from keyp.storage.lmdb.reader import StoreReader
 from keyp.storage.types import strings
-from tests.full_disk import fill_disk
 
 
 @pytest.fixture
@@ -125,29 +122,3 @@ def test_a_link_is_not_followed(tmp_path: Path, target: str) -> None:
     with pytest.raises(CopyFailed):
         HotCopy(target)
     assert (tmp_path / "precious").read_text() == "precious"
-
-
-def test_a_store_is_not_rewritten_under_a_reader(store: Any) -> None:
-    environment: Environment = store.environment
-    store.write(lambda keys: strings.put(keys, b"k", b"v"))
-    inode = os.stat(os.path.join(environment.path, "data.mdb")).st_ino
-    fd = os.open(environment.path, os.O_RDONLY)
-    fcntl.flock(fd, fcntl.LOCK_SH)
-    with pytest.raises(CopyFailed, match="is reading the store"):
-        environment.rewrite()
-    assert os.stat(os.path.join(environment.path, "data.mdb")).st_ino == inode
-    os.close(fd)
-    environment.rewrite()
-    environment.reopen()
-    assert os.stat(os.path.join(environment.path, "data.mdb")).st_ino != inode
-    assert store.read(lambda keys: strings.get(keys, b"k")) == b"v"
-    fd = os.open(environment.path, os.O_RDONLY)
-    fcntl.flock(fd, fcntl.LOCK_SH | fcntl.LOCK_NB)  # readers may come again
-    os.close(fd)
-
-
-def test_a_failed_rewrite_leaves_nothing_behind(store: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    fill_disk(monkeypatch)
-    with pytest.raises(CopyFailed):
-        store.environment.rewrite()
-    assert not [name for name in os.listdir(store.environment.path) if name.endswith(".partial")]

@@ -14,10 +14,10 @@ import pytest
 from keyp.storage.keys.keyspace import WritableKeyspace
 from keyp.storage.lmdb import pages, verification
 from keyp.storage.lmdb.environment import NO, Environment
-from keyp.storage.lmdb.store import DATA_FILE
 from keyp.storage.lmdb.errors import StoreError
 from keyp.storage.lmdb.meta_pages import BRANCH_PAGE, LEAF_PAGE, DataFile
 from keyp.storage.lmdb.pages import OVERFLOW_PAGE, Pages
+from keyp.storage.lmdb.store import DATA_FILE
 from keyp.storage.lmdb.transaction import WriteTransaction
 from keyp.storage.types import hashes, strings
 from tests.scratch import scratch_directory

@@ -11,6 +11,7 @@ import pytest
 from keyp.storage.lmdb.disk_reserve import RESERVE_BYTES, RESERVE_FILE, DiskReserve
 from keyp.storage.lmdb.environment import Environment
 from keyp.storage.lmdb.start import LMDB_LOCK_BYTES, LMDB_LOCK_FILE
+from keyp.storage.lmdb.store import put_own
 from keyp.storage.lmdb.transaction import ReadTransaction
 
 LACKING = ("posix_fallocate", "posix_fadvise", "fdatasync", "eventfd", "sched_setaffinity", "sched_getaffinity")
@@ -27,7 +28,7 @@ def test_a_store_is_made_written_and_opened_again(tmp_path: Path) -> None:
         environment = Environment(str(tmp_path), note_crashes=True)
         assert environment.version == version
         with environment.lmdb.begin(write=True) as txn:
-            environment.put_own(txn, b"version", (7).to_bytes(8, "big"))
+            put_own(txn, environment.meta, b"version", (7).to_bytes(8, "big"))
         ReadTransaction(environment, 0).close()
         assert (tmp_path / LMDB_LOCK_FILE).stat().st_blocks * 512 >= LMDB_LOCK_BYTES
         environment.close()

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from keyp.storage.lmdb.store import DATA_FILE
 from keyp.storage.lmdb.preallocation import AHEAD_BYTES, AHEAD_MAX_BYTES, PAGE_BYTES, Preallocation
+from keyp.storage.lmdb.store import DATA_FILE
 from keyp.storage.types import strings
 from tests.storage.conftest import Store
 

@@ -11,8 +11,11 @@ import lmdb
 import pytest
 
 from keyp.storage.lmdb import layout
+from keyp.storage.lmdb.checkpoint import mark_whole
 from keyp.storage.lmdb.environment import NO, Environment
 from keyp.storage.lmdb.errors import StoreError
+from keyp.storage.lmdb.journal import RING_FILE
+from keyp.storage.lmdb.store import DATA_FILE
 from keyp.storage.types import strings
 from keyp.tools.backup import backup
 from keyp.tools.check import examine
@@ -109,6 +112,9 @@ def test_it_must_be_ours_and_of_this_format(make_store: MakeStore, tmp_path: Pat
     data = make_store()
     with lmdb.open(str(data), max_dbs=9, lib_version=0) as store, store.begin(write=True) as txn:
         txn.put(b"format", layout.number(layout.FORMAT + 1), db=store.open_db(b"meta", txn=txn))
+    (data / RING_FILE).unlink()
+    with (data / DATA_FILE).open("r+b") as file:
+        mark_whole(file.fileno())
     with pytest.raises(StoreError, match=f"format {layout.FORMAT + 1}"):
         backup(str(data), str(tmp_path / "backup"), force=False)
 
@@ -150,7 +156,7 @@ def test_a_store_being_replaced_is_not_read(make_store: MakeStore, tmp_path: Pat
     data = make_store()
     fd = os.open(data, os.O_RDONLY)
     fcntl.flock(fd, fcntl.LOCK_EX)
-    with pytest.raises(StoreError, match="is being replaced"):
+    with pytest.raises(StoreError, match="is being replaced or recovered"):
         backup(str(data), str(tmp_path / "backup"), force=False)
     os.close(fd)
 

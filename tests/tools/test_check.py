@@ -138,7 +138,7 @@ def test_many_databases(tmp_path: Path) -> None:
 def test_a_directory_that_may_not_be_read(make_store: MakeStore, monkeypatch: pytest.MonkeyPatch) -> None:
     data = make_store()
 
-    def refuse(path: str) -> str:
+    def refuse(path: str, is_journaled: bool) -> str:
         raise PermissionError(13, "Permission denied")
 
     monkeypatch.setattr("keyp.storage.lmdb.verification.reason_to_verify", refuse)

@@ -53,7 +53,7 @@ def test_a_store_is_replaced_only_by_force(saved: Path, make_store: MakeStore) -
     assert entries(data) == before
     restore(str(saved), str(data), force=True)
     assert entries(data) == entries(saved)
-    assert sorted(os.listdir(data)) == ["data.mdb", "keyp.lock", "keyp.reserve"]
+    assert sorted(os.listdir(data)) == ["data.mdb", "journal", "keyp.lock", "keyp.reserve"]  # of the store before
 
 
 def test_a_backup_inside_the_data_directory(make_store: MakeStore) -> None:

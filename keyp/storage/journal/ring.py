@@ -160,9 +160,7 @@ class Ring:
         crc = _crc(position, payload)
         self._before = Position(place, position.sequence, position.chain)
         record = _HEAD.pack(_MAGIC, len(payload), position.sequence, crc) + payload
-        written = os.pwrite(self._fd, record, place)
-        if written != len(record):
-            raise OSError(errno.EIO, os.strerror(errno.EIO))
+        _write_at(self._fd, record, place)
         self.position = Position(place + _span(len(payload)), position.sequence + 1, crc)
 
     def take_back(self) -> None:
@@ -181,11 +179,17 @@ class Ring:
     def write_checkpoint(self, position: Position, payload: bytes) -> None:
         """Makes a checkpoint the newest one, on the disk, and lets go of the records before its position.
 
-        Raises OSError. Either of the two may be found by the next start then, so that nothing is let go.
+        Raises OSError. Then the one before is the newest; after a power cut either may be, so that nothing is let go.
         """
         checkpoint = Checkpoint(self.checkpoint.counter + 1, position, payload)
-        os.pwrite(self._fd, _pack_slot(checkpoint, self.size), PAGE * (checkpoint.counter & 1))
-        fdatasync(self._fd)
+        place = PAGE * (checkpoint.counter & 1)
+        try:
+            _write_at(self._fd, _pack_slot(checkpoint, self.size), place)
+            fdatasync(self._fd)
+        except OSError:
+            with suppress(OSError):
+                os.pwrite(self._fd, bytes(PAGE), place)
+            raise
         self.checkpoint = checkpoint
         self._tail = position.place
 
@@ -232,6 +236,12 @@ def make_ring(path: str, size: int, sequence: int, payload: bytes) -> None:
         raise
     finally:
         os.close(fd)
+
+
+def _write_at(fd: int, data: bytes, place: int) -> None:
+    """Writes all of the data; raises OSError where that ends half-way."""
+    if os.pwrite(fd, data, place) != len(data):
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
 
 
 def _write(fd: int, data: bytes) -> None:

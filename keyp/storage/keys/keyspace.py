@@ -16,10 +16,10 @@ from typing import Any, Final
 from keyp.errors import DAMAGED, DAMAGED_STORE, WRONG_TYPE, CommandError
 from keyp.events import EXPIRED, GENERIC, KEY_MISS, NEW, Event
 from keyp.storage.lmdb import layout
-from keyp.storage.lmdb.store import Space
 from keyp.storage.lmdb.errors import Damaged
 from keyp.storage.lmdb.layout import HAS_DEADLINE, HAS_ELEMENTS, NO_DEADLINE, ONE_PAGE_MAX, TYPE_MASK
 from keyp.storage.lmdb.proof import ascend, seek
+from keyp.storage.lmdb.store import Space
 from keyp.storage.lmdb.transaction import Transaction, WriteTransaction
 from keyp.storage.value_types import NOTHING, WAKES
 

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from keyp.storage.keys.keyspace import Keyspace, WritableKeyspace
 from keyp.storage.lmdb import layout
-from keyp.storage.lmdb.store import Space
 from keyp.storage.lmdb.layout import NO_DEADLINE
+from keyp.storage.lmdb.store import Space
 from keyp.storage.lmdb.transaction import NotYetOpen, ReadTransaction, WriteTransaction
 
 

@@ -55,8 +55,9 @@ class DataCheckpoint:
         return size >= self._meta.page_bytes and _roots(fd, self._meta) == self._roots
 
     def is_current(self, fd: int) -> bool:
-        """Whether nothing has been committed since."""
-        return bool(_newest(fd).transaction == self.transaction)
+        """Whether nothing has been committed since, and the meta page is what it was."""
+        raw = os.pread(fd, MetaPage.SIZE, self._place * self._meta.page_bytes)
+        return raw == self._raw and bool(_newest(fd).transaction == self.transaction)
 
     def restore(self, fd: int) -> None:
         """Has LMDB open the data file at this transaction, whatever its meta pages are. Needs no sync. Raises OSError.

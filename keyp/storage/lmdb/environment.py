@@ -112,8 +112,17 @@ class Environment(Store):
             start.refuse_lost_data_file(self._data_file)
         else:
             ring = start.find_ring(self.path)
-            if ring is not None:
-                start.go_back(self.path, ring)
+        alone_fd = -1 if ring is None else start.hold_if_alone(self.path)
+        try:
+            self._start_on(ring, is_new, alone_fd >= 0, note_crashes)
+        finally:
+            if alone_fd >= 0:
+                os.close(alone_fd)
+
+    def _start_on(self, ring: Ring | None, is_new: bool, is_alone: bool, note_crashes: bool) -> None:
+        if ring is not None and is_alone:
+            start.go_back(self.path, ring)
+        if not is_new:
             notice = start.verify_if_needed(self._data_file, is_journaled=ring is not None)
             if notice:
                 self.notices.append(notice)
@@ -123,7 +132,8 @@ class Environment(Store):
         if is_new:
             start.create(self._data_file)
         self._open(ring)
-        self._recover()
+        self._replay()
+        self.journal.begin_run()
         shutdown_marker.mark_running(self._lock_fd)
 
     def _open(self, ring: Ring | None) -> None:
@@ -158,19 +168,18 @@ class Environment(Store):
             raise
         self._is_open = True
 
-    def _recover(self) -> None:
-        """Replays what the journal has of commits after the last checkpoint, and takes one. Raises OSError, `Damaged`.
-
-        With that checkpoint a chain of records begins that nothing of an earlier run can belong to.
-        """
+    def _replay(self) -> None:
+        """Makes the commits that the journal has behind the last checkpoint once more. Raises OSError, `Damaged`."""
         journal = self.journal
-        if not journal.is_anchored:
-            journal.checkpoint()  # what follows is replayed on what is there now
-        self.replayed = replay(self.lmdb, journal, self.handle)
+        self.replayed = 0
+        if journal.is_anchored:
+            self.replayed = replay(self.lmdb, journal, self._handle_in_space)
+        else:
+            journal.skip_records()
+            journal.checkpoint()
         self._read_numbers()
         if self.format != layout.FORMAT:
             self._carry_over()
-        journal.begin_run()
 
     def _read_numbers(self) -> None:
         """Takes up what `meta` says, and opens the spaces that it names. Raises `Damaged`."""
@@ -209,6 +218,12 @@ class Environment(Store):
         self.numbers[handle] = number
         return handle
 
+    def _handle_in_space(self, txn: Transaction, number: int) -> Database:
+        """The same, for a replay: a space is there as a whole or not at all, whatever is in it."""
+        if number > GARBAGE:
+            self.open_space(txn, space_and_part(number)[0])
+        return self.handle(txn, number)
+
     def open_space(self, txn: Transaction, number: int) -> Space:
         """The handles of space `number`, created where it is new. Not for other transactions before `txn` commits."""
         keys, elements, expiry = [self.handle(txn, number_of(number, part)) for part in range(len(PARTS))]
@@ -244,28 +259,56 @@ class Environment(Store):
 
         After a sync of the data file has failed it is unknown which of its pages are on the disk, and the kernel will
         not write them again by itself. So it is opened at the last checkpoint, and the journal replayed, as in a start.
-        Raises `StoreError` where it cannot be opened again; it is closed then, but not where the file is gone.
+        Raises `StoreError` where it cannot be opened again, or cannot be written to then. It is closed if it shows less
+        than was committed.
         """
         if self._lock_fd < 0:
             raise StoreError(f"the store is closed: {self.path}")
         gone = self._data_file_gone()  # LMDB would make a new one, or take up another's
         if gone:
             raise StoreError(gone)
-        failed = self.journal
-        self._close_file()
         try:
-            if failed.data_failed:
-                ring = start.find_ring(self.path)
-                if ring is not None:
-                    start.go_back(self.path, ring)
-                self._open(ring)
-                self._recover()
+            if self.journal.data_failed:
+                alone_fd = locks.hold_data_file(self.path, alone=True)
+                try:
+                    self._open_at_checkpoint()
+                finally:
+                    os.close(alone_fd)
             else:
-                self._open(None if failed.ring_failed else start.find_ring(self.path))
-                self.journal.skip_records()
-                self._read_numbers()
+                self._open_where_it_is()
         except (lmdb.Error, OSError, Damaged) as error:
             raise StoreError(f"cannot open the store again: {lmdb_reason(error)}: {self.path}") from error
+
+    def _open_where_it_is(self) -> None:
+        failed = self.journal
+        if failed.ring_failed and self._is_open and self.is_readable():
+            failed.replace_ring()
+        self._close_file()
+        try:
+            self._open(None if failed.ring_failed else start.find_ring(self.path))
+        except BaseException:
+            failed.data_failed = failed.ring_failed  # its data were to be synced, and that not tried twice
+            raise
+        self.journal.skip_records()
+        self._read_numbers()
+
+    def _open_at_checkpoint(self) -> None:
+        self._close_file()
+        ring = start.find_ring(self.path)
+        if ring is not None:
+            start.go_back(self.path, ring)
+        self._open(ring)
+        try:
+            self._replay()
+        except BaseException:
+            self.journal.data_failed = True  # what is not replayed yet is still to be
+            self._close_file()
+            raise
+        try:
+            self.journal.begin_run()
+        except BaseException:
+            self.journal.data_failed = True
+            raise
 
     def growth_refusal(self) -> str:
         """The error for writes that add data; empty while there is room for them.

@@ -13,14 +13,14 @@ The order of a checkpoint, of which each step has been left out once and failed 
 4. only then the old pin is let go, and the ring's records before the position.
 
 A sync that has failed is not tried again and believed. What was in its pages may be gone, so `data_failed` or
-`ring_failed` stays until the environment has been opened anew.
+`ring_failed` stays until the environment has been opened anew. `shows_refused` says that LMDB has a commit that could
+not be made durable; it is undone by that.
 """
 
 from __future__ import annotations
 
 import errno
 import os
-from collections.abc import Iterator
 from contextlib import suppress
 from threading import Lock
 from typing import Final
@@ -62,12 +62,14 @@ class Journal:
         self._ring_bytes = ring_bytes
         self.data_failed = False
         self.ring_failed = False
+        self.shows_refused = False
         self.dirty_bytes = 0
         self.is_due = False
         self.bytes = 0
         self.records = 0
         self.checkpoints = 0
-        self._is_behind = False  # LMDB has commits that are neither in the ring nor in a checkpoint
+        self._left_out = 0  # commits that are not in the ring, …
+        self._kept = 0  # … and how many of them a checkpoint has
         self._between_commits = Lock()
         self._one_checkpoint = Lock()
         self._data_fd = os.open(data_file, os.O_RDWR | os.O_CLOEXEC)
@@ -96,8 +98,8 @@ class Journal:
         """Makes the changes of a transaction durable and commits it. On the disk on return if `is_synced`.
 
         Changes that are not to be journaled, or are too many, are durable after the next checkpoint; where they were
-        to be, that comes at once. Raises OSError, lmdb.Error; nothing is committed then, or it will be undone when the
-        environment is opened anew.
+        to be, that comes at once. Raises OSError, lmdb.Error; nothing is committed then, or it is undone when the
+        environment is opened anew, and before that nothing more is committed.
         """
         if not changes:
             txn.commit()
@@ -117,10 +119,19 @@ class Journal:
                 if record:
                     self._take_back()
                 raise
-            self._is_behind = self._is_behind or not record
+            self._left_out += not record
             self._note(changes, length)
         if is_journaled and is_large:
-            self.checkpoint()
+            try:
+                self.checkpoint()
+            except BaseException:
+                self.data_failed = self.shows_refused = True
+                raise
+
+    @property
+    def _is_behind(self) -> bool:
+        """Whether LMDB has commits that are neither in the ring nor in a checkpoint that is on the disk."""
+        return self._left_out != self._kept
 
     def _note(self, changes: list[Change], length: int) -> None:
         self.dirty_bytes += _dirty_bytes(changes, length)
@@ -172,7 +183,7 @@ class Journal:
             self._refuse_after_failure()
             with self._between_commits:
                 position = self.ring.position
-                was_behind, self._is_behind = self._is_behind, False
+                left_out = self._left_out
                 self.dirty_bytes = 0
                 self.is_due = False
                 pin = self._engine.begin()
@@ -181,9 +192,9 @@ class Journal:
                 self._sync_data()
                 self._write_slot(position, data.pack())
             except BaseException:
-                self._is_behind = self._is_behind or was_behind
                 pin.abort()
                 raise
+            self._kept = left_out
             self._move_pin(pin)
 
     def _sync_data(self) -> None:
@@ -208,10 +219,20 @@ class Journal:
         if self.ring.size == ring_size(self._ring_bytes):
             self.ring.begin_chain()
             self.checkpoint()
-            return
+        else:
+            self.replace_ring()
+
+    def replace_ring(self) -> None:
+        """Takes a checkpoint in a new ring, which is used from now on. No commit may come meanwhile. Raises OSError."""
         old, pin = self.ring, self._engine.begin()
-        self.ring = self._make_ring(old.path, pin.id(), old.position.sequence)
+        try:
+            self.ring = self._make_ring(old.path, pin.id(), old.position.sequence)
+        except BaseException:
+            pin.abort()
+            raise
         old.close()
+        self.ring_failed = False
+        self._kept = self._left_out
         self._move_pin(pin)
 
     def _move_pin(self, pin: Transaction) -> None:

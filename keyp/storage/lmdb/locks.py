@@ -2,8 +2,8 @@
 
 - `keyp.lock` belongs to the one server that has the directory open, or to the one restore that fills it.
 - The directory itself is locked while its data file must not be exchanged for another: shared by processes that read
-  the file from outside the server, exclusive for one that exchanges it. LMDB's own lock file tells each process of the
-  others' transactions by numbers that mean something else in another data file.
+  the file from outside the server, exclusive for one that exchanges it or brings it back to its last checkpoint. LMDB's
+  own lock file tells each process of the others' transactions by numbers that mean something else in another data file.
 """
 
 from __future__ import annotations
@@ -69,9 +69,9 @@ def hold_data_file(path: str, alone: bool) -> int:
     except OSError as error:
         raise StoreError(f"cannot use the directory {path}: {error.strerror}") from error
     if not _lock(fd, path, fcntl.LOCK_EX if alone else fcntl.LOCK_SH):
-        raise StoreError(
-            f"a backup or a check is reading the store in {path}" if alone else f"the store in {path} is being replaced"
-        )
+        if alone:
+            raise StoreError(f"a backup or a check is reading the store in {path}")
+        raise StoreError(f"the store in {path} is being replaced or recovered")
     return fd
 
 

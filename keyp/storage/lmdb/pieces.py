@@ -15,8 +15,8 @@ from typing import Final
 
 from keyp.errors import DAMAGED, CommandError
 from keyp.storage.lmdb import layout
-from keyp.storage.lmdb.store import Database
 from keyp.storage.lmdb.errors import Damaged
+from keyp.storage.lmdb.store import Database
 from keyp.storage.lmdb.transaction import Transaction
 
 # Sixteen pages less LMDB's own page header and the checksum: a piece fills its pages to the end.

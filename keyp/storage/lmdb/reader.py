@@ -14,9 +14,9 @@ import lmdb
 
 from keyp.storage.lmdb import layout, locks, start, verification
 from keyp.storage.lmdb.environment import Environment
-from keyp.storage.lmdb.store import DATA_FILE, MAP_BYTES, Space, Store, lmdb_reason
 from keyp.storage.lmdb.errors import Damaged, MustReopen, StoreError
 from keyp.storage.lmdb.journal import RING_FILE
+from keyp.storage.lmdb.store import DATA_FILE, MAP_BYTES, Space, Store, lmdb_reason
 from keyp.storage.lmdb.transaction import ReadTransaction
 
 LOCK_FILE: Final = "lock.mdb"
@@ -33,6 +33,21 @@ def give_to_owner(path: str, example: str) -> None:
         owner = os.stat(example)
         with suppress(OSError):
             os.chown(path, owner.st_uid, owner.st_gid)
+
+
+def recover(path: str) -> bool:
+    """Has a store that was not closed become what was committed last, as a start would; whether it has a journal.
+
+    Without that it is never read: after a power cut it need not be a store. Raises `StoreError`, OSError.
+    """
+    ring_file = os.path.join(path, RING_FILE)
+    if start.needs_recovery(path):
+        try:
+            Environment(path, DATABASES_MAX, journal_bytes=os.stat(ring_file).st_size).close()
+        except StoreError:
+            if not locks.is_taken(path):  # by a server, which has done it
+                raise
+    return os.path.exists(ring_file)
 
 
 class DatabaseSize:
@@ -99,34 +114,26 @@ class StoreReader(Store):
     def _look_before_opening(self, shared: bool) -> None:
         """Verifies a file that no server has open, since LMDB trusts its contents; a server has verified its own."""
         try:
-            if not (shared and locks.is_taken(self.path)):
-                is_journaled = os.path.isdir(self.path) and self._recover()
-                doubt = verification.reason_to_verify(self.data_file, is_journaled)
-                if doubt and verification.problems(self.data_file):
-                    raise self._cannot(f"{doubt}; keyp check tells more")
+            served = shared and locks.is_taken(self.path)
+            if not served:
+                self._verify()
+            if shared:
+                self._held_fd = locks.hold_data_file(self.path, alone=False)
+                if served and not locks.is_taken(self.path):  # it may have died before it had recovered the store
+                    self._let_go()
+                    self._look_before_opening(shared)
         except FileNotFoundError:
             raise StoreError(f"there is no store in {self.path}") from None
         except OSError as error:
             raise self._cannot(str(error.strerror)) from error
         except verification.Unusable as error:
             raise self._cannot(str(error)) from error
-        if shared:
-            self._held_fd = locks.hold_data_file(self.path, alone=False)
 
-    def _recover(self) -> bool:
-        """Has a store that was not closed become what was committed last, as a start would; whether it has a journal.
-
-        Without that it is never read: after a power cut it need not be a store. Raises `StoreError`, OSError.
-        """
-        if not start.needs_recovery(self.path):
-            return os.path.exists(os.path.join(self.path, RING_FILE))
-        try:
-            size = os.stat(os.path.join(self.path, RING_FILE)).st_size
-            Environment(self.path, DATABASES_MAX, journal_bytes=size).close()
-        except StoreError:
-            if not locks.is_taken(self.path):  # by a server, which has done it
-                raise
-        return True
+    def _verify(self) -> None:
+        is_journaled = os.path.isdir(self.path) and recover(self.path)
+        doubt = verification.reason_to_verify(self.data_file, is_journaled)
+        if doubt and verification.problems(self.data_file):
+            raise self._cannot(f"{doubt}; keyp check tells more")
 
     def _open_handles(self) -> None:
         """Opens them inside the snapshot, so that they are those of its moment."""

@@ -2,6 +2,10 @@
 
 A start is the same after a clean stop, a kill and a power cut. The meta page of the last checkpoint is written back, so
 that LMDB opens there; what the journal has of later commits is replayed then (`environment.py`).
+
+Only where another process reads the file it is left as it is: that process sees what came later. But then the machine
+has not been down since the last server, and the newest commit has all that was answered. What it has besides, because
+it was left out of the journal, a replay would spoil.
 """
 
 from __future__ import annotations
@@ -36,7 +40,7 @@ def find_ring(path: str) -> Ring | None:
             if checkpoint.unpack(ring.checkpoint.payload).matches(fd):
                 return ring
             ring.close()
-            missing = "belongs to another data file"
+            missing = "does not fit the data file"
         with suppress(StructError):  # what is too short for a store is refused as that
             if checkpoint.needs_journal(fd):
                 raise StoreError(
@@ -74,27 +78,27 @@ def needs_recovery(path: str) -> bool:
         ring.close()
 
 
+def hold_if_alone(path: str) -> int:
+    """Keeps other processes from reading the data file; the descriptor that does, -1 where one reads it already."""
+    try:
+        return locks.hold_data_file(path, alone=True)
+    except StoreError:
+        return -1
+
+
 def go_back(path: str, ring: Ring) -> None:
     """Writes the meta page of the last checkpoint back, so that LMDB opens there. Raises OSError.
 
-    While another process reads the file it may show what came later, and LMDB's lock file is of that time. But then the
-    machine has not been down, and the newest commit is what it was: LMDB opens there, and a replay of records that it
-    has already changes nothing.
+    No one may read the file, from now until the journal is replayed: LMDB's lock file, which is removed, is of another
+    time, and what the file shows meanwhile is old.
     """
+    fd = os.open(os.path.join(path, DATA_FILE), os.O_RDWR | os.O_CLOEXEC)
     try:
-        alone_fd = locks.hold_data_file(path, alone=True)
-    except StoreError:
-        return
-    try:
-        fd = os.open(os.path.join(path, DATA_FILE), os.O_RDWR | os.O_CLOEXEC)
-        try:
-            checkpoint.unpack(ring.checkpoint.payload).restore(fd)
-        finally:
-            os.close(fd)
-        with suppress(FileNotFoundError):
-            os.unlink(os.path.join(path, LMDB_LOCK_FILE))
+        checkpoint.unpack(ring.checkpoint.payload).restore(fd)
     finally:
-        os.close(alone_fd)
+        os.close(fd)
+    with suppress(FileNotFoundError):
+        os.unlink(os.path.join(path, LMDB_LOCK_FILE))
 
 
 def verify_if_needed(data_file: str, is_journaled: bool) -> str:

@@ -20,9 +20,9 @@ from keyp.storage.compact_limits import CompactLimits
 from keyp.storage.journal.redo import DELETE, DELETE_RANGE, DROP, PUT, Change
 from keyp.storage.lmdb import layout
 from keyp.storage.lmdb.environment import ALWAYS, Environment
-from keyp.storage.lmdb.store import Database, DatabaseList, Engine, Space, Store
 from keyp.storage.lmdb.errors import CommitFailed, MustReopen
 from keyp.storage.lmdb.proof import Proof
+from keyp.storage.lmdb.store import Database, DatabaseList, Engine, Space, Store
 
 USUAL_LIMITS: Final = CompactLimits()
 NO_SPACE: Final = 0  # in the list of databases: nothing is stored there
