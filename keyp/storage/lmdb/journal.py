@@ -67,7 +67,8 @@ class Journal:
         self.bytes = 0
         self.records = 0
         self.checkpoints = 0
-        self._is_behind = False  # LMDB has commits that are neither in the ring nor in a checkpoint
+        self._unjournaled = 0  # how many commits are in LMDB and not in the ring, …
+        self._anchored = 0  # … and how many of them the newest checkpoint has
         self._between_commits = Lock()
         self._one_checkpoint = Lock()
         self._data_fd = os.open(data_file, os.O_RDWR | os.O_CLOEXEC)
@@ -117,7 +118,8 @@ class Journal:
                 if record:
                     self._take_back()
                 raise
-            self._is_behind = self._is_behind or not record
+            if not record:
+                self._unjournaled += 1
             self._note(changes, length)
         if is_journaled and is_large:
             self.checkpoint()
@@ -126,6 +128,14 @@ class Journal:
         self.dirty_bytes += _dirty_bytes(changes, length)
         capacity = self.ring.capacity
         self.is_due = self.dirty_bytes > capacity or self.ring.used > capacity // 2
+
+    @property
+    def _is_behind(self) -> bool:
+        """Whether LMDB has commits that are neither in the ring nor in a checkpoint that is on the disk.
+
+        What is journaled now may need them: a start would replay it without them.
+        """
+        return self._unjournaled != self._anchored
 
     @property
     def has_failed(self) -> bool:
@@ -172,7 +182,7 @@ class Journal:
             self._refuse_after_failure()
             with self._between_commits:
                 position = self.ring.position
-                was_behind, self._is_behind = self._is_behind, False
+                unjournaled = self._unjournaled
                 self.dirty_bytes = 0
                 self.is_due = False
                 pin = self._engine.begin()
@@ -181,9 +191,9 @@ class Journal:
                 self._sync_data()
                 self._write_slot(position, data.pack())
             except BaseException:
-                self._is_behind = self._is_behind or was_behind
                 pin.abort()
                 raise
+            self._anchored = unjournaled
             self._move_pin(pin)
 
     def _sync_data(self) -> None:
