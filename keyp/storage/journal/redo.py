@@ -6,7 +6,8 @@ command or a script has computed, what it has written is here. A record is a lis
     kind (1), database (2), length of the name (2), length of the data (4), the name, the data
 
 PUT writes an entry; DELETE removes one, DELETE_RANGE all from its name on to its data, which is a name as well; DROP
-empties a database. The numbers of databases are the caller's. All numbers are little-endian.
+empties a database, and makes it if it is not there. The numbers of databases are the caller's. All numbers are
+little-endian.
 
 Records may be replayed on a store that has some of their changes already: once all of them are through, every entry is
 what its last change has made of it.
