@@ -130,6 +130,6 @@ class Recovery:
         self._stopped = True
 
     def last_try(self) -> None:
-        """The server stops: what a failure has left uncertain is brought in order once more. Raises where that fails."""
+        """The server stops: what a failure has left uncertain is put right once more. Raises where that fails."""
         if self._state.write_refusal:
             self._reopen()

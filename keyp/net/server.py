@@ -42,8 +42,8 @@ from keyp.storage.lmdb.errors import StoreError
 log = Logger()
 
 KEEP_ALIVE_MAX_S: Final = 32767  # Linux takes no more
-# A checkpoint comes at the latest so long after the last one, if there is anything for it: in the mode `no`, what a power
-# cut may lose is no older. With load they come by volume.
+# A checkpoint comes at the latest so long after the last one, if there is anything for it: in the mode `no`, what a
+# power cut may lose is no older. With load they come by volume.
 CHECKPOINT_NS: Final = 10 * 1_000_000_000
 
 READERS_LOOKED_AT_S: Final = 60  # seconds between looks for readers of other processes that have died

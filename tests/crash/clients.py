@@ -1,9 +1,10 @@
 """Clients that write as fast as they are answered and note in the ledger what they sent and what was answered.
 
 Each has its own connection, thread, groups of keys and dice. What it does to a group: SET with and without a
-deadline, SET of a string long enough to be kept in pieces, APPEND, PEXPIREAT, PERSIST, DEL; RENAME and MSET on pairs;
-MULTI on four keys; and MULTI with a FLUSHDB in a database of its own. In between, keys are written that die at once,
-so that the sweeper has work. Every value begins with a mark that no other value has.
+deadline, SET of a string long enough to be kept in pieces, APPEND, PEXPIREAT, PERSIST, DEL; changes of collections of
+every type; RENAME and MSET on pairs; MULTI on four keys; and MULTI with a FLUSHDB, and SWAPDB, in two databases of its
+own. In between, keys are written that die at once, so that the sweeper has work. Every value of a string, and every new
+item of a collection, begins with a mark that no other one has.
 """
 
 from __future__ import annotations
@@ -17,16 +18,19 @@ from random import Random
 from typing import Any, Final
 
 from tests import wire
+from tests.crash import values
 from tests.crash.ledger import NOISE, Group, Key, Ledger, State, Write
 from tests.integration.daemon import DEADLINE_S
 
 SINGLES: Final = 12
 PAIRS: Final = 3
 FOURS: Final = 3
+FLUSHED: Final = 4
+COLLECTIONS: Final = 2  # of each type
 LONGEST: Final = 150_000
 DEADLINES_BEGIN_MS: Final = 4_000_000_000_000  # in the year 2096
 
-Command = tuple[bytes, ...]
+Command = values.Command
 
 
 class Client(threading.Thread):
@@ -83,6 +87,9 @@ class Client(threading.Thread):
             commands += asked
             if write is not None:
                 sent.append((write, len(commands)))
+        for write, _ in sent:
+            write.connection = self.groups.name
+            write.sent = self.groups.ledger.tick()
         connection.sendall(b"".join(wire.request(*command) for command in commands))
         came = 0
         for write, due in sent:
@@ -90,8 +97,7 @@ class Client(threading.Thread):
                 self._judge(self._reply(connection), commands[came])
                 came += 1
             write.reply_end = self._received
-            write.connection = self.groups.name
-            write.acknowledged = True
+            write.answered = self.groups.ledger.tick()
             self.answered += 1
         for command in commands[came:]:
             self._judge(self._reply(connection), command)
@@ -116,16 +122,23 @@ class Groups:
     """The groups of one client and the writes that may be made to them."""
 
     def __init__(self, ledger: Ledger, number: int) -> None:
+        self.ledger = ledger
         self.name = b"client%d" % number
         self._count = itertools.count(1)
         self._choices: list[tuple[Group, Callable[[Group, Random], tuple[list[Command], Write]]]] = []
         for place in range(SINGLES):
             self._choices.append((ledger.add(self._keys(0, b"single%d" % place, 1)), self._single))
+        for kind in values.TYPES:
+            for place in range(COLLECTIONS):
+                group = ledger.add(self._keys(0, b"%s%d" % (kind, place), 1))
+                self._choices.append((group, self._collection(kind)))
         for place in range(PAIRS):
             self._choices.append((ledger.add(self._keys(0, b"pair%d" % place, 2)), self._pair))
         for place in range(FOURS):
             self._choices.append((ledger.add(self._keys(0, b"four%d" % place, 4)), self._four))
-        self._choices.append((ledger.add(self._keys(1 + number, b"flushed", 4)), self._flushed))
+        one, other = 1 + 2 * number, 2 + 2 * number
+        keys = [*self._keys(one, b"flushed", FLUSHED), *self._keys(other, b"flushed", FLUSHED)]
+        self._choices.append((ledger.add(keys), self._flushed))
 
     def _keys(self, database: int, name: bytes, count: int) -> list[Key]:
         return [(database, b"%s:%s:%d" % (self.name, name, place)) for place in range(count)]
@@ -139,8 +152,11 @@ class Groups:
         commands, write = make(group, random)
         return group.keys[0][0], commands, group.add(write)
 
+    def _mark(self) -> bytes:
+        return b"<%s/%d>" % (self.name, next(self._count))
+
     def _value(self, random: Random) -> bytes:
-        mark = b"<%s/%d>" % (self.name, next(self._count))
+        mark = self._mark()
         length = random.randrange(70_000, LONGEST) if random.random() < 0.01 else random.choice([0, 10, 100, 1500])
         return mark + b"." * length
 
@@ -160,6 +176,16 @@ class Groups:
         if kind < 0.7:
             return [_set(name, (value, deadline_ms))], Write(((value, deadline_ms),))
         return [_set(name, (value, 0))], Write(((value, 0),))
+
+    def _collection(self, kind: bytes) -> Callable[[Group, Random], tuple[list[Command], Write]]:
+        def change(group: Group, random: Random) -> tuple[list[Command], Write]:
+            ((_, name),) = group.keys
+            (state,) = group.states
+            value, deadline_ms = (None, 0) if state is None else state
+            command, value = values.change(kind, name, value, self._mark(), random)
+            return [command], Write((None if value is None else (value, deadline_ms),))
+
+        return change
 
     def _pair(self, group: Group, random: Random) -> tuple[list[Command], Write]:
         (_, one), (_, other) = group.keys
@@ -181,15 +207,15 @@ class Groups:
         return [(b"MULTI",), *commands, (b"EXEC",)], Write(states, len(commands))
 
     def _flushed(self, group: Group, random: Random) -> tuple[list[Command], Write]:
-        kept = random.randrange(1, len(group.keys) + 1)
-        states: tuple[State, ...] = tuple(
-            (self._value(random), 0) if place < kept else None for place in range(len(group.keys))
-        )
+        ours, others = group.states[:FLUSHED], group.states[FLUSHED:]
+        if random.random() < 0.3:
+            one, other = group.keys[0][0], group.keys[FLUSHED][0]
+            return [(b"SWAPDB", b"%d" % one, b"%d" % other)], Write(others + ours)
+        kept = random.randrange(1, FLUSHED + 1)
+        ours = tuple((self._value(random), 0) if place < kept else None for place in range(FLUSHED))
         commands: list[Command] = [(b"FLUSHDB",)]
-        commands += [
-            _set(name, state) for (_, name), state in zip(group.keys, states, strict=True) if state is not None
-        ]
-        return [(b"MULTI",), *commands, (b"EXEC",)], Write(states, len(commands))
+        commands += [_set(name, state) for (_, name), state in zip(group.keys, ours, strict=False) if state is not None]
+        return [(b"MULTI",), *commands, (b"EXEC",)], Write(ours + others, len(commands))
 
 
 def _deadline(random: Random) -> int:
@@ -225,12 +251,13 @@ def read_everything(port: int, databases: int = 16) -> dict[Key, State]:
     for database in range(databases):
         select = (b"SELECT", b"%d" % database)
         names = [name for name in ask(port, [select, (b"KEYS", b"*")])[1] if not name.startswith(NOISE)]
-        questions = [(word, name) for name in names for word in (b"GET", b"PEXPIRETIME")]
-        replies = iter(ask(port, [select, *questions])[1:])
-        for name in names:
-            value, deadline_ms = next(replies), next(replies)
-            assert isinstance(value, bytes), f"GET {name!r} replies {value!r}"
-            found[database, name] = (value, max(0, deadline_ms))
+        types = ask(port, [select, *[(b"TYPE", name) for name in names]])[1:]
+        questions = [values.question(kind, name) for kind, name in zip(types, names, strict=True)]
+        replies = ask(port, [select, *questions, *[(b"PEXPIRETIME", name) for name in names]])[1:]
+        for name, kind, value, deadline_ms in zip(
+            names, types, replies[: len(names)], replies[len(names) :], strict=True
+        ):
+            found[database, name] = (values.of_reply(kind, value), max(0, deadline_ms))
     return found
 
 

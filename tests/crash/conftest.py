@@ -14,7 +14,7 @@ import pytest
 
 from tests.crash.damage import make_store
 from tests.crash.recorder import Recorder
-from tests.integration.conftest import StartServer, server
+from tests.integration.conftest import server
 
 __all__ = ["images", "recorder", "rounds", "seed", "server", "template"]
 
@@ -34,13 +34,13 @@ def rounds() -> int:
 
 @pytest.fixture(scope="session")
 def images() -> int:
-    """How many power cuts in all."""
-    return int(os.environ.get("KEYP_IMAGES", "40"))
+    """How many power cuts in each mode."""
+    return int(os.environ.get("KEYP_IMAGES", "300"))
 
 
 @pytest.fixture
-def recorder(server: StartServer, tmp_path: Path, seed: str) -> Recorder:
-    return Recorder(server, tmp_path, seed)
+def recorder(tmp_path: Path, seed: str) -> Recorder:
+    return Recorder(tmp_path, seed)
 
 
 @pytest.fixture(scope="session")

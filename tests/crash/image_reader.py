@@ -1,7 +1,7 @@
 """Reads stores that may be damaged, each in a process of its own, because a bad one can end the process.
 
 As a program it reads the paths of data directories, a line each, and answers each with a line: the fate of the store
-in hexadecimal digits of a pickle. It forks for each of them.
+in hexadecimal digits of a pickle. It forks for each of them. Its argument is a change of Keyp (`changed_server.py`).
 """
 
 from __future__ import annotations
@@ -19,10 +19,8 @@ from keyp.storage.keys.keyspace import Keyspace
 from keyp.storage.lmdb import layout
 from keyp.storage.lmdb.environment import Environment
 from keyp.storage.lmdb.errors import StoreError
-from keyp.storage.lmdb.layout import TYPE_MASK
 from keyp.storage.lmdb.transaction import ReadTransaction
-from keyp.storage.types import strings
-from keyp.storage.value_types import STRING
+from tests.crash import values
 from tests.crash.ledger import NOISE, Key, State
 from tests.integration.daemon import ROOT
 
@@ -61,10 +59,9 @@ def _everything(transaction: ReadTransaction) -> dict[Key, State]:
         for name in keys.names():
             record = keys.find(name)
             if record is not None and not name.startswith(NOISE):
-                assert record[0] & TYPE_MASK == STRING
                 deadline_ms = layout.record_deadline_ms(record)
                 found[index, name] = (
-                    strings.value(keys, record),
+                    values.of_key(keys, name, record),
                     0 if deadline_ms == layout.NO_DEADLINE else deadline_ms,
                 )
     return found
@@ -73,17 +70,28 @@ def _everything(transaction: ReadTransaction) -> dict[Key, State]:
 class ImageReader:
     """The program below, running; a context."""
 
-    def __init__(self) -> None:
+    def __init__(self, change: str = "") -> None:
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "tests.crash.image_reader"], cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE
+            [sys.executable, "-m", "tests.crash.image_reader", change],
+            cwd=ROOT,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
         )
 
     def read(self, directory: Path) -> Fate:
         """The fate of the store in `directory`."""
+        self.begin(directory)
+        return self.fate()
+
+    def begin(self, directory: Path) -> None:
+        """Has it read the store in `directory`, while something else is done."""
         assert self._process.stdin is not None
-        assert self._process.stdout is not None
         self._process.stdin.write(b"%s\n" % os.fsencode(directory))
         self._process.stdin.flush()
+
+    def fate(self) -> Fate:
+        """The fate of the store that is being read."""
+        assert self._process.stdout is not None
         fate = pickle.loads(bytes.fromhex(self._process.stdout.readline().decode()))
         assert isinstance(fate, Fate)
         return fate
@@ -119,6 +127,7 @@ def _serve() -> None:
 
 if __name__ == "__main__":
     # Under its own name, which is the one that pickle looks up at the other end.
-    from tests.crash import image_reader
+    from tests.crash import changed_server, image_reader
 
+    changed_server.apply(sys.argv[1])
     image_reader._serve()

@@ -1,9 +1,10 @@
 """What a power cut can leave on the disk: files made from a recording, as the disk may have had them at one moment.
 
 What is certain at that moment: what a sync that has returned found written, and what was written through an O_DSYNC
-descriptor and has returned. All later writes may be on the disk or not, in any order, torn at sectors. As the kernel
-writes pages and not calls, each sector holds some state of those it has had since the last certain one. The file may
-have its old length or a newer one, and a name that was not synced may not be there.
+descriptor and has returned. All later writes may be on the disk or not, in any order. As the kernel writes pages and
+not calls, each page holds some state of those it has had since the last certain one. A disk writes sectors: so may each
+sector, and one that was to be written may hold anything. The file may have its old length or a newer one, and a name
+that was not synced may not be there.
 
 A disk and a file system may also keep everything in order: then all is there up to some moment after the last certain
 one, and the write of that moment may be torn.
@@ -18,12 +19,23 @@ from typing import Final
 
 from tests.crash.trace import NEVER, File, FileSync, FileWrite, Recording
 
-SECTORS: Final = (512, 4096)
+PAGE_BYTES: Final = 4096
+SECTOR_BYTES: Final = 512
 OTHER_BOOT: Final = b"00000000-0000-4000-8000-000000000000"
 
 Image = dict[str, bytes]
 
+# What the disk does: pages are there or not, or sectors; sectors may hold garbage; everything stays in order.
+PAGES, SECTORS, GARBAGE, IN_ORDER = "pages", "sectors", "garbage", "in order"
+MODELS: Final = (PAGES, SECTORS, GARBAGE, IN_ORDER)
+
 NONE, SOME, MOST, ALL = 0.0, 0.3, 0.95, 1.0
+GARBAGE_SHARE: Final = 0.2
+
+# Where files of a store are looked at by name.
+DATA_FILE: Final = "data.mdb"
+RING_FILE: Final = "journal"
+LOCK_FILE: Final = "keyp.lock"
 
 
 class Versions:
@@ -41,14 +53,17 @@ class Versions:
         self.certain.append(certain)
         self.contents.append(content)
 
-    def choose(self, cut: int, random: Random, share: float) -> bytes | None:
+    def choose(self, cut: int, random: Random, share: float, garbage: bool = False) -> bytes | None:
         """A content the sector may have at `cut`; None for none yet. `share` is how likely a later one is taken."""
         newest = bisect.bisect_right(self.written, cut) - 1
         oldest = newest
         while oldest >= 0 and self.certain[oldest] > cut:
             oldest -= 1
-        if oldest < newest and random.random() < share:
-            oldest = newest if share == ALL or random.random() < 0.7 else random.randint(oldest + 1, newest)
+        if oldest < newest:
+            if garbage and random.random() < GARBAGE_SHARE:
+                return random.randbytes(SECTOR_BYTES)
+            if random.random() < share:
+                oldest = newest if share == ALL or random.random() < 0.7 else random.randint(oldest + 1, newest)
         return self.contents[oldest] if oldest >= 0 else None
 
 
@@ -61,6 +76,7 @@ class Disk:
         self.certain = [_certain(write, file.syncs) for write in file.writes]
         self.sectors: dict[int, Versions] = {}
         self.lengths = Versions()
+        self._nothing = bytes(sector)  # one object for all sectors of zeros
         length = 0
         for write, certain in zip(file.writes, self.certain, strict=True):
             for number, content in self._zeros(write, length) if write.cuts else self._pieces(write):
@@ -86,22 +102,23 @@ class Disk:
             number, start = divmod(position, size)
             taken = write.data[position - write.offset : min(end, (number + 1) * size) - write.offset]
             if len(taken) < size:
-                before = self.sectors[number].contents[-1] if number in self.sectors else bytes(size)
+                before = self.sectors[number].contents[-1] if number in self.sectors else self._nothing
                 taken = before[:start] + taken + before[start + len(taken) :]
-            pieces.append((number, taken))
+            pieces.append((number, self._nothing if taken == self._nothing else taken))
             position = (number + 1) * size
         return pieces
 
-    def image(self, cut: int, random: Random) -> bytes:
+    def image(self, cut: int, random: Random, garbage: bool = False) -> bytes:
         """What may be found after a cut at `cut`."""
         share = random.choice((NONE, SOME, MOST, ALL))
         length = int(self.lengths.choose(cut, random, share) or 0)
         image = bytearray(length)
+        size, nothing = self.sector, self._nothing
         for number, versions in self.sectors.items():
-            content = versions.choose(cut, random, share)
-            place = number * self.sector
-            if content is not None and place < length:
-                image[place : place + self.sector] = content[: length - place]
+            content = versions.choose(cut, random, share, garbage)
+            place = number * size
+            if content is not None and content is not nothing and place < length:
+                image[place : place + size] = content[: length - place]
         return bytes(image)
 
     def last_certain(self, cut: int) -> int:
@@ -141,33 +158,48 @@ class PowerCuts:
 
     def __init__(self, recording: Recording) -> None:
         self.recording = recording
-        self._disks = {(id(file), sector): Disk(file, sector) for file in recording.files() for sector in SECTORS}
-        self.first = recording.namings[1].begin if len(recording.namings) > 1 else 0
+        self._disks = {
+            (id(file), sector): Disk(file, sector)
+            for file in recording.files()
+            for sector in (SECTOR_BYTES, PAGE_BYTES)
+        }
         self._replies = sorted(call.begin for replies in recording.connections.values() for call in replies.calls)
+        self._checkpoints = [(sync.begin, sync.end) for sync in recording.file(DATA_FILE).syncs if sync.end < NEVER]
 
     def moment(self, random: Random) -> int:
-        """When the power is cut: any time, or just when a reply has left, or while the store is being made."""
-        dice = random.random()
-        if dice < 0.5:
-            return random.choice(self._replies)
-        if dice < 0.55:
-            return random.randint(self.first, self._replies[0])
-        return random.randint(self.first, self.recording.last)
+        """When the power is cut.
 
-    def image(self, cut: int, random: Random, ordered: bool = False) -> Image:
+        Any time, or just when a reply has left, or in a checkpoint or soon after it, or while the store is made.
+        """
+        recording, dice = self.recording, random.random()
+        if self._replies and dice < 0.4:
+            return random.choice(self._replies)
+        if self._checkpoints and dice < 0.6:
+            begin, end = random.choice(self._checkpoints)
+            return min(random.randint(begin, end + end - begin + 10), recording.last)
+        if self._replies and dice < 0.65:
+            return random.randint(recording.first, self._replies[0])
+        return random.randint(recording.first, recording.last)
+
+    def image(self, cut: int, random: Random, model: str) -> Image:
         """The files that may be found after a cut at `cut`, by their names."""
-        if ordered:
+        if model == IN_ORDER:
             certain = self._last_certain(cut)
             reached = random.randint(certain, max(certain, cut))
             names = self.recording.namings[self._newest(reached)].names
-            files = {name: self._disk(file, random).ordered_image(reached, random) for name, file in names.items()}
+            images = {
+                name: self._disk(file, SECTOR_BYTES).ordered_image(reached, random) for name, file in names.items()
+            }
         else:
+            size = PAGE_BYTES if model == PAGES else SECTOR_BYTES
             names = self._named(cut, random)
-            files = {name: self._disk(file, random).image(cut, random) for name, file in names.items()}
-        return {name: data.replace(_boot(), OTHER_BOOT) for name, data in files.items()}
+            images = {name: self._disk(file, size).image(cut, random, model == GARBAGE) for name, file in names.items()}
+        if LOCK_FILE in images:
+            images[LOCK_FILE] = images[LOCK_FILE].replace(_boot(), OTHER_BOOT)
+        return images
 
-    def _disk(self, file: File, random: Random) -> Disk:
-        return self._disks[id(file), random.choice(SECTORS)]
+    def _disk(self, file: File, sector: int) -> Disk:
+        return self._disks[id(file), sector]
 
     def _last_certain(self, cut: int) -> int:
         """After which moment nothing is certain at `cut`, on a disk that keeps the order of everything."""
@@ -180,7 +212,8 @@ class PowerCuts:
     def _named(self, cut: int, random: Random) -> dict[str, File]:
         """The names that may be found: those of the last synced moment, or of a later one."""
         recording = self.recording
-        if not any(sync.end <= cut for sync in recording.parent_syncs) and random.random() < 0.5:
+        is_durable = recording.is_durable or any(sync.end <= cut for sync in recording.parent_syncs)
+        if not is_durable and random.random() < 0.5:
             return {}
         newest = self._newest(cut)
         synced = max([sync.begin for sync in recording.directory_syncs if sync.end <= cut], default=0)

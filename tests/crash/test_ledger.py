@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.crash.ledger import LOST, TORN, WRONG, Group, Key, Ledger, State, Write
+from tests.crash.ledger import DISORDERED, LOST, TORN, WRONG, Group, Key, Ledger, State, Write
 
 A, B = (0, b"a"), (0, b"b")
 
@@ -14,7 +14,9 @@ def book(*states: tuple[State, ...], acknowledged: int) -> Ledger:
     ledger = Ledger()
     group: Group = ledger.add((A, B)[: len(states[0])])
     for number, state in enumerate(states):
-        group.add(Write(state)).acknowledged = number < acknowledged
+        write = group.add(Write(state))
+        write.sent = ledger.tick()
+        write.answered = ledger.tick() if number < acknowledged else 0
     return ledger
 
 
@@ -57,6 +59,39 @@ def test_keys_written_together_are_found_together() -> None:
     for half in ({A: TWO, B: ONE}, {A: THREE}, {B: THREE}, {A: ONE, B: THREE}):
         assert [problem.kind for problem in ledger.problems(half)] == [TORN]
     assert [problem.kind for problem in ledger.problems({})] == [LOST]
+
+
+def test_what_is_found_is_of_one_moment() -> None:
+    """Of two clients, each with a group; the second has sent its last write when the first had its answer."""
+    ledger = Ledger()
+    one, other = ledger.add([A]), ledger.add([B])
+    writes = [(one, b"1"), (other, b"2"), (one, b"1"), (other, b"2")]
+    for number, (group, connection) in enumerate(writes):
+        write = group.add(Write(((b"%d" % number, 0),)))
+        write.connection = connection
+        write.sent, write.answered = ledger.tick(), ledger.tick()
+
+    def problems(first: State, second: State) -> list[str]:
+        found = {key: state for key, state in ((A, first), (B, second)) if state is not None}
+        return [problem.kind for problem in ledger.problems(found, lambda write: False)]
+
+    for number in range(4):
+        whole = [(b"%d" % last, 0) if last <= number else None for last in (number - number % 2, number - 1 | 1)]
+        assert problems(whole[0], whole[1] if number else None) == []
+    assert problems((b"0", 0), (b"3", 0)) == [DISORDERED]
+    assert problems(None, (b"1", 0)) == [DISORDERED]
+    assert problems((b"2", 0), None) == [DISORDERED]
+
+
+def test_what_one_client_has_sent_is_found_in_its_order() -> None:
+    """It sends without waiting."""
+    ledger = Ledger()
+    one, other = ledger.add([A]), ledger.add([B])
+    for group in (one, other):
+        write = group.add(Write((ONE,)))
+        write.connection, write.sent = b"1", ledger.tick()
+    assert ledger.problems({}) == ledger.problems({A: ONE}) == ledger.problems({A: ONE, B: ONE}) == []
+    assert [problem.kind for problem in ledger.problems({B: ONE})] == [DISORDERED]
 
 
 def test_the_lost_writes_are_reported() -> None:

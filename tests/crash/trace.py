@@ -19,14 +19,14 @@ from tests.integration.daemon import wait_until
 
 NEVER: Final = 1 << 60  # the moment at which a call that was cut short returned
 
-# The calls that are followed, and those that this file could not follow.
+# The calls that are followed, and those that it could not. `sync_file_range` is neither, it proves nothing.
 FOLLOWED: Final = (
     "openat", "accept4", "close", "lseek", "write", "writev", "pwrite64", "fdatasync", "fsync", "ftruncate", "rename",
     "unlink", "sendto",
 )  # fmt: skip
 UNKNOWN: Final = (
-    "pwritev", "pwritev2", "sendmsg", "sendmmsg", "sendfile", "splice", "msync", "sync_file_range", "sync", "syncfs",
-    "copy_file_range", "open", "creat", "truncate", "renameat", "renameat2", "linkat", "unlinkat", "dup", "dup2",
+    "pwritev", "pwritev2", "sendmsg", "sendmmsg", "sendfile", "splice", "msync", "sync", "syncfs", "copy_file_range",
+    "open", "creat", "truncate", "renameat", "renameat2", "linkat", "unlinkat", "dup", "dup2",
     "dup3", "io_uring_enter", "io_submit",
 )  # fmt: skip
 
@@ -103,14 +103,21 @@ class FileWrite:
     One that `cuts` writes nothing: the file ends at `offset` from now on.
     """
 
-    def __init__(self, call: Call, offset: int, data: bytes, synced: bool, cuts: bool = False) -> None:
-        self.begin = call.begin
-        self.end = call.end if call.result == len(data) else NEVER
-        self.at = call.at
+    def __init__(self, begin: int, end: int, offset: int, data: bytes, synced: bool, cuts: bool = False) -> None:
+        self.begin = begin
+        self.end = end
         self.offset = offset
         self.data = data
         self.synced = synced
         self.cuts = cuts
+
+
+def _written(call: Call, offset: int, data: bytes, synced: bool) -> FileWrite:
+    return FileWrite(call.begin, call.end if call.result == len(data) else NEVER, offset, data, synced)
+
+
+def _cut(call: Call, offset: int) -> FileWrite:
+    return FileWrite(call.begin, call.end if call.result >= 0 else NEVER, offset, b"", synced=False, cuts=True)
 
 
 class FileSync:
@@ -123,10 +130,10 @@ class FileSync:
 
 
 class File:
-    """A file of the data directory, whatever the name it was opened by."""
+    """A file of the data directory, whatever the name it was opened by. `data` are on the disk from the beginning."""
 
-    def __init__(self) -> None:
-        self.writes: list[FileWrite] = []
+    def __init__(self, data: bytes = b"") -> None:
+        self.writes: list[FileWrite] = [FileWrite(0, 0, 0, data, synced=True)] if data else []
         self.syncs: list[FileSync] = []
 
 
@@ -162,34 +169,43 @@ class _Open:
 
 
 class Recording:
-    """The story of one server, from nothing: it must have made the data directory itself.
+    """What happened to one data directory, from nothing or from `image`, which is on the disk: files by their names.
 
-    `directory` is that directory, `parent` the one it stands in. `connections` are the replies by the name that each
-    client had echoed first.
+    Nothing of it may be missing. `connections` are the replies by the name that each client had echoed first. `last` is
+    when the last write, sync or naming began.
     """
 
-    def __init__(self, calls: Iterable[Call], directory: Path) -> None:
+    def __init__(self, calls: Iterable[Call], directory: Path, image: dict[str, bytes] | None = None) -> None:
         self.directory = str(directory)
-        self.namings = [Naming(0, 0, {})]
+        self.namings = [Naming(0, 0, {name: File(data) for name, data in (image or {}).items()})]
+        self.is_durable = image is not None  # the directory itself
         self.directory_syncs: list[FileSync] = []
         self.parent_syncs: list[FileSync] = []
-        self.last = 0
         self._times: list[tuple[int, float]] = []
         self._files: dict[int, _Open] = {}
         self._directories: dict[int, list[FileSync]] = {}
         self._sockets: dict[int, Replies] = {}
         self._replies: list[Replies] = []
         for call in sorted(calls, key=_takes_effect):
-            self.last = max(self.last, call.begin)
             self._times.append((call.begin, call.at))
             follow: Any = getattr(self, f"_{call.name}")
             follow(call)
         self._times.sort()
+        moments = [write.begin for file in self.files() for write in file.writes]
+        moments += [sync.begin for file in self.files() for sync in file.syncs]
+        moments += [naming.begin for naming in self.namings]
+        moments += [sync.begin for sync in self.directory_syncs]
+        self.last = max(moments)
+        self.first = min(moment for moment in moments if moment > 0)
         self.connections = {_first_reply(replies.data): replies for replies in self._replies}
 
     def files(self) -> list[File]:
         """All files that ever had a name."""
         return list({id(file): file for naming in self.namings for file in naming.names.values()}.values())
+
+    def file(self, name: str) -> File:
+        """The file that has a name in the end."""
+        return self.namings[-1].names[name]
 
     def time(self, moment: int) -> float:
         """The time at a line of the trace, in seconds since 1970."""
@@ -217,7 +233,8 @@ class Recording:
                 names = {**names, name: File()}
                 self._rename_to(call, names)
             assert "O_APPEND" not in flags
-            assert "O_TRUNC" not in flags or not names[name].writes
+            if "O_TRUNC" in flags and names[name].writes:
+                names[name].writes.append(_cut(call, 0))
             self._files[call.result] = _Open(names[name], "O_DSYNC" in flags or "O_SYNC" in flags)
 
     def _accept4(self, call: Call) -> None:
@@ -238,7 +255,7 @@ class Recording:
         opened = self._files.get(call.number(0))
         if opened is not None:
             data = b"".join(call.strings())
-            opened.file.writes.append(FileWrite(call, opened.position, data, opened.synced))
+            opened.file.writes.append(_written(call, opened.position, data, opened.synced))
             opened.position += max(0, call.result)
 
     _writev = _write
@@ -246,7 +263,7 @@ class Recording:
     def _pwrite64(self, call: Call) -> None:
         opened = self._files.get(call.number(0))
         if opened is not None:
-            opened.file.writes.append(FileWrite(call, call.number(-1), call.strings()[0], opened.synced))
+            opened.file.writes.append(_written(call, call.number(-1), call.strings()[0], opened.synced))
 
     def _fdatasync(self, call: Call) -> None:
         number = call.number(0)
@@ -260,7 +277,7 @@ class Recording:
     def _ftruncate(self, call: Call) -> None:
         opened = self._files.get(call.number(0))
         if opened is not None:
-            opened.file.writes.append(FileWrite(call, call.number(1), b"", False, cuts=True))
+            opened.file.writes.append(_cut(call, call.number(1)))
 
     def _rename(self, call: Call) -> None:
         old, new = (self._name(path.decode()) for path in call.strings())
@@ -296,8 +313,13 @@ def _first_reply(data: bytes) -> bytes:
     return first if isinstance(first, bytes) else b""
 
 
-def read(trace: Path, directory: Path) -> Recording:
-    """The recording of a server that has ended, whose data directory was `directory`."""
+def read(trace: Path, directory: Path, image: dict[str, bytes] | None = None) -> Recording:
+    """The recording of a server that has ended, whose data directory was `directory` and began as `image`."""
+    return Recording(read_calls(trace), directory, image)
+
+
+def read_calls(trace: Path) -> list[Call]:
+    """All calls of a program that ends, or has ended."""
 
     def ended() -> bool:
         with trace.open("rb") as file:
@@ -308,4 +330,4 @@ def read(trace: Path, directory: Path) -> Recording:
 
     wait_until(ended, "the end of the trace")
     with trace.open() as lines:
-        return Recording(parse(lines), directory)
+        return list(parse(lines))

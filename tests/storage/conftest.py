@@ -11,7 +11,8 @@ import pytest
 from keyp.storage.check import check
 from keyp.storage.keys.keyspace import Keyspace, WritableKeyspace
 from keyp.storage.keys.sweep import sweep
-from keyp.storage.lmdb.environment import NO, Environment, Space
+from keyp.storage.lmdb.environment import NO, Environment
+from keyp.storage.lmdb.store import Space
 from keyp.storage.lmdb.transaction import ReadTransaction, WriteTransaction
 
 NOW_MS = 1_700_000_000_000

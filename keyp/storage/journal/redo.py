@@ -3,7 +3,7 @@
 A record names entries of LMDB and not commands. So a replay needs no clock, no chance and no command: whatever a
 command or a script has computed, what it has written is here. A record is a list of changes, each of them
 
-    kind (1), database (2), length of the name (2), length of the data (4), the name, the data
+    operation (1), database (2), length of the name (2), length of the data (4), the name, the data
 
 PUT writes an entry; DELETE removes one, DELETE_RANGE all from its name on to its data, which is a name as well; DROP
 empties a database. The numbers of databases are the caller's. All numbers are little-endian.
@@ -23,7 +23,7 @@ DELETE: Final = 2
 DELETE_RANGE: Final = 3
 DROP: Final = 4
 
-Change: TypeAlias = tuple[int, int, bytes, bytes]  # kind, database, name, data
+Change: TypeAlias = tuple[int, int, bytes, bytes]  # operation, database, name, data
 
 _HEAD: Final = Struct("<BHHI")
 
@@ -36,8 +36,8 @@ def size(changes: list[Change]) -> int:
 def encode(changes: list[Change]) -> bytes:
     """The record of these changes, in their order."""
     parts: list[bytes] = []
-    for kind, database, name, data in changes:
-        parts += (_HEAD.pack(kind, database, len(name), len(data)), name, data)
+    for operation, database, name, data in changes:
+        parts += (_HEAD.pack(operation, database, len(name), len(data)), name, data)
     return b"".join(parts)
 
 
@@ -45,9 +45,9 @@ def decode(record: bytes) -> Iterator[Change]:
     """The changes that a record was made of."""
     at = 0
     while at < len(record):
-        kind, database, name_bytes, data_bytes = _HEAD.unpack_from(record, at)
+        operation, database, name_bytes, data_bytes = _HEAD.unpack_from(record, at)
         at += _HEAD.size
         name = record[at : at + name_bytes]
         at += name_bytes
-        yield kind, database, name, record[at : at + data_bytes]
+        yield operation, database, name, record[at : at + data_bytes]
         at += data_bytes

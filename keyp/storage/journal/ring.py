@@ -194,7 +194,7 @@ class Ring:
         self._tail = position.place
 
     def begin_chain(self) -> None:
-        """What is appended from now on follows from nothing that an earlier run has written. Call before a checkpoint."""
+        """What is appended from now on follows from nothing that an earlier run wrote. A checkpoint must come next."""
         position = self.position
         seed = crc32(_NUMBERS.pack(position.sequence, self.checkpoint.counter), position.chain ^ _NEW_CHAIN)
         self.position = Position(position.place, position.sequence, seed)

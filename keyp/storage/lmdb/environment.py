@@ -173,7 +173,7 @@ class Environment(Store):
         journal = self.journal
         self.replayed = 0
         if journal.is_anchored:
-            self.replayed = replay(self.lmdb, journal, self._handle_in_space)
+            self.replayed = replay(self.lmdb, journal, self.handle)
         else:
             journal.skip_records()
             journal.checkpoint()
@@ -218,12 +218,6 @@ class Environment(Store):
         self.numbers[handle] = number
         return handle
 
-    def _handle_in_space(self, txn: Transaction, number: int) -> Database:
-        """The same, for a replay: a space is there as a whole or not at all, whatever is in it."""
-        if number > GARBAGE:
-            self.open_space(txn, space_and_part(number)[0])
-        return self.handle(txn, number)
-
     def open_space(self, txn: Transaction, number: int) -> Space:
         """The handles of space `number`, created where it is new. Not for other transactions before `txn` commits."""
         keys, elements, expiry = [self.handle(txn, number_of(number, part)) for part in range(len(PARTS))]
@@ -235,7 +229,7 @@ class Environment(Store):
         return about.st_dev, about.st_ino
 
     def displaced(self) -> str:
-        """Why the data file or the journal that is open is not to be found under its name any more; empty where it is."""
+        """Why the data file or the journal that is open is no more to be found under its name; empty where it is."""
         return self._data_file_gone() or self.journal.displaced()
 
     def _data_file_gone(self) -> str:
@@ -255,7 +249,7 @@ class Environment(Store):
             raise StoreError(f"cannot sync the data directory: {error.strerror}: {self.path}") from error
 
     def reopen(self) -> None:
-        """Closes the environment and opens it anew. No transaction may be open, and no commit follow before `try_to_write`.
+        """Closes the environment and opens it anew. No transaction may be open; the next commit is `try_to_write`.
 
         After a sync of the data file has failed it is unknown which of its pages are on the disk, and the kernel will
         not write them again by itself. So it is opened at the last checkpoint, and the journal replayed, as in a start.

@@ -6,8 +6,8 @@ the ring's records before it are not needed any more.
 
 The order of a checkpoint, of which each step has been left out once and failed in simulated power cuts:
 
-1. between two commits: a snapshot of the last transaction T is opened (the pin; LMDB writes over no page that it shows),
-   T's meta page is read, and the ring's position is noted;
+1. between two commits: a snapshot of the last transaction T is opened (the pin; LMDB writes over no page that it
+   shows), T's meta page is read, and the ring's position is noted;
 2. the data file is synced;
 3. the meta page and the position are written to the ring's older slot, and the ring is synced;
 4. only then the old pin is let go, and the ring's records before the position.

@@ -44,15 +44,15 @@ def _replay(
     changes = [change for record in records for change in redo.decode(record)]
     with engine.begin(write=True) as txn:
         handles: dict[int, Database] = {}
-        for kind, number, name, data in changes:
+        for operation, number, name, data in changes:
             handle = handles.get(number)
             if handle is None:
                 handle = handles[number] = handle_of(txn, number)
-            if kind == PUT:
+            if operation == PUT:
                 txn.put(name, data, db=handle)
-            elif kind == DELETE:
+            elif operation == DELETE:
                 txn.delete(name, db=handle)
-            elif kind == DELETE_RANGE:
+            elif operation == DELETE_RANGE:
                 with txn.cursor(handle) as cursor:
                     _delete_range(cursor, name, data)
             else:

@@ -4,9 +4,9 @@
                  `closed TRANSACTION CRC INODE TIME` when it was closed in order
     keyp.crash   there while a server runs; if a fatal signal ends it, Python's `faulthandler` writes here which
 
-A process that is killed leaves a store that can be trusted, and so does a power cut: the journal knows where it is whole.
-Before there was one (format 1) the second word was the mode of syncing, and only `always` was safe. Where the markers
-say otherwise the store is verified before it is opened.
+A process that is killed leaves a store that can be trusted, and so does a power cut: the journal knows where it is
+whole. Before there was one (format 1) the second word was the mode of syncing, and only `always` was safe. Where the
+markers say otherwise the store is verified before it is opened.
 """
 
 from __future__ import annotations

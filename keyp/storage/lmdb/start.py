@@ -102,7 +102,7 @@ def go_back(path: str, ring: Ring) -> None:
 
 
 def verify_if_needed(data_file: str, is_journaled: bool) -> str:
-    """Verifies a data file where there is a reason to; a notice for the log that it did. Raises `StoreError`, OSError."""
+    """Verifies a data file where there is a reason to; returns a notice for the log. Raises `StoreError`, OSError."""
     try:
         reason = verification.reason_to_verify(data_file, is_journaled)
     except verification.Unusable as error:

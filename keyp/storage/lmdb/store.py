@@ -117,7 +117,8 @@ class Store:
         version = layout.read_number(found)
         if version not in layout.FORMATS:
             raise StoreError(
-                f"the store is in format {version}, this Keyp reads up to {layout.FORMAT}; it was not touched: {self.path}"
+                f"the store is in format {version}, this Keyp reads up to {layout.FORMAT}; "
+                f"it was not touched: {self.path}"
             )
         self.format = version
         for name in damaged:

@@ -269,9 +269,16 @@ class WriteTransaction(Transaction):
         numbers = chain(range(index + 1, self.environment.max_spaces + 1), range(1, index + 1))
         number = next(number for number in numbers if number not in taken and not self._waits_for_sweeper(number))
         if number not in self.environment.spaces and all(number != opened.number for opened in self._opened):
-            self._opened.append(self.environment.open_space(self.txn, number))
+            self._opened.append(self._make_space(number))
         self._assign(index, layout.number(number))
         return self.environment.spaces.get(number) or self._new_space(number)
+
+    def _make_space(self, number: int) -> Space:
+        """Space `number`, which is empty; a replay makes its sub-databases when it empties them."""
+        space = self.environment.open_space(self.txn, number)
+        for database in (space.keys, space.elements, space.expiry):
+            self._changes.append((DROP, self._numbers[database], b"", b""))
+        return space
 
     def flush(self, index: int) -> None:
         """Empties database `index`, at a cost that does not grow with what it holds."""

@@ -33,7 +33,8 @@ class Unusable(Exception):
 def reason_to_verify(path: str, is_journaled: bool = False) -> str:
     """Why the data file `path` should be verified before LMDB maps it; empty where there is no reason.
 
-    With `is_journaled` its meta pages are those of a checkpoint. Raises `Unusable` where it is not an LMDB file, OSError where it cannot be read.
+    With `is_journaled` its meta pages are those of a checkpoint. Raises `Unusable` where it is not an LMDB file,
+    OSError where it cannot be read.
     """
     if os.stat(path).st_size == 0:
         raise Unusable("it is empty, what it held is gone")

@@ -72,10 +72,15 @@ def test_what_is_left_out_of_the_journal_is_durable_before_what_follows_it(store
     strings.put(WritableKeyspace(transaction, 0), b"left out", b"v", False)
     transaction.is_journaled = False
     writer = Thread(target=put, args=(store, b"follows", b"v"))
+
+    def write_meanwhile() -> None:
+        writer.start()
+        writer.join(0.2)
+
     with ring_writes() as order, failing_syncs(DATA_FILE, 0) as syncs:
         transaction.commit()
         assert order == []
-        syncs.meanwhile = lambda: (writer.start(), writer.join(0.2))
+        syncs.meanwhile = write_meanwhile
         journal.checkpoint()
         writer.join()
     assert order[0] == SLOT
