@@ -52,6 +52,7 @@ IN_VALKEY_9 = [
     Difference("SET k v IFEQ v", rb"\$-1\r\n", SYNTAX, "SET compares before it writes: Valkey 8.1's own option"),
     Difference("DELIFEQ k v", rb":0\r\n", rb"-ERR unknown command 'DELIFEQ'.*", "a command of Valkey's own"),
     Difference("GETEX nosuch EX abc", rb"-ERR value is not an integer.*", NULL, "Valkey looks at the time first"),
+    Difference("RPUSH l a\nGETEX l EX 0", rb"-ERR invalid expire time.*", rb"-WRONGTYPE.*", "Valkey looks at the time first"),
     Difference("GETEX nosuch EX 0", rb"-ERR invalid expire time.*", NULL, "Valkey looks at the time first"),
     Difference('! SET k "abc"d\\r\\n', OK, rb"-ERR Protocol error: unbalanced.*", "Valkey lets quotes end in a word"),
     Difference(
