@@ -85,13 +85,13 @@ IN_VALKEY_9 = [
         "Valkey embeds a value with its key's name if both fit",
     ),
     Difference(
-        "SET a x{60}\nOBJECT ENCODING a",
+        "SET a x{45}\nOBJECT ENCODING a",
         rb"\$6\r\nembstr\r\n",
         rb"\$3\r\nraw\r\n",
         "Valkey embeds longer values too",
     ),
     Difference(
-        "SET a 5\nOBJECT REFCOUNT a", rb":1\r\n", rb":2147483647\r\n", "Valkey 9 no longer shares small integers"
+        "SET a 9999\nOBJECT REFCOUNT a", rb":1\r\n", rb":2147483647\r\n", "Valkey 9 no longer shares small integers"
     ),
     Difference('RPUSH l ""\nSORT l', NOT_A_WEIGHT, rb"\*1\r\n\$0\r\n\r\n", STRICT),
     Difference('RPUSH l " 1"\nSORT l', NOT_A_WEIGHT, rb"\*1\r\n\$2\r\n 1\r\n", STRICT),
