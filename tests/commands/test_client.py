@@ -1,4 +1,4 @@
-"""CLIENT: names, lists, killing, pausing, replies off and on."""
+"""CLIENT: what lists show of each client, who is killed, how long a pause lasts."""
 
 from __future__ import annotations
 
@@ -20,11 +20,6 @@ FIELDS = [
     "qbuf-free", "argv-mem", "multi-mem", "rbs", "rbp", "obl", "oll", "omem", "tot-mem", "events", "cmd", "user",
     "redir", "resp", "lib-name", "lib-ver",
 ]  # fmt: skip
-
-BAD_NAME = "ERR Client names cannot contain spaces, newlines or special characters."
-NOT_INTEGER = "ERR value is not an integer or out of range"
-BAD_TIMEOUT = "ERR timeout is not an integer or out of range"
-BAD_KILL_ID = "ERR client-id should be greater than 0"
 
 
 @pytest.fixture
@@ -200,79 +195,6 @@ def test_list_filters(lab: Lab, client: Connection) -> None:
         assert lines(client, f"CLIENT LIST TYPE {kind}") == []
 
 
-@pytest.mark.parametrize(
-    ("line", "reply"),
-    [
-        ("CLIENT", "ERR wrong number of arguments for 'client' command"),
-        ("CLIENT FOO", "ERR unknown subcommand 'FOO'. Try CLIENT HELP."),
-        ("CLIENT TRACKING ON", "ERR unknown subcommand 'TRACKING'. Try CLIENT HELP."),
-        ("CLIENT GETNAME", None),
-        ('CLIENT SETNAME "a b"', BAD_NAME),
-        ('CLIENT SETNAME "\\xe9"', BAD_NAME),
-        ("CLIENT SETNAME", "ERR wrong number of arguments for 'client|setname' command"),
-        ("CLIENT SETINFO foo bar", "ERR Unrecognized option 'foo'"),
-        ('CLIENT SETINFO lib-name "a b"', "ERR lib-name cannot contain spaces, newlines or special characters."),
-        ('CLIENT SETINFO LIB-VER "a b"', "ERR LIB-VER cannot contain spaces, newlines or special characters."),
-        ("CLIENT LIST FOO", "ERR syntax error"),
-        ("CLIENT LIST TYPE", "ERR syntax error"),
-        ("CLIENT LIST TYPE foo", "ERR Unknown client type 'foo'"),
-        ("CLIENT LIST ID", "ERR syntax error"),
-        ("CLIENT LIST ID x", "ERR Invalid client ID"),
-        ("CLIENT LIST TYPE normal ID 1", "ERR syntax error"),
-        ("CLIENT KILL", "ERR wrong number of arguments for 'client|kill' command"),
-        ("CLIENT KILL 1.2.3.4:5", "ERR No such client"),
-        ('CLIENT KILL ""', "ERR No such client"),
-        ("CLIENT KILL ID", "ERR No such client"),
-        ("CLIENT KILL ID x", BAD_KILL_ID),
-        ("CLIENT KILL ID 0", BAD_KILL_ID),
-        ("CLIENT KILL ID x FOO", BAD_KILL_ID),
-        ("CLIENT KILL ID 999 FOO", "ERR syntax error"),
-        ("CLIENT KILL ID 999", 0),
-        ("CLIENT KILL TYPE foo", "ERR Unknown client type 'foo'"),
-        ("CLIENT KILL TYPE pubsub SKIPME no", 0),
-        ("CLIENT KILL USER nobody", "ERR No such user 'nobody'"),
-        ('CLIENT KILL ADDR "" SKIPME no', 0),
-        ('CLIENT KILL LADDR "" SKIPME no', 0),
-        ("CLIENT KILL SKIPME maybe", "ERR syntax error"),
-        ("CLIENT KILL FOO bar", "ERR syntax error"),
-        ("CLIENT NO-EVICT maybe", "ERR syntax error"),
-        ("CLIENT NO-TOUCH maybe", "ERR syntax error"),
-        ("CLIENT REPLY maybe", "ERR syntax error"),
-        ("CLIENT REPLY ON", "OK"),
-        ("CLIENT PAUSE x", BAD_TIMEOUT),
-        ("CLIENT PAUSE 1.5", BAD_TIMEOUT),
-        ("CLIENT PAUSE -1", "ERR timeout is negative"),
-        ("CLIENT PAUSE 9223372036854775807", "ERR timeout is out of range"),
-        ("CLIENT PAUSE x FOO", "ERR CLIENT PAUSE mode must be WRITE or ALL"),
-        (
-            "CLIENT PAUSE 1 ALL x",
-            "ERR unknown subcommand or wrong number of arguments for 'PAUSE'. Try CLIENT HELP.",
-        ),
-        ("CLIENT UNPAUSE", "OK"),
-        ("CLIENT UNBLOCK 999", 0),
-        ("CLIENT UNBLOCK 999 timeout", 0),
-        ("CLIENT UNBLOCK 999 ERROR", 0),
-        ("CLIENT UNBLOCK x", NOT_INTEGER),
-        ("CLIENT UNBLOCK x FOO", "ERR CLIENT UNBLOCK reason should be TIMEOUT or ERROR"),
-        (
-            "CLIENT UNBLOCK 1 ERROR x",
-            "ERR unknown subcommand or wrong number of arguments for 'UNBLOCK'. Try CLIENT HELP.",
-        ),
-        ("CLIENT GETREDIR", -1),
-    ],
-)
-def test_replies(client: Connection, line: str, reply: Any) -> None:
-    assert answer(client, line) == reply
-    assert answer(client, "PING") == "PONG"
-
-
-def test_names(client: Connection) -> None:
-    assert answer(client, "CLIENT SETNAME a!~") == "OK"
-    assert answer(client, "CLIENT GETNAME") == b"a!~"
-    assert answer(client, 'CLIENT SETNAME ""') == "OK"
-    assert answer(client, "CLIENT GETNAME") is None
-
-
 def test_ids_are_never_used_twice(lab: Lab) -> None:
     first = lab.connect()
     one = answer(first, "CLIENT ID")
@@ -307,27 +229,6 @@ def test_one_who_kills_himself_hears_of_it(lab: Lab, client: Connection) -> None
     assert second.transport.disconnecting
 
 
-def test_replies_off_and_on(client: Connection) -> None:
-    assert client.call("CLIENT REPLY OFF", "PING", "NOSUCH") == b""
-    assert client.call("PING", "CLIENT REPLY SKIP") == b""
-    assert client.call("CLIENT REPLY ON", "PING") == b"+OK\r\n+PONG\r\n"
-
-
-@pytest.mark.parametrize(
-    ("calls", "replies"),
-    [
-        (["CLIENT REPLY SKIP", "ECHO a", "ECHO b"], b"$1\r\nb\r\n"),
-        (["CLIENT REPLY SKIP", "NOSUCH", "ECHO b"], b"$1\r\nb\r\n"),
-        (["CLIENT REPLY SKIP", "CLIENT REPLY SKIP", "ECHO a", "ECHO b"], b"$1\r\nb\r\n"),
-        (["CLIENT REPLY SKIP", "CLIENT REPLY ON", "ECHO b"], b"+OK\r\n$1\r\nb\r\n"),
-    ],
-)
-def test_skipped_replies(client: Connection, calls: list[str], replies: bytes) -> None:
-    assert client.call(*calls) == replies
-    one_by_one = client.lab.connect()
-    assert b"".join([one_by_one.call(call) for call in calls]) == replies
-
-
 def test_pause_lets_writes_wait(lab: Lab, client: Connection) -> None:
     other = lab.connect()
     assert answer(client, "CLIENT PAUSE 1000 WRITE") == "OK"
@@ -336,45 +237,6 @@ def test_pause_lets_writes_wait(lab: Lab, client: Connection) -> None:
     before = len(other.transport.sent)
     lab.advance_ms(1001)
     assert other.transport.sent[before:] == b"+OK\r\n"
-
-
-@pytest.mark.parametrize(
-    ("lines", "held"),
-    [
-        ("PUBLISH c m", True),
-        ("SPUBLISH c m", True),
-        ("PFCOUNT h", True),
-        ("BITFIELD k GET u8 0", True),
-        ("SORT k", True),
-        ("BLPOP k 1", True),
-        ("FLUSHALL", True),
-        ("MULTI;SET k 1", True),  # not even to be queued
-        ("MULTI;PUBLISH c m", True),
-        ("MULTI;GET k;EXEC", False),
-        ("SUBSCRIBE c", False),
-        ("PUBSUB CHANNELS", False),
-        ("BITFIELD_RO k GET u8 0", False),
-        ("SORT_RO k", False),
-        ("WATCH k", False),
-        ("SET k", False),
-    ],
-)
-def test_pause_holds_what_the_reference_would_replicate(lab: Lab, client: Connection, lines: str, held: bool) -> None:
-    other = lab.connect()
-    assert answer(client, "CLIENT PAUSE 1000 WRITE") == "OK"
-    replies = [other.call(line) for line in lines.split(";")]
-    assert (replies[-1] == b"") == held
-    lab.advance_ms(1001)
-    lab.advance_ms(1001)  # BLPOP's own time
-    assert len(wire.split(other.transport.sent)) == len(replies)
-
-
-@pytest.mark.parametrize(("queued", "held"), [("SET k v", True), ("PFCOUNT h", True), ("GET k", False)])
-def test_pause_holds_exec_of_what_it_holds(lab: Lab, client: Connection, queued: str, held: bool) -> None:
-    other = lab.connect()
-    other.call("MULTI", queued)
-    assert answer(client, "CLIENT PAUSE 1000 WRITE") == "OK"
-    assert (other.call("EXEC") == b"") == held
 
 
 def test_pause_lets_all_wait_until_it_is_called_off(lab: Lab, client: Connection) -> None:
@@ -387,11 +249,3 @@ def test_pause_lets_all_wait_until_it_is_called_off(lab: Lab, client: Connection
     assert other.call("SET k v") == b""
     assert answer(client, "CLIENT UNPAUSE") == "OK"
     assert other.transport.sent == b"+PONG\r\n+OK\r\n"
-
-
-def test_help(client: Connection) -> None:
-    text = answer(client, "CLIENT HELP")
-    assert text[0] == "CLIENT <subcommand> [<arg> [value] [opt] ...]. Subcommands are:"
-    assert text[text.index("SETNAME connection-name") + 1].startswith("    ")
-    assert text[-2:] == ["HELP", "    Print this help."]
-    assert text.count("HELP") == 1

@@ -1,4 +1,4 @@
-"""COMMAND: rows, explanations, names, keys, all read off the blocks that define the commands."""
+"""COMMAND: rows and explanations, all read off the blocks that define the commands."""
 
 from __future__ import annotations
 
@@ -115,95 +115,6 @@ def test_docs_in_resp3(client: Connection) -> None:
     docs = client.call("COMMAND DOCS get")
     assert docs.startswith(b"%1\r\n$3\r\nget\r\n%5\r\n$7\r\nsummary\r\n")
     assert b"$9\r\narguments\r\n*1\r\n%4\r\n" in docs
-
-
-def test_list(client: Connection) -> None:
-    names = answer(client, "COMMAND LIST")
-    assert {b"get", b"client", b"client|id"} <= set(names)
-    assert answer(client, "COMMAND LIST FILTERBY PATTERN GETR*") == [b"getrange"]
-    assert answer(client, "COMMAND LIST filterby pattern client|id") == [b"client|id"]
-    assert answer(client, 'COMMAND LIST FILTERBY PATTERN "[gG]et"') == [b"get"]
-    assert answer(client, "COMMAND LIST FILTERBY MODULE any") == []
-    transaction = answer(client, "COMMAND LIST FILTERBY ACLCAT Transaction")
-    assert sorted(transaction) == [b"discard", b"exec", b"multi", b"unwatch", b"watch"]
-    assert answer(client, "COMMAND LIST FILTERBY ACLCAT @string") == []
-
-
-@pytest.mark.parametrize(
-    "line",
-    [
-        "LIST x",
-        "LIST FILTERBY",
-        "LIST FILTERBY x",
-        "LIST FILTERBY x y",
-        "LIST FILTERBY PATTERN a b",
-        "LIST x PATTERN a",
-    ],
-)
-def test_list_refuses(client: Connection, line: str) -> None:
-    assert answer(client, f"COMMAND {line}") == "ERR syntax error"
-
-
-@pytest.mark.parametrize(
-    ("call", "keys"),
-    [
-        ("GET a", [b"a"]),
-        ("get a", [b"a"]),
-        ("MSET a 1 b 2", [b"a", b"b"]),
-        ("MSET a 1 b", [b"a", b"b"]),
-        ("DEL a b c", [b"a", b"b", b"c"]),
-        ("RENAME a b", [b"a", b"b"]),
-        ("OBJECT ENCODING a", [b"a"]),
-        ("WATCH a b", [b"a", b"b"]),
-        ("NOSUCH a", "ERR Invalid command specified"),
-        ("CLIENT NOSUCH", "ERR Invalid command specified"),
-        ("CLIENT", "ERR The command has no key arguments"),
-        ("CLIENT ID", "ERR The command has no key arguments"),
-        ("PING a b c", "ERR The command has no key arguments"),
-        ("GET", "ERR Invalid number of arguments specified for command"),
-        ("GET a b", "ERR Invalid number of arguments specified for command"),
-        ("OBJECT ENCODING", "ERR Invalid number of arguments specified for command"),
-    ],
-)
-def test_getkeys(client: Connection, call: str, keys: Any) -> None:
-    assert answer(client, f"COMMAND GETKEYS {call}") == keys
-
-
-@pytest.mark.parametrize(
-    ("call", "flags"),
-    [
-        ("GET a", [[b"a", ["RO", "access"]]]),
-        ("SET a b", [[b"a", ["OW", "update"]]]),
-        ("SET a GET", [[b"a", ["OW", "update"]]]),
-        ("SET a b NX get", [[b"a", ["RW", "access", "update"]]]),
-        ("RENAME a b", [[b"a", ["RW", "access", "delete"]], [b"b", ["OW", "update"]]]),
-        ("PING", "ERR The command has no key arguments"),
-    ],
-)
-def test_getkeysandflags(client: Connection, call: str, flags: Any) -> None:
-    assert answer(client, f"COMMAND GETKEYSANDFLAGS {call}") == flags
-
-
-@pytest.mark.parametrize(
-    ("line", "error"),
-    [
-        ("COMMAND GETKEYS", "ERR wrong number of arguments for 'command|getkeys' command"),
-        ("COMMAND COUNT x", "ERR wrong number of arguments for 'command|count' command"),
-        ("COMMAND HELP x", "ERR wrong number of arguments for 'command|help' command"),
-        ("COMMAND NOSUCH", "ERR unknown subcommand 'NOSUCH'. Try COMMAND HELP."),
-    ],
-)
-def test_wrong_calls(client: Connection, line: str, error: str) -> None:
-    assert answer(client, line) == error
-
-
-def test_help_begins_with_the_bare_word(client: Connection) -> None:
-    text = answer(client, "COMMAND HELP")
-    assert text[:3] == [
-        "COMMAND <subcommand> [<arg> [value] [opt] ...]. Subcommands are:",
-        "(no subcommand)",
-        "    Describes all commands.",
-    ]
 
 
 # A server without a cluster refuses CLUSTER HELP like everything else there.

@@ -143,6 +143,7 @@ IN_VALKEY_9 = [
     Difference("CLIENT LIST ID abc", SYNTAX, rb"-ERR Invalid client ID\r\n", "Valkey's new filters share one parser"),
     Difference("CLIENT LIST ID 0", BAD_ID, NO_ONE_LISTED, "Valkey's new filters share one parser"),
     Difference("CLIENT LIST ID -1", BAD_ID, NO_ONE_LISTED, "Valkey's new filters share one parser"),
+    Difference("CLIENT LIST TYPE normal ID 999999", NO_ONE_LISTED, SYNTAX, "Valkey's new filters share one parser"),
     Difference("CLIENT KILL ID abc", SYNTAX, BAD_ID, "Valkey's new filters share one parser"),
     Difference("CLIENT KILL MAXAGE 99999999", rb":0\r\n", SYNTAX, "MAXAGE is newer than Redis 7.2"),
     Difference("ZADD k 0x10 a", NOT_A_FLOAT, rb":1\r\n", "Valkey no longer reads C's hexadecimal floats"),
@@ -174,6 +175,12 @@ IN_VALKEY_9 = [
         "BYPOLYGON is an option of Valkey's own",
     ),
     Difference("GEOSEARCH k BYPOLYGON 3 1 1 2 2 3 1", rb"\*0\r\n", SYNTAX, "an option of Valkey's own"),
+    Difference(
+        "CLIENT UNBLOCK 1 ERROR x",
+        rb":0\r\n",
+        rb"-ERR unknown subcommand or wrong number.*",
+        "Valkey ignores what follows",
+    ),
     Difference(
         "CLIENT PAUSE 10 WRITE x", OK, rb"-ERR unknown subcommand or wrong number.*", "Valkey ignores what follows"
     ),
