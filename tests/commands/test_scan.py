@@ -60,6 +60,12 @@ def test_patterns(keyp: Keyp, pattern: bytes, names: Iterable[bytes], count: str
     assert sorted(scan_all(keyp, "MATCH", pattern, "COUNT", count)[0]) == sorted(names)
 
 
+@pytest.mark.parametrize("cursor", ["", "00", "-1", "+1", "01", "18446744073709551615", "-18446744073709551615"])
+def test_cursors_nobody_gave_out_start_the_scan(keyp: Keyp, cursor: str) -> None:
+    fill(keyp, [b"a"])
+    assert keyp.run("SCAN", cursor) == [b"0", [b"a"]]
+
+
 def test_count_is_the_number_of_keys_visited(keyp: Keyp) -> None:
     names = [b"%04d" % index for index in range(100)]
     fill(keyp, names)
