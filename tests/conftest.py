@@ -16,6 +16,8 @@ from tempfile import TemporaryDirectory
 import pytest
 from hypothesis import HealthCheck, settings
 
+from tests.fakes import Lab
+
 TESTS = Path(__file__).parent
 ON_DISK = ("integration", "crash", "soak")
 MEMORY = Path("/dev/shm")
@@ -43,11 +45,25 @@ def pytest_report_header(config: pytest.Config) -> str:
     return f"KEYP_SEED={os.environ['KEYP_SEED']}"
 
 
+def memory() -> Path | None:
+    """Where directories in memory are made; None where there is no room for them."""
+    return MEMORY if MEMORY.is_dir() and shutil.disk_usage(MEMORY).free >= ROOM else None
+
+
 @pytest.fixture
 def tmp_path(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Path]:
     on_disk = request.path.relative_to(TESTS).parts[0] in ON_DISK
-    if on_disk or not MEMORY.is_dir() or shutil.disk_usage(MEMORY).free < ROOM:
+    place = None if on_disk else memory()
+    if place is None:
         yield tmp_path
         return
-    with TemporaryDirectory(prefix="keyp-", dir=MEMORY) as directory:
+    with TemporaryDirectory(prefix="keyp-", dir=place) as directory:
         yield Path(directory)
+
+
+@pytest.fixture
+def lab(tmp_path: Path) -> Iterator[Lab]:
+    """A server without sockets; its store is checked when the test is over."""
+    lab = Lab(tmp_path)
+    yield lab
+    lab.close()

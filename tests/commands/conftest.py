@@ -1,4 +1,7 @@
-"""`keyp`: commands run one by one, each in a transaction of its own, on a real store, with a clock that tests set."""
+"""`keyp`: commands run one by one, each in a transaction of its own, on a real store, with a clock that tests set.
+
+`client`: a connection to a whole server without sockets, for what commands do to their client.
+"""
 
 from __future__ import annotations
 
@@ -22,6 +25,7 @@ from keyp.storage.keys.sweep import sweep
 from keyp.storage.lmdb.environment import NO, Environment
 from keyp.storage.lmdb.transaction import ReadTransaction, WriteTransaction
 from keyp.storage.value_types import LIST
+from tests.fakes import Connection, Lab
 
 REGISTRY = Registry(TABLES)
 START_US = 1_700_000_000_000_000
@@ -138,3 +142,9 @@ def keyp(tmp_path: Path) -> Iterator[Keyp]:
         assert server.problems() == []
     finally:
         environment.close()
+
+
+@pytest.fixture
+def client(lab: Lab) -> Connection:
+    """A client of a whole server."""
+    return lab.connect()

@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from pathlib import Path
-from typing import Any
-
 import pytest
 
 from keyp.command.context import AT_ONCE_MAX
@@ -22,36 +18,19 @@ FIELDS = [
 ]  # fmt: skip
 
 
-@pytest.fixture
-def lab(tmp_path: Path) -> Iterator[Lab]:
-    lab = Lab(tmp_path)
-    yield lab
-    lab.close()
-
-
-@pytest.fixture
-def client(lab: Lab) -> Connection:
-    return lab.connect()
-
-
-def answer(client: Connection, line: str) -> Any:
-    """The reply to one command."""
-    return wire.parse(client.call(line))
-
-
 def number(client: Connection) -> int:
     return client.connection.client.id
 
 
 def lines(client: Connection, line: str = "CLIENT LIST") -> list[dict[str, str]]:
     """A list of clients as one mapping a line."""
-    text = answer(client, line).decode()
+    text = client.answer(line).decode()
     assert text == "" or text.endswith("\n")
     return [dict(field.split("=", 1) for field in part.split(" ")) for part in text.splitlines()]
 
 
 def test_info_has_every_field_in_its_order(client: Connection) -> None:
-    text = answer(client, "CLIENT INFO").decode()
+    text = client.answer("CLIENT INFO").decode()
     assert [field.split("=")[0] for field in text.rstrip("\n").split(" ")] == FIELDS
     assert text.endswith("resp=2 lib-name= lib-ver=\n")
 
@@ -197,27 +176,27 @@ def test_list_filters(lab: Lab, client: Connection) -> None:
 
 def test_ids_are_never_used_twice(lab: Lab) -> None:
     first = lab.connect()
-    one = answer(first, "CLIENT ID")
+    one = first.answer("CLIENT ID")
     first.lose()
-    assert answer(lab.connect(), "CLIENT ID") == one + 1
+    assert lab.connect().answer("CLIENT ID") == one + 1
 
 
 def test_kill_by_address(lab: Lab, client: Connection) -> None:
     other = lab.connect()
     other.connection.client.address = "10.0.0.7:1"
-    assert answer(client, "CLIENT KILL 10.0.0.7:1") == "OK"
+    assert client.answer("CLIENT KILL 10.0.0.7:1") == "OK"
     assert other.transport.disconnecting
     assert [shown["id"] for shown in lines(client)] == [str(number(client))]
 
 
 def test_kill_by_filters(lab: Lab, client: Connection) -> None:
     victims = [lab.connect() for _ in range(3)]
-    assert answer(client, f"CLIENT KILL ID {number(victims[0])} TYPE pubsub") == 0
-    assert answer(client, f"CLIENT KILL ID {number(victims[0])} LADDR 127.0.0.1:6377") == 1
+    assert client.answer(f"CLIENT KILL ID {number(victims[0])} TYPE pubsub") == 0
+    assert client.answer(f"CLIENT KILL ID {number(victims[0])} LADDR 127.0.0.1:6377") == 1
     assert victims[0].transport.disconnecting
-    assert answer(client, "CLIENT KILL TYPE normal USER default") == 2
+    assert client.answer("CLIENT KILL TYPE normal USER default") == 2
     assert all(victim.transport.disconnecting for victim in victims)
-    assert answer(client, "PING") == "PONG"
+    assert client.answer("PING") == "PONG"
 
 
 def test_one_who_kills_himself_hears_of_it(lab: Lab, client: Connection) -> None:
@@ -231,7 +210,7 @@ def test_one_who_kills_himself_hears_of_it(lab: Lab, client: Connection) -> None
 
 def test_pause_lets_writes_wait(lab: Lab, client: Connection) -> None:
     other = lab.connect()
-    assert answer(client, "CLIENT PAUSE 1000 WRITE") == "OK"
+    assert client.answer("CLIENT PAUSE 1000 WRITE") == "OK"
     assert other.call("SET k v") == b""
     assert client.call("GET k") == b"$-1\r\n"
     before = len(other.transport.sent)
@@ -241,11 +220,11 @@ def test_pause_lets_writes_wait(lab: Lab, client: Connection) -> None:
 
 def test_pause_lets_all_wait_until_it_is_called_off(lab: Lab, client: Connection) -> None:
     other = lab.connect()
-    assert answer(client, "CLIENT PAUSE 60000") == "OK"
+    assert client.answer("CLIENT PAUSE 60000") == "OK"
     assert other.call("PING") == b""
     lab.advance_ms(60_001)
     assert other.transport.sent == b"+PONG\r\n"
-    assert answer(client, "CLIENT PAUSE 60000 WRITE") == "OK"
+    assert client.answer("CLIENT PAUSE 60000 WRITE") == "OK"
     assert other.call("SET k v") == b""
-    assert answer(client, "CLIENT UNPAUSE") == "OK"
+    assert client.answer("CLIENT UNPAUSE") == "OK"
     assert other.transport.sent == b"+PONG\r\n+OK\r\n"

@@ -2,36 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from pathlib import Path
-from typing import Any
-
-import pytest
-
 from keyp import REDIS_VERSION
-from tests import wire
-from tests.fakes import Connection, Lab
-
-
-@pytest.fixture
-def lab(tmp_path: Path) -> Iterator[Lab]:
-    lab = Lab(tmp_path)
-    yield lab
-    lab.close()
-
-
-@pytest.fixture
-def client(lab: Lab) -> Connection:
-    return lab.connect()
-
-
-def answer(client: Connection, line: str) -> Any:
-    """The reply to one command."""
-    return wire.parse(client.call(line))
+from tests.fakes import Connection
 
 
 def test_hello_tells_of_the_server(client: Connection) -> None:
-    assert answer(client, "HELLO 3") == {
+    assert client.answer("HELLO 3") == {
         b"server": b"redis",
         b"version": REDIS_VERSION.encode(),
         b"proto": 3,
@@ -41,8 +17,8 @@ def test_hello_tells_of_the_server(client: Connection) -> None:
         b"modules": [],
     }
     assert client.call("GET nosuch") == b"_\r\n"
-    assert answer(client, "HELLO")[b"proto"] == 3
-    assert answer(client, "HELLO 2")[4:6] == [b"proto", 2]
+    assert client.answer("HELLO")[b"proto"] == 3
+    assert client.answer("HELLO 2")[4:6] == [b"proto", 2]
     assert client.call("GET nosuch") == b"$-1\r\n"
 
 
@@ -56,5 +32,5 @@ def test_reset_makes_the_connection_what_it_was(client: Connection) -> None:
     assert (state.database, state.protocol, state.name, state.no_evict, state.no_touch) == (0, 2, b"", False, False)
     assert (state.queue, state.watched) == (None, {})
     assert state.lib_name == b"py"
-    assert answer(client, "EXEC") == "ERR EXEC without MULTI"
+    assert client.answer("EXEC") == "ERR EXEC without MULTI"
     assert client.call("SELECT 2", "GET k") == b"+OK\r\n$-1\r\n"
