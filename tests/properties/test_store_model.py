@@ -20,6 +20,7 @@ from keyp.storage.lmdb import layout
 from keyp.storage.lmdb.pieces import PIECE_BYTES
 from keyp.storage.lmdb.transaction import ReadTransaction
 from tests import wire
+from tests.conftest import memory
 from tests.fakes import Connection, Lab
 from tests.properties.model import TIME_WORDS, Model
 
@@ -103,7 +104,7 @@ class StoreMachine(RuleBasedStateMachine):
 
     def __init__(self) -> None:
         super().__init__()
-        self.path = Path(tempfile.mkdtemp(prefix="keyp-model-"))
+        self.path = Path(tempfile.mkdtemp(prefix="keyp-model-", dir=memory()))
         self.version = 0
         self.open()
         self.model = Model(DATABASES, self.lab.clock.us // 1000)

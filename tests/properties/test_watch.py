@@ -19,6 +19,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from tests import wire
+from tests.conftest import memory
 from tests.fakes import Connection, Lab
 from tests.properties.model import Model
 
@@ -85,7 +86,7 @@ class WatchMachine(RuleBasedStateMachine):
 
     def __init__(self) -> None:
         super().__init__()
-        self.path = Path(tempfile.mkdtemp(prefix="keyp-watch-"))
+        self.path = Path(tempfile.mkdtemp(prefix="keyp-watch-", dir=memory()))
         self.open()
         self.model = Model(DATABASES, self.lab.clock.us // 1000)
 

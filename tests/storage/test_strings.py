@@ -20,6 +20,7 @@ from keyp.storage.lmdb.environment import NO, Environment
 from keyp.storage.lmdb.transaction import ReadTransaction, WriteTransaction
 from keyp.storage.types import strings
 from keyp.storage.value_types import LIST
+from tests.conftest import memory
 
 PIECE = pieces.PIECE_BYTES
 EDGES = [0, 1, PIECE - 1, PIECE, PIECE + 1, 2 * PIECE - 1, 2 * PIECE, 2 * PIECE + 1, 3 * PIECE]
@@ -211,7 +212,7 @@ steps = st.lists(
 
 @pytest.fixture(scope="module")
 def environment() -> Iterator[Environment]:
-    with TemporaryDirectory() as directory, pytest.MonkeyPatch.context() as patch:
+    with TemporaryDirectory(dir=memory()) as directory, pytest.MonkeyPatch.context() as patch:
         patch.setattr(pieces, "PIECE_BYTES", SMALL_PIECE)
         patch.setattr(strings, "SURPLUS_MAX", 1)
         environment = Environment(str(Path(directory) / "store"), fsync=NO)
