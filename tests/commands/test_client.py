@@ -9,6 +9,7 @@ from keyp.commands.client_line import CONNECTION_BYTES
 from keyp.storage.keys.keyspace import WritableKeyspace
 from keyp.storage.lmdb.transaction import WriteTransaction
 from tests import wire
+from tests.commands.conftest import listed
 from tests.fakes import Connection, Lab
 
 FIELDS = [
@@ -22,13 +23,6 @@ def number(client: Connection) -> int:
     return client.connection.client.id
 
 
-def lines(client: Connection, line: str = "CLIENT LIST") -> list[dict[str, str]]:
-    """A list of clients as one mapping a line."""
-    text = client.answer(line).decode()
-    assert text == "" or text.endswith("\n")
-    return [dict(field.split("=", 1) for field in part.split(" ")) for part in text.splitlines()]
-
-
 def test_info_has_every_field_in_its_order(client: Connection) -> None:
     text = client.answer("CLIENT INFO").decode()
     assert [field.split("=")[0] for field in text.rstrip("\n").split(" ")] == FIELDS
@@ -37,7 +31,7 @@ def test_info_has_every_field_in_its_order(client: Connection) -> None:
 
 def test_info_of_a_fresh_client(lab: Lab, client: Connection) -> None:
     lab.clock.advance_ms(5_999)
-    [info] = lines(client, "CLIENT INFO")
+    [info] = listed(client, "CLIENT INFO")
     assert info["id"] == str(number(client))
     assert (info["addr"], info["laddr"], info["fd"]) == ("10.0.0.9:50000", "127.0.0.1:6377", "7")
     assert (info["age"], info["idle"], info["flags"], info["db"]) == ("5", "0", "N", "0")
@@ -68,7 +62,7 @@ def test_list_shows_all_clients_as_they_are(lab: Lab, client: Connection) -> Non
     other = lab.connect()
     other.call("CLIENT SETNAME other", "SELECT 2", "MULTI", "SET k v", "GET k")
     lab.clock.advance_ms(3_000)
-    mine, theirs = lines(client)
+    mine, theirs = listed(client)
     assert mine["cmd"] == "client|list"
     assert (theirs["id"], theirs["name"], theirs["db"], theirs["cmd"]) == (str(number(other)), "other", "2", "get")
     assert (theirs["flags"], theirs["multi"], theirs["idle"]) == ("x", "2", "3")
@@ -95,7 +89,7 @@ def test_list_shows_all_clients_as_they_are(lab: Lab, client: Connection) -> Non
 )
 def test_list_shows_the_last_command(lab: Lab, client: Connection, sent: str, shown: str) -> None:
     lab.connect().call(*sent.split("|"))
-    assert lines(client)[1]["cmd"] == shown
+    assert listed(client)[1]["cmd"] == shown
 
 
 def test_a_client_that_asks_inside_exec_is_shown_as_it_runs(client: Connection) -> None:
@@ -121,23 +115,23 @@ def test_list_shows_who_watches_what_has_changed(lab: Lab, client: Connection, c
     client.call("SET k 1")
     other = lab.connect()
     other.call("WATCH k")
-    assert lines(client)[1]["flags"] == "N"
+    assert listed(client)[1]["flags"] == "N"
     client.call(change)
-    assert lines(client)[1]["flags"] == flags
+    assert listed(client)[1]["flags"] == flags
     other.call("MULTI")
-    assert lines(client)[1]["flags"] == "x" + flags.removeprefix("N")
+    assert listed(client)[1]["flags"] == "x" + flags.removeprefix("N")
     other.call("EXEC")
-    assert lines(client)[1]["flags"] == "N"
+    assert listed(client)[1]["flags"] == "N"
 
 
 def test_a_list_of_clients_that_watch_much_is_made_beside_the_others(lab: Lab, client: Connection) -> None:
     quarter = " ".join(map(str, range(AT_ONCE_MAX // 4)))
     for _ in range(4):
         lab.connect().call(f"WATCH {quarter}")
-    assert [shown["flags"] for shown in lines(client)] == ["N"] * 5
+    assert [shown["flags"] for shown in listed(client)] == ["N"] * 5
     assert lab.reader_threads.done == 0
     lab.connect().call("WATCH k")
-    assert [shown["flags"] for shown in lines(client)] == ["N"] * 6
+    assert [shown["flags"] for shown in listed(client)] == ["N"] * 6
     assert lab.reader_threads.done == 1
 
 
@@ -149,29 +143,29 @@ def test_who_watches_a_damaged_key_is_shown_as_one_whose_exec_fails(lab: Lab, cl
     keys = WritableKeyspace(transaction, 0)
     transaction.txn.put(b"k", b"no record", db=keys.writable_space().keys)
     transaction.commit()
-    assert lines(client)[1]["flags"] == "d"
+    assert listed(client)[1]["flags"] == "d"
     client.call("DEL k")
 
 
 def test_list_shows_what_waits_in_buffers(lab: Lab, client: Connection) -> None:
     other = lab.connect()
     other.send(b"*2\r\n$3\r\nGET\r\n$10\r\nabc")
-    assert lines(client)[1]["qbuf"] != "0"
+    assert listed(client)[1]["qbuf"] != "0"
     client.call("SET big " + "x" * 1000)
     reader = lab.connect()
     reader.transport.socket.room = 10
     reader.call("GET big")
-    shown = lines(client)[2]
+    shown = listed(client)[2]
     assert (shown["omem"], shown["oll"], shown["events"]) == (str(1000 + 9 - 10), "1", "rw")
 
 
 def test_list_filters(lab: Lab, client: Connection) -> None:
     other = lab.connect()
     mine, theirs = str(number(client)), str(number(other))
-    assert [shown["id"] for shown in lines(client, "CLIENT LIST TYPE Normal")] == [mine, theirs]
-    assert [shown["id"] for shown in lines(client, f"CLIENT LIST ID {theirs} 999 {mine}")] == [theirs, mine]
+    assert [shown["id"] for shown in listed(client, "CLIENT LIST TYPE Normal")] == [mine, theirs]
+    assert [shown["id"] for shown in listed(client, f"CLIENT LIST ID {theirs} 999 {mine}")] == [theirs, mine]
     for kind in ("master", "replica", "slave", "pubsub"):
-        assert lines(client, f"CLIENT LIST TYPE {kind}") == []
+        assert listed(client, f"CLIENT LIST TYPE {kind}") == []
 
 
 def test_ids_are_never_used_twice(lab: Lab) -> None:
@@ -186,7 +180,7 @@ def test_kill_by_address(lab: Lab, client: Connection) -> None:
     other.connection.client.address = "10.0.0.7:1"
     assert client.answer("CLIENT KILL 10.0.0.7:1") == "OK"
     assert other.transport.disconnecting
-    assert [shown["id"] for shown in lines(client)] == [str(number(client))]
+    assert [shown["id"] for shown in listed(client)] == [str(number(client))]
 
 
 def test_kill_by_filters(lab: Lab, client: Connection) -> None:

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from tests import wire
+from tests.commands.conftest import listed
 from tests.fakes import Connection, Lab
 
 
@@ -23,11 +24,6 @@ def answers(client: Connection, *lines: str) -> list[Any]:
 def in_resp3(client: Connection) -> Connection:
     client.call("HELLO 3")
     return client
-
-
-def listed(client: Connection, line: str = "CLIENT LIST") -> list[dict[str, str]]:
-    text = wire.parse(client.call(line)).decode()
-    return [dict(field.split("=", 1) for field in part.split(" ")) for part in text.splitlines()]
 
 
 def info(client: Connection) -> dict[str, str]:
