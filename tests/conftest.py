@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, settings
 
+from tests.fakes import Lab
 from tests.scratch import ON_DISK, scratch_directory
 
 TESTS = Path(__file__).parent
@@ -46,3 +47,11 @@ def tmp_path(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Path]:
         return
     with scratch_directory() as directory:
         yield Path(directory)
+
+
+@pytest.fixture
+def lab(tmp_path: Path) -> Iterator[Lab]:
+    """A server without sockets; its store is checked when the test is over."""
+    lab = Lab(tmp_path)
+    yield lab
+    lab.close()

@@ -24,6 +24,7 @@ from keyp.server.config import Settings
 from keyp.storage.check import check
 from keyp.storage.lmdb.environment import Environment
 from keyp.storage.lmdb.transaction import ReadTransaction
+from tests import wire
 
 START_US = 1_700_000_000_000_000
 START_NS = 1_000_000_000_000
@@ -222,6 +223,10 @@ class Connection:
         """Sends inline commands in one chunk; the bytes that come back."""
         return self.send("".join(line + "\r\n" for line in lines).encode())
 
+    def answer(self, line: str) -> Any:
+        """The reply to one inline command, as a value."""
+        return wire.parse(self.call(line))
+
     def end_input(self) -> None:
         """The client shuts down its sending side."""
         self.protocol.readConnectionLost()
@@ -267,6 +272,16 @@ class Lab:
         """Runs what is due now, and what that makes due, without moving the reactor's time."""
         for _ in range(100):
             self.reactor.advance(0)
+
+    def sweep(self) -> None:
+        """Lets the sweeper take what steps it can, also where it has just been."""
+        self.reactor.advance(0.1)
+        self.server.dispatcher.sweep_if_due()
+        self.settle()
+
+    def commits(self) -> int:
+        """LMDB's number of the last transaction that was committed with anything in it."""
+        return int(self.environment.lmdb.info()["last_txnid"])
 
     def advance_ms(self, ms: int) -> None:
         """Moves both clocks."""

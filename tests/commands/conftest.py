@@ -1,4 +1,7 @@
-"""`keyp`: commands run one by one, each in a transaction of its own, on a real store, with a clock that tests set."""
+"""`keyp`: commands run one by one, each in a transaction of its own, on a real store, with a clock that tests set.
+
+`client`: a connection to a whole server without sockets, for what commands do to their client.
+"""
 
 from __future__ import annotations
 
@@ -21,7 +24,7 @@ from keyp.storage.keys.keyspace import WritableKeyspace
 from keyp.storage.keys.sweep import sweep
 from keyp.storage.lmdb.environment import NO, Environment
 from keyp.storage.lmdb.transaction import ReadTransaction, WriteTransaction
-from keyp.storage.value_types import LIST
+from tests.fakes import Connection, Lab
 
 REGISTRY = Registry(TABLES)
 START_US = 1_700_000_000_000_000
@@ -90,12 +93,6 @@ class Keyp:
                 result = self.answer(line)
         return result
 
-    def plant_list(self, key: bytes) -> None:
-        """Makes `key` a key that is no string, without any command of another family."""
-        transaction = WriteTransaction(self.environment, self.now_ms)
-        WritableKeyspace(transaction, self.selected).put(key, None, LIST, 0, b"")
-        transaction.commit()
-
     def sweep(self, budget: int = 1 << 30) -> int:
         """One step of the sweeper, all databases; how much it removed."""
         transaction = WriteTransaction(self.environment, self.now_ms)
@@ -138,3 +135,16 @@ def keyp(tmp_path: Path) -> Iterator[Keyp]:
         assert server.problems() == []
     finally:
         environment.close()
+
+
+@pytest.fixture
+def client(lab: Lab) -> Connection:
+    """A client of a whole server."""
+    return lab.connect()
+
+
+def listed(client: Connection, line: str = "CLIENT LIST") -> list[dict[str, str]]:
+    """A list of clients as one mapping a line."""
+    text = client.answer(line).decode()
+    assert text == "" or text.endswith("\n")
+    return [dict(field.split("=", 1) for field in part.split(" ")) for part in text.splitlines()]

@@ -1,4 +1,4 @@
-"""BITFIELD: rows that a real server answered the same way, and the same changes made bit by bit."""
+"""BITFIELD over pieces of the store, and the same changes made bit by bit."""
 
 from __future__ import annotations
 
@@ -16,87 +16,6 @@ from keyp.storage.lmdb.pieces import PIECE_BYTES
 from keyp.storage.lmdb.transaction import WriteTransaction
 from keyp.storage.types import strings
 from tests.scratch import scratch_directory
-
-SYNTAX = "ERR syntax error"
-NOT_AN_INTEGER = "ERR value is not an integer or out of range"
-BAD_OFFSET = "ERR bit offset is not an integer or out of range"
-BAD_TYPE = "ERR Invalid bitfield type. Use something like i16 u8. Note that u64 is not supported but i64 is."
-BAD_OVERFLOW = "ERR Invalid OVERFLOW type specified"
-READ_ONLY = "ERR BITFIELD_RO only supports the GET subcommand"
-LOWEST, HIGHEST = -(1 << 63), (1 << 63) - 1
-
-
-@pytest.mark.parametrize(
-    ("script", "expected"),
-    [
-        ("BITFIELD k", []),
-        ("BITFIELD k GET u8 0; EXISTS k", 0),
-        ("BITFIELD k OVERFLOW SAT; EXISTS k", 0),
-        ("SET k a; BITFIELD k GET u8 0 GET i4 4 GET u3 #0 GET u8 4 GET i64 900", [97, 1, 3, 16, 0]),
-        ("SET k a; BITFIELD k set u8 0 98 get u8 0", [97, 98]),
-        ("BITFIELD k SET i8 #1 -1; GET k", b"\0\xff"),
-        ("BITFIELD k SET u5 3 31; GET k", b"\x1f"),
-        ("BITFIELD k SET i64 1 -1; GET k", b"\x7f" + b"\xff" * 7 + b"\x80"),
-        ("BITFIELD k INCRBY u2 6 1 INCRBY u2 6 3 INCRBY u2 6 -1", [1, 0, 3]),
-        ("BITFIELD k INCRBY i8 0 127 INCRBY i8 0 1 INCRBY i8 0 -1", [127, -128, 127]),
-        ("BITFIELD k SET u8 0 257 GET u8 0", [0, 1]),
-        ("BITFIELD k OVERFLOW SAT SET u8 0 257 GET u8 0 SET u8 0 -1 GET u8 0", [0, 255, 255, 255]),
-        ("BITFIELD k OVERFLOW SAT INCRBY u8 0 5 INCRBY u8 0 -9 INCRBY u8 0 999", [5, 0, 255]),
-        ("BITFIELD k OVERFLOW SAT INCRBY i8 0 200 INCRBY i8 0 -999", [127, -128]),
-        (f"BITFIELD k OVERFLOW SAT SET i8 0 {LOWEST} GET i8 0", [0, 127]),
-        (f"BITFIELD k OVERFLOW SAT SET i8 0 {LOWEST + 128} GET i8 0", [0, -128]),
-        (f"BITFIELD k SET i64 0 {HIGHEST} INCRBY i64 0 1", [0, LOWEST]),
-        (f"BITFIELD k SET i64 0 {HIGHEST} OVERFLOW SAT INCRBY i64 0 1", [0, HIGHEST]),
-        ("BITFIELD k OVERFLOW FAIL INCRBY u2 0 4 INCRBY u2 0 3 SET u2 0 4 GET u2 0", [None, 3, None, 3]),
-        ("BITFIELD k OVERFLOW fail SET u8 8 256; GET k", b"\0\0"),
-        ("BITFIELD k OVERFLOW FAIL SET u2 0 4 OVERFLOW WRAP SET u2 0 5 GET u2 0", [None, 0, 1]),
-        ("SET k 12; BITFIELD k SET u8 0 50; OBJECT ENCODING k", b"raw"),
-        ("SET k a EX 9; BITFIELD k SET u8 0 66; TTL k", 9),
-        ("BITFIELD k SET u8 #2305843009213693952 7 GET u8 0", [0, 7]),
-        ("BITFIELD k GET u0 0", BAD_TYPE),
-        ("BITFIELD k GET u64 0", BAD_TYPE),
-        ("BITFIELD k GET i65 x", BAD_TYPE),
-        ("BITFIELD k GET '' 0", BAD_TYPE),
-        ("BITFIELD k GET x8 0", BAD_TYPE),
-        ("BITFIELD k GET u8 -1", BAD_OFFSET),
-        ("BITFIELD k GET u8 #x", BAD_OFFSET),
-        ("BITFIELD k GET u8 #-1", BAD_OFFSET),
-        ("BITFIELD k GET u8 4294967296", BAD_OFFSET),
-        ("BITFIELD k GET u8 #536870912", BAD_OFFSET),
-        ("BITFIELD k GET u8 #536870911", [0]),
-        ("BITFIELD k SET u8 0 x", NOT_AN_INTEGER),
-        ("BITFIELD k SET u8 x x", BAD_OFFSET),
-        ("BITFIELD k GET u8", SYNTAX),
-        ("BITFIELD k NOSUCH", SYNTAX),
-        ("BITFIELD k OVERFLOW", SYNTAX),
-        ("BITFIELD k OVERFLOW x", BAD_OVERFLOW),
-        ("BITFIELD k SET u8 0 1 SET u8 0; EXISTS k", 0),
-        ("SET k a; BITFIELD_RO k GET u8 0 GET u1 1", [97, 1]),
-        ("BITFIELD_RO k", []),
-        ("BITFIELD_RO k OVERFLOW SAT GET u8 0", [0]),
-        ("BITFIELD_RO k SET u8 0 1", READ_ONLY),
-        ("BITFIELD_RO k INCRBY u8 0 1", READ_ONLY),
-        ("BITFIELD_RO k SET u8 0 x", NOT_AN_INTEGER),
-    ],
-)
-def test_reply(keyp: Any, script: str, expected: Any) -> None:
-    assert keyp.script(script) == expected
-
-
-def test_a_type_ends_at_a_zero_byte(keyp: Any) -> None:
-    assert keyp.answer("BITFIELD k GET", b"u8\0x", 0) == [0]
-
-
-@pytest.mark.parametrize("command", ["BITFIELD l", "BITFIELD l GET u8 0", "BITFIELD l SET u8 0 1", "BITFIELD_RO l"])
-def test_wrong_type(keyp: Any, command: str) -> None:
-    keyp.plant_list(b"l")
-    assert keyp.answer(command).startswith("WRONGTYPE")
-
-
-def test_a_field_may_end_behind_the_longest_string(keyp: Any) -> None:
-    keyp.shared.max_string_bytes = 10
-    assert keyp.script("BITFIELD k SET i64 79 -1") == [0]
-    assert keyp.script("STRLEN k") == 18
 
 
 def test_long_strings(keyp: Any) -> None:

@@ -1,9 +1,7 @@
-"""COMMAND: rows, explanations, names, keys, all read off the blocks that define the commands."""
+"""COMMAND: rows and explanations, all read off the blocks that define the commands."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,27 +10,9 @@ from keyp.command.describe import CATEGORIES, categories
 from keyp.command.registry import Registry
 from keyp.commands import cluster
 from keyp.commands.all import TABLES
-from tests import wire
-from tests.fakes import Connection, Lab
+from tests.fakes import Connection
 
 REGISTRY = Registry(TABLES)
-
-
-@pytest.fixture
-def lab(tmp_path: Path) -> Iterator[Lab]:
-    lab = Lab(tmp_path)
-    yield lab
-    lab.close()
-
-
-@pytest.fixture
-def client(lab: Lab) -> Connection:
-    return lab.connect()
-
-
-def answer(client: Connection, line: str) -> Any:
-    """The reply to one command."""
-    return wire.parse(client.call(line))
 
 
 def pairs(flat: list[Any]) -> dict[Any, Any]:
@@ -57,18 +37,18 @@ def test_a_row_to_the_letter(client: Connection) -> None:
 
 
 def test_info(client: Connection) -> None:
-    mset, unknown, subcommand = answer(client, "COMMAND INFO MSET nosuch client|ID")
+    mset, unknown, subcommand = client.answer("COMMAND INFO MSET nosuch client|ID")
     assert mset[:6] == [b"mset", -3, ["write", "denyoom"], 1, -1, 2]
     assert unknown is None
     assert subcommand[:7] == [b"client|id", 2, ["noscript", "loading", "stale"], 0, 0, 0, ["@slow", "@connection"]]
-    assert answer(client, 'COMMAND INFO "" get| |get client|nosuch') == [None, None, None, None]
+    assert client.answer('COMMAND INFO "" get| |get client|nosuch') == [None, None, None, None]
 
 
 def test_info_of_a_container(client: Connection) -> None:
     client.call("HELLO 3")
     assert client.call("COMMAND INFO client").startswith(b"*1\r\n*10\r\n$6\r\nclient\r\n:-2\r\n~0\r\n")
     client.call("HELLO 2")
-    [row] = answer(client, "COMMAND INFO client")
+    [row] = client.answer("COMMAND INFO client")
     assert [sub[0] for sub in row[9] if sub[0] in (b"client|id", b"client|help")][::-1] == [
         b"client|id",
         b"client|help",
@@ -76,20 +56,20 @@ def test_info_of_a_container(client: Connection) -> None:
 
 
 def test_all_rows(client: Connection) -> None:
-    rows = answer(client, "COMMAND")
-    assert rows == answer(client, "COMMAND INFO")
+    rows = client.answer("COMMAND")
+    assert rows == client.answer("COMMAND INFO")
     assert [row[0].decode() for row in rows] == [spec.full_name for spec in REGISTRY]
-    assert answer(client, "COMMAND COUNT") == len(rows)
+    assert client.answer("COMMAND COUNT") == len(rows)
 
 
 def test_several_key_specifications_make_one_range(client: Connection) -> None:
-    [rename, copy] = answer(client, "COMMAND INFO rename copy")
+    [rename, copy] = client.answer("COMMAND INFO rename copy")
     assert (rename[3:6], copy[3:6]) == ([1, 2, 1], [1, 2, 1])
     assert len(rename[8]) == 2
 
 
 def test_docs(client: Connection) -> None:
-    [name, flat] = answer(client, "COMMAND DOCS Set nosuch")
+    [name, flat] = client.answer("COMMAND DOCS Set nosuch")
     entry = pairs(flat)
     assert name == b"set"
     assert (entry[b"since"], entry[b"group"], entry[b"complexity"]) == (b"1.0.0", b"string", b"O(1)")
@@ -102,12 +82,12 @@ def test_docs(client: Connection) -> None:
 
 
 def test_docs_of_a_container_and_its_subcommands(client: Connection) -> None:
-    entry = pairs(answer(client, "COMMAND DOCS object")[1])
+    entry = pairs(client.answer("COMMAND DOCS object")[1])
     assert b"arguments" not in entry
     assert b"object|encoding" in pairs(entry[b"subcommands"])
-    assert answer(client, "COMMAND DOCS object|encoding")[0] == b"object|encoding"
-    assert answer(client, "COMMAND DOCS nosuch") == []
-    assert len(answer(client, "COMMAND DOCS")) == 2 * len(REGISTRY)
+    assert client.answer("COMMAND DOCS object|encoding")[0] == b"object|encoding"
+    assert client.answer("COMMAND DOCS nosuch") == []
+    assert len(client.answer("COMMAND DOCS")) == 2 * len(REGISTRY)
 
 
 def test_docs_in_resp3(client: Connection) -> None:
@@ -117,102 +97,13 @@ def test_docs_in_resp3(client: Connection) -> None:
     assert b"$9\r\narguments\r\n*1\r\n%4\r\n" in docs
 
 
-def test_list(client: Connection) -> None:
-    names = answer(client, "COMMAND LIST")
-    assert {b"get", b"client", b"client|id"} <= set(names)
-    assert answer(client, "COMMAND LIST FILTERBY PATTERN GETR*") == [b"getrange"]
-    assert answer(client, "COMMAND LIST filterby pattern client|id") == [b"client|id"]
-    assert answer(client, 'COMMAND LIST FILTERBY PATTERN "[gG]et"') == [b"get"]
-    assert answer(client, "COMMAND LIST FILTERBY MODULE any") == []
-    transaction = answer(client, "COMMAND LIST FILTERBY ACLCAT Transaction")
-    assert sorted(transaction) == [b"discard", b"exec", b"multi", b"unwatch", b"watch"]
-    assert answer(client, "COMMAND LIST FILTERBY ACLCAT @string") == []
-
-
-@pytest.mark.parametrize(
-    "line",
-    [
-        "LIST x",
-        "LIST FILTERBY",
-        "LIST FILTERBY x",
-        "LIST FILTERBY x y",
-        "LIST FILTERBY PATTERN a b",
-        "LIST x PATTERN a",
-    ],
-)
-def test_list_refuses(client: Connection, line: str) -> None:
-    assert answer(client, f"COMMAND {line}") == "ERR syntax error"
-
-
-@pytest.mark.parametrize(
-    ("call", "keys"),
-    [
-        ("GET a", [b"a"]),
-        ("get a", [b"a"]),
-        ("MSET a 1 b 2", [b"a", b"b"]),
-        ("MSET a 1 b", [b"a", b"b"]),
-        ("DEL a b c", [b"a", b"b", b"c"]),
-        ("RENAME a b", [b"a", b"b"]),
-        ("OBJECT ENCODING a", [b"a"]),
-        ("WATCH a b", [b"a", b"b"]),
-        ("NOSUCH a", "ERR Invalid command specified"),
-        ("CLIENT NOSUCH", "ERR Invalid command specified"),
-        ("CLIENT", "ERR The command has no key arguments"),
-        ("CLIENT ID", "ERR The command has no key arguments"),
-        ("PING a b c", "ERR The command has no key arguments"),
-        ("GET", "ERR Invalid number of arguments specified for command"),
-        ("GET a b", "ERR Invalid number of arguments specified for command"),
-        ("OBJECT ENCODING", "ERR Invalid number of arguments specified for command"),
-    ],
-)
-def test_getkeys(client: Connection, call: str, keys: Any) -> None:
-    assert answer(client, f"COMMAND GETKEYS {call}") == keys
-
-
-@pytest.mark.parametrize(
-    ("call", "flags"),
-    [
-        ("GET a", [[b"a", ["RO", "access"]]]),
-        ("SET a b", [[b"a", ["OW", "update"]]]),
-        ("SET a GET", [[b"a", ["OW", "update"]]]),
-        ("SET a b NX get", [[b"a", ["RW", "access", "update"]]]),
-        ("RENAME a b", [[b"a", ["RW", "access", "delete"]], [b"b", ["OW", "update"]]]),
-        ("PING", "ERR The command has no key arguments"),
-    ],
-)
-def test_getkeysandflags(client: Connection, call: str, flags: Any) -> None:
-    assert answer(client, f"COMMAND GETKEYSANDFLAGS {call}") == flags
-
-
-@pytest.mark.parametrize(
-    ("line", "error"),
-    [
-        ("COMMAND GETKEYS", "ERR wrong number of arguments for 'command|getkeys' command"),
-        ("COMMAND COUNT x", "ERR wrong number of arguments for 'command|count' command"),
-        ("COMMAND HELP x", "ERR wrong number of arguments for 'command|help' command"),
-        ("COMMAND NOSUCH", "ERR unknown subcommand 'NOSUCH'. Try COMMAND HELP."),
-    ],
-)
-def test_wrong_calls(client: Connection, line: str, error: str) -> None:
-    assert answer(client, line) == error
-
-
-def test_help_begins_with_the_bare_word(client: Connection) -> None:
-    text = answer(client, "COMMAND HELP")
-    assert text[:3] == [
-        "COMMAND <subcommand> [<arg> [value] [opt] ...]. Subcommands are:",
-        "(no subcommand)",
-        "    Describes all commands.",
-    ]
-
-
 # A server without a cluster refuses CLUSTER HELP like everything else there.
 CONTAINERS = [spec for spec in REGISTRY if spec.subcommands and spec.group != "cluster"]
 
 
 @pytest.mark.parametrize("spec", CONTAINERS, ids=lambda spec: spec.full_name)
 def test_every_container_has_help(client: Connection, spec: Any) -> None:
-    text = answer(client, f"{spec.name} HELP")
+    text = client.answer(f"{spec.name} HELP")
     assert text[0].startswith(f"{spec.name} <subcommand> ")
     subcommands = [line for line in text[1:] if not line.startswith("    ")]
     explained = [line.split(" ")[0] for line in subcommands if line != "(no subcommand)"]

@@ -10,23 +10,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tests.commands.conftest import Keyp
+from tests.commands.test_scan import NAMES, PATTERNS
 
-LONG = b"k" * 600
-MEMBERS = [
-    b"",
-    b"a",
-    b"b",
-    b"aa",
-    b"foo:1",
-    b"foo:2",
-    b"foo[1]",
-    b"k",
-    b"k" * 479,
-    b"k" * 480,
-    LONG,
-    b"\xff\x00",
-    b"\0",
-]
 KINDS = ["hash", "set"]
 
 
@@ -63,30 +48,11 @@ def scan_all(keyp: Keyp, kind: str, *options: str | bytes) -> tuple[list[bytes],
             return members, calls
 
 
-PATTERNS = [
-    (b"*", MEMBERS),
-    (b"", [b""]),
-    (b"a", [b"a"]),
-    (b"nobody", []),
-    (b"a*", [b"a", b"aa"]),
-    (b"?", [b"a", b"b", b"k", b"\0"]),
-    (b"foo:?", [b"foo:1", b"foo:2"]),
-    (b"foo\\[*", [b"foo[1]"]),
-    (b"[a-b]", [b"a", b"b"]),
-    (b"k*", [b"k", b"k" * 479, b"k" * 480, LONG]),
-    (b"k" * 470 + b"*", [b"k" * 479, b"k" * 480, LONG]),
-    (b"k" * 500 + b"*", [LONG]),
-    (LONG, [LONG]),
-    (b"\xff*", [b"\xff\x00"]),
-    (b"\0*", [b"\0"]),
-]
-
-
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize(("pattern", "members"), PATTERNS, ids=range(len(PATTERNS)))
 @pytest.mark.parametrize("count", ["1", "2", "10", "1000000"])
 def test_patterns(keyp: Keyp, kind: str, pattern: bytes, members: Iterable[bytes], count: str) -> None:
-    add(keyp, kind, MEMBERS)
+    add(keyp, kind, NAMES)
     assert sorted(scan_all(keyp, kind, "MATCH", pattern, "COUNT", count)[0]) == sorted(members)
 
 

@@ -61,16 +61,6 @@ def test_circles_beside_a_look_at_every_place(keyp: Keyp, seed: int) -> None:
         assert set(expected) <= set(box)
 
 
-def test_a_search_that_is_stored_replaces_its_source(keyp: Keyp) -> None:
-    add(keyp, {b"a": (1.0, 1.0), b"b": (1.001, 1.0), b"c": (50.0, 50.0)})
-    assert keyp.answer("GEORADIUS k 1 1 1 km STORE k") == 2
-    assert keyp.answer("ZRANGE k 0 -1") == [b"a", b"b"]
-    assert keyp.answer("GEORADIUSBYMEMBER k a 1 km STOREDIST k") == 2
-    assert keyp.answer("ZSCORE k a") == 0
-    assert keyp.answer("GEOSEARCHSTORE k nosuch FROMLONLAT 1 1 BYRADIUS 1 km") == 0
-    assert keyp.answer("EXISTS k") == 0
-
-
 def test_a_search_of_many_places_leaves_the_reactors_thread(tmp_path: Path) -> None:
     lab = Lab(tmp_path)
     client = lab.connect()

@@ -156,11 +156,3 @@ def test_large_values(keyp: Keyp) -> None:
     assert keyp.run("HGET", "h", "a") == value
     assert keyp.answer("HSET h a 2") == 0
     assert keyp.answer("HGETALL h") == {b"a": b"2", b"b": b"1"}
-
-
-def test_what_is_refused_leaves_nothing(keyp: Keyp) -> None:
-    keyp.run("HSET", "h", "a", "abc")
-    for call in ("HINCRBY h a 1", "HINCRBYFLOAT h a 1", "HINCRBYFLOAT g a inf", "HSET g a", "HINCRBY g a x"):
-        assert keyp.answer(call).startswith("ERR")
-    assert keyp.answer("HGETALL h") == {b"a": b"abc"}
-    assert keyp.answer("EXISTS g") == 0

@@ -80,11 +80,3 @@ def test_large_results_stored(keyp: Keyp, numbers: list[bytes]) -> None:
     assert keyp.answer("SCARD all") == 6000 - 2010
     keyp.sweep()
     assert keyp.answer("SDIFF all r") == set()
-
-
-def test_a_wrong_type_leaves_everything(keyp: Keyp) -> None:
-    keyp.script("SADD a 1 2; SADD b 2 3; SET k v")
-    for call in ("SINTERSTORE a b k", "SUNIONSTORE a b k", "SDIFFSTORE a b k", "SINTERSTORE b nosuch k"):
-        assert keyp.answer(call).startswith("WRONGTYPE")
-    assert keyp.answer("SMEMBERS a") == {b"1", b"2"}
-    assert keyp.answer("SMEMBERS b") == {b"2", b"3"}

@@ -145,10 +145,3 @@ def test_large_sets(keyp: Keyp) -> None:
     assert keyp.answer("SCARD s") == 10
     assert keyp.answer("SREM s", *sorted(everything)) == 10
     assert keyp.answer("EXISTS s") == 0
-
-
-def test_a_refused_move_leaves_both_sets(keyp: Keyp) -> None:
-    keyp.script("SADD s a; SET k v")
-    assert keyp.answer("SMOVE s k a").startswith("WRONGTYPE")
-    assert keyp.answer("SMEMBERS s") == {b"a"}
-    assert keyp.answer("GET k") == b"v"

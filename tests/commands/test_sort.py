@@ -1,4 +1,4 @@
-"""SORT and SORT_RO."""
+"""Weights and patterns of SORT, and sorts of many."""
 
 from __future__ import annotations
 
@@ -12,55 +12,6 @@ from keyp.commands.sort import NOT_A_WEIGHT, Order, Pattern, weight
 from keyp.errors import CommandError
 from keyp.storage.lmdb.transaction import ReadTransaction
 from tests.commands.conftest import Keyp
-
-ROWS = [
-    ("RPUSH l 3 1 2; SORT l", [b"1", b"2", b"3"]),
-    ("RPUSH l 3 1 2; SORT_RO l DESC", [b"3", b"2", b"1"]),
-    ("RPUSH l 10 9; SORT l ALPHA", [b"10", b"9"]),
-    ("SADD l 10 9 8; SORT l LIMIT 1 1", [b"9"]),
-    ("SADD l b a; SORT l BY nosort STORE t; LRANGE t 0 -1", [b"a", b"b"]),
-    ("ZADD l 1 b 2 a; SORT l BY nosort", [b"b", b"a"]),
-    ("ZADD l 1 b 2 a; SORT l BY nosort DESC LIMIT 0 1", [b"a"]),
-    ("RPUSH l c b a; SORT l BY nosort DESC LIMIT 1 2", [b"b", b"c"]),
-    ("RPUSH l b a c; SORT l BY w*", [b"a", b"b", b"c"]),
-    ("RPUSH l b a c; SORT l BY w* DESC", [b"c", b"b", b"a"]),
-    ("RPUSH l b a c; SORT l BY w* ALPHA DESC", [b"b", b"a", b"c"]),
-    ("RPUSH l b a; MSET wa 2 wb 1; SORT l BY w* GET # GET w*", [b"b", b"1", b"a", b"2"]),
-    ("RPUSH l 1; SORT l GET nosuch* GET nostar", [None, None]),
-    ("RPUSH l 1; HSET h1 f v; SORT l GET h*->f GET h*->g GET h*", [b"v", None, None]),
-    ("RPUSH l 2 1; HSET h1 f 9; SORT l BY h*->f", [b"2", b"1"]),
-    ("SORT nosuch", []),
-    ("RPUSH l 2 1; SORT l STORE l; LRANGE l 0 -1", [b"1", b"2"]),
-    ("RPUSH l 2 1; SORT l GET nosuch* STORE t; LRANGE t 0 -1", [b"", b""]),
-    ("RPUSH l 1 a; SORT l", NOT_A_WEIGHT),
-    ("SET l 1; SORT l", "WRONGTYPE Operation against a key holding the wrong kind of value"),
-    ("HSET l a 1; SORT_RO l", "WRONGTYPE Operation against a key holding the wrong kind of value"),
-    ("SORT l STORE", "ERR syntax error"),
-    ("SORT_RO l STORE t", "ERR syntax error"),
-    ("SORT l LIMIT 1", "ERR syntax error"),
-    ("SORT l LIMIT a b", "ERR value is not an integer or out of range"),
-]
-
-
-@pytest.mark.parametrize(("text", "reply"), ROWS)
-def test_rows(keyp: Keyp, text: str, reply: object) -> None:
-    assert keyp.script(text) == reply
-
-
-def test_what_is_stored_replaces_what_was_there_and_its_deadline(keyp: Keyp) -> None:
-    keyp.script("RPUSH l 2 1; SADD t a b; PEXPIRE t 1000")
-    assert keyp.answer("SORT l STORE t") == 2
-    assert keyp.answer("TYPE t") == "list"
-    assert keyp.answer("TTL t") == -1
-    assert keyp.answer("SORT l STORE t LIMIT 5 1") == 0
-    assert keyp.answer("EXISTS t") == 0
-
-
-def test_an_error_stores_nothing(keyp: Keyp) -> None:
-    keyp.script("RPUSH l b a; SET t old")
-    assert keyp.answer("SORT l STORE t") == NOT_A_WEIGHT
-    assert keyp.answer("GET t") == b"old"
-
 
 WEIGHTS = [
     (b"", 0), (b"1", 1), (b" \t1", 1), (b"+.5", 0.5), (b"0x10", 16), (b"-inf", -float("inf")), (b"5\0x", 5), (b"\0", 0),

@@ -87,10 +87,3 @@ def test_large_ones(keyp: Keyp) -> None:
     ]
     assert keyp.answer("ZDIFFSTORE three 2 three two") == len([one for one in three if one not in two])
     assert keyp.answer("ZCARD three") == len([one for one in three if one not in two])
-
-
-def test_the_result_may_take_an_inputs_place(keyp: Keyp) -> None:
-    keyp.script("ZADD k 1 a 2 b; SADD s a c; EXPIRE s 100")
-    assert keyp.answer("ZUNIONSTORE s 2 k s WEIGHTS 10 1") == 3
-    assert keyp.answer("ZRANGE s 0 -1 WITHSCORES") == [[b"c", 1.0], [b"a", 11.0], [b"b", 20.0]]
-    assert keyp.answer("TTL s") == -1

@@ -134,10 +134,3 @@ def test_a_scan_finds_all_that_stay(keyp: Keyp, count: int) -> None:
 def test_an_unknown_cursor_begins_again(keyp: Keyp) -> None:
     fill(keyp, 200)
     assert keyp.answer("ZSCAN k 12345 COUNT 3")[1][::2] == [b"000000", b"000001", b"000002"]
-
-
-def test_a_refused_command_leaves_all_as_it_was(keyp: Keyp) -> None:
-    keyp.script("ZADD k 1 a inf b; SET s v")
-    for line in ("ZADD k 5 a x b", "ZINCRBY k -inf b", "ZADD k INCR -inf b", "ZUNIONSTORE k 2 k s", "ZADD k 1 a 2"):
-        assert keyp.answer(line).split()[0] in ("ERR", "WRONGTYPE")
-    assert keyp.answer("ZRANGE k 0 -1 WITHSCORES") == [[b"a", 1.0], [b"b", float("inf")]]

@@ -187,9 +187,7 @@ class Keyp:
         connection = self.connect()
         connection.send(wire.request(b"FLUSHALL"), 1)
         connection.close()
-        self.lab.reactor.advance(0.1)  # the sweeper has rested since it was here last
-        self.lab.server.dispatcher.sweep_if_due()
-        self.lab.settle()
+        self.lab.sweep()
 
     def stop(self) -> None:
         self.lab.close()

@@ -14,7 +14,8 @@ from hypothesis import given, note, settings
 from hypothesis import strategies as st
 
 from tests import wire
-from tests.differential.servers import Keyp, KeypConnection, Reference, ReferenceConnection
+from tests.differential.servers import Keyp, Reference
+from tests.differential.talk import Talk
 
 PROTOCOLS = (2, 3)
 
@@ -40,22 +41,16 @@ CHUNKS = st.lists(
 SHOWN = ("name", "flags", "db", "sub", "psub", "ssub", "multi", "multi-mem", "cmd", "user", "redir", "resp", "lib-name")
 
 
-class Talk:
-    """The same clients at both servers, and one that observes them."""
+class Sessions(Talk):
+    """Clients, and one that observes them."""
 
     def __init__(self, reference: Reference, keyp: Keyp) -> None:
-        reference.clear()
-        keyp.clear()
-        self.theirs = [reference.connect() for _ in PROTOCOLS]
-        self.ours = [keyp.connect() for _ in PROTOCOLS]
-        self.watchers = (reference.connect(), keyp.connect())
-        self.ids: list[tuple[bytes, ...]] = []
+        super().__init__(reference, keyp, PROTOCOLS)
         self.queueing = [False for _ in PROTOCOLS]
-        for index, protocol in enumerate(PROTOCOLS):
-            pair = (self.theirs[index], self.ours[index])
-            self.ids.append(tuple(client.send(wire.request(b"CLIENT", b"ID"), 1)[0][1:-2] for client in pair))
-            for client in pair:
-                client.send(wire.request(b"HELLO", b"%d" % protocol), 1)
+        self.ids = [
+            [client.send(wire.request(b"CLIENT", b"ID"), 1)[0][1:-2] for client in pair]
+            for pair in zip(self.theirs, self.ours, strict=True)
+        ]
 
     def say(self, speaker: int, lines: list[str]) -> None:
         theirs, ours = self.theirs[speaker], self.ours[speaker]
@@ -91,18 +86,13 @@ class Talk:
     def shown(self, side: int, speaker: int) -> dict[str, str]:
         """What CLIENT LIST says of a client."""
         call = wire.request(b"CLIENT", b"LIST", b"ID", self.ids[speaker][side])
-        text = wire.parse(self.watchers[side].send(call, 1)[0]).decode()
+        text = wire.parse(self.controls[side].send(call, 1)[0]).decode()
         fields = dict(field.split("=", 1) for field in text.split())
         fields["flags"] = fields["flags"].replace("U", "") or "N"  # only the reference listens on a Unix socket
         state = self.ours[speaker].connection.connection.client.state
         if state.queue is None or state.queue_broken or "d" in fields["flags"]:
             del fields["multi"], fields["multi-mem"]  # Valkey forgets what was queued when it will not run
         return {name: fields.get(name, "") for name in SHOWN}
-
-    def close(self) -> None:
-        clients: list[ReferenceConnection | KeypConnection] = [*self.theirs, *self.ours, *self.watchers]
-        for client in clients:
-            client.close()
 
 
 def comparable(reply: bytes) -> bytes:
@@ -113,6 +103,6 @@ def comparable(reply: bytes) -> bytes:
 @settings(max_examples=2 * settings().max_examples)
 @given(chunks=CHUNKS)
 def test_same_replies_in_the_same_order(reference: Reference, keyp: Keyp, chunks: list[tuple[int, list[Any]]]) -> None:
-    with closing(Talk(reference, keyp)) as talk:
+    with closing(Sessions(reference, keyp)) as talk:
         for speaker, lines in chunks:
             talk.say(speaker, lines)

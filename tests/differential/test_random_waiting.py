@@ -7,13 +7,14 @@ sends anything behind a command that waits: whose pipeline goes on first, when s
 from __future__ import annotations
 
 from contextlib import closing
-from typing import Any
 
-from hypothesis import given, note, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests import wire
-from tests.differential.servers import Keyp, KeypConnection, Reference, ReferenceConnection
+from tests.differential.servers import Keyp, Reference
+from tests.differential.talk import Talk
+from tests.differential.words import words
 
 PROTOCOLS = (2, 3, 2, 3)
 
@@ -29,41 +30,34 @@ COUNTS = st.sampled_from([[], [b"COUNT", b"2"]])
 NO_END = st.just(b"0")
 
 
-def call(name: bytes, *arguments: st.SearchStrategy[Any]) -> st.SearchStrategy[list[bytes]]:
-    """Calls of one command; an argument may be a list of several."""
-    return st.tuples(*arguments).map(
-        lambda found: [name, *[word for part in found for word in (part if isinstance(part, list) else [part])]]
-    )
-
-
 WAITING = st.one_of(
-    call(b"BLPOP", MANY_KEYS, NO_END),
-    call(b"BRPOP", MANY_KEYS, NO_END),
-    call(b"BLMOVE", KEYS, KEYS, ENDS, ENDS, NO_END),
-    call(b"BRPOPLPUSH", KEYS, KEYS, NO_END),
-    call(b"BLMPOP", NO_END, NUMBERED, ENDS, COUNTS),
-    call(b"BZPOPMIN", MANY_KEYS, NO_END),
-    call(b"BZPOPMAX", MANY_KEYS, NO_END),
-    call(b"BZMPOP", NO_END, NUMBERED, EXTREMES, COUNTS),
+    words("BLPOP", MANY_KEYS, NO_END),
+    words("BRPOP", MANY_KEYS, NO_END),
+    words("BLMOVE", KEYS, KEYS, ENDS, ENDS, NO_END),
+    words("BRPOPLPUSH", KEYS, KEYS, NO_END),
+    words("BLMPOP", NO_END, NUMBERED, ENDS, COUNTS),
+    words("BZPOPMIN", MANY_KEYS, NO_END),
+    words("BZPOPMAX", MANY_KEYS, NO_END),
+    words("BZMPOP", NO_END, NUMBERED, EXTREMES, COUNTS),
 )
 OTHERS = st.one_of(
-    call(b"RPUSH", KEYS, ELEMENTS),
-    call(b"LPUSH", KEYS, ELEMENTS),
-    call(b"RPUSH", KEYS, ELEMENTS),
-    call(b"ZADD", KEYS, MEMBERS),
-    call(b"LMOVE", KEYS, KEYS, ENDS, ENDS),
-    call(b"LINSERT", KEYS, st.just(b"BEFORE"), st.just(b"1"), st.just(b"2")),
-    call(b"LPOP", KEYS),
-    call(b"LRANGE", KEYS, st.just(b"0"), st.just(b"-1")),
-    call(b"DEL", KEYS),
-    call(b"SET", KEYS, st.just(b"text")),
-    call(b"RENAME", KEYS, KEYS),
-    call(b"COPY", KEYS, KEYS),
-    call(b"EXISTS", MANY_KEYS),
-    call(b"MULTI"),
-    call(b"EXEC"),
-    call(b"EXEC"),
-    call(b"PING"),
+    words("RPUSH", KEYS, ELEMENTS),
+    words("LPUSH", KEYS, ELEMENTS),
+    words("RPUSH", KEYS, ELEMENTS),
+    words("ZADD", KEYS, MEMBERS),
+    words("LMOVE", KEYS, KEYS, ENDS, ENDS),
+    words("LINSERT", KEYS, st.just(b"BEFORE"), st.just(b"1"), st.just(b"2")),
+    words("LPOP", KEYS),
+    words("LRANGE", KEYS, st.just(b"0"), st.just(b"-1")),
+    words("DEL", KEYS),
+    words("SET", KEYS, st.just(b"text")),
+    words("RENAME", KEYS, KEYS),
+    words("COPY", KEYS, KEYS),
+    words("EXISTS", MANY_KEYS),
+    words("MULTI"),
+    words("EXEC"),
+    words("EXEC"),
+    words("PING"),
 )
 CHUNKS = st.lists(
     st.one_of(
@@ -78,62 +72,40 @@ CHUNKS = st.lists(
 )
 
 
-class Talk:
-    """The same clients at both servers, and a listener to what happens to keys."""
+class Waiters(Talk):
+    """Clients that wait and others that bring something, and a listener to what happens to keys, the last one."""
 
     def __init__(self, reference: Reference, keyp: Keyp) -> None:
-        reference.clear()
-        keyp.clear()
-        self.theirs: list[ReferenceConnection] = [reference.connect() for _ in range(len(PROTOCOLS) + 1)]
-        self.ours: list[KeypConnection] = [keyp.connect() for _ in range(len(PROTOCOLS) + 1)]
+        super().__init__(reference, keyp, [*PROTOCOLS, 2])
         self.queueing = [False for _ in PROTOCOLS]
-        self.controls = (reference.connect(), keyp.connect())
-        for control in self.controls:
-            control.send(wire.request(b"CONFIG", b"SET", b"notify-keyspace-events", b"AEn"), 1)
+        self.publish(b"AEn")
         for client in (self.theirs[-1], self.ours[-1]):
             client.send(wire.request(b"PSUBSCRIBE", b"*"), 1)
-        for index, protocol in enumerate(PROTOCOLS):
-            for client in (self.theirs[index], self.ours[index]):
-                client.send(wire.request(b"HELLO", b"%d" % protocol), 1)
 
     def say(self, speaker: int, calls: list[list[bytes]]) -> None:
         if self.ours[speaker].connection.connection.client.waiting:
             return
         calls = self._possible(speaker, calls)
-        data = b"".join([wire.request(*words) for words in calls])
-        self.theirs[speaker].send(data, 0)
-        said = self.ours[speaker].send(data, 0)
-        note(f"client {speaker}: {calls}")
-        for index, (one, other) in enumerate(zip(self.theirs, self.ours, strict=True)):
-            theirs, ours = one.hear(), other.hear()
-            if index == speaker:
-                ours = said + ours
+        for index, (theirs, ours) in enumerate(self.heard(speaker, calls)):
             assert theirs == ours, f"client {index} hears after {calls}: from them {theirs}, from us {ours}"
 
     def _possible(self, speaker: int, calls: list[list[bytes]]) -> list[list[bytes]]:
         """Calls up to one that may wait, without a MULTI inside another one, which Valkey refuses in its own words."""
         kept: list[list[bytes]] = []
-        for words in calls:
-            if words[0] == b"MULTI" and self.queueing[speaker]:
+        for call in calls:
+            if call[0] == b"MULTI" and self.queueing[speaker]:
                 continue
-            kept.append(words)
-            if words[0] in (b"MULTI", b"EXEC"):
-                self.queueing[speaker] = words[0] == b"MULTI"
-            elif words[0].startswith(b"B") and not self.queueing[speaker]:
+            kept.append(call)
+            if call[0] in (b"MULTI", b"EXEC"):
+                self.queueing[speaker] = call[0] == b"MULTI"
+            elif call[0].startswith(b"B") and not self.queueing[speaker]:
                 break
         return kept
-
-    def close(self) -> None:
-        for control in self.controls:
-            control.send(wire.request(b"CONFIG", b"SET", b"notify-keyspace-events", b""), 1)
-        clients: list[ReferenceConnection | KeypConnection] = [*self.theirs, *self.ours, *self.controls]
-        for client in clients:
-            client.close()
 
 
 @settings(max_examples=settings().max_examples)  # an example takes ten milliseconds
 @given(chunks=CHUNKS)
 def test_everybody_gets_the_same(reference: Reference, keyp: Keyp, chunks: list[tuple[int, list[list[bytes]]]]) -> None:
-    with closing(Talk(reference, keyp)) as talk:
+    with closing(Waiters(reference, keyp)) as talk:
         for speaker, calls in chunks:
             talk.say(speaker, calls)

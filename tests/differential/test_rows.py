@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator
-from itertools import zip_longest
+from itertools import pairwise, zip_longest
 from typing import Any
 
 import pytest
@@ -17,6 +17,8 @@ from tests.differential.agreement import EXACT, agree
 from tests.differential.differences import DIFFERENCES, Difference
 from tests.differential.row_files import Row, Step, rows
 from tests.differential.servers import Keyp, KeypConnection, Reference, ReferenceConnection
+from tests.differential.test_events import DIRECTORY as EVENTS
+from tests.differential.test_forms import LIMITS, ROWS
 
 CLIENTS = 2
 
@@ -99,6 +101,37 @@ def calls_of_any_length() -> Iterator[str]:
                 line = " ".join([name, *["1"] * (count - words)])
                 if not one.accepts(count) and line not in known and not one.flags & OWN:
                     yield line
+
+
+def chunks(steps: Iterable[Step]) -> list[tuple[int, bytes]]:
+    """Who says what, in turn: the set-up of a row and its last call."""
+    return [(step.client, step.data) for step in steps]
+
+
+def forms() -> Iterator[tuple[list[tuple[int, bytes]], str]]:
+    """The rows of `test_forms.py`, which are too long for a file."""
+    settings = [(name, [["CONFIG", "SET", setting, value], *calls]) for name, setting, value, calls in LIMITS]
+    for name, calls in [*ROWS, *settings]:
+        asked = [*calls, ["OBJECT", "ENCODING", "k"]]
+        yield [(0, wire.request(*[word.encode() for word in call])) for call in asked], f"forms: {name}"
+
+
+def test_every_row_stands_once() -> None:
+    """None is another one, or the beginning of another, or one of the calls that every command is tested with."""
+    told = [(chunks(row.steps), row.name) for row in rows()]
+    told += [(chunks(Row("", one.row.splitlines()).steps), f"differences: {one.row}") for one in DIFFERENCES]
+    told += [(chunks([Step(line)]), f"wrong number of arguments: {line}") for line in calls_of_any_length()]
+    told += forms()
+    assert twice(told) == []
+
+
+def test_every_row_of_events_stands_once() -> None:
+    assert twice([(chunks(row.steps), row.name) for row in rows(EVENTS)]) == []
+
+
+def twice(told: list[tuple[list[tuple[int, bytes]], str]]) -> list[str]:
+    """Those that are whole in another one; in order, the other one is the next."""
+    return [f"{name}, in {where}" for (one, name), (other, where) in pairwise(sorted(told)) if other[: len(one)] == one]
 
 
 @pytest.mark.parametrize("line", list(calls_of_any_length()))

@@ -8,6 +8,7 @@ import pytest
 
 from keyp.command.registry import Registry
 from keyp.command.table import CommandTable
+from keyp.commands.all import TABLES
 from tests.fakes import Connection, Lab
 
 FAULTY = CommandTable(group="string")
@@ -76,7 +77,7 @@ def test_served_by_the_batch_in_front_in_the_same_group(lab: Lab) -> None:
 
 
 def test_a_group_that_is_undone_gives_back_the_waiters(lab: Lab) -> None:
-    lab.server.state.registry = Registry([*_tables(), FAULTY])
+    lab.server.state.registry = Registry([*TABLES, FAULTY])
     first, second = waiting(lab, "BLPOP l 0"), waiting(lab, "BLPOP l 0")
     joins, pushes, bad = lab.connect(), lab.connect(), lab.connect()
     joins.protocol.dataReceived(b"BLPOP l 0\r\n")
@@ -92,18 +93,12 @@ def test_a_group_that_is_undone_gives_back_the_waiters(lab: Lab) -> None:
 
 
 def test_a_refused_batch_serves_nobody(lab: Lab) -> None:
-    lab.server.state.registry = Registry([*_tables(), FAULTY])
+    lab.server.state.registry = Registry([*TABLES, FAULTY])
     client = waiting(lab, "BLPOP l 0")
     assert lab.connect().call("RPUSH l a", "STUMBLE") == REFUSED * 2
     assert client.transport.sent == b""
     assert lab.connect().call("EXISTS l", "RPUSH l b") == b":0\r\n:1\r\n"
     assert client.transport.sent == popped("l", "b")
-
-
-def _tables() -> list[CommandTable]:
-    from keyp.commands.all import TABLES
-
-    return list(TABLES)
 
 
 @pytest.mark.parametrize("protocol", [2, 3])

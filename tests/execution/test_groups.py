@@ -11,6 +11,7 @@ from twisted.logger import LogEvent, formatEvent
 from keyp.command.effects import StopServer
 from keyp.command.registry import Registry
 from keyp.command.table import CommandTable
+from keyp.commands.all import TABLES
 from keyp.execution.commit_delay import GROUP_MAX
 from keyp.execution.group_commit import GroupCommit
 from keyp.storage.lmdb.transaction import WriteTransaction
@@ -44,14 +45,8 @@ INTERNAL = b"-ERR internal error, nothing of this command was applied; see the s
 
 @pytest.fixture
 def faulty_lab(lab: Lab) -> Lab:
-    lab.server.state.registry = Registry([*_tables(), FAULTY])
+    lab.server.state.registry = Registry([*TABLES, FAULTY])
     return lab
-
-
-def _tables() -> list[CommandTable]:
-    from keyp.commands.all import TABLES
-
-    return list(TABLES)
 
 
 def test_one_defect_among_fifty_batches(faulty_lab: Lab) -> None:

@@ -55,11 +55,6 @@ def garbage(lab: Lab) -> int:
         return int(txn.stat(lab.environment.garbage)["entries"])
 
 
-def transactions(lab: Lab) -> int:
-    """How many have been committed."""
-    return int(lab.environment.lmdb.info()["last_txnid"])
-
-
 def sweep(lab: Lab) -> None:
     for _ in range(100):
         lab.server.dispatcher.sweep_if_due()
@@ -84,10 +79,10 @@ def sweep(lab: Lab) -> None:
 def test_no_transaction_holds_a_long_string(lab: Lab, command: tuple[bytes, ...], expected: bytes | None) -> None:
     put(lab, b"a", long_string())
     put(lab, b"b", b"A")
-    before = transactions(lab)
+    before = lab.commits()
     reply = lab.connect().send(multibulk(*command))
     assert reply[:1] in b":+", reply[:100]
-    assert transactions(lab) - before == TRANSACTIONS + 1
+    assert lab.commits() - before == TRANSACTIONS + 1
     if expected is not None:
         assert holds(lab, b"t", expected)
     if command[0] == b"MOVE":
@@ -101,7 +96,7 @@ def test_where_transactions_are_synced_they_are_fewer(lab: Lab, monkeypatch: pyt
     put(lab, b"a", long_string())
     client = lab.connect()
     assert client.call("CONFIG SET appendfsync always") == b"+OK\r\n"
-    before = transactions(lab)
+    before = lab.commits()
     extended = []
     pwrite = os.pwrite
 
@@ -111,7 +106,7 @@ def test_where_transactions_are_synced_they_are_fewer(lab: Lab, monkeypatch: pyt
 
     monkeypatch.setattr(os, "pwrite", counted)
     assert client.call("COPY a t") == b":1\r\n"
-    assert transactions(lab) - before == -(-LONG // (SYNCED_AT_ONCE // PIECE_BYTES * PIECE_BYTES)) + 1
+    assert lab.commits() - before == -(-LONG // (SYNCED_AT_ONCE // PIECE_BYTES * PIECE_BYTES)) + 1
     assert sum(extended) > SYNCED_AT_ONCE
     assert holds(lab, b"t", long_string())
 
@@ -119,9 +114,9 @@ def test_where_transactions_are_synced_they_are_fewer(lab: Lab, monkeypatch: pyt
 def test_zeros_need_no_stage(lab: Lab) -> None:
     """What is to be written is little, however long the string is."""
     client = lab.connect()
-    before = transactions(lab)
+    before = lab.commits()
     assert client.call(f"SETRANGE a {8 * LONG} x", f"SETBIT b {8 * 8 * LONG} 1") == b":%d\r\n:0\r\n" % (8 * LONG + 1)
-    assert transactions(lab) - before == 1
+    assert lab.commits() - before == 1
     assert os.path.getsize(os.path.join(lab.environment.path, DATA_FILE)) < 4 << 20
 
 
@@ -151,11 +146,11 @@ def test_after_another_write_of_its_transaction_it_is_not_staged(lab: Lab, befor
     """What it is made of, or where it goes, may be something that only its transaction sees."""
     put(lab, b"a", long_string())
     client = lab.connect()
-    started = transactions(lab)
+    started = lab.commits()
     client.call("MULTI", before, "COPY a t")
     client.send(multibulk(b"SET", b"u", long_string(first=b"u")))
     client.call("EXEC")
-    assert transactions(lab) - started == 1
+    assert lab.commits() - started == 1
     assert holds(lab, b"u", long_string(first=b"u"))
     expected = {"SET x 1": long_string(), "APPEND a more": long_string() + b"more"}
     assert holds(lab, b"t", expected.get(before))

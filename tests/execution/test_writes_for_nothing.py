@@ -42,23 +42,18 @@ def client(lab: Lab) -> Connection:
     return client
 
 
-def commits(lab: Lab) -> int:
-    """LMDB's number of the last transaction that was committed with anything in it."""
-    return int(lab.environment.lmdb.info()["last_txnid"])
-
-
 def assert_for_nothing(lab: Lab, client: Connection, line: str) -> None:
     """The call is answered, or waits, and leaves nothing behind: not in LMDB, not in what is counted."""
-    before = commits(lab), lab.environment.version, lab.environment.changes
+    before = lab.commits(), lab.environment.version, lab.environment.changes
     answer = client.call(line)
     waiting = client.connection.client.waiting
     assert answer or waiting, line
     counted = int(line.startswith(COUNTED) and answer == b"+OK\r\n")
-    assert (commits(lab), lab.environment.version, lab.environment.changes - counted) == before, line
+    assert (lab.commits(), lab.environment.version, lab.environment.changes - counted) == before, line
     if waiting:
         lab.advance_ms(1000)
         assert client.transport.sent.endswith((b"*-1\r\n", b"$-1\r\n"))
-        assert commits(lab) == before[0], f"{line} in the end"
+        assert lab.commits() == before[0], f"{line} in the end"
 
 
 def test_every_write_command_is_here() -> None:
@@ -95,7 +90,7 @@ def test_an_error_writes_nothing(lab: Lab, client: Connection, name: str) -> Non
 def test_together_they_write_nothing_either(lab: Lab, client: Connection) -> None:
     """In one chunk, in a transaction of a client, and in a group of several clients."""
     lines = [line for _, present in NOTHING.values() for line in present if not line.startswith("B")]
-    before = commits(lab)
+    before = lab.commits()
     client.call(*lines)
     client.call("MULTI", *lines, "EXEC")
     others = [lab.connect() for _ in range(len(lines))]
@@ -103,20 +98,20 @@ def test_together_they_write_nothing_either(lab: Lab, client: Connection) -> Non
         other.protocol.dataReceived(line.encode() + b"\r\n")
     lab.settle()
     assert all(other.transport.sent for other in others)
-    assert commits(lab) == before
+    assert lab.commits() == before
 
 
 def test_one_change_among_them_is_committed(lab: Lab, client: Connection) -> None:
-    before, changes = commits(lab), lab.environment.changes
+    before, changes = lab.commits(), lab.environment.changes
     client.call("DEL nosuch", "SETNX s v", "SADD t z", "LPOP nosuch")
-    assert (commits(lab), lab.environment.changes) == (before + 1, changes + 1)
+    assert (lab.commits(), lab.environment.changes) == (before + 1, changes + 1)
     assert client.call("SISMEMBER t z") == b":1\r\n"
 
 
 def test_flushing_what_is_empty(lab: Lab, client: Connection) -> None:
-    before = commits(lab)
+    before = lab.commits()
     client.call("FLUSHALL")
-    assert commits(lab) == before + 1
+    assert lab.commits() == before + 1
     for line in ("FLUSHALL", "FLUSHALL ASYNC", "FLUSHDB"):
         assert_for_nothing(lab, client, line)
 
@@ -142,17 +137,17 @@ def test_nobody_is_told_of_a_sync_that_does_not_come(lab: Lab, client: Connectio
 
 def test_what_is_removed_is_committed(lab: Lab, client: Connection) -> None:
     """A removal carries no version."""
-    before, version = commits(lab), lab.environment.version
+    before, version = lab.commits(), lab.environment.version
     client.call("DEL s")
-    assert (commits(lab), lab.environment.version) == (before + 1, version)
+    assert (lab.commits(), lab.environment.version) == (before + 1, version)
 
 
 def test_a_key_that_a_command_finds_expired_is_a_change(lab: Lab, client: Connection) -> None:
     client.call("SET mortal v PX 10")
     lab.advance_ms(11)
-    before, changes = commits(lab), lab.environment.changes
+    before, changes = lab.commits(), lab.environment.changes
     assert client.call("DEL mortal") == b":0\r\n"
-    assert commits(lab) == before + 1
+    assert lab.commits() == before + 1
     assert lab.environment.changes == changes
     assert_for_nothing(lab, client, "DEL mortal")
 

@@ -127,6 +127,11 @@ class Daemon:
         """All that the server has printed since it was first started."""
         return self.log_path.read_text(errors="replace") if self.log_path.exists() else ""
 
+    def memory(self) -> int:
+        """Bytes that belong to the process alone."""
+        lines = Path(f"/proc/{self.pid}/status").read_text().splitlines()
+        return next(int(line.split()[1]) << 10 for line in lines if line.startswith("RssAnon:"))
+
     def start(self) -> None:
         """Starts the server; returns when it answers."""
         assert not self.running

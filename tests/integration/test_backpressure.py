@@ -9,7 +9,6 @@ from __future__ import annotations
 import socket
 import threading
 from contextlib import suppress
-from pathlib import Path
 
 import pytest
 
@@ -18,12 +17,6 @@ from tests.integration.daemon import Daemon, wait_until
 
 MB = 1 << 20
 GET = b"*2\r\n$3\r\nGET\r\n$1\r\na\r\n"
-
-
-def memory(daemon: Daemon) -> int:
-    """Bytes that belong to the process alone."""
-    lines = Path(f"/proc/{daemon.pid}/status").read_text().splitlines()
-    return next(int(line.split()[1]) << 10 for line in lines if line.startswith("RssAnon:"))
 
 
 def connect(daemon: Daemon) -> socket.socket:
@@ -72,7 +65,7 @@ def flood(daemon: Daemon, reply: bytes) -> int:
                 client.sendall(GET * 1000)
                 sent += 1000
         assert sent > 0
-    most = memory(daemon)
+    most = daemon.memory()
     with connect(daemon) as other:
         for _ in range(100):
             assert ask(other, GET, len(reply)) == reply
@@ -86,7 +79,7 @@ def flood(daemon: Daemon, reply: bytes) -> int:
 
 def test_clients_that_send_and_do_not_read(daemon: Daemon) -> None:
     reply = put(daemon, b"v" * 100_000)
-    before = memory(daemon)
+    before = daemon.memory()
     first, second = flood(daemon, reply), flood(daemon, reply)
     assert first < before + 5 * 8 * MB
     assert second < first + 16 * MB
@@ -94,7 +87,7 @@ def test_clients_that_send_and_do_not_read(daemon: Daemon) -> None:
 
 def test_a_pipeline_of_a_million_requests(daemon: Daemon) -> None:
     total = 1_000_000
-    before = memory(daemon)
+    before = daemon.memory()
     with connect(daemon) as client, connect(daemon) as other:
         client.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
 
@@ -114,7 +107,7 @@ def test_a_pipeline_of_a_million_requests(daemon: Daemon) -> None:
             tail = (tail + part)[-20:]
             if size % 7 == 0:
                 assert ask(other, b"PING\r\n", 7) == b"+PONG\r\n"
-                most = max(most, memory(daemon))
+                most = max(most, daemon.memory())
         sender.join()
         assert tail.endswith(b"$-1\r\n$-1\r\n")
         assert ask(other, b"GET n\r\n", 12) == b"$6\r\n500000\r\n"
@@ -123,7 +116,7 @@ def test_a_pipeline_of_a_million_requests(daemon: Daemon) -> None:
 
 def test_values_of_a_hundred_megabytes(daemon: Daemon) -> None:
     value = b"0123456789" * (10 * MB)
-    before = memory(daemon)
+    before = daemon.memory()
     left: list[int] = []
     for _ in range(4):
         reply = put(daemon, value)
@@ -131,12 +124,12 @@ def test_values_of_a_hundred_megabytes(daemon: Daemon) -> None:
             slow.sendall(GET * 50)
             assert take(slow, 10) == reply[:10]
             assert ask(other, b"PING\r\n", 7) == b"+PONG\r\n"
-            assert memory(daemon) < before + 4 * len(value)
+            assert daemon.memory() < before + 4 * len(value)
             assert ask(reader, GET, len(reply)) == reply
             assert ask(other, b"STRLEN a\r\n", 12) == b":104857600\r\n"
         with connect(daemon) as other:
             wait_until(lambda: clients_left(other) == 1, "the others are gone")
-        left.append(memory(daemon))
+        left.append(daemon.memory())
     assert left[3] < left[2] + 32 * MB
 
 

@@ -12,7 +12,6 @@ import redis
 
 from tests.integration.conftest import StartServer
 from tests.integration.daemon import LONG, wait_until
-from tests.integration.test_backpressure import memory
 
 MB = 1 << 20
 LIMIT_MB = 200
@@ -49,7 +48,7 @@ def test_what_is_longer_than_the_memory_is_copied_and_combined(server: StartServ
 def test_half_a_gigabyte_of_zeros_needs_no_memory(server: StartServer) -> None:
     daemon = server("--fsync=no", launcher=("prlimit", f"--data={LIMIT_MB * MB}"))
     with redis.Redis(port=daemon.port, socket_timeout=60) as r:
-        before = memory(daemon)
+        before = daemon.memory()
         assert r.setrange("range", 512 * MB - 1, "x") == 512 * MB
         assert r.setbit("bit", (1 << 32) - 1, 1) == 0
         assert r.bitfield("field").set("u8", (1 << 32) - 8, 255).execute() == [0]
@@ -60,7 +59,7 @@ def test_half_a_gigabyte_of_zeros_needs_no_memory(server: StartServer) -> None:
         assert r.getrange("copy", -2, -1) == b"\0\xff"
         with pytest.raises(redis.ResponseError, match="Insufficient memory"):
             r.execute_command("LCS", "range", "or")
-        assert memory(daemon) - before < 32 * MB
+        assert daemon.memory() - before < 32 * MB
         assert (daemon.data_dir / "data.mdb").stat().st_size < 16 * MB
 
 
@@ -69,9 +68,9 @@ def test_what_large_writes_took_is_given_back(server: StartServer) -> None:
     daemon = server("--fsync=no")
     with redis.Redis(port=daemon.port, socket_timeout=60) as r:
         r.set("warm", BLOCK)
-        before = memory(daemon)
+        before = daemon.memory()
         for _ in range(3):
             r.mset({f"k{number}": BLOCK * 4 for number in range(6)})
-        grown = memory(daemon)
+        grown = daemon.memory()
         r.flushall()
-        wait_until(lambda: memory(daemon) < before + 40 * MB, f"memory given back: {before}, then {grown}")
+        wait_until(lambda: daemon.memory() < before + 40 * MB, f"memory given back: {before}, then {grown}")

@@ -9,8 +9,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-import pytest
-
 from keyp.net.server import READERS_LOOKED_AT_S
 from keyp.storage.lmdb.environment import NO, Environment
 from tests.fakes import Lab
@@ -23,13 +21,6 @@ with environment.begin() as snapshot:
     sys.stdin.read()
 """
 COMMITS = 300
-
-
-@pytest.fixture
-def lab(tmp_path: Path) -> Iterator[Lab]:
-    lab = Lab(tmp_path)
-    yield lab
-    lab.close()
 
 
 @contextmanager

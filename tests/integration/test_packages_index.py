@@ -17,6 +17,7 @@ from pathlib import Path
 import pytest
 import redis
 
+from tests import wire
 from tests.integration.conftest import StartServer
 from tests.integration.daemon import LONG, program
 
@@ -46,14 +47,10 @@ def packages() -> dict[bytes, bytes]:
     return found
 
 
-def request(*words: bytes) -> bytes:
-    return b"*%d\r\n" % len(words) + b"".join(b"$%d\r\n%s\r\n" % (len(word), word) for word in words)
-
-
 def test_the_index_survives(server: StartServer, capsys: pytest.CaptureFixture[str]) -> None:
     index = packages()
     assert len(index) > 50
-    load = b"".join(request(b"SET", name, stanza) for name, stanza in index.items())
+    load = b"".join(wire.request(b"SET", name, stanza) for name, stanza in index.items())
     daemon = server()
 
     started = time.monotonic()

@@ -9,7 +9,6 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import suppress
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -223,7 +222,7 @@ def test_who_does_not_read_is_cut_off_and_the_others_are_not(server: StartServer
         slow.start()
         quick.start()
         wait_until(lambda: r.pubsub_numsub("a") == [(b"a", 3)], "all of them listen")
-        before = memory(daemon)
+        before = daemon.memory()
         most = 0
         text = bytes(100_000)
 
@@ -232,7 +231,7 @@ def test_who_does_not_read_is_cut_off_and_the_others_are_not(server: StartServer
 
         for number in range(1000):
             r.publish("a", text)
-            most = max(most, memory(daemon))
+            most = max(most, daemon.memory())
             wait_for_the_slow_one(number)
         r.publish("a", "end")
         for listener in (slow, quick):
@@ -248,9 +247,3 @@ def test_who_does_not_read_is_cut_off_and_the_others_are_not(server: StartServer
         deaf.close()
         slow.socket.close()
         quick.socket.close()
-
-
-def memory(daemon: Daemon) -> int:
-    """Bytes that belong to the process alone."""
-    lines = Path(f"/proc/{daemon.pid}/status").read_text().splitlines()
-    return next(int(line.split()[1]) << 10 for line in lines if line.startswith("RssAnon:"))

@@ -257,16 +257,11 @@ class StoreMachine(RuleBasedStateMachine):
 
     @rule()
     def sweep(self) -> None:
-        self.sweep_once()
+        self.lab.sweep()
         if self.lab.server.state.sweeping:
             self.model.sweep()
             for index in range(DATABASES):
                 assert self.stored(index) == len(self.model.databases[index])
-
-    def sweep_once(self) -> None:
-        self.lab.reactor.advance(0.1)  # the sweeper has rested since it was here last
-        self.lab.server.dispatcher.sweep_if_due()
-        self.lab.settle()
 
     @rule(on=st.booleans())
     def switch_sweeper(self, on: bool) -> None:

@@ -204,9 +204,7 @@ class WatchMachine(RuleBasedStateMachine):
     @rule()
     def sweep(self) -> None:
         """Removes what has expired; nobody may notice."""
-        self.lab.reactor.advance(0.1)  # the sweeper has rested since it was here last
-        self.lab.server.dispatcher.sweep_if_due()
-        self.lab.settle()
+        self.lab.sweep()
 
     @rule(client=CLIENT)
     def leave_and_come_back(self, client: int) -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis.stateful import RuleBasedStateMachine
 
 from keyp.storage.check import check
 from keyp.storage.keys.keyspace import Keyspace, WritableKeyspace
@@ -14,6 +15,7 @@ from keyp.storage.keys.sweep import sweep
 from keyp.storage.lmdb.environment import NO, Environment
 from keyp.storage.lmdb.store import Space
 from keyp.storage.lmdb.transaction import ReadTransaction, WriteTransaction
+from tests.scratch import scratch_directory
 
 NOW_MS = 1_700_000_000_000
 
@@ -75,3 +77,19 @@ def store(tmp_path: Path) -> Iterator[Store]:
         assert store.problems() == []
     finally:
         store.environment.close()
+
+
+class StoreMachine(RuleBasedStateMachine):
+    """A machine on a store of its own, which must be sound in the end."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.directory = scratch_directory()
+        self.store = Store(Path(self.directory.name) / "store")
+
+    def teardown(self) -> None:
+        try:
+            assert self.store.problems() == []
+        finally:
+            self.store.environment.close()
+            self.directory.cleanup()

@@ -3,22 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from pathlib import Path
 from random import Random
 from typing import Any
 
 import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
+from hypothesis.stateful import invariant, rule
 
 from keyp.errors import WRONG_TYPE, CommandError
 from keyp.storage.keys.keyspace import Keyspace, WritableKeyspace
 from keyp.storage.lmdb.errors import Damaged
 from keyp.storage.types import hashes, strings
 from keyp.storage.types.members import COMPACT, LARGE
-from tests.scratch import scratch_directory
-from tests.storage.conftest import Store
+from tests.storage.conftest import Store, StoreMachine
 
 FIELDS = st.one_of(
     st.sampled_from([b"", b"a", b"b", b"\0", b"\xff", b"x" * 479, b"x" * 480, b"x" * 448 + b"y" * 200, b"x" * 64]),
@@ -27,23 +25,13 @@ FIELDS = st.one_of(
 VALUES = st.one_of(st.binary(max_size=6), st.sampled_from([b"v" * 64, b"v" * 65, b"v" * 5000]))
 
 
-class HashMachine(RuleBasedStateMachine):
+class HashMachine(StoreMachine):
     """One hash and the dictionary that says what is in it."""
 
     def __init__(self) -> None:
         super().__init__()
-        self.directory = scratch_directory()
-        self.path = Path(self.directory.name)
-        self.store = Store(self.path / "store")
         self.model: dict[bytes, bytes] = {}
         self.large = False
-
-    def teardown(self) -> None:
-        try:
-            assert self.store.problems() == []
-        finally:
-            self.store.environment.close()
-            self.directory.cleanup()
 
     @rule(fields=st.dictionaries(FIELDS, VALUES, min_size=1, max_size=8))
     def set(self, fields: dict[bytes, bytes]) -> None:

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from random import Random
 
 import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
+from hypothesis.stateful import invariant, rule
 
 from keyp.errors import WRONG_TYPE, CommandError
 from keyp.storage.keys.keyspace import Keyspace, WritableKeyspace
@@ -17,8 +16,7 @@ from keyp.storage.types import hashes, sets, strings
 from keyp.storage.types.elements import Entry, place_of, with_member
 from keyp.storage.types.members import COMPACT, INTEGERS, LARGE
 from keyp.storage.value_types import MEMBERS
-from tests.scratch import scratch_directory
-from tests.storage.conftest import NOW_MS, Store
+from tests.storage.conftest import NOW_MS, Store, StoreMachine
 
 MEMBERS_DRAWN = st.one_of(
     st.sampled_from([b"", b"a", b"b", b"\0", b"\xff", b"01", b"x" * 479, b"x" * 480, b"x" * 448 + b"y" * 200]),
@@ -26,22 +24,12 @@ MEMBERS_DRAWN = st.one_of(
 )
 
 
-class SetMachine(RuleBasedStateMachine):
+class SetMachine(StoreMachine):
     """One set and Python's, which says what is in it."""
 
     def __init__(self) -> None:
         super().__init__()
-        self.directory = scratch_directory()
-        self.path = Path(self.directory.name)
-        self.store = Store(self.path / "store")
         self.model: set[bytes] = set()
-
-    def teardown(self) -> None:
-        try:
-            assert self.store.problems() == []
-        finally:
-            self.store.environment.close()
-            self.directory.cleanup()
 
     @rule(members=st.lists(MEMBERS_DRAWN, min_size=1, max_size=8))
     def add(self, members: list[bytes]) -> None:
