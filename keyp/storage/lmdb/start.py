@@ -89,16 +89,25 @@ def hold_if_alone(path: str) -> int:
 def go_back(path: str, ring: Ring) -> None:
     """Writes the meta page of the last checkpoint back, so that LMDB opens there. Raises OSError.
 
-    No one may read the file, from now until the journal is replayed: LMDB's lock file, which is removed, is of another
-    time, and what the file shows meanwhile is old.
+    No one may read the file, from now until the journal is replayed: LMDB's lock file is of another time, and what the
+    data file shows meanwhile is old.
     """
     fd = os.open(os.path.join(path, DATA_FILE), os.O_RDWR | os.O_CLOEXEC)
     try:
         checkpoint.unpack(ring.checkpoint.payload).restore(fd)
     finally:
         os.close(fd)
+    _clear_locks(os.path.join(path, LMDB_LOCK_FILE))
+
+
+def _clear_locks(lock_file: str) -> None:
+    """Has LMDB make its lock file anew. It keeps its room: on a full disk there may be none for another."""
     with suppress(FileNotFoundError):
-        os.unlink(os.path.join(path, LMDB_LOCK_FILE))
+        fd = os.open(lock_file, os.O_RDWR | os.O_CLOEXEC)
+        try:
+            os.pwrite(fd, bytes(os.fstat(fd).st_size), 0)
+        finally:
+            os.close(fd)
 
 
 def verify_if_needed(data_file: str, is_journaled: bool) -> str:
