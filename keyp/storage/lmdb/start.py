@@ -10,6 +10,7 @@ it was left out of the journal, a replay would spoil.
 
 from __future__ import annotations
 
+import fcntl
 import os
 from contextlib import suppress
 from struct import error as StructError
@@ -79,11 +80,34 @@ def needs_recovery(path: str) -> bool:
 
 
 def hold_if_alone(path: str) -> int:
-    """Keeps other processes from reading the data file; the descriptor that does, -1 where one reads it already."""
+    """Keeps other processes from reading the data file; the descriptor that does, -1 where one reads it already.
+
+    Programs that know LMDB and not Keyp have only its own lock. If the machine has been down since the last server, what
+    they read is not to be trusted: they do not count then.
+    """
     try:
-        return locks.hold_data_file(path, alone=True)
+        alone_fd = locks.hold_data_file(path, alone=True)
     except StoreError:
         return -1
+    if not shutdown_marker.machine_was_down(os.path.join(path, DATA_FILE)):
+        with suppress(FileNotFoundError):
+            fd = os.open(os.path.join(path, LMDB_LOCK_FILE), os.O_RDWR | os.O_CLOEXEC)
+            try:
+                if not _lock_as_lmdb(fd):
+                    os.close(alone_fd)
+                    return -1
+            finally:
+                os.close(fd)
+    return alone_fd
+
+
+def _lock_as_lmdb(fd: int) -> bool:
+    """Takes the lock that LMDB takes of its lock file where no other process has it open; whether it could."""
+    try:
+        fcntl.lockf(fd, fcntl.LOCK_EX | fcntl.LOCK_NB, 1)
+    except OSError:
+        return False
+    return True
 
 
 def go_back(path: str, ring: Ring) -> None:
@@ -105,7 +129,10 @@ def _clear_locks(lock_file: str) -> None:
     with suppress(FileNotFoundError):
         fd = os.open(lock_file, os.O_RDWR | os.O_CLOEXEC)
         try:
-            os.pwrite(fd, bytes(os.fstat(fd).st_size), 0)
+            if _lock_as_lmdb(fd):
+                os.pwrite(fd, bytes(os.fstat(fd).st_size), 0)
+            else:
+                os.unlink(lock_file)
         finally:
             os.close(fd)
 
