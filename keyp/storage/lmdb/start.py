@@ -82,7 +82,7 @@ def needs_recovery(path: str) -> bool:
 def hold_if_alone(path: str) -> int:
     """Keeps other processes from reading the data file; the descriptor that does, -1 where one reads it already.
 
-    Programs that know LMDB and not Keyp have only its own lock. If the machine has been down since the last server, what
+    Programs that know LMDB and not Keyp have its own lock only. If the machine was down since the last server, what
     they read is not to be trusted: they do not count then.
     """
     try:
