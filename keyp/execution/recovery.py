@@ -1,6 +1,7 @@
 """After the disk has failed: reads go on, and writes when the store has been opened anew, tried and checked.
 
-- Each second: where the data file is not to be found under its name, writes are refused until it is back there.
+- Each second: where the data file is not to be found under its name, writes are refused until it is back there; where
+  the journal is not, until there is a new one.
 - At once: where LMDB takes no more transactions, not even to read, or shows what was refused, the store is opened anew.
 - Every second, then less and less often: the store is opened anew, a small commit is made and a checkpoint taken, and
   everything is checked. Where a sync of the data file failed, that begins at the checkpoint before, for what the kernel
@@ -74,17 +75,20 @@ class Recovery:
     def file_is_gone(self) -> bool:
         """Whether the data file is another one than that which is open, or none; called each second.
 
-        What is written to a file without a name is lost with the process, so writes are refused from then on.
+        What is written to a file without a name is lost with the process, so writes are refused from then on. The same
+        goes for the journal, of which a new one can be made.
         """
         if self._busy:  # which may be exchanging it
             return False
-        gone = self._state.environment.displaced()
+        environment = self._state.environment
+        data_file_gone = environment.displaced()
+        gone = data_file_gone or environment.journal.displaced()
         if gone and gone != self._gone:
             log.error("no more writes are accepted for now: {reason}", reason=gone)
         self._gone = gone
         if gone and not self._state.write_refusal:
             self._dispatcher.disk_failed()
-        return bool(gone)
+        return bool(data_file_gone)
 
     def try_again(self) -> None:
         """Looks after a store that takes no writes; called each second."""

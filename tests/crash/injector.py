@@ -13,18 +13,16 @@ from tests.integration.daemon import DEADLINE_S, wait_until
 class Injector:
     """Lets `call` fail with an error in the process `pid`: the calls numbered `when` from now on, in strace's count.
 
-    `when` is "3" for the third call of a thread, "3+" for that and all later ones; `first_thread` spares all threads
-    but the first, which is the reactor's. Use it in a `with` statement.
+    `when` is "3" for the third call of a thread, "3+" for that and all later ones; with `file` only calls on that file
+    are counted and fail. Use it in a `with` statement.
     """
 
-    def __init__(
-        self, pid: int, call: str, when: str, log: Path, error: str = "EIO", first_thread: bool = False
-    ) -> None:
+    def __init__(self, pid: int, call: str, when: str, log: Path, error: str = "EIO", file: Path | None = None) -> None:
         self._log = log
         self._log.write_text("")
         self._trace = log.with_suffix(".trace")
         self._trace.write_text("")
-        self._command = [tool("strace", "strace"), *([] if first_thread else ["-f"]), "-p", str(pid)]
+        self._command = [tool("strace", "strace"), "-f", "-p", str(pid), *(["-P", str(file)] if file else [])]
         self._command += ["-o", str(self._trace), "-e", f"trace={call}"]
         self._command += ["-e", f"inject={call}:error={error}:when={when}"]
 

@@ -54,6 +54,7 @@ def store(server: StartServer, request: pytest.FixtureRequest) -> Iterator[Store
 
 
 GONE = "the data file is gone"
+JOURNAL_GONE = "the journal is gone"
 REPLACED = "another file has taken the data file's place"
 
 
@@ -97,6 +98,22 @@ def test_another_file_in_its_place_is_left_alone(store: Store) -> None:
     own.rename(store.file)
     store.wait_for_recovery()
     store.daemon.stop()
+
+
+@pytest.mark.parametrize("store", MODES, indirect=True)
+def test_a_journal_that_is_gone_is_made_anew(store: Store) -> None:
+    """Nothing is lost by it: the data file has all that was answered, and a checkpoint says so in the new one."""
+    ring = store.directory / "journal"
+    ring.unlink()
+    wait_until(lambda: not store.takes_writes(), "the refusal of writes")
+    assert store.r.get("k") == b"v"
+    store.wait_for_recovery()
+    assert store.complaints(JOURNAL_GONE) == 1
+    store.r.set("last", "one")
+    store.daemon.kill()
+    store.daemon.check()
+    store.daemon.start()
+    assert store.r.get("last") == b"one"
 
 
 def end_at_a_loss(store: Store) -> None:

@@ -174,6 +174,23 @@ def test_a_sync_that_finds_no_room_is_a_failure_of_the_disk(
     assert client.call("GET a", "DEL a") == b"$1\r\n1\r\n:1\r\n"
 
 
+@pytest.mark.parametrize("what", ["gone", "another"])
+def test_a_journal_that_is_not_found_any_more_is_made_anew(lab: Lab, what: str) -> None:
+    """Within a second, in which what is written is safe in the data file alone."""
+    client, ring = lab.connect(), Path(lab.environment.path) / RING_FILE
+    client.call("SET a 1")
+    for _ in range(2):
+        size = ring.stat().st_size
+        ring.unlink()
+        if what == "another":
+            ring.write_bytes(b"of somebody else")
+        assert client.call("SET a 2") == b"+OK\r\n"
+        lab.server.each_second()
+        lab.settle()
+        assert client.call("SET a 3", "GET a") == b"+OK\r\n$1\r\n3\r\n"
+        assert ring.stat().st_size == size
+
+
 @pytest.mark.parametrize("name", [RING_FILE, DATA_FILE])
 def test_a_large_write_that_is_refused_is_not_seen(lab: Lab, name: str) -> None:
     """LMDB has committed it, before the checkpoint that was to make it durable failed: it is undone at once."""

@@ -8,10 +8,21 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from random import Random
+
+import pytest
+import redis
 
 from keyp.net.server import READERS_LOOKED_AT_S
+from keyp.storage.keys.keyspace import WritableKeyspace
 from keyp.storage.lmdb.environment import NO, Environment
+from keyp.storage.lmdb.reader import StoreReader
+from keyp.storage.lmdb.transaction import WriteTransaction
+from keyp.storage.types import strings
 from tests.fakes import Lab
+from tests.integration.conftest import StartServer
+from tests.integration.daemon import DEADLINE_S
+from tests.storage.journal.kills import contents, contents_of, copy_of
 
 READ = """
 import sys, lmdb
@@ -84,4 +95,60 @@ def test_opening_forgets_dead_readers(tmp_path: Path) -> None:
         dead.wait()
         environment = Environment(str(tmp_path), fsync=NO)
         assert environment.forget_dead_readers() == 0
+        environment.close()
+
+
+def test_a_server_is_killed_and_started_again_under_a_reader(server: StartServer) -> None:
+    """The reader's snapshot stays what it was; the server has what was answered, with the reader and after it."""
+    daemon = server("--fsync=always", "--journal-size=64kb")
+    written: dict[bytes, bytes] = {}
+    random = Random(4)
+
+    def write(count: int) -> None:
+        with redis.Redis(port=daemon.port, socket_timeout=DEADLINE_S) as client:
+            for _ in range(count):
+                key = b"k%d" % random.randrange(30)
+                written[key] = random.randbytes(random.choice((10, 300, 5000, 40_000)))
+                client.set(key, written[key])
+
+    def is_there() -> None:
+        with redis.Redis(port=daemon.port, socket_timeout=DEADLINE_S) as client:
+            assert {key: client.get(key) for key in client.scan_iter()} == written
+
+    write(40)
+    with StoreReader(str(daemon.data_dir)) as reader:
+        seen = contents_of(reader, reader.snapshot)
+        for _ in range(2):
+            write(25)
+            daemon.kill()
+            daemon.start()
+            is_there()
+        assert contents_of(reader, reader.snapshot) == seen
+    write(25)
+    daemon.kill()
+    daemon.start()
+    is_there()
+
+
+@pytest.mark.parametrize("boot", ["this", "another"])
+def test_a_start_under_a_program_that_knows_only_lmdb(tmp_path: Path, boot: str) -> None:
+    """After a kill it keeps what it sees; after a power cut what it sees may be anything, and does not count."""
+    served = Environment(str(tmp_path / "served"), fsync=NO)
+    served.try_to_write()
+    transaction = WriteTransaction(served, 0)
+    transaction.next_version()
+    strings.put(WritableKeyspace(transaction, 0), b"k", b"v")
+    transaction.commit()
+    killed = copy_of(served.path, tmp_path / "killed")
+    expected = contents(served)
+    served.close()
+    if boot == "another":
+        (killed / "keyp.lock").write_text("running journal another-boot\n")
+    (killed / "lock.mdb").unlink()
+    with reader(killed):
+        inode = (killed / "lock.mdb").stat().st_ino
+        environment = Environment(str(killed))
+        assert contents(environment) == expected
+        assert environment.replayed == (boot == "another")
+        assert ((killed / "lock.mdb").stat().st_ino == inode) == (boot == "this")
         environment.close()

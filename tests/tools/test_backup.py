@@ -4,18 +4,22 @@ from __future__ import annotations
 
 import fcntl
 import os
+import shutil
 from pathlib import Path
 from typing import Any
 
 import lmdb
 import pytest
 
+from keyp.storage.keys.keyspace import WritableKeyspace
 from keyp.storage.lmdb import layout
 from keyp.storage.lmdb.checkpoint import mark_whole
 from keyp.storage.lmdb.environment import NO, Environment
 from keyp.storage.lmdb.errors import StoreError
 from keyp.storage.lmdb.journal import RING_FILE
+from keyp.storage.lmdb.reader import StoreReader
 from keyp.storage.lmdb.store import DATA_FILE
+from keyp.storage.lmdb.transaction import WriteTransaction
 from keyp.storage.types import strings
 from keyp.tools.backup import backup
 from keyp.tools.check import examine
@@ -169,3 +173,24 @@ def test_root_does_not_lock_the_owner_out(make_store: MakeStore, tmp_path: Path)
     backup(str(data), str(tmp_path / "backup"), force=False)
     about: Any = (data / "lock.mdb").stat()
     assert (about.st_uid, about.st_gid, about.st_mode & 0o777) == (1234, 1234, 0o600)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can act for others")
+def test_root_recovers_a_store_for_its_owner(make_store: MakeStore, tmp_path: Path) -> None:
+    """What it makes anew beside a store that was not closed belongs to whom the store does."""
+    environment = Environment(str(make_store()))
+    killed = tmp_path / "killed"
+    transaction = WriteTransaction(environment, 0)
+    strings.put(WritableKeyspace(transaction, 0), b"more", b"v")
+    transaction.commit()
+    shutil.copytree(environment.path, killed)
+    environment.close()
+    for file in killed.iterdir():
+        os.chown(file, 1234, 1234)
+    for name in ("lock.mdb", "keyp.reserve", "keyp.lock"):
+        (killed / name).unlink()
+    backup(str(killed), str(tmp_path / "backup"), force=False)
+    assert {(file.name, file.stat().st_uid) for file in killed.iterdir()} >= {("lock.mdb", 1234), ("keyp.lock", 1234)}
+    assert {file.stat().st_uid for file in killed.iterdir()} == {1234}
+    with StoreReader(str(tmp_path / "backup")) as reader:
+        assert sum(size.keys for size in reader.sizes()) == 306

@@ -229,10 +229,7 @@ class Environment(Store):
         return about.st_dev, about.st_ino
 
     def displaced(self) -> str:
-        """Why the data file or the journal that is open is no more to be found under its name; empty where it is."""
-        return self._data_file_gone() or self.journal.displaced()
-
-    def _data_file_gone(self) -> str:
+        """Why the data file that is open is not to be found under its name any more; empty where it is."""
         try:
             found = self._found()
         except (FileNotFoundError, NotADirectoryError):
@@ -258,7 +255,7 @@ class Environment(Store):
         """
         if self._lock_fd < 0:
             raise StoreError(f"the store is closed: {self.path}")
-        gone = self._data_file_gone()  # LMDB would make a new one, or take up another's
+        gone = self.displaced()  # LMDB would make a new one, or take up another's
         if gone:
             raise StoreError(gone)
         try:

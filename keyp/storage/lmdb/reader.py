@@ -13,7 +13,7 @@ from typing import Final
 import lmdb
 
 from keyp.storage.lmdb import layout, locks, start, verification
-from keyp.storage.lmdb.environment import Environment
+from keyp.storage.lmdb.environment import MADE_BESIDE, Environment
 from keyp.storage.lmdb.errors import Damaged, MustReopen, StoreError
 from keyp.storage.lmdb.journal import RING_FILE
 from keyp.storage.lmdb.store import DATA_FILE, MAP_BYTES, Space, Store, lmdb_reason
@@ -42,11 +42,14 @@ def recover(path: str) -> bool:
     """
     ring_file = os.path.join(path, RING_FILE)
     if start.needs_recovery(path):
+        made = [file for file in [os.path.join(path, name) for name in MADE_BESIDE] if not os.path.exists(file)]
         try:
             Environment(path, DATABASES_MAX, journal_bytes=os.stat(ring_file).st_size).close()
         except StoreError:
             if not locks.is_taken(path):  # by a server, which has done it
                 raise
+        for file in filter(os.path.exists, made):
+            give_to_owner(file, os.path.join(path, DATA_FILE))
     return os.path.exists(ring_file)
 
 

@@ -27,6 +27,7 @@ CRASH_BYTES: Final = 4096  # kept for the marker, so that it can be written on a
 
 # What stands for `MODE` where a machine that goes down does no harm.
 JOURNAL: Final = "journal"
+UNKNOWN_BOOT: Final = "unknown"
 SAFE_MODES: Final = (["always"], [JOURNAL])
 
 
@@ -51,6 +52,12 @@ def kept_write_order(data_file: str) -> bool:
     """Whether all that was written to the data file is there, as far as is known: commits stand in their order then."""
     words = _marker(data_file)
     return words[:1] != ["running"] or words[1:2] in SAFE_MODES or words[2:] == [_boot()]
+
+
+def machine_was_down(data_file: str) -> bool:
+    """Whether the machine may have been down since the last run, which has not ended in order."""
+    words, boot = _marker(data_file), _boot()
+    return words[:1] != ["closed"] and (boot == UNKNOWN_BOOT or words[2:] != [boot])
 
 
 def change_since_shutdown(data_file: str, newest: MetaPage) -> str:
@@ -95,7 +102,7 @@ def _boot() -> str:
         with open("/proc/sys/kernel/random/boot_id", encoding="ascii") as file:
             return file.read().strip()
     except OSError:
-        return "unknown"
+        return UNKNOWN_BOOT
 
 
 def _closed(data_file: str) -> str:

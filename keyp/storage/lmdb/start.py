@@ -10,6 +10,7 @@ it was left out of the journal, a replay would spoil.
 
 from __future__ import annotations
 
+import fcntl
 import os
 from contextlib import suppress
 from struct import error as StructError
@@ -79,26 +80,61 @@ def needs_recovery(path: str) -> bool:
 
 
 def hold_if_alone(path: str) -> int:
-    """Keeps other processes from reading the data file; the descriptor that does, -1 where one reads it already."""
+    """Keeps other processes from reading the data file; the descriptor that does, -1 where one reads it already.
+
+    Programs that know LMDB and not Keyp have its own lock only. If the machine was down since the last server, what
+    they read is not to be trusted: they do not count then.
+    """
     try:
-        return locks.hold_data_file(path, alone=True)
+        alone_fd = locks.hold_data_file(path, alone=True)
     except StoreError:
         return -1
+    if not shutdown_marker.machine_was_down(os.path.join(path, DATA_FILE)):
+        with suppress(FileNotFoundError):
+            fd = os.open(os.path.join(path, LMDB_LOCK_FILE), os.O_RDWR | os.O_CLOEXEC)
+            try:
+                if not _lock_as_lmdb(fd):
+                    os.close(alone_fd)
+                    return -1
+            finally:
+                os.close(fd)
+    return alone_fd
+
+
+def _lock_as_lmdb(fd: int) -> bool:
+    """Takes the lock that LMDB takes of its lock file where no other process has it open; whether it could."""
+    try:
+        fcntl.lockf(fd, fcntl.LOCK_EX | fcntl.LOCK_NB, 1)
+    except OSError:
+        return False
+    return True
 
 
 def go_back(path: str, ring: Ring) -> None:
     """Writes the meta page of the last checkpoint back, so that LMDB opens there. Raises OSError.
 
-    No one may read the file, from now until the journal is replayed: LMDB's lock file, which is removed, is of another
-    time, and what the file shows meanwhile is old.
+    No one may read the file, from now until the journal is replayed: LMDB's lock file is of another time, and what the
+    data file shows meanwhile is old.
     """
     fd = os.open(os.path.join(path, DATA_FILE), os.O_RDWR | os.O_CLOEXEC)
     try:
         checkpoint.unpack(ring.checkpoint.payload).restore(fd)
     finally:
         os.close(fd)
+    _clear_locks(os.path.join(path, LMDB_LOCK_FILE))
+
+
+def _clear_locks(lock_file: str) -> None:
+    """Has LMDB make its lock file anew. It keeps its room: on a full disk there may be none for another."""
     with suppress(FileNotFoundError):
-        os.unlink(os.path.join(path, LMDB_LOCK_FILE))
+        fd = os.open(lock_file, os.O_RDWR | os.O_CLOEXEC)
+        try:
+            if _lock_as_lmdb(fd):
+                os.pwrite(fd, bytes(os.fstat(fd).st_size), 0)
+            else:
+                os.unlink(lock_file)
+        finally:
+            os.close(fd)
 
 
 def verify_if_needed(data_file: str, is_journaled: bool) -> str:

@@ -19,12 +19,17 @@ def copy_of(path: str | Path, target: Path) -> Path:
 
 def contents(store: Store) -> dict[bytes, dict[bytes, bytes]]:
     """All entries of all sub-databases, by the name of each; the empty ones are left out."""
-    found = {}
     with ReadTransaction(store, 0) as snapshot:
-        for name in store.records(snapshot.txn):
-            handle: Any = store.lmdb.open_db(name, txn=snapshot.txn, create=False)
-            with snapshot.txn.cursor(handle) as cursor:
-                found[name] = dict(cursor.iternext())
+        return contents_of(store, snapshot)
+
+
+def contents_of(store: Store, snapshot: ReadTransaction) -> dict[bytes, dict[bytes, bytes]]:
+    """The same, as a snapshot shows it."""
+    found = {}
+    for name in store.records(snapshot.txn):
+        handle: Any = store.lmdb.open_db(name, txn=snapshot.txn, create=False)
+        with snapshot.txn.cursor(handle) as cursor:
+            found[name] = dict(cursor.iternext())
     return {name: entries for name, entries in found.items() if entries}
 
 

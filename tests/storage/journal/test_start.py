@@ -390,11 +390,11 @@ def test_it_can_be_read_while_the_disk_keeps_failing(filled: Store, tmp_path: Pa
 def test_a_journal_that_is_deleted_while_it_serves(filled: Store, tmp_path: Path) -> None:
     now = contents(filled.environment)
     (filled.path / RING_FILE).unlink()
-    assert filled.environment.displaced().startswith("the journal is gone")
+    assert filled.environment.journal.displaced().startswith("the journal is gone")
     with pytest.raises(OSError, match="Input/output"):
         filled.environment.sync()
     filled.environment.reopen()
-    assert filled.environment.displaced() == ""
+    assert filled.environment.journal.displaced() == ""
     filled.environment.try_to_write()
     put(filled, b"more", b"v")
     assert contents(filled.environment) != now
@@ -404,7 +404,7 @@ def test_a_journal_that_is_deleted_while_it_serves(filled: Store, tmp_path: Path
 def test_another_file_in_the_place_of_the_journal(filled: Store) -> None:
     (filled.path / RING_FILE).rename(filled.path / "away")
     (filled.path / RING_FILE).write_bytes(b"of somebody else")
-    assert filled.environment.displaced().startswith("another file has taken the journal's place")
+    assert filled.environment.journal.displaced().startswith("another file has taken the journal's place")
     filled.environment.reopen()
     filled.environment.try_to_write()
     put(filled, b"more", b"v")
