@@ -73,9 +73,7 @@ def _late_position() -> None:
     """The ring's position is noted after the transaction."""
     _before_sync(lambda journal: None)
     real = Journal._write_slot
-    _patch(
-        Journal, "_write_slot", lambda journal, position, payload: real(journal, journal.ring.position, payload)
-    )
+    _patch(Journal, "_write_slot", lambda journal, position, payload: real(journal, journal.ring.position, payload))
 
 
 def _no_ring_sync() -> None:

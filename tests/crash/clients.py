@@ -214,9 +214,7 @@ class Groups:
         kept = random.randrange(1, FLUSHED + 1)
         ours = tuple((self._value(random), 0) if place < kept else None for place in range(FLUSHED))
         commands: list[Command] = [(b"FLUSHDB",)]
-        commands += [
-            _set(name, state) for (_, name), state in zip(group.keys, ours, strict=False) if state is not None
-        ]
+        commands += [_set(name, state) for (_, name), state in zip(group.keys, ours, strict=False) if state is not None]
         return [(b"MULTI",), *commands, (b"EXEC",)], Write(ours + others, len(commands))
 
 

@@ -1,8 +1,8 @@
 """What a power cut can leave on the disk: files made from a recording, as the disk may have had them at one moment.
 
 What is certain at that moment: what a sync that has returned found written, and what was written through an O_DSYNC
-descriptor and has returned. All later writes may be on the disk or not, in any order. As the kernel writes pages and not
-calls, each page holds some state of those it has had since the last certain one. A disk writes sectors: so may each
+descriptor and has returned. All later writes may be on the disk or not, in any order. As the kernel writes pages and
+not calls, each page holds some state of those it has had since the last certain one. A disk writes sectors: so may each
 sector, and one that was to be written may hold anything. The file may have its old length or a newer one, and a name
 that was not synced may not be there.
 
@@ -195,13 +195,13 @@ class PowerCuts:
             certain = self._last_certain(cut)
             reached = random.randint(certain, max(certain, cut))
             names = self.recording.namings[self._newest(reached)].names
-            images = {name: self._disk(file, SECTOR_BYTES).ordered_image(reached, random) for name, file in names.items()}
+            images = {
+                name: self._disk(file, SECTOR_BYTES).ordered_image(reached, random) for name, file in names.items()
+            }
         else:
             size = PAGE_BYTES if model == PAGES else SECTOR_BYTES
             names = self._named(cut, random)
-            images = {
-                name: self._disk(file, size).image(cut, random, model == GARBAGE) for name, file in names.items()
-            }
+            images = {name: self._disk(file, size).image(cut, random, model == GARBAGE) for name, file in names.items()}
         if LOCK_FILE in images:
             images[LOCK_FILE] = images[LOCK_FILE].replace(_boot(), OTHER_BOOT)
         return images

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from functools import cached_property
 from pathlib import Path
 from random import Random
 from typing import Final
@@ -11,10 +12,11 @@ from tests.crash import trace
 from tests.crash.clients import Groups, ask, write_for
 from tests.crash.daemons import daemon_on
 from tests.crash.ledger import Ledger, Write
-from tests.crash.power_cut import RING_FILE, Image, write_image
+from tests.crash.power_cut import RING_FILE, Image, PowerCuts, write_image
 from tests.crash.trace import Call, Recording
 from tests.integration.daemon import DEADLINE_S
 
+MODES: Final = ("always", "everysec", "no")
 CLIENTS: Final = 3
 BATCHES: Final = {"always": 40, "everysec": 80, "no": 40}  # of each client
 PAUSE_S: Final = {"always": 0.0, "everysec": 0.04, "no": 0.04}  # after each
@@ -40,6 +42,11 @@ class Story:
             for write in ledger.writes()
             if write.acknowledged
         }
+
+    @cached_property
+    def cuts(self) -> PowerCuts:
+        """The power cuts that this life may have had."""
+        return PowerCuts(self.recording)
 
     def promised(self, cut: int) -> set[Write]:
         """The writes that a power cut at this moment must not lose.

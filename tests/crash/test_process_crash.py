@@ -2,7 +2,7 @@
 
 A round: several clients write values of all kinds, the process gets SIGKILL, sometimes a second time while it starts
 again; then all it holds is compared with the ledger, deadlines to the millisecond. What a kill has left must become a
-sound store by a start alone, and at the end the store is stopped in order and checked once more (the fixture does that).
+sound store by a start alone. At the end it is stopped in order and checked once more (the fixture does that).
 """
 
 from __future__ import annotations

@@ -1,9 +1,9 @@
 """With `--fsync always` no reply leaves before what it promises is on the disk.
 
 Read from a trace of the real server. Every value has a mark of its own, so the trace itself shows which write to a file
-first held it. That is one to the journal: before its reply may leave, a sync of it that began after that write must have
-returned. What is too large for a record is in the data file alone: a sync of that must have returned, and after it one
-of the journal, in which a checkpoint leads there.
+first held it. That is one to the journal: before its reply may leave, a sync of it that began after that write must
+have returned. What is too large for a record is in the data file alone: a sync of that must have returned, and after it
+one of the journal, in which a checkpoint leads there.
 
 And no data reach the data file that are not on the disk in the journal: a reader could be told of them. What is too
 large for a record is the exception.

@@ -19,7 +19,8 @@ from tests.integration.daemon import wait_until
 
 NEVER: Final = 1 << 60  # the moment at which a call that was cut short returned
 
-# The calls that are followed, and those that this file could not follow. `sync_file_range` is neither: it proves nothing.
+# The calls that are followed, and those that this file could not follow. `sync_file_range` is neither: it proves
+# nothing.
 FOLLOWED: Final = (
     "openat", "accept4", "close", "lseek", "write", "writev", "pwrite64", "fdatasync", "fsync", "ftruncate", "rename",
     "unlink", "sendto",
@@ -193,7 +194,8 @@ class Recording:
         self._times.sort()
         moments = [write.begin for file in self.files() for write in file.writes]
         moments += [sync.begin for file in self.files() for sync in file.syncs]
-        moments += [item.begin for item in (*self.namings, *self.directory_syncs)]
+        moments += [naming.begin for naming in self.namings]
+        moments += [sync.begin for sync in self.directory_syncs]
         self.last = max(moments)
         self.first = min(moment for moment in moments if moment > 0)
         self.connections = {_first_reply(replies.data): replies for replies in self._replies}

@@ -22,7 +22,8 @@ def test_a_record_waits_for_a_checkpoint_that_is_under_way(
     transaction.is_journaled = False
     transaction.put(store.environment.meta, b"unjournaled", b"x")
     transaction.commit()
-    journaled, meanwhile = [], Thread(target=store.write, args=(lambda keys: strings.put(keys, b"k", b"v"),))
+    journaled: list[int] = []
+    meanwhile = Thread(target=store.write, args=(lambda keys: strings.put(keys, b"k", b"v"),))
 
     def sync(fd: int) -> None:
         if not journaled:
