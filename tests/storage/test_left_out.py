@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import shutil
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -87,9 +88,9 @@ def test_a_replay_that_was_interrupted_is_repeated(long_past: Path, monkeypatch:
 
 @uncompiled
 def test_without_the_pin_a_replay_writes_over_where_it_began(long_past: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def without_pin(environment: Environment, journal: Journal) -> int:
+    def without_pin(where: Any, journal: Journal, *arguments: Any) -> int:
         journal._pin.abort()
-        return replay(environment, journal)
+        return replay(where, journal, *arguments)
 
     with monkeypatch.context() as patch:
         patch.setattr(opening, "replay", without_pin)
