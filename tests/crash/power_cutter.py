@@ -11,7 +11,7 @@ from pathlib import Path
 from random import Random
 
 from tests.crash import ledger
-from tests.crash.image_reader import Fate, ImageReader
+from tests.crash.image_reader import BACKED_UP, STARTED, Fate, ImageReader
 from tests.crash.ledger import LOST, Key, Problem, State, Write
 from tests.crash.power_cut import MODELS, MOMENTS, Image, write_image
 from tests.crash.recorder import Story
@@ -19,6 +19,8 @@ from tests.crash.recorder import Story
 # What becomes of a store: all is there; the last writes are missing; it says itself, when it is opened or when it is
 # checked, that it is damaged; it holds what nobody wrote and does not say so; it ends the process that opens it.
 WHOLE, LOSES, REFUSED, DAMAGED, WRONG, DEADLY = "whole", "loses", "refused", "damaged", "wrong", "deadly"
+
+BACKUPS = 8  # of so many images one is opened from a backup that is made of it
 
 FindProblems = Callable[[dict[Key, State]], list[Problem]]
 
@@ -84,7 +86,9 @@ class PowerCutter:
         self.finish()
         self._numbers += 1
         write_image(image, self.place / "image")
-        self._reader.begin(self.place / "image")
+        way = BACKED_UP if self._numbers % BACKUPS == 0 else STARTED
+        self.tally.counts[way] += 1
+        self._reader.begin(self.place / "image", way)
         self._reading = find_problems, model, where
 
     def finish(self) -> dict[Key, State]:
