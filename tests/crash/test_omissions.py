@@ -34,7 +34,7 @@ def test_the_simulator_notices_what_is_left_out(
     recorder: Recorder, seed: str, change: str, moment: str, models: tuple[str, ...]
 ) -> None:
     with PowerCutter(change) as cutter:
-        story, random = recorder.record("always", change=change), Random(f"{seed}/{change}")
+        story, random = recorder.record("always", change=change, kilobytes=256), Random(f"{seed}/{change}")
         while not cutter.tally.failures and cutter.tally.counts["images"] < PATIENCE:
             cutter.cut(story, random, 10, (moment,), models)
     print(f"\n{change}: {cutter.tally} {cutter.tally.failures[0] if cutter.tally.failures else ''}")

@@ -148,16 +148,11 @@ def syncs_while_writing(story: Story) -> list[FileSync]:
     """The syncs of the journal between the first answer and the last, but for those of checkpoints."""
     begins = [call.begin for call in story.left.values()]
     ring = story.recording.file(RING_FILE)
-    last_writes = [max([write for write in ring.writes if write.end < sync.begin], key=_begin) for sync in ring.syncs]
-    return [
-        sync
-        for sync, write in zip(ring.syncs, last_writes, strict=True)
-        if min(begins) < sync.begin < max(begins) and write.offset >= SLOTS
-    ]
-
-
-def _begin(write: FileWrite) -> int:
-    return write.begin
+    left = list(ring.syncs)
+    for slot in ring.writes:
+        if slot.offset < SLOTS:
+            left.remove(next(sync for sync in left if sync.begin > slot.end))
+    return [sync for sync in left if min(begins) < sync.begin < max(begins)]
 
 
 def test_everysec_syncs_about_each_second(recorder: Recorder) -> None:
