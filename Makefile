@@ -13,8 +13,8 @@ DATA ?= ./data
 TESTS ?=
 # How many processes run the tests: one for each core, but none beside the first where some tests were chosen.
 WORKERS ?= $(if $(TESTS),0,auto)
-ROUNDS ?= 210
-IMAGES ?= 1400
+ROUNDS ?= 1000
+IMAGES ?= 10000
 BENCH ?=
 COMMAND ?=
 IMAGE ?= keyp

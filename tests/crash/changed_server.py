@@ -17,12 +17,21 @@ from keyp import main
 from keyp.storage.journal import ring
 from keyp.storage.journal.ring import Position, Ring
 from keyp.storage.keys import staging
+from keyp.storage.lmdb import replay
 from keyp.storage.lmdb.checkpoint import DataCheckpoint
 from keyp.storage.lmdb.journal import Journal
 
-SLOW_SYNC_S: Final = 0.03  # a slow disk: commits go on during a checkpoint
+# A slow disk: so many commits come during a checkpoint, unless it keeps them waiting.
+COMMITS: Final = 3
+LONGEST_SYNC_S: Final = 0.1
 
 _patch: Any = setattr
+
+
+def _take_time(journal: Journal) -> None:
+    records, end = journal.records + COMMITS, time.monotonic() + LONGEST_SYNC_S
+    while journal.records < records and time.monotonic() < end:
+        time.sleep(0.001)
 
 
 def _before_sync(step: Callable[[Journal], None]) -> None:
@@ -32,7 +41,7 @@ def _before_sync(step: Callable[[Journal], None]) -> None:
     def sync_data(journal: Journal) -> None:
         if hasattr(journal, "ring"):
             step(journal)
-            time.sleep(SLOW_SYNC_S)
+            _take_time(journal)
         real(journal)
 
     _patch(Journal, "_sync_data", sync_data)
@@ -53,7 +62,7 @@ def _slot_first() -> None:
 
     def write_slot(journal: Journal, position: Position, payload: bytes) -> None:
         real_write(journal, position, payload)
-        time.sleep(SLOW_SYNC_S)
+        _take_time(journal)
         real_sync(journal)
 
     _patch(Journal, "_sync_data", sync_data)
@@ -103,6 +112,11 @@ def _much_staged() -> None:
     _before_sync(lambda journal: None)
 
 
+def _small_replays() -> None:
+    """A replay commits after each record. That is no fault."""
+    _patch(replay, "RECORDS_AT_ONCE", 1)
+
+
 CHANGES: Final[dict[str, Callable[[], None]]] = {
     "no pin": _no_pin,
     "slot first": _slot_first,
@@ -112,6 +126,7 @@ CHANGES: Final[dict[str, Callable[[], None]]] = {
     "one meta page": _one_meta_page,
     "no meta page": _no_meta_page,
     "much staged": _much_staged,
+    "small replays": _small_replays,
 }
 
 

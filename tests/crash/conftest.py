@@ -29,7 +29,7 @@ def seed() -> str:
 @pytest.fixture(scope="session")
 def rounds() -> int:
     """How many crashes in all."""
-    return int(os.environ.get("KEYP_ROUNDS", "9"))
+    return int(os.environ.get("KEYP_ROUNDS", "12"))
 
 
 @pytest.fixture(scope="session")

@@ -1,7 +1,8 @@
 """Reads stores that may be damaged, each in a process of its own, because a bad one can end the process.
 
-As a program it reads the paths of data directories, a line each, and answers each with a line: the fate of the store
-in hexadecimal digits of a pickle. It forks for each of them. Its argument is a change of Keyp (`changed_server.py`).
+As a program it reads how each store is to be opened and the path of its directory, a line each, and answers each with a
+line: the fate of the store in hexadecimal digits of a pickle. It forks for each of them. Its argument is a change of
+Keyp (`changed_server.py`).
 """
 
 from __future__ import annotations
@@ -19,12 +20,17 @@ from keyp.storage.keys.keyspace import Keyspace
 from keyp.storage.lmdb import layout
 from keyp.storage.lmdb.environment import Environment
 from keyp.storage.lmdb.errors import StoreError
+from keyp.storage.lmdb.store import DATA_FILE
 from keyp.storage.lmdb.transaction import ReadTransaction
+from keyp.tools.backup import backup
 from tests.crash import values
 from tests.crash.ledger import NOISE, Key, State
 from tests.integration.daemon import ROOT
 
 PATIENCE_S: Final = 20
+
+# How a store is opened: as a server opens it, or a backup of it, which `keyp backup` makes.
+STARTED, BACKED_UP = "started", "backed up"
 
 
 class Fate:
@@ -37,9 +43,12 @@ class Fate:
         self.found = found
 
 
-def read_store(directory: str) -> Fate:
+def read_store(way: str, directory: str) -> Fate:
     """Opens a store and reads all of it; may not return if it is damaged."""
     try:
+        if way == BACKED_UP and os.path.exists(os.path.join(directory, DATA_FILE)):
+            backup(directory, os.path.join(directory, "backup"), force=False)
+            directory = os.path.join(directory, "backup")
         environment = Environment(directory, fsync="no")
     except StoreError as error:
         return Fate(str(error), [], {})
@@ -78,15 +87,10 @@ class ImageReader:
             stdout=subprocess.PIPE,
         )
 
-    def read(self, directory: Path) -> Fate:
-        """The fate of the store in `directory`."""
-        self.begin(directory)
-        return self.fate()
-
-    def begin(self, directory: Path) -> None:
+    def begin(self, directory: Path, way: str = STARTED) -> None:
         """Has it read the store in `directory`, while something else is done."""
         assert self._process.stdin is not None
-        self._process.stdin.write(b"%s\n" % os.fsencode(directory))
+        self._process.stdin.write(b"%s:%s\n" % (way.encode(), os.fsencode(directory)))
         self._process.stdin.flush()
 
     def fate(self) -> Fate:
@@ -112,7 +116,8 @@ def _serve() -> None:
         if child == 0:
             signal.alarm(PATIENCE_S)
             with open(sending, "wb") as result:
-                result.write(pickle.dumps(read_store(line.rstrip("\n"))))
+                way, _, directory = line.rstrip("\n").partition(":")
+                result.write(pickle.dumps(read_store(way, directory)))
             os._exit(0)
         os.close(sending)
         with open(receiving, "rb") as result:

@@ -29,6 +29,11 @@ Image = dict[str, bytes]
 PAGES, SECTORS, GARBAGE, IN_ORDER = "pages", "sectors", "garbage", "in order"
 MODELS: Final = (PAGES, SECTORS, GARBAGE, IN_ORDER)
 
+# When the power goes: when a reply has left, before a sync of the journal returns, in a checkpoint or soon after it,
+# while the store is made, or at any time.
+REPLIES, SYNCS, CHECKPOINTS, START, ANY = "replies", "syncs", "checkpoints", "start", "any"
+MOMENTS: Final = (ANY, REPLIES, CHECKPOINTS, SYNCS, REPLIES, CHECKPOINTS, ANY, REPLIES, SYNCS, ANY, CHECKPOINTS, START)
+
 NONE, SOME, MOST, ALL = 0.0, 0.3, 0.95, 1.0
 GARBAGE_SHARE: Final = 0.2
 
@@ -164,22 +169,25 @@ class PowerCuts:
             for sector in (SECTOR_BYTES, PAGE_BYTES)
         }
         self._replies = sorted(call.begin for replies in recording.connections.values() for call in replies.calls)
-        self._checkpoints = [(sync.begin, sync.end) for sync in recording.file(DATA_FILE).syncs if sync.end < NEVER]
+        data, ring = recording.file(DATA_FILE).syncs, recording.file(RING_FILE).syncs
+        self._syncs = sorted(sync.end for sync in ring if sync.end < NEVER)
+        self._checkpoints = [(sync.begin, self._next_sync(sync.begin)) for sync in data]
 
-    def moment(self, random: Random) -> int:
-        """When the power is cut.
+    def _next_sync(self, moment: int) -> int:
+        """When the next sync of the journal returns."""
+        return next((end for end in self._syncs if end > moment), self.recording.last)
 
-        Any time, or just when a reply has left, or in a checkpoint or soon after it, or while the store is made.
-        """
-        recording, dice = self.recording, random.random()
-        if self._replies and dice < 0.4:
+    def moment(self, random: Random, near: str) -> int:
+        """When the power is cut: one of MOMENTS."""
+        recording = self.recording
+        if near == REPLIES:
             return random.choice(self._replies)
-        if self._checkpoints and dice < 0.6:
+        if near == SYNCS:
+            return random.choice(self._syncs) - 1
+        if near == CHECKPOINTS:
             begin, end = random.choice(self._checkpoints)
-            return min(random.randint(begin, end + end - begin + 10), recording.last)
-        if self._replies and dice < 0.65:
-            return random.randint(recording.first, self._replies[0])
-        return random.randint(recording.first, recording.last)
+            return random.randint(begin, end + (end - begin) // 2)
+        return random.randint(recording.first, self._replies[0] if near == START else recording.last)
 
     def image(self, cut: int, random: Random, model: str) -> Image:
         """The files that may be found after a cut at `cut`, by their names."""

@@ -1,8 +1,8 @@
 """The server is killed at a random moment: what it had answered is there, what it had not is whole or absent.
 
-A round: several clients write, the process gets SIGKILL, sometimes a second time while it starts again; then all it
-holds is compared with the ledger, deadlines to the millisecond. What a kill has left must pass the store's check as
-it lies there, and at the end the store is stopped in order and checked once more (the fixture does that).
+A round: several clients write values of all kinds, the process gets SIGKILL, sometimes a second time while it starts
+again; then all it holds is compared with the ledger, deadlines to the millisecond. What a kill has left must become a
+sound store by a start alone. At the end it is stopped in order and checked once more (the fixture does that).
 """
 
 from __future__ import annotations
@@ -17,12 +17,13 @@ import pytest
 from tests.crash.clients import Groups, finish, read_everything, write_for
 from tests.crash.ledger import Ledger
 from tests.integration.conftest import StartServer
-from tests.integration.daemon import DEADLINE_S, Daemon
+from tests.integration.daemon import COMPILED, DEADLINE_S, Daemon
 
-MODES = ("always", "everysec", "no")
+# A mode, the size of the journal, and a change of the server (`changed_server.py`).
+SERVERS = (("always", "256kb", ""), ("everysec", "1mb", ""), ("no", "64mb", ""), ("always", "256kb", "much staged"))
 CLIENTS = 4
 LONGEST_LIFE_S = 0.4
-START_S = 0.6
+START_S = 1.0
 
 
 class Killer(threading.Thread):
@@ -61,14 +62,19 @@ def crash_in_start(daemon: Daemon, random: Random) -> None:
     daemon.kill()
 
 
-@pytest.mark.parametrize("mode", MODES)
-def test_nothing_answered_is_lost_when_the_process_dies(server: StartServer, mode: str, seed: str, rounds: int) -> None:
+@pytest.mark.parametrize(("mode", "journal", "change"), SERVERS)
+def test_nothing_answered_is_lost_when_the_process_dies(
+    server: StartServer, mode: str, journal: str, change: str, seed: str, rounds: int
+) -> None:
+    if change and COMPILED:
+        pytest.skip("compiled modules cannot be changed")
     ledger = Ledger()
     groups = [Groups(ledger, number) for number in range(CLIENTS)]
-    daemon = server(f"--fsync={mode}")
+    program = ["-m", "tests.crash.changed_server", change] if change else []
+    daemon = server(f"--fsync={mode}", f"--journal-size={journal}", program=program)
     counts: Counter[str] = Counter()
-    for number in range(-(-rounds // len(MODES))):
-        random = Random(f"{seed}/{mode}/{number}")
+    for number in range(-(-rounds // len(SERVERS))):
+        random = Random(f"{seed}/{mode}/{change}/{number}")
         counts["answered writes"] += crash(daemon, groups, random)
         counts["sent writes"] += sum([1 for _ in ledger.writes()])
         counts["answered MULTIs"] += sum([write.commands > 1 for write in ledger.writes() if write.acknowledged])
@@ -83,5 +89,5 @@ def test_nothing_answered_is_lost_when_the_process_dies(server: StartServer, mod
         ledger.settle(found)
         counts["keys compared"] += len(found)
         counts["rounds"] += 1
-    print(f"\nfsync {mode}: {dict(counts)}, nothing lost")
+    print(f"\nfsync {mode} {change}: {dict(counts)}, nothing lost")
     assert counts["answered writes"] > 0

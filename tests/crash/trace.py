@@ -19,7 +19,8 @@ from tests.integration.daemon import wait_until
 
 NEVER: Final = 1 << 60  # the moment at which a call that was cut short returned
 
-# The calls that are followed, and those that it could not. `sync_file_range` is neither, it proves nothing.
+# The calls that are followed, and those that this file could not follow. `sync_file_range` is neither: it proves
+# nothing.
 FOLLOWED: Final = (
     "openat", "accept4", "close", "lseek", "write", "writev", "pwrite64", "fdatasync", "fsync", "ftruncate", "rename",
     "unlink", "sendto",
