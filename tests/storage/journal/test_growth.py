@@ -1,4 +1,4 @@
-"""The data file under a steady load: what is written between two checkpoints bounds its growth, not how long it goes on.
+"""The data file under a steady load: what is written between two checkpoints bounds its growth, not its duration.
 
 LMDB writes over no page that the last checkpoint shows. So pages that are freed wait for the next one, and those of two
 rounds, with what is being written, are all that the file has beside its contents.
@@ -57,7 +57,7 @@ def overwrite(environment: Environment, group: int, size: int, is_slow: bool) ->
         while not journal.is_due:
             write(environment, random.sample(range(KEYS), group), size)
 
-    found = []
+    found: list[int] = []
     while len(found) < ROUNDS:
         write_until_due()
         with failing_syncs(DATA_FILE, 0) as syncs:
