@@ -243,7 +243,11 @@ class Lab:
         self.reactor = TestReactor()
         self.clock = FakeClock()
         self.environment = Environment(
-            str(path), options.get("databases", 16), "no", note_crashes=options.get("note_crashes", False)
+            str(path),
+            options.get("databases", 16),
+            "no",
+            note_crashes=options.get("note_crashes", False),
+            nanoseconds=self.clock.nanoseconds,
         )
         self.stopped = 0
         settings = Settings(

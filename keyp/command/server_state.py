@@ -43,7 +43,7 @@ class ServerState:
         self.last_sync_at = started_at  # when all commits were last known to be on the disk
         self.last_sync_ok = True
         self.sync_running = False
-        self.last_checkpoint_ns = 0  # how long the last one took
+        self.last_checkpoint_ns = 0  # how long the last one took beside the writer
         self.last_save_at = started_at  # when SAVE or BGSAVE last wrote a copy
         self.last_save_ok = True
         self.last_save_seconds = -1  # how long the last one took; -1 before the first

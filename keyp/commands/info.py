@@ -2,7 +2,8 @@
 
 One function a section; each gives lines `name:value`, all those of Redis 7.2 in its order. What never happens in Keyp
 (a replica, an eviction, a fork) has the value that Redis shows without it. Memory is what the process takes, since the
-data lives in the store: all of it is overhead, nothing of it the dataset.
+data lives in the store: all of it is overhead, nothing of it the dataset. What Redis tells of the files of its log is
+told of the data file (`base`) and of the data file with the journal (`current`).
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from typing import Final
 
 import keyp
 from keyp.command.context import SECOND_NS, SessionContext
+from keyp.command.server_state import ServerState
 from keyp.command.spec import LOADING, STALE, Args
 from keyp.command.table import CommandTable
 from keyp.resp.values import Reply, Verbatim
@@ -226,12 +228,12 @@ def _persistence(context: SessionContext) -> list[str]:
         "aof_last_cow_size:0",
         "module_fork_in_progress:0",
         "module_fork_last_cow_size:0",
-        f"aof_current_size:{used}",
+        f"aof_current_size:{used + server.environment.journal.ring.used}",
         f"aof_base_size:{used}",
         "aof_pending_rewrite:0",
         "aof_buffer_length:0",
-        "aof_pending_bio_fsync:0",
-        "aof_delayed_fsync:0",
+        f"aof_pending_bio_fsync:{int(server.sync_running)}",
+        f"aof_delayed_fsync:{server.metrics.delayed_syncs}",
     ]
 
 
@@ -411,6 +413,7 @@ def _keyp(context: SessionContext) -> list[str]:
         f"store_map_bytes:{size.map}",
         f"last_sync_time:{int(server.last_sync_at)}",
         f"last_sync_status:{_STATUS[server.last_sync_ok]}",
+        *_journal(server),
         f"commit_groups:{metrics.commit_groups}",
         f"commit_batches:{metrics.committed_batches}",
         f"commit_batches_per_group:{metrics.committed_batches / groups:.2f}",
@@ -424,6 +427,22 @@ def _keyp(context: SessionContext) -> list[str]:
         f"swept_elements:{metrics.swept_elements}",
         f"last_sweep:keys={metrics.last_sweep_keys},elements={metrics.last_sweep_elements},"
         f"usec={metrics.last_sweep_nanoseconds // 1000}",
+    ]
+
+
+def _journal(server: ServerState) -> list[str]:
+    journal, environment = server.environment.journal, server.environment
+    return [
+        f"journal_size:{journal.ring.size}",
+        f"journal_used_bytes:{journal.ring.used}",
+        f"journal_records:{journal.records}",
+        f"journal_bytes:{journal.bytes}",
+        f"checkpoints:{journal.checkpoints}",
+        f"last_checkpoint_usec:{server.last_checkpoint_ns // 1000}",
+        f"records_since_checkpoint:{journal.ring.needed_records}",
+        f"dirty_bytes_since_checkpoint:{journal.dirty_bytes}",
+        f"replayed_records:{environment.replayed}",
+        f"replay_usec:{environment.replay_ns // 1000}",
     ]
 
 

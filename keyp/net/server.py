@@ -266,8 +266,11 @@ class Server:
             self.dispatcher.exclusively(self._fill_reserve)
         if self.loop.nanoseconds() - self._checkpoint_ns > CHECKPOINT_NS and state.environment.journal.dirty_bytes:
             self.take_checkpoint()
-        if state.environment.fsync == EVERYSEC and not state.sync_running:
-            self.sync().addErrback(lambda failure: None)  # `_synced` has seen to it
+        if state.environment.fsync == EVERYSEC:
+            if state.sync_running:
+                state.metrics.delayed_syncs += 1
+            else:
+                self.sync().addErrback(lambda failure: None)  # `_synced` has seen to it
 
     def take_checkpoint(self) -> None:
         """Takes a checkpoint on a reader's thread: the writer goes on meanwhile."""
@@ -275,15 +278,18 @@ class Server:
             return
         self._checkpointing = True
         self._checkpoint_ns = self.loop.nanoseconds()
-        self.dispatcher.in_background(self.state.environment.journal.checkpoint).addBoth(self._checkpoint_taken)
+        taking = self.dispatcher.in_background(self.state.environment.journal.checkpoint)
+        taking.addBoth(self._checkpoint_taken, self.now())
 
-    def _checkpoint_taken(self, result: Failure | None) -> None:
+    def _checkpoint_taken(self, result: Failure | None, started_at: float) -> None:
         self._checkpointing = False
         if result is not None:
             log.error("a checkpoint failed: {reason}", reason=result.getErrorMessage())
             self.recovery.sync_failed()
             return
         self.state.last_checkpoint_ns = self.loop.nanoseconds() - self._checkpoint_ns
+        if not self.state.write_refusal:
+            self.state.last_sync_at = started_at
 
     def _fill_reserve(self) -> None:
         self._filling = False

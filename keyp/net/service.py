@@ -82,6 +82,7 @@ class KeypService(Service):
         if not self._ports:
             self._listen()
         options = self._options
+        self._loop = ReactorLoop(self._reactor)
         try:
             environment = Environment(
                 options["data-dir"],
@@ -90,6 +91,7 @@ class KeypService(Service):
                 options["max-size"],
                 note_crashes=True,
                 journal_bytes=options["journal-size"],
+                nanoseconds=self._loop.nanoseconds,
             )
         except StoreError as error:
             raise StartupError(str(error)) from None
@@ -109,12 +111,17 @@ class KeypService(Service):
             raise
         log_level.follow(settings)
         self._reactor.callWhenRunning(log_level.follow, settings)  # twist begins its log late
-        self._loop = ReactorLoop(self._reactor)
         self.server = Server(self._loop, environment, settings, Random(), self._reactor.stop)
         self._loop.start()
         self._factory.server = self.server
         for notice in environment.notices:
             log.warn("{notice}", notice=notice)
+        if environment.replayed:
+            log.info(
+                "replayed {count} records of the journal in {seconds:.2f} s",
+                count=environment.replayed,
+                seconds=environment.replay_ns / 1e9,
+            )
         gc.freeze()  # what is there now stays: a look for garbage need not stop everybody to go through it again
         follow_frequency(self._repeat(1 / settings.hz, self.server.dispatcher.sweep_if_due), settings)
         self._repeat(1.0, self.server.each_second)

@@ -142,6 +142,7 @@ class Metrics:
         self.keyspace_misses = 0
         self.expired_keys = 0
         self.saves = 0
+        self.delayed_syncs = 0  # that of a second was left out, because the one before was not done yet
         self.sweeps = 0
         self.sweep_errors = 0
         self.sweep_nanoseconds = 0

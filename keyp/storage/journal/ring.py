@@ -9,7 +9,7 @@ start reads the newest slot, then the records from its position on, as far as th
 Record: magic, length, sequence number, CRC-32 (`_HEAD`), then the payload. The CRC-32 is over the number, the length
 and the payload, and begins with that of the record before it: a chain. Only the next number with the right chain is
 accepted. What was written behind a torn record before a power cut must not continue what is written in its place; so
-each start begins a chain of its own, with another number.
+each start begins a chain of its own, from another number.
 
 The file is written once with zeros and never grows. A sync of one page then writes nothing but that page; with space
 that is allocated and unwritten it took 1.9 times as long, where the file grows 1.3 to 2.0 times.
@@ -107,6 +107,11 @@ class Ring:
         """Bytes of the records that are needed."""
         used = self.position.place - self._tail
         return used if used >= 0 else used + self.size - FIRST
+
+    @property
+    def needed_records(self) -> int:
+        """How many records there are behind the newest checkpoint."""
+        return self.position.sequence - self.checkpoint.position.sequence
 
     @property
     def capacity(self) -> int:
