@@ -10,11 +10,12 @@ from __future__ import annotations
 from typing import Any, Final
 
 SLOTS: Final = 1 << 16
+LAST_SLOT: Final = SLOTS - 1
 
 
 def slot_of(key: bytes) -> int:
     """The slot of a key in the table, another one in each process."""
-    return hash(key) & (SLOTS - 1)
+    return hash(key) & LAST_SLOT
 
 
 class AccessTimes:
@@ -32,7 +33,7 @@ class AccessTimes:
         """Records an access to a key."""
         if now_s != self._now_s:
             self._now_s = self._second = now_s
-        self._last[slot_of(key)] = self._second
+        self._last[hash(key) & LAST_SLOT] = self._second
 
     def idle_s(self, key: bytes, now_s: int) -> int:
         """For how many seconds at least a key has not been accessed."""

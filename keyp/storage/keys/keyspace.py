@@ -59,10 +59,9 @@ class Keyspace:
 
     def read(self, key: bytes) -> bytes | None:
         """As `find`; in a write, too, it counts as a hit or a miss."""
-        record = self.look(key)
-        self.note_read(key, record is not None)
-        if record is not None and self.lookups.access_times is not None and self.lookups.touches:
-            self.lookups.access_times.touch(key, self._now_s)
+        record = self.find(key)
+        if self.lookups.in_write:
+            self.note_read(key, record is not None)
         return record
 
     def peek(self, key: bytes) -> bytes | None:
@@ -73,25 +72,30 @@ class Keyspace:
         return record
 
     def look(self, key: bytes) -> bytes | None:
-        """As `peek`, without counting or notifying: for callers that do not want the value."""
-        if self.space is None:
+        """As `peek`, without counting or notifying: for callers that do not want the value.
+
+        Raises DAMAGED_STORE in reads where a key that was not found may exist nevertheless; a write that is about to
+        make the key does not check that.
+        """
+        space = self.space
+        if space is None:
             return None
-        record = self._read(layout.stored_name(key), self.space)
+        stored = layout.stored_name(key)
+        record = self._get(stored, None, space.keys)
         if record is None:
-            self._prove_absence(key, self.space)
+            if not self.lookups.in_write and not self.lookups.proof().of_absence(space.keys, stored):
+                raise CommandError(DAMAGED_STORE)
             return None
-        if record[0] & HAS_DEADLINE and self.now_ms > layout.record_deadline_ms(record):
+        # What has come here from another sub-database is intact, but hardly looks like a record.
+        if not (layout.is_intact(stored, record) and record[0] & TYPE_MASK):
+            raise CommandError(DAMAGED)
+        if record[0] & HAS_DEADLINE and self._is_dead(record):
+            self._met_dead(space, stored, record, key)
             return None
         return record
 
-    def _prove_absence(self, key: bytes, space: Space) -> None:
-        """Raises DAMAGED_STORE in reads where a key that was not found may exist nevertheless.
-
-        A write that is about to make the key does not check that.
-        """
-        lookups = self.lookups
-        if not lookups.in_write and not lookups.proof().of_absence(space.keys, layout.stored_name(key)):
-            raise CommandError(DAMAGED_STORE)
+    def _met_dead(self, space: Space, stored: bytes, record: bytes, key: bytes) -> None:
+        """A key past its deadline has been looked for."""
 
     def note_read(self, key: bytes, found: bool) -> None:
         """Counts a lookup and notifies of a miss. `find` does so in reads; a write that replies with a value calls
@@ -109,13 +113,6 @@ class Keyspace:
         if self.lookups.wanted_events & KEY_MISS:
             self.lookups.events.append(Event(KEY_MISS, "keymiss", self.index, key))
 
-    def _read(self, stored: bytes, space: Space) -> bytes | None:
-        record = self._get(stored, None, space.keys)
-        # What has come here from another sub-database is intact, but hardly looks like a record.
-        if record is not None and not (layout.is_intact(stored, record) and record[0] & TYPE_MASK):
-            raise CommandError(DAMAGED)
-        return record
-
     def find_of_type(self, key: bytes, type_: int) -> bytes | None:
         """As `find`, for a command that works on one type of value. Raises WRONGTYPE where the key holds another."""
         record = self.find(key)
@@ -130,7 +127,7 @@ class Keyspace:
     def type_of(self, key: bytes) -> int:
         """The number of the type of value a key holds; NOTHING where there is none; no access to it."""
         record = self.peek(key)
-        return NOTHING if record is None else layout.record_type(record)
+        return NOTHING if record is None else record[0] & TYPE_MASK
 
     def version(self, key: bytes) -> int:
         """The version of the last write command that touched the key; 0 where there is none."""
@@ -219,11 +216,7 @@ class Keyspace:
         """The name that a stored name of this database stands for."""
         if len(stored) < layout.STORED_NAME_MAX:
             return stored
-        assert self.space is not None
-        record = self._read(stored, self.space)
-        if record is None:
-            raise CommandError(DAMAGED)
-        return layout.record_name(stored, record)
+        return layout.record_name(stored, self._listed(stored))
 
     def names(self, prefix: bytes = b"") -> Iterator[bytes]:
         """The names of all live keys, in the order of stored names; with a prefix those that `stored_names` gives."""
@@ -239,11 +232,16 @@ class Keyspace:
 
     def is_past(self, stored: bytes) -> bool:
         """Whether the key of a stored name that is there is past its deadline. Raises DAMAGED."""
-        assert self.space is not None
-        record = self._read(stored, self.space)
-        if record is None:
-            raise CommandError(DAMAGED)
+        record = self._listed(stored)
         return bool(record[0] & HAS_DEADLINE) and self._is_dead(record)
+
+    def _listed(self, stored: bytes) -> bytes:
+        """The record of a stored name that is there. Raises DAMAGED."""
+        assert self.space is not None
+        record = self._get(stored, None, self.space.keys)
+        if record is None or not (layout.is_intact(stored, record) and record[0] & TYPE_MASK):
+            raise CommandError(DAMAGED)
+        return record
 
     def _is_dead(self, record: bytes) -> bool:
         return self.now_ms > layout.record_deadline_ms(record)
@@ -265,20 +263,8 @@ class WritableKeyspace(Keyspace):
         super().__init__(transaction, index)
         self.transaction = transaction
 
-    def look(self, key: bytes) -> bytes | None:
-        """As for reading; a key past its deadline is removed."""
-        if self.space is None:
-            return None
-        stored = layout.stored_name(key)
-        record = self._read(stored, self.space)
-        if record is not None and record[0] & HAS_DEADLINE and self.now_ms > layout.record_deadline_ms(record):
-            self._expire(self.space, stored, record, key)
-            return None
-        if record is None:
-            self._prove_absence(key, self.space)
-        return record
-
-    def _expire(self, space: Space, stored: bytes, record: bytes, key: bytes) -> None:
+    def _met_dead(self, space: Space, stored: bytes, record: bytes, key: bytes) -> None:
+        """It is removed."""
         self._forget(space, stored, record)
         self.transaction.expired += 1
         self.notify(EXPIRED, "expired", key, changes=0)
@@ -301,7 +287,7 @@ class WritableKeyspace(Keyspace):
         elif deadline_ms != had_ms and had_ms != NO_DEADLINE:
             self.transaction.delete(space.expiry, layout.expiry_entry(had_ms, stored))
         version = self.transaction.stored_version = self.transaction.version
-        record = layout.make_record(key, type_, flags, version, deadline_ms, body)
+        record = layout.make_record(stored, key, type_, flags, version, deadline_ms, body)
         if old is not None and len(old) > ONE_PAGE_MAX and len(record) < len(old):
             # LMDB would reuse pages that this transaction has written, all of them, however few are needed now.
             self.transaction.delete(space.keys, stored)
@@ -424,7 +410,7 @@ class WritableKeyspace(Keyspace):
                 and layout.record_deadline_ms(record) == layout.read_number(entry)
             ):
                 stored = entry[8:]
-                self._expire(self.space, stored, record, layout.record_name(stored, record))
+                self._met_dead(self.space, stored, record, layout.record_name(stored, record))
             else:  # an entry without its record, or with a damaged one, is no reason to remove a key
                 self.transaction.delete(self.space.expiry, entry)
         return len(entries)

@@ -11,7 +11,7 @@ from __future__ import annotations
 from keyp import events
 from keyp.storage.keys.keyspace import KEEP_DEADLINE, Keyspace, WritableKeyspace
 from keyp.storage.lmdb import layout
-from keyp.storage.lmdb.layout import HAS_ELEMENTS
+from keyp.storage.lmdb.layout import CHECKSUM, HAS_ELEMENTS, NUMBER
 from keyp.storage.types.elements import Elements
 
 
@@ -26,14 +26,14 @@ class Collection(Elements):
         if record is None:
             assert isinstance(keys, WritableKeyspace)
             keys.writable_space()
-            super().__init__(keys, keys.transaction.new_collection())
+            super().__init__(keys, layout.number(keys.transaction.new_collection()))
             self.count = 0
             self.own = own
         else:
-            body = layout.record_body(record)
-            super().__init__(keys, layout.read_number(body))
-            self.count = layout.read_number(body, 8)
-            self.own = body[16:]
+            at = layout.body_offset(record)
+            super().__init__(keys, record[at : at + NUMBER])
+            self.count = layout.read_number(record, at + NUMBER)
+            self.own = record[at + 2 * NUMBER : -CHECKSUM]
         self._events_before = len(keys.lookups.events)
         self.key = key
         self.type_ = type_

@@ -57,18 +57,22 @@ def split_member(place: bytes, data: bytes) -> Entry:
 
 
 class Elements:
-    """The elements of collection `number`. Places are given and taken with their section in front."""
+    """The elements of the collection with this id. Places are given and taken with their section in front."""
 
-    def __init__(self, keys: Keyspace, number: int) -> None:
+    def __init__(self, keys: Keyspace, id_: bytes) -> None:
         assert keys.space is not None
         self.keys = keys
         self.txn = keys.txn
         self.database = keys.space.elements
-        self.become(number)
+        self.id = id_
+
+    @property
+    def number(self) -> int:
+        """The id as a number."""
+        return layout.read_number(self.id)
 
     def become(self, number: int) -> None:
         """Switches to another collection."""
-        self.number = number
         self.id = layout.number(number)
 
     def where(self) -> str:
