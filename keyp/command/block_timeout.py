@@ -13,12 +13,16 @@ NOT_A_TIMEOUT: Final = "ERR timeout is not a float or out of range"
 NEGATIVE: Final = "ERR timeout is negative"
 OUT_OF_RANGE: Final = "ERR timeout is out of range"
 
+_SHORT: Final = 12  # digits that are in range whatever they are
+
 
 def timeout_ms(context: WriteContext, data: bytes) -> int:
     """A timeout, given in seconds, in milliseconds rounded up; 0 stands for no end. Raises Redis's errors.
 
     Which error depends on what a `long double` can hold, as in getTimeoutFromObjectOrReply of 7.2.
     """
+    if data.isdigit() and len(data) <= _SHORT:  # the usual ones are whole numbers
+        return int(data) * 1000
     seconds = long_double.parse(data)
     if seconds is None:
         raise CommandError(NOT_A_TIMEOUT)

@@ -13,6 +13,7 @@ from keyp.command.context import WriteContext
 from keyp.errors import CommandError
 from keyp.execution.apply import apply
 from keyp.resp.values import Reply, ReplyError, Wait
+from keyp.storage.lmdb.layout import record_type
 from keyp.storage.value_types import NOTHING
 
 
@@ -36,9 +37,10 @@ def serve_blocked(context: WriteContext, table: BlockedClients) -> None:
 def _serve(context: WriteContext, table: BlockedClients, blocked: BlockedClient, key: tuple[int, bytes]) -> bool:
     """Serves a client if the key has what it waits for; whether something may be left for the next one."""
     context.select(key[0])
-    context.writing.in_write = True  # to look for what they wait for is no read that counts
-    kind = context.keys.type_of(key[1])
+    context.writing.in_write = True  # an absent key is nothing to be proved
+    record = context.keys.look(key[1])
     context.writing.in_write = False
+    kind = NOTHING if record is None else record_type(record)
     if kind == blocked.wait.kind:
         reply = _run_again(context, blocked)
         if not isinstance(reply, Wait):
