@@ -125,6 +125,8 @@ class Executor:
     def _leave_rest(self, index: int) -> None:
         """The calls from `index` on do not run."""
         batch = self._batch
+        if index == len(batch.calls):
+            return
         if batch.simple:
             batch.done_calls = batch.calls[:index]
         batch.rest = [later.args for later in batch.calls[index:]]
@@ -146,7 +148,7 @@ class Executor:
         batch.blocked = blocked
         self._leave_rest(index + 1)
         if batch.simple:
-            batch.done_calls.pop()  # which is counted when its waiting is over
+            batch.done_calls = batch.calls[:index]  # it is counted itself when its waiting is over
         batch.server.blocked_clients.join(blocked)
 
     def _reply(self, reply: Reply) -> None:

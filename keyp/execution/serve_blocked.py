@@ -26,7 +26,7 @@ def serve_blocked(context: WriteContext, table: BlockedClients) -> None:
         if writing.swapped:
             ready.update(dict.fromkeys([key for key in table.blocked_keys() if key[0] in writing.swapped]))
         writing.ready, writing.swapped = [], []
-        if len(table):
+        if table.count:
             for key in ready:
                 for blocked in table.on(key):
                     if not blocked.is_gone and not _serve(context, table, blocked, key):
