@@ -176,6 +176,8 @@ class Connection:
         if self._output != GONE:
             if self.client.replies_held:
                 self._send_held(batch.replies)
+            elif self._late:
+                self._postpone(batch.replies)
             else:
                 self._send(batch.replies)
         if batch.blocked is not None:
@@ -242,15 +244,9 @@ class Connection:
 
     def _send(self, chunks: list[bytes]) -> None:
         """Sends chunks of bytes with the next burst, or now where they are many."""
-        size = len(chunks[0]) if len(chunks) == 1 else sum([len(chunk) for chunk in chunks])
-        if size == 0 or self._output == GONE:
+        size = len(chunks[0]) if len(chunks) == 1 else sum(map(len, chunks))
+        if size == 0:
             return
-        if self._late:
-            self._postpone(chunks, size)
-        else:
-            self._put(chunks, size)
-
-    def _put(self, chunks: list[bytes], size: int) -> None:
         self.client.bytes_out += size
         self._metrics.output_bytes += size
         waited = self._reply_bytes
@@ -266,11 +262,12 @@ class Connection:
         if self._output == GONE or self.client.closing:
             return
         if self._output == CONGESTED or self.client.replies_held or self._late:
-            self._postpone([data], len(data))
+            self._postpone([data])
         else:
-            self._put([data], len(data))
+            self._send([data])
 
-    def _postpone(self, chunks: list[bytes], size: int) -> None:
+    def _postpone(self, chunks: list[bytes]) -> None:
+        size = sum(map(len, chunks))
         self._late += chunks
         self._late_bytes += size
         self.client.output_buffered += size
@@ -279,7 +276,7 @@ class Connection:
     def _send_held(self, replies: list[bytes]) -> None:
         """Sends replies that had to wait for an effect, and behind them the messages that have come meanwhile."""
         self.client.replies_held = False
-        size = sum([len(chunk) for chunk in replies])
+        size = sum(map(len, replies))
         self._late = replies + self._late
         self._late_bytes += size
         self.client.output_buffered += size
@@ -298,8 +295,7 @@ class Connection:
             del self._late[:count]
             self._late_bytes -= size
             self.client.output_buffered -= size
-            if size:
-                self._put(chunks, size)
+            self._send(chunks)
 
     def _limits(self) -> tuple[int, int, int]:
         settings = self._state.settings
@@ -398,7 +394,8 @@ class Connection:
     def refuse(self, text: str) -> None:
         """Ends the connection with an error reply."""
         self._metrics.error(text)
-        self._send([encode(ReplyError(text), 2)])
+        if self._output != GONE:
+            self._send([encode(ReplyError(text), 2)])
         self.close()
 
     def finish(self) -> None:

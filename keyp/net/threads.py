@@ -106,7 +106,8 @@ class AttendedThread(ThreadLine):
         pinned = self._pinned if is_brief else None
         if pinned is not None:
             pinned.pin()
-        running = self.run(function, argument)
+        done: Deferred[Any] = Deferred()
+        self._queue.put((function, argument, done))
         in_time = self._over.wait_for(self._attendance_s)
         if not in_time:
             with self._guard:
@@ -119,7 +120,7 @@ class AttendedThread(ThreadLine):
         while self._results:
             fire, result = self._results.popleft()
             fire(result)
-        return running
+        return done
 
     def _deliver(self, fire: Callable[[Any], None], result: Any) -> None:
         """Where the reactor's thread attends the work, it finds the result there."""
