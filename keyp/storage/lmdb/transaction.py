@@ -183,6 +183,7 @@ class WriteTransaction(Transaction):
         except lmdb.Error as error:
             raise CommitFailed(error) from error
         self.version = self.stored_version = environment.version
+        self._collections = environment.collections  # how many ids have been given out
         # The space of each database, packed as it is stored: few groups change it or look at more than one.
         self._spaces = environment.database_spaces
         self._opened: list[Space] = []
@@ -216,12 +217,6 @@ class WriteTransaction(Transaction):
         """Removes all entries of a sub-database."""
         self.txn.drop(database, delete=False)
 
-    def _put_own(self, name: bytes, data: bytes) -> None:
-        self.put(self.environment.meta, name, layout.with_checksum(name, data))
-
-    def _load(self, name: bytes) -> int:
-        return layout.read_number(self.environment.own(self.txn, name))
-
     def next_version(self) -> None:
         """Begins a write command: all it writes carries a new version. The caller clears `in_write` after it."""
         self.version += 1
@@ -229,9 +224,8 @@ class WriteTransaction(Transaction):
 
     def new_collection(self) -> int:
         """An id that no collection has had before."""
-        collection = self._load(b"collections") + 1
-        self._put_own(b"collections", layout.number(collection))
-        return collection
+        self._collections += 1
+        return self._collections
 
     def space(self, index: int) -> Space | None:
         """The space that database `index` uses, None while it is empty."""
@@ -311,15 +305,21 @@ class WriteTransaction(Transaction):
         if self._proof is not None:
             self._end_proof(self._proof)
         txn, environment = self.txn, self.environment
+        own: list[tuple[bytes, bytes]] = []
         if self.stored_version != environment.version:
-            self._put_own(b"version", layout.number(self.stored_version))
+            own.append((b"version", layout.number(self.stored_version)))
+        if self._collections != environment.collections:
+            own.append((b"collections", layout.number(self._collections)))
         if self._spaces != environment.database_spaces:
-            self._put_own(b"databases", self._spaces)
+            own.append((b"databases", self._spaces))
+        for name, data in own:
+            self.put(environment.meta, name, layout.with_checksum(name, data))
         try:
             txn.commit()
         except lmdb.Error as error:
             raise CommitFailed(error) from error
         environment.version, environment.database_spaces = self.stored_version, self._spaces
+        environment.collections = self._collections
         environment.changes += self.changes
         for space in self._opened:
             environment.spaces[space.number] = space
