@@ -105,7 +105,7 @@ def object_freq(context: ReadContext, args: Args) -> Reply:
 
 def _record(context: ReadContext, key: bytes) -> bytes | None:
     """A key's record. The look counts as a hit or a miss, but notifies of no miss, as in Redis."""
-    record = context.keys.look(key)
+    record = context.keys.find(key, is_access=False)
     if record is None:
         context.transaction.misses += 1
     else:

@@ -12,7 +12,7 @@ from keyp.command.blocked_clients import BlockedClient, BlockedClients
 from keyp.command.context import WriteContext
 from keyp.errors import CommandError
 from keyp.execution.apply import apply
-from keyp.resp.values import Reply, ReplyError, Wait
+from keyp.resp.values import ReplyError, Wait
 from keyp.storage.lmdb.layout import record_type
 from keyp.storage.value_types import NOTHING
 
@@ -38,18 +38,14 @@ def _serve(context: WriteContext, table: BlockedClients, blocked: BlockedClient,
     """Serves a client if the key has what it waits for; whether something may be left for the next one."""
     context.select(key[0])
     context.writing.in_write = True  # an absent key is nothing to be proved
-    record = context.keys.look(key[1])
+    record = context.keys.find(key[1], is_access=False)
     context.writing.in_write = False
     kind = NOTHING if record is None else record_type(record)
     if kind == blocked.wait.kind:
-        reply = _run_again(context, blocked)
+        try:
+            reply = apply(context, blocked.spec, blocked.args)
+        except CommandError as error:
+            reply = ReplyError(error.text)
         if not isinstance(reply, Wait):
             table.serve(blocked, reply)
     return kind != NOTHING
-
-
-def _run_again(context: WriteContext, blocked: BlockedClient) -> Reply:
-    try:
-        return apply(context, blocked.spec, blocked.args)
-    except CommandError as error:
-        return ReplyError(error.text)

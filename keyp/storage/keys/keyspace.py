@@ -40,21 +40,38 @@ class Keyspace:
         self._get: Callable[..., bytes | None] = transaction.txn.get
         self.space: Space | None = transaction.space(index)
 
-    def find(self, key: bytes) -> bytes | None:
+    def find(self, key: bytes, is_access: bool = True) -> bytes | None:
         """The record of a key that exists and is within its deadline; None otherwise. Raises DAMAGED.
 
-        In a read this counts as a hit or a miss and notifies of a miss. It is an access to the key.
+        It is an access to the key. In a read it counts as a hit or a miss and notifies of a miss. Without `is_access`
+        it is and does none of that: for callers that do not want the value.
+
+        Raises DAMAGED_STORE in reads where a key that was not found may exist nevertheless; a write that is about to
+        make the key does not check that.
         """
-        record = self.look(key)
-        lookups = self.lookups
-        if record is None:
+        space, lookups = self.space, self.lookups
+        record: bytes | None = None
+        if space is not None:
+            stored = layout.stored_name(key)
+            record = self._get(stored, None, space.keys)
+            if record is None:
+                if not lookups.in_write and not lookups.proof().of_absence(space.keys, stored):
+                    raise CommandError(DAMAGED_STORE)
+            # What has come here from another sub-database is intact, but hardly looks like a record.
+            elif not (layout.is_intact(stored, record) and record[0] & TYPE_MASK):
+                raise CommandError(DAMAGED)
+            elif record[0] & HAS_DEADLINE and self._is_dead(record):
+                self._met_dead(space, stored, record, key)
+                record = None
+        if is_access:
+            if record is None:
+                if not lookups.in_write:
+                    self._note_miss(key)
+                return None
             if not lookups.in_write:
-                self._note_miss(key)
-            return None
-        if not lookups.in_write:
-            lookups.hits += 1
-        if lookups.access_times is not None and lookups.touches:
-            lookups.access_times.touch(key, self._now_s)
+                lookups.hits += 1
+            if lookups.access_times is not None and lookups.touches:
+                lookups.access_times.touch(key, self._now_s)
         return record
 
     def read(self, key: bytes) -> bytes | None:
@@ -66,32 +83,9 @@ class Keyspace:
 
     def peek(self, key: bytes) -> bytes | None:
         """As `find`, but no access to the key."""
-        record = self.look(key)
+        record = self.find(key, is_access=False)
         if not self.lookups.in_write:
             self.note_read(key, record is not None)
-        return record
-
-    def look(self, key: bytes) -> bytes | None:
-        """As `peek`, without counting or notifying: for callers that do not want the value.
-
-        Raises DAMAGED_STORE in reads where a key that was not found may exist nevertheless; a write that is about to
-        make the key does not check that.
-        """
-        space = self.space
-        if space is None:
-            return None
-        stored = layout.stored_name(key)
-        record = self._get(stored, None, space.keys)
-        if record is None:
-            if not self.lookups.in_write and not self.lookups.proof().of_absence(space.keys, stored):
-                raise CommandError(DAMAGED_STORE)
-            return None
-        # What has come here from another sub-database is intact, but hardly looks like a record.
-        if not (layout.is_intact(stored, record) and record[0] & TYPE_MASK):
-            raise CommandError(DAMAGED)
-        if record[0] & HAS_DEADLINE and self._is_dead(record):
-            self._met_dead(space, stored, record, key)
-            return None
         return record
 
     def _met_dead(self, space: Space, stored: bytes, record: bytes, key: bytes) -> None:
@@ -131,7 +125,7 @@ class Keyspace:
 
     def version(self, key: bytes) -> int:
         """The version of the last write command that touched the key; 0 where there is none."""
-        record = self.look(key)
+        record = self.find(key, is_access=False)
         return 0 if record is None else layout.record_version(record)
 
     def size(self) -> int:
@@ -339,7 +333,7 @@ class WritableKeyspace(Keyspace):
         """
         stored = layout.stored_name(key)
         try:
-            record = self.look(key)
+            record = self.find(key, is_access=False)
         except CommandError:
             assert self.space is not None
             return self.transaction.delete(self.space.keys, stored)

@@ -156,11 +156,12 @@ def _find_spaces(environment: Store, raw: bytes | None) -> list[Space | None]:
 class WriteTransaction(Transaction):
     """The one write transaction of a commit group, on the writer's thread.
 
-    `version` is the version of the write command that runs now; `next_version` before each. `stored_version` is the
-    last one that a record carries. `commit` makes all of it durable as the environment's mode says, `abort` undoes it.
-    `growth_refusal` is the error for commands that add data, empty while there is room. `ready` are the keys that were
-    made with something in them that clients may wait for, as (database, key), and `swapped` the databases that have got
-    other contents as a whole. `staged` are the long strings that were written before it; None where that is not done.
+    `version` is that of the write command that runs now, one more than the last; all it writes carries it.
+    `stored_version` is the last one that a record carries. `commit` makes all of it durable as the environment's mode
+    says, `abort` undoes it. `growth_refusal` is the error for commands that add data, empty while there is room.
+    `ready` are the keys that were made with something in them that clients may wait for, as (database, key), and
+    `swapped` the databases that have got other contents as a whole. `staged` are the long strings that were written
+    before it; None where that is not done.
 
     The commit of a group that has changed nothing writes nothing and syncs nothing. So a version is stored where a
     record carries it, and one that none carries is given again.
@@ -216,11 +217,6 @@ class WriteTransaction(Transaction):
     def drop(self, database: Database) -> None:
         """Removes all entries of a sub-database."""
         self.txn.drop(database, delete=False)
-
-    def next_version(self) -> None:
-        """Begins a write command: all it writes carries a new version. The caller clears `in_write` after it."""
-        self.version += 1
-        self.in_write = True
 
     def new_collection(self) -> int:
         """An id that no collection has had before."""

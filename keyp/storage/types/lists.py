@@ -37,7 +37,8 @@ class List(Collection):
 
     def save(self, deadline_ms: int = KEEP_DEADLINE) -> None:
         """As `Collection.save`."""
-        self.own = number(self.first)
+        if self.count:
+            self.own = number(self.first)
         super().save(deadline_ms)
 
     def element(self, index: int) -> bytes:
