@@ -12,8 +12,7 @@ from keyp.command.blocked_clients import BlockedClient, BlockedClients
 from keyp.command.context import WriteContext
 from keyp.errors import CommandError
 from keyp.execution.apply import apply
-from keyp.resp.values import ReplyError, Wait
-from keyp.storage.lmdb.layout import record_type
+from keyp.resp.values import Reply, ReplyError, Wait
 from keyp.storage.value_types import NOTHING
 
 
@@ -35,17 +34,19 @@ def serve_blocked(context: WriteContext, table: BlockedClients) -> None:
 
 
 def _serve(context: WriteContext, table: BlockedClients, blocked: BlockedClient, key: tuple[int, bytes]) -> bool:
-    """Serves a client if the key has what it waits for; whether something may be left for the next one."""
+    """Runs a client's command again; whether something may be left for the next one."""
     context.select(key[0])
-    context.writing.in_write = True  # an absent key is nothing to be proved
-    record = context.keys.find(key[1], is_access=False)
-    context.writing.in_write = False
-    kind = NOTHING if record is None else record_type(record)
-    if kind == blocked.wait.kind:
-        try:
-            reply = apply(context, blocked.spec, blocked.args)
-        except CommandError as error:
-            reply = ReplyError(error.text)
-        if not isinstance(reply, Wait):
-            table.serve(blocked, reply)
-    return kind != NOTHING
+    reply: Reply
+    try:
+        reply = apply(context, blocked.spec, blocked.args)
+    except CommandError as error:
+        context.writing.in_write = True  # to look for what it waits for is no read that counts
+        kind = context.keys.type_of(key[1])
+        context.writing.in_write = False
+        if kind != blocked.wait.kind:
+            return kind != NOTHING
+        reply = ReplyError(error.text)
+    if isinstance(reply, Wait):
+        return False
+    table.serve(blocked, reply)
+    return True

@@ -183,7 +183,8 @@ class Connection:
         if batch.blocked is not None:
             self._work = BLOCKED
             self._blocked = batch
-            self._advance()
+            if self._input != READING or self._output != FLOWING:
+                self._advance()
             return
         self._work = IDLE
         self._blocked = None

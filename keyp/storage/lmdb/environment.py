@@ -151,8 +151,8 @@ class Environment(Store):
     for the log. With `note_crashes` a fatal signal is recorded for the next opening.
 
     `version`, `collections` and `database_spaces` are what `meta` says as of the last commit: there is no other writer,
-    so a transaction need not read them. `changes` is how many changes of the data have been committed since the directory
-    was opened.
+    so a transaction need not read them. `changes` is how many changes of the data have been committed since the
+    directory was opened.
     """
 
     version: int

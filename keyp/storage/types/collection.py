@@ -23,17 +23,22 @@ class Collection(Elements):
     """
 
     def __init__(self, keys: Keyspace, key: bytes, type_: int, record: bytes | None, own: bytes = b"") -> None:
+        space = keys.space
         if record is None:
             assert isinstance(keys, WritableKeyspace)
-            keys.writable_space()
-            super().__init__(keys, layout.number(keys.transaction.new_collection()))
+            space = space or keys.writable_space()
+            self.id = layout.number(keys.transaction.new_collection())
             self.count = 0
             self.own = own
         else:
             at = layout.body_offset(record)
-            super().__init__(keys, record[at : at + NUMBER])
+            self.id = record[at : at + NUMBER]
             self.count = layout.read_number(record, at + NUMBER)
             self.own = record[at + 2 * NUMBER : -CHECKSUM]
+        assert space is not None
+        self.keys = keys
+        self.txn = keys.txn
+        self.database = space.elements
         self._events_before = len(keys.lookups.events)
         self.key = key
         self.type_ = type_
