@@ -14,6 +14,7 @@ from keyp.command.spec import Args, key_at
 from keyp.command.table import CommandTable
 from keyp.errors import CommandError
 from keyp.resp.values import Reply
+from keyp.storage.lmdb.layout import name_crc
 from keyp.storage.types import strings
 
 OBJECT = CommandTable(group="generic", categories="keyspace")
@@ -84,7 +85,7 @@ def object_idletime(context: ReadContext, args: Args) -> Reply:
     """Replies with seconds, null without such a key."""
     if _record(context, args[2]) is None:
         return None
-    return context.shared.access_times.idle_s(args[2], context.now_us // 1_000_000)
+    return context.shared.access_times.idle_s(name_crc(args[2]), context.now_us // 1_000_000)
 
 
 @OBJECT.read(

@@ -94,14 +94,15 @@ class Executor:
                 reply = self._invoke(call, spec)
             else:
                 reply = self._answer(call, spec)
-            if isinstance(reply, Wait):
-                self._wait(call, reply, index)
-                break
-            if writer is not None and (writer.writing.ready or writer.writing.swapped):
-                serve_blocked(writer, batch.server.blocked_clients)
-                if transaction.events:
-                    self._take_events()
-                self._read_at = self._nanoseconds()
+            if writer is not None:
+                if isinstance(reply, Wait):
+                    self._wait(call, reply, index)
+                    break
+                if writer.writing.ready or writer.writing.swapped:
+                    serve_blocked(writer, batch.server.blocked_clients)
+                    if transaction.events:
+                        self._take_events()
+                    self._read_at = self._nanoseconds()
             start = len(replies)
             if simple and self._breathe is None:
                 encode_into(replies, reply, state.protocol)
@@ -125,8 +126,6 @@ class Executor:
     def _leave_rest(self, index: int) -> None:
         """The calls from `index` on do not run."""
         batch = self._batch
-        if index == len(batch.calls):
-            return
         if batch.simple:
             batch.done_calls = batch.calls[:index]
         batch.rest = [later.args for later in batch.calls[index:]]
@@ -146,7 +145,8 @@ class Executor:
         blocked = BlockedClient(batch.client, batch, call.spec, call.args, self.data.selected, wait)
         blocked.nanoseconds = call.nanoseconds
         batch.blocked = blocked
-        self._leave_rest(index + 1)
+        if index + 1 < len(batch.calls):
+            self._leave_rest(index + 1)
         if batch.simple:
             batch.done_calls = batch.calls[:index]  # it is counted itself when its waiting is over
         batch.server.blocked_clients.join(blocked)

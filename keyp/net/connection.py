@@ -245,7 +245,7 @@ class Connection:
 
     def _send(self, chunks: list[bytes]) -> None:
         """Sends chunks of bytes with the next burst, or now where they are many."""
-        size = len(chunks[0]) if len(chunks) == 1 else sum(map(len, chunks))
+        size = len(chunks[0]) if len(chunks) == 1 else sum([len(chunk) for chunk in chunks])
         if size == 0:
             return
         self.client.bytes_out += size
@@ -268,7 +268,7 @@ class Connection:
             self._send([data])
 
     def _postpone(self, chunks: list[bytes]) -> None:
-        size = sum(map(len, chunks))
+        size = sum([len(chunk) for chunk in chunks])
         self._late += chunks
         self._late_bytes += size
         self.client.output_buffered += size
@@ -277,7 +277,7 @@ class Connection:
     def _send_held(self, replies: list[bytes]) -> None:
         """Sends replies that had to wait for an effect, and behind them the messages that have come meanwhile."""
         self.client.replies_held = False
-        size = sum(map(len, replies))
+        size = sum([len(chunk) for chunk in replies])
         self._late = replies + self._late
         self._late_bytes += size
         self.client.output_buffered += size

@@ -18,7 +18,7 @@ from keyp.events import EXPIRED, GENERIC, KEY_MISS, NEW, Event
 from keyp.storage.lmdb import layout
 from keyp.storage.lmdb.environment import Space
 from keyp.storage.lmdb.errors import Damaged
-from keyp.storage.lmdb.layout import HAS_DEADLINE, HAS_ELEMENTS, NO_DEADLINE, ONE_PAGE_MAX, TYPE_MASK
+from keyp.storage.lmdb.layout import HAS_DEADLINE, HAS_ELEMENTS, NO_DEADLINE, ONE_PAGE_MAX, TYPE_MASK, crc32
 from keyp.storage.lmdb.proof import ascend, seek
 from keyp.storage.lmdb.transaction import Transaction, WriteTransaction
 from keyp.storage.value_types import NOTHING, WAKES
@@ -51,14 +51,16 @@ class Keyspace:
         """
         space, lookups = self.space, self.lookups
         record: bytes | None = None
+        name_crc = 0
         if space is not None:
             stored = layout.stored_name(key)
+            name_crc = crc32(stored)
             record = self._get(stored, None, space.keys)
             if record is None:
                 if not lookups.in_write and not lookups.proof().of_absence(space.keys, stored):
                     raise CommandError(DAMAGED_STORE)
             # What has come here from another sub-database is intact, but hardly looks like a record.
-            elif not (layout.is_intact(stored, record) and record[0] & TYPE_MASK):
+            elif not (layout.is_intact_behind(name_crc, record) and record[0] & TYPE_MASK):
                 raise CommandError(DAMAGED)
             elif record[0] & HAS_DEADLINE and self._is_dead(record):
                 self._met_dead(space, stored, record, key)
@@ -71,7 +73,7 @@ class Keyspace:
             if not lookups.in_write:
                 lookups.hits += 1
             if lookups.access_times is not None and lookups.touches:
-                lookups.access_times.touch(key, self._now_s)
+                lookups.access_times.touch(name_crc, self._now_s)
         return record
 
     def read(self, key: bytes) -> bytes | None:
@@ -292,7 +294,7 @@ class WritableKeyspace(Keyspace):
             self.transaction.put(space.expiry, layout.expiry_entry(deadline_ms, stored), b"")
         if old is None:
             if self.transaction.access_times is not None:
-                self.transaction.access_times.touch(key, self._now_s)
+                self.transaction.access_times.touch(crc32(stored), self._now_s)
             if self.transaction.wanted_events & NEW:
                 self._tell_new(key)
 

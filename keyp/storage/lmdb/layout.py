@@ -108,6 +108,16 @@ def is_intact(name: bytes, raw: bytes) -> bool:
     return crc32(raw, crc32(name)) == _RESIDUE
 
 
+def name_crc(name: bytes) -> int:
+    """The CRC-32 of a key's stored name, with which the checksum of its record begins."""
+    return crc32(stored_name(name))
+
+
+def is_intact_behind(name_crc: int, raw: bytes) -> bool:
+    """`is_intact`, for who knows the CRC-32 of the name already."""
+    return crc32(raw, name_crc) == _RESIDUE
+
+
 def are_intact(entries: list[tuple[bytes, bytes]]) -> bool:
     """`is_intact` of many short entries, LMDB keys and data with checksum, faster than one by one."""
     return set(map(crc32, starmap(add, entries))) <= {_RESIDUE}
