@@ -104,9 +104,8 @@ class ReadContext:
 
     def select(self, index: int) -> None:
         """Makes `index` the selected database; it is within range."""
-        if index != self.selected:
-            self.selected = index
-            self._keyspace = None
+        self.selected = index
+        self._keyspace = None
 
     def database(self, index: int) -> Keyspace:
         """Another database. Raises `ERR DB index is out of range`."""

@@ -30,12 +30,14 @@ def serve_blocked(context: WriteContext, table: BlockedClients) -> None:
                 for blocked in table.on(key):
                     if not blocked.is_gone and not _serve(context, table, blocked, key):
                         break
-    context.select(selected)
+    if context.selected != selected:
+        context.select(selected)
 
 
 def _serve(context: WriteContext, table: BlockedClients, blocked: BlockedClient, key: tuple[int, bytes]) -> bool:
     """Runs a client's command again; whether something may be left for the next one."""
-    context.select(key[0])
+    if context.selected != key[0]:
+        context.select(key[0])
     reply: Reply
     try:
         reply = apply(context, blocked.spec, blocked.args)

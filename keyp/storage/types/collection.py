@@ -19,8 +19,10 @@ class Collection(Elements):
     """The collection of `record`, the record of `key`; a new one where there is none.
 
     It has `count` elements; `own` are the type's bytes of the header. Code that changes the collection keeps these true
-    and calls `save` once at the end.
+    and calls `save` once at the end. Where elements have been left in the store it `has_been_cleared`.
     """
+
+    has_been_cleared = False
 
     def __init__(self, keys: Keyspace, key: bytes, type_: int, record: bytes | None, own: bytes = b"") -> None:
         space = keys.space
@@ -63,4 +65,4 @@ class Collection(Elements):
 
     def has_rest(self) -> bool:
         """Whether entries of the collection are left when its elements have been removed."""
-        return False
+        return self.has_been_cleared

@@ -33,7 +33,6 @@ class List(Collection):
     def __init__(self, keys: Keyspace, key: bytes, record: bytes | None) -> None:
         super().__init__(keys, key, LIST, record, _NEW)
         self.first = layout.read_number(self.own)
-        self._has_rest = False
 
     def save(self, deadline_ms: int = KEEP_DEADLINE) -> None:
         """As `Collection.save`."""
@@ -152,7 +151,7 @@ class List(Collection):
             for index in range(start + count, self.count):
                 self.delete(MEMBERS + number(self.first + index))
         else:
-            self._has_rest = True
+            self.has_been_cleared = True
         self.first += start
         self.count = count
 
@@ -166,10 +165,6 @@ class List(Collection):
         self.first = MIDDLE
         self.count = 0
         self.push(kept, left=False)
-
-    def has_rest(self) -> bool:
-        """Whether elements are left in the store when the list is empty."""
-        return self._has_rest
 
 
 def find(keys: Keyspace, key: bytes) -> List | None:
