@@ -231,7 +231,7 @@ def getex(context: WriteContext, args: Args) -> Reply:
     """The value, or null. The time is checked only where the key exists, as in Redis."""
     keys, key = context.keys, args[1]
     options = _getex_options(args)
-    record = keys.find_of_type(key, STRING)
+    record = keys.find(key, STRING)
     keys.note_read(key, record is not None)
     if record is None:
         return None
@@ -390,7 +390,7 @@ def strlen(context: ReadContext, args: Args) -> Reply:
 
 def _part(context: ReadContext, args: Args) -> Reply:
     start, last = integer(args[2]), integer(args[3])
-    record = context.keys.find_of_type(args[1], STRING)
+    record = context.keys.find(args[1], STRING)
     if record is None or (start < 0 and last < 0 and start > last):
         return b""
     length = strings.length_of(record)

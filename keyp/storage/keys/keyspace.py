@@ -23,6 +23,8 @@ from keyp.storage.lmdb.proof import ascend, seek
 from keyp.storage.lmdb.transaction import Transaction, WriteTransaction
 from keyp.storage.value_types import NOTHING, WAKES
 
+ANY: Final = 0  # instead of a type of values
+
 KEEP_DEADLINE: Final = -1  # instead of a deadline: the one the key has
 
 NAMES_AT_ONCE: Final = 1024  # when all names of a database are asked for
@@ -40,14 +42,15 @@ class Keyspace:
         self._get: Callable[..., bytes | None] = transaction.txn.get
         self.space: Space | None = transaction.space(index)
 
-    def find(self, key: bytes, is_access: bool = True) -> bytes | None:
-        """The record of a key that exists and is within its deadline; None otherwise. Raises DAMAGED.
+    def find(self, key: bytes, type_: int = ANY, is_access: bool = True) -> bytes | None:
+        """The record of a key that exists and is within its deadline; None otherwise.
 
         It is an access to the key. In a read it counts as a hit or a miss and notifies of a miss. Without `is_access`
         it is and does none of that: for callers that do not want the value.
 
-        Raises DAMAGED_STORE in reads where a key that was not found may exist nevertheless; a write that is about to
-        make the key does not check that.
+        Raises WRONGTYPE where the key holds another type of value than a given one, and DAMAGED. Raises DAMAGED_STORE
+        in reads where a key that was not found may exist nevertheless; a write that is about to make the key does not
+        check that.
         """
         space, lookups = self.space, self.lookups
         record: bytes | None = None
@@ -66,14 +69,15 @@ class Keyspace:
                 self._met_dead(space, stored, record, key)
                 record = None
         if is_access:
-            if record is None:
-                if not lookups.in_write:
-                    self._note_miss(key)
-                return None
             if not lookups.in_write:
-                lookups.hits += 1
-            if lookups.access_times is not None and lookups.touches:
+                if record is None:
+                    self._note_miss(key)
+                else:
+                    lookups.hits += 1
+            if record is not None and lookups.access_times is not None and lookups.touches:
                 lookups.access_times.touch(name_crc, self._now_s)
+        if type_ != ANY and record is not None and record[0] & TYPE_MASK != type_:
+            raise CommandError(WRONG_TYPE)
         return record
 
     def read(self, key: bytes) -> bytes | None:
@@ -108,13 +112,6 @@ class Keyspace:
         self.lookups.misses += 1
         if self.lookups.wanted_events & KEY_MISS:
             self.lookups.events.append(Event(KEY_MISS, "keymiss", self.index, key))
-
-    def find_of_type(self, key: bytes, type_: int) -> bytes | None:
-        """As `find`, for a command that works on one type of value. Raises WRONGTYPE where the key holds another."""
-        record = self.find(key)
-        if record is not None and record[0] & TYPE_MASK != type_:
-            raise CommandError(WRONG_TYPE)
-        return record
 
     def exists(self, key: bytes) -> bool:
         """Whether the key exists; no access to it."""

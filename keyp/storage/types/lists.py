@@ -169,13 +169,13 @@ class List(Collection):
 
 def find(keys: Keyspace, key: bytes) -> List | None:
     """The list of a key, None where there is no such key."""
-    record = keys.find_of_type(key, LIST)
+    record = keys.find(key, LIST)
     return None if record is None else List(keys, key, record)
 
 
 def open_list(keys: WritableKeyspace, key: bytes) -> List:
     """The list of a key, a new one where there is no such key."""
-    return List(keys, key, keys.find_of_type(key, LIST))
+    return List(keys, key, keys.find(key, LIST))
 
 
 def replace(keys: WritableKeyspace, key: bytes, elements: list[bytes]) -> None:

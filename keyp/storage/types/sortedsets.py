@@ -348,7 +348,7 @@ def needs_large_form(elements: list[Scored], limits: CompactLimits) -> bool:
 
 def find(keys: Keyspace, key: bytes) -> SortedSet | None:
     """The sorted set a key holds, None where there is no such key. Raises WRONGTYPE."""
-    record = keys.find_of_type(key, ZSET)
+    record = keys.find(key, ZSET)
     return None if record is None else SortedSet(keys, key, record)
 
 
