@@ -178,7 +178,7 @@ class Connection:
                 self._send_held(batch.replies)
             elif self._late:
                 self._postpone(batch.replies)
-            else:
+            elif batch.replies:
                 self._send(batch.replies)
         if batch.blocked is not None:
             self._work = BLOCKED

@@ -66,7 +66,7 @@ class Keyspace:
             elif not (layout.is_intact_behind(name_crc, record) and record[0] & TYPE_MASK):
                 raise CommandError(DAMAGED)
             elif record[0] & HAS_DEADLINE and self._is_dead(record):
-                self._met_dead(space, stored, record, key)
+                self._met_dead(stored, record, key)
                 record = None
         if is_access:
             if not lookups.in_write:
@@ -94,7 +94,7 @@ class Keyspace:
             self.note_read(key, record is not None)
         return record
 
-    def _met_dead(self, space: Space, stored: bytes, record: bytes, key: bytes) -> None:
+    def _met_dead(self, stored: bytes, record: bytes, key: bytes) -> None:
         """A key past its deadline has been looked for."""
 
     def note_read(self, key: bytes, found: bool) -> None:
@@ -256,9 +256,9 @@ class WritableKeyspace(Keyspace):
         super().__init__(transaction, index)
         self.transaction = transaction
 
-    def _met_dead(self, space: Space, stored: bytes, record: bytes, key: bytes) -> None:
+    def _met_dead(self, stored: bytes, record: bytes, key: bytes) -> None:
         """It is removed."""
-        self._forget(space, stored, record)
+        self.forget(stored, record)
         self.transaction.expired += 1
         self.notify(EXPIRED, "expired", key, changes=0)
 
@@ -338,21 +338,18 @@ class WritableKeyspace(Keyspace):
             return self.transaction.delete(self.space.keys, stored)
         if record is None:
             return False
-        assert self.space is not None
-        self._forget(self.space, stored, record)
+        self.forget(stored, record)
         return True
 
-    def _forget(self, space: Space, stored: bytes, record: bytes, with_elements: bool = True) -> None:
+    def forget(self, stored: bytes, record: bytes, with_elements: bool = True) -> None:
+        """Removes the record of a stored name. Its elements are left to the sweeper, where there are any."""
+        space = self.space
+        assert space is not None
         self.transaction.delete(space.keys, stored)
         if record[0] & HAS_DEADLINE:
             self.transaction.delete(space.expiry, layout.expiry_entry(layout.record_deadline_ms(record), stored))
         if record[0] & HAS_ELEMENTS and with_elements:
             self.discard_elements(layout.record_elements(record)[0])
-
-    def remove_emptied(self, key: bytes, record: bytes, with_rest: bool) -> None:
-        """Removes a key whose elements have all been removed; without a rest of entries there is nothing to clear."""
-        assert self.space is not None
-        self._forget(self.space, layout.stored_name(key), record, with_rest)
 
     def discard_elements(self, collection: int) -> None:
         """Leaves a collection's elements to the sweeper."""
@@ -403,7 +400,7 @@ class WritableKeyspace(Keyspace):
                 and layout.record_deadline_ms(record) == layout.read_number(entry)
             ):
                 stored = entry[8:]
-                self._met_dead(self.space, stored, record, layout.record_name(stored, record))
+                self._met_dead(stored, record, layout.record_name(stored, record))
             else:  # an entry without its record, or with a damaged one, is no reason to remove a key
                 self.transaction.delete(self.space.expiry, entry)
         return len(entries)

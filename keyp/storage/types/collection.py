@@ -60,7 +60,7 @@ class Collection(Elements):
             if self.record is None and happened and happened[-1].kind == events.NEW:
                 happened.insert(self._events_before, happened.pop())  # the event of a new key comes first
         elif self.record is not None:
-            keys.remove_emptied(self.key, self.record, with_rest=self.has_rest())
+            keys.forget(layout.stored_name(self.key), self.record, with_elements=self.has_rest())
             keys.notify(events.GENERIC, "del", self.key, changes=0)
 
     def has_rest(self) -> bool:
