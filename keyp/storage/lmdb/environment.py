@@ -150,12 +150,13 @@ class Environment(Store):
     Raises `StoreError` where the directory cannot be opened, is in use, or holds something else. `notices` are warnings
     for the log. With `note_crashes` a fatal signal is recorded for the next opening.
 
-    `version` and `database_spaces` are what `meta` says as of the last commit: there is no other writer, so a
-    transaction need not read them. `changes` is how many changes of the data have been committed since the directory
-    was opened.
+    `version`, `collections` and `database_spaces` are what `meta` says as of the last commit: there is no other writer,
+    so a transaction need not read them. `changes` is how many changes of the data have been committed since the
+    directory was opened.
     """
 
     version: int
+    collections: int
     database_spaces: bytes
 
     def __init__(
@@ -284,6 +285,7 @@ class Environment(Store):
                 self.garbage = self.lmdb.open_db(b"garbage", txn=txn)
                 numbers = {name: self.own(txn, name) for name in OWN_NUMBERS}
                 self.version = layout.read_number(numbers[b"version"])
+                self.collections = layout.read_number(numbers[b"collections"])
                 self.database_spaces = numbers[b"databases"].ljust(self.databases * layout.NUMBER, b"\0")
                 listed = layout.unpack_numbers(numbers[b"databases"])
                 for number in filter(None, listed[: self.databases]):
