@@ -11,12 +11,16 @@ from keyp.errors import NEGATIVE_TIMEOUT, TIMEOUT_TOO_LONG, CommandError
 
 NOT_A_TIMEOUT: Final = "ERR timeout is not a float or out of range"
 
+_SHORT: Final = 12  # digits that are in range whatever they are
+
 
 def timeout_ms(context: WriteContext, data: bytes) -> int:
     """A timeout, given in seconds, in milliseconds rounded up; 0 stands for no end. Raises Redis's errors.
 
     Which error depends on what a `long double` can hold, as in getTimeoutFromObjectOrReply of 7.2.
     """
+    if data.isdigit() and len(data) <= _SHORT:  # the usual ones are whole numbers
+        return int(data) * 1000
     seconds = long_double.parse(data)
     if seconds is None:
         raise CommandError(NOT_A_TIMEOUT)

@@ -61,13 +61,10 @@ class BlockedClients:
     def __init__(self) -> None:
         self._by_key: dict[tuple[int, bytes], dict[int, BlockedClient]] = {}
         self._last_number = 0
-        self._count = 0
+        self.count = 0  # how many they are
         # The steps of the running group: who, and the state before, -1 for none.
         self.steps: list[tuple[BlockedClient, int]] = []
         self._served: list[BlockedClient] = []
-
-    def __len__(self) -> int:
-        return self._count
 
     def blocked_keys(self) -> list[tuple[int, bytes]]:
         """The keys that clients are blocked on, each with its database."""
@@ -99,7 +96,7 @@ class BlockedClients:
     def group_committed(self) -> list[BlockedClient]:
         """The group is committed; the clients that were served in it. Need not be called where it took no steps."""
         served = self._served
-        self._forget_steps()
+        self.steps, self._served = [], []
         return served
 
     def group_undone(self) -> None:
@@ -112,19 +109,15 @@ class BlockedClients:
             self._add(blocked)
             for key in blocked.keys:
                 self._by_key[key] = dict(sorted(self._by_key[key].items()))
-        self._forget_steps()
-
-    def _forget_steps(self) -> None:
-        self.steps = []
-        self._served = []
+        self.steps, self._served = [], []
 
     def _add(self, blocked: BlockedClient) -> None:
-        self._count += 1
+        self.count += 1
         for key in blocked.keys:
             self._by_key.setdefault(key, {})[blocked.number] = blocked
 
     def _remove(self, blocked: BlockedClient) -> None:
-        self._count -= 1
+        self.count -= 1
         for key in blocked.keys:
             clients = self._by_key[key]
             del clients[blocked.number]

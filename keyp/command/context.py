@@ -104,9 +104,8 @@ class ReadContext:
 
     def select(self, index: int) -> None:
         """Makes `index` the selected database; it is within range."""
-        if index != self.selected:
-            self.selected = index
-            self._keyspace = None
+        self.selected = index
+        self._keyspace = None
 
     def database(self, index: int) -> Keyspace:
         """Another database. Raises `ERR DB index is out of range`."""
@@ -130,16 +129,17 @@ class WriteContext(ReadContext):
     @property
     def keys(self) -> WritableKeyspace:
         """The selected database."""
-        return self._keyspaces.get(self.selected) or self._open(self.selected)
+        keyspace = self._keyspaces.get(self.selected)
+        if keyspace is None:
+            keyspace = self._keyspaces[self.selected] = WritableKeyspace(self.writing, self.selected)
+        return keyspace
 
     def database(self, index: int) -> WritableKeyspace:
         """Another database. Raises `ERR DB index is out of range`."""
         self.check_index(index)
-        return self._keyspaces.get(index) or self._open(index)
-
-    def _open(self, index: int) -> WritableKeyspace:
-        keyspace = self._keyspaces[index] = WritableKeyspace(self.writing, index)
-        return keyspace
+        if index not in self._keyspaces:
+            self._keyspaces[index] = WritableKeyspace(self.writing, index)
+        return self._keyspaces[index]
 
     def swap(self, one: int, other: int) -> None:
         """Exchanges two databases."""

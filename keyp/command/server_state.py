@@ -36,6 +36,7 @@ class ServerState:
         self.registry = registry
         self.environment = environment
         self.blocked_clients = BlockedClients()
+        self.under_way = 0  # batches whose replies have not left yet
         self.run_id = run_id  # forty hexadecimal digits, new at each start
         self.started_at = started_at
         self.started_ns = 0  # what `nanoseconds` of the clock gave when the server was made

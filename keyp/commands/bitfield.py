@@ -202,7 +202,7 @@ def bitfield(context: WriteContext, args: Args) -> Reply:
     """For each GET the number, for each SET the one before, for each INCRBY the new one; null where FAIL forbade it."""
     keys, key = context.keys, args[1]
     operations = _operations(args, context.shared.max_string_bytes)
-    record = keys.find_of_type(key, STRING)
+    record = keys.find(key, STRING)
     window = Window(keys, record)
     writes = [one.field.offset + one.field.bits for one in operations if one.word != b"GET"]
     if not writes:
@@ -247,5 +247,5 @@ def bitfield_ro(context: ReadContext, args: Args) -> Reply:
     operations = _operations(args, context.shared.max_string_bytes)
     if any(one.word != b"GET" for one in operations):
         raise CommandError(READ_ONLY)
-    window = Window(context.keys, context.keys.find_of_type(args[1], STRING))
+    window = Window(context.keys, context.keys.find(args[1], STRING))
     return [window.get(one.field) for one in operations]

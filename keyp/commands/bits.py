@@ -70,7 +70,7 @@ def setbit(context: WriteContext, args: Args) -> Reply:
     if bit not in (0, 1):
         raise CommandError(BAD_BIT)
     place, mask = offset >> 3, 0x80 >> (offset & 7)
-    record = keys.find_of_type(key, STRING)
+    record = keys.find(key, STRING)
     found = _byte_at(keys, record, place)
     before = max(found, 0)
     after = before | mask if bit else before & ~mask
@@ -94,7 +94,7 @@ def setbit(context: WriteContext, args: Args) -> Reply:
 def getbit(context: ReadContext, args: Args) -> Reply:
     """The bit, 0 behind the end."""
     offset = bit_offset(args[2], context.shared.max_string_bytes)
-    record = context.keys.find_of_type(args[1], STRING)
+    record = context.keys.find(args[1], STRING)
     return max(_byte_at(context.keys, record, offset >> 3), 0) >> (7 - (offset & 7)) & 1
 
 
@@ -151,7 +151,7 @@ def bitcount(context: ReadContext, args: Args) -> Reply:
     if len(args) > 2:
         start, end = integer(args[2]), integer(args[3])
         in_bits = len(args) == 5 and _counts_bits(args[4])
-    record = context.keys.find_of_type(args[1], STRING)
+    record = context.keys.find(args[1], STRING)
     if record is None or end < start < 0:
         return 0
     first, last = _bit_range(start, end, strings.length_of(record), in_bits)
@@ -196,7 +196,7 @@ def bitpos(context: ReadContext, args: Args) -> Reply:
         start = integer(args[3])
         in_bits = len(args) == 6 and _counts_bits(args[5])
         end = integer(args[4]) if len(args) > 4 else -1
-    record = context.keys.find_of_type(args[1], STRING)
+    record = context.keys.find(args[1], STRING)
     if record is None:
         return -1 if bit else 0
     length = strings.length_of(record)
@@ -249,7 +249,7 @@ def bitop(context: WriteContext, args: Args) -> Reply:
         raise CommandError(ONE_SOURCE)
     records: list[bytes] = []
     for key in args[3:]:
-        record = keys.find_of_type(key, STRING)
+        record = keys.find(key, STRING)
         keys.note_read(key, record is not None)
         if record is not None:
             records.append(record)

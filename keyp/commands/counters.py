@@ -24,7 +24,7 @@ COUNTERS = CommandTable(group="string", categories="string")
 
 def _number_at(keys: WritableKeyspace, key: bytes) -> bytes:
     """The text of the number a key holds, `0` for no key. Raises WRONGTYPE."""
-    record = keys.find_of_type(key, STRING)
+    record = keys.find(key, STRING)
     if record is None:
         return b"0"
     # A string in pieces is far too long for a number: not worth reading, and as wrong as an empty one.

@@ -36,7 +36,7 @@ ELEMENTS_AN_ESTIMATE: Final = 500  # elements of a collection that take as long 
 
 def _find(keys: Keyspace, key: bytes) -> bytes | None:
     """The HyperLogLog a key holds, None for no key. Raises WRONGTYPE for everything else."""
-    record = keys.find_of_type(key, STRING)
+    record = keys.find(key, STRING)
     if record is None:
         return None
     length = strings.length_of(record)

@@ -17,6 +17,7 @@ from keyp.errors import NO_SUCH_KEY, NOT_INT32, SAME_OBJECT, SYNTAX, CommandErro
 from keyp.resp.values import Reply
 from keyp.storage.copying import copy_value
 from keyp.storage.keys.random_key import random_name
+from keyp.storage.lmdb.layout import name_crc
 from keyp.storage.value_types import VALUE_TYPES
 
 KEYS = CommandTable(group="generic", categories="keyspace")
@@ -95,7 +96,7 @@ def touch(context: ReadContext, args: Args) -> Reply:
     found = [key for key in args[1:] if context.keys.exists(key)]
     access_times = context.shared.access_times
     for key in found:
-        access_times.touch(key, context.now_us // 1_000_000)
+        access_times.touch(name_crc(key), context.now_us // 1_000_000)
     return len(found)
 
 

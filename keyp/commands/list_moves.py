@@ -31,16 +31,16 @@ def _move(context: WriteContext, source: bytes, target: bytes, from_left: bool, 
     if source == target:
         element = taken.pop(1, from_left)[0]
         taken.push([element], to_left)
-        tell_pushed(context, target, to_left, 1)
-        tell_popped(context, source, from_left, 0)
+        tell_pushed(keys, target, to_left, 1)
+        tell_popped(keys, source, from_left, 0)
         taken.save()
         return element
     given = lists.open_list(keys, target)
     element = taken.pop(1, from_left)[0]
     given.push([element], to_left)
-    tell_pushed(context, target, to_left, 1)
+    tell_pushed(keys, target, to_left, 1)
     given.save()
-    tell_popped(context, source, from_left, 0)
+    tell_popped(keys, source, from_left, 0)
     taken.save()
     return element
 
@@ -112,10 +112,11 @@ def brpoplpush(context: WriteContext, args: Args) -> Reply:
 def _pop_first_or_wait(context: WriteContext, args: Args, left: bool) -> Reply:
     """Pops from the first of the lists that is there."""
     limit_ms = timeout_ms(context, args[-1])
+    keys = context.keys
     for key in args[1:-1]:
-        found = lists.find(context.keys, key)
+        found = lists.find(keys, key)
         if found is not None:
-            return [key, pop_elements(context, found, 1, left)[0]]
+            return [key, pop_elements(keys, found, 1, left)[0]]
     return Wait(LIST, args[1:-1], limit_ms)
 
 
@@ -167,10 +168,11 @@ class _Choice:
 
     def pop(self, context: WriteContext) -> Reply:
         """Key and elements, None where there is no list."""
+        keys = context.keys
         for key in self.keys:
-            found = lists.find(context.keys, key)
+            found = lists.find(keys, key)
             if found is not None:
-                return [key, pop_elements(context, found, max(1, self.count), self.left)]
+                return [key, pop_elements(keys, found, max(1, self.count), self.left)]
         return None
 
 

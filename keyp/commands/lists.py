@@ -14,6 +14,7 @@ from keyp.command.spec import DENYOOM, FAST, Args, key_at
 from keyp.command.table import CommandTable
 from keyp.errors import NO_OPPOSITE, NO_SUCH_KEY, NOT_POSITIVE, OUT_OF_RANGE_INDEX, SYNTAX, CommandError, wrong_arity
 from keyp.resp.values import NULL_ARRAY, Reply
+from keyp.storage.keys.keyspace import WritableKeyspace
 from keyp.storage.types import lists
 from keyp.storage.types.lists import AT_ONCE, List
 
@@ -32,14 +33,14 @@ NEGATIVE_COUNT: Final = "ERR COUNT can't be negative"
 NEGATIVE_LENGTH: Final = "ERR MAXLEN can't be negative"
 
 
-def tell_pushed(context: WriteContext, key: bytes, left: bool, count: int) -> None:
+def tell_pushed(keys: WritableKeyspace, key: bytes, left: bool, count: int) -> None:
     """The event of a push of so many elements."""
-    context.keys.notify(events.LIST, "lpush" if left else "rpush", key, count)
+    keys.notify(events.LIST, "lpush" if left else "rpush", key, count)
 
 
-def tell_popped(context: WriteContext, key: bytes, left: bool, count: int) -> None:
+def tell_popped(keys: WritableKeyspace, key: bytes, left: bool, count: int) -> None:
     """The event of a pop of so many elements."""
-    context.keys.notify(events.LIST, "lpop" if left else "rpop", key, count)
+    keys.notify(events.LIST, "lpop" if left else "rpop", key, count)
 
 
 def end_of(word: bytes) -> bool:
@@ -56,7 +57,7 @@ def _push(context: WriteContext, args: Args, left: bool, make: bool) -> Reply:
     if found is None:
         return 0
     found.push(args[2:], left)
-    tell_pushed(context, key, left, len(args) - 2)
+    tell_pushed(keys, key, left, len(args) - 2)
     found.save()
     return found.count
 
@@ -121,10 +122,10 @@ def rpushx(context: WriteContext, args: Args) -> Reply:
     return _push(context, args, left=False, make=False)
 
 
-def pop_elements(context: WriteContext, found: List, count: int, left: bool) -> list[bytes]:
+def pop_elements(keys: WritableKeyspace, found: List, count: int, left: bool) -> list[bytes]:
     """Pops up to `count` elements, notifies of it and saves the list."""
     elements = found.pop(count, left)
-    tell_popped(context, found.key, left, len(elements))
+    tell_popped(keys, found.key, left, len(elements))
     found.save()
     return elements
 
@@ -134,12 +135,13 @@ def _pop(context: WriteContext, args: Args, left: bool) -> Reply:
     if len(args) > 3:
         raise wrong_arity("lpop" if left else "rpop")
     count = integer_between(args[2], 0, INT64_MAX, NOT_POSITIVE) if len(args) == 3 else -1
-    found = lists.find(context.keys, args[1])
+    keys = context.keys
+    found = lists.find(keys, args[1])
     if found is None:
         return None if count < 0 else NULL_ARRAY
     if count < 0:
-        return pop_elements(context, found, 1, left)[0]
-    return pop_elements(context, found, count, left) if count else []
+        return pop_elements(keys, found, 1, left)[0]
+    return pop_elements(keys, found, count, left) if count else []
 
 
 @LISTS.write(

@@ -14,6 +14,7 @@ from keyp.command.spec import Args, key_at
 from keyp.command.table import CommandTable
 from keyp.errors import CommandError
 from keyp.resp.values import Reply
+from keyp.storage.lmdb.layout import name_crc
 from keyp.storage.types import strings
 
 OBJECT = CommandTable(group="generic", categories="keyspace")
@@ -85,7 +86,7 @@ def object_idletime(context: ReadContext, args: Args) -> Reply:
     """Replies with seconds, null without such a key."""
     if _record(context, args[2]) is None:
         return None
-    return context.shared.access_times.idle_s(args[2], context.now_us // 1_000_000)
+    return context.shared.access_times.idle_s(name_crc(args[2]), context.now_us // 1_000_000)
 
 
 @OBJECT.read(
@@ -106,7 +107,7 @@ def object_freq(context: ReadContext, args: Args) -> Reply:
 
 def _record(context: ReadContext, key: bytes) -> bytes | None:
     """A key's record. The look counts as a hit or a miss, but notifies of no miss, as in Redis."""
-    record = context.keys.look(key)
+    record = context.keys.find(key, is_access=False)
     if record is None:
         context.transaction.misses += 1
     else:

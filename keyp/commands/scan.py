@@ -34,7 +34,7 @@ def keys(context: ReadContext, args: Args) -> Reply:
     """Replies with all names that match, in the order of stored names."""
     glob = Glob(args[1])
     if glob.is_literal:
-        return [glob.prefix] if context.keys.look(glob.prefix) is not None else []
+        return [glob.prefix] if context.keys.find(glob.prefix, is_access=False) is not None else []
     return [name for name in context.keys.names(glob.prefix) if glob.matches(name)]
 
 

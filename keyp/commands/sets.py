@@ -90,7 +90,7 @@ def smove(context: WriteContext, args: Args) -> Reply:
         return 0
     if source == target:
         return 1 if taken.has(member) else 0
-    record = keys.find_of_type(target, SET)
+    record = keys.find(target, SET)
     if not taken.discard(member):
         return 0
     keys.notify(events.SET, "srem", source)

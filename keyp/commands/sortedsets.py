@@ -57,7 +57,7 @@ NOT_A_NUMBER: Final = "ERR resulting score is not a number (NaN)"
 def add_elements(context: WriteContext, key: bytes, options: int, elements: list[Scored]) -> Reply:
     """Adds elements to a sorted set, as ZADD with these options does; ZADD's reply. Raises WRONGTYPE."""
     keys = context.keys
-    record = keys.find_of_type(key, ZSET)
+    record = keys.find(key, ZSET)
     if record is None and options & IF_PRESENT:
         return None if options & INCREMENT else 0
     zset = SortedSet(keys, key, record)

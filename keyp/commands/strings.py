@@ -121,18 +121,21 @@ def _key_flags(call: Args) -> str:
 def set_(context: WriteContext, args: Args) -> Reply:
     """OK, or null where a condition did not hold; with GET, the old value or null."""
     keys, key = context.keys, args[1]
-    if len(args) == 3:
-        _put(keys, key, args[2])
-        return "OK"
-    options = _set_options(args)
-    deadline_ms = options.deadline_ms(context.now_ms, "set")
-    old = _old_value(context, key) if options.get else None
-    if options.if_absent or options.if_present:
-        exists = keys.find(key) is not None
-        if exists if options.if_absent else not exists:
-            return old
-    _put(keys, key, args[2], KEEP_DEADLINE if options.keep_deadline else deadline_ms)
-    return old if options.get else "OK"
+    deadline_ms = NO_DEADLINE
+    reply: Reply = "OK"
+    if len(args) > 3:
+        options = _set_options(args)
+        deadline_ms = KEEP_DEADLINE if options.keep_deadline else options.deadline_ms(context.now_ms, "set")
+        old = _old_value(context, key) if options.get else None
+        if options.if_absent or options.if_present:
+            exists = keys.find(key) is not None
+            if exists if options.if_absent else not exists:
+                return old
+        if options.get:
+            reply = old
+    strings.put(keys, key, args[2], deadline_ms)
+    keys.notify(events.STRING, "set", key)
+    return reply
 
 
 def _put(keys: WritableKeyspace, key: bytes, value: bytes, deadline_ms: int = NO_DEADLINE) -> None:
@@ -228,7 +231,7 @@ def getex(context: WriteContext, args: Args) -> Reply:
     """The value, or null. The time is checked only where the key exists, as in Redis."""
     keys, key = context.keys, args[1]
     options = _getex_options(args)
-    record = keys.find_of_type(key, STRING)
+    record = keys.find(key, STRING)
     keys.note_read(key, record is not None)
     if record is None:
         return None
@@ -387,7 +390,7 @@ def strlen(context: ReadContext, args: Args) -> Reply:
 
 def _part(context: ReadContext, args: Args) -> Reply:
     start, last = integer(args[2]), integer(args[3])
-    record = context.keys.find_of_type(args[1], STRING)
+    record = context.keys.find(args[1], STRING)
     if record is None or (start < 0 and last < 0 and start > last):
         return b""
     length = strings.length_of(record)

@@ -21,7 +21,8 @@ def apply(context: WriteContext, spec: CommandSpec, args: Args) -> Reply:
         raise CommandError(transaction.growth_refusal)
     function = spec.function
     assert function is not None
-    transaction.next_version()
+    transaction.version += 1
+    transaction.in_write = True
     try:
         return function(context, args)
     finally:

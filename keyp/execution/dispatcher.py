@@ -68,11 +68,10 @@ class Dispatcher:
         self.limited_log = LimitedLog(loop)
         self.snapshot = SharedSnapshot(environment, self.shared, loop)
         committer = Committer(environment, self.shared, loop, server.blocked_clients, self.limited_log)
-        self.group_commit = GroupCommit(environment, committer, loop, self)
+        self.group_commit = GroupCommit(server, committer, loop, self)
         self.performer = Performer(host, server.pubsub, server.clients, server.metrics, self.limited_log)
         self.unblocker = Unblocker(server.blocked_clients, server.metrics, loop, self.group_commit.between_groups)
-        self._under_way = 0  # batches whose replies have not left yet
-        self._active = 0  # those of them that use the environment now
+        self._active = 0  # batches under way that use the environment now
         self._background = 0  # other work that uses it
         self._paused: list[Batch] = []
         self._held: list[Batch] = []
@@ -92,7 +91,7 @@ class Dispatcher:
 
     def submit(self, batch: Batch) -> None:
         """Runs a batch; its `done` is called when its replies may leave, perhaps before this returns."""
-        self._under_way += 1
+        self.server.under_way += 1
         now_ns = self._nanoseconds()
         batch.client.last_seen_ns = now_ns
         if self.server.paused_until_ns and self._must_wait(batch, now_ns):
@@ -187,10 +186,6 @@ class Dispatcher:
 
     # The way up.
 
-    def clients_at_rest(self) -> int:
-        """See `Publisher`."""
-        return self.server.clients.count - self._under_way - self.server.metrics.blocked_clients
-
     def group_committed(self, report: GroupReport) -> None:
         """See `Publisher`."""
         self.snapshot.close()
@@ -232,7 +227,7 @@ class Dispatcher:
         self._leave(batch)
 
     def _leave(self, batch: Batch) -> None:
-        self._under_way -= 1
+        self.server.under_way -= 1
         if batch.pending is not None:
             batch.replies = batch.pending.with_pushes(batch.replies)
         try:
@@ -241,7 +236,7 @@ class Dispatcher:
             log.failure("a batch's replies could not leave")
         if batch.blocked is not None:
             self.unblocker.begin(batch.blocked)
-        if self._when_idle and self._under_way == 0:
+        if self._when_idle and self.server.under_way == 0:
             self._look_for_rest()
 
     def _count(self, batch: Batch) -> None:
@@ -367,7 +362,7 @@ class Dispatcher:
             self._release_held()
             outcome.chainDeferred(done)
             self._look_for_rest()
-        elif self._when_idle and self._under_way == 0:
+        elif self._when_idle and self.server.under_way == 0:
             self.snapshot.close()
             when_idle, self._when_idle = self._when_idle, []
             for idle in when_idle:

@@ -84,7 +84,7 @@ class Executor:
         self._read_at = self._nanoseconds()
         replies = batch.replies
         simple = batch.simple
-        writing = data.writing if isinstance(data, WriteContext) else None
+        writer = data if isinstance(data, WriteContext) else None
         size = 0
         for index, call in enumerate(batch.calls):
             spec = call.spec
@@ -94,11 +94,15 @@ class Executor:
                 reply = self._invoke(call, spec)
             else:
                 reply = self._answer(call, spec)
-            if isinstance(reply, Wait):
-                self._wait(call, reply, index)
-                break
-            if writing is not None and (writing.ready or writing.swapped):
-                self._serve_blocked()
+            if writer is not None:
+                if isinstance(reply, Wait):
+                    self._wait(call, reply, index)
+                    break
+                if writer.writing.ready or writer.writing.swapped:
+                    serve_blocked(writer, batch.server.blocked_clients)
+                    if transaction.events:
+                        self._take_events()
+                    self._read_at = self._nanoseconds()
             start = len(replies)
             if simple and self._breathe is None:
                 encode_into(replies, reply, state.protocol)
@@ -141,17 +145,11 @@ class Executor:
         blocked = BlockedClient(batch.client, batch, call.spec, call.args, self.data.selected, wait)
         blocked.nanoseconds = call.nanoseconds
         batch.blocked = blocked
-        self._leave_rest(index + 1)
+        if index + 1 < len(batch.calls):
+            self._leave_rest(index + 1)
         if batch.simple:
-            batch.done_calls.pop()  # which is counted when its waiting is over
+            batch.done_calls = batch.calls[:index]  # it is counted itself when its waiting is over
         batch.server.blocked_clients.join(blocked)
-
-    def _serve_blocked(self) -> None:
-        assert isinstance(self.data, WriteContext)
-        serve_blocked(self.data, self._batch.server.blocked_clients)
-        if self.data.transaction.events:
-            self._take_events()
-        self._read_at = self._nanoseconds()
 
     def _reply(self, reply: Reply) -> None:
         """Adds a reply, unless CLIENT REPLY says that none is wanted: then only what counts as pushes."""

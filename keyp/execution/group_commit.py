@@ -16,12 +16,13 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from keyp.command.blocked_clients import BlockedClient
+from keyp.command.server_state import ServerState
 from keyp.execution.batch import Batch
 from keyp.execution.commit import Committer, GroupReport, SweepReport
 from keyp.execution.commit_delay import CommitDelay
 from keyp.execution.loop import Loop
 from keyp.resp.values import Reply
-from keyp.storage.lmdb.environment import ALWAYS, Environment
+from keyp.storage.lmdb.environment import ALWAYS
 
 log = Logger()
 T = TypeVar("T")
@@ -41,9 +42,6 @@ SWEEP_REST_S: Final = 0.002
 class Publisher(Protocol):
     """Who publishes what is durable."""
 
-    def clients_at_rest(self) -> int:
-        """How many clients have nothing under way and may send something that joins a group."""
-
     def group_committed(self, report: GroupReport) -> None:
         """A group is as durable as the mode of syncing promises, or refused."""
 
@@ -57,8 +55,8 @@ class Publisher(Protocol):
 class GroupCommit:
     """The queue of batches that write. Everything here runs on the reactor's thread."""
 
-    def __init__(self, environment: Environment, committer: Committer, loop: Loop, publisher: Publisher) -> None:
-        self._environment = environment
+    def __init__(self, server: ServerState, committer: Committer, loop: Loop, publisher: Publisher) -> None:
+        self._server = server
         self._committer = committer
         self._loop = loop
         self._publisher = publisher
@@ -122,7 +120,8 @@ class GroupCommit:
         if self._sweep_wanted and not self._resting:
             self._start_step()
         elif self._queue:
-            at_rest = self._publisher.clients_at_rest()
+            server = self._server
+            at_rest = server.clients.count - server.under_way - server.metrics.blocked_clients
             if at_rest > 0 and self._delay.should_wait(len(self._queue)):
                 self._scheduled = True
                 self._loop.call_soon(self._dispatch)
@@ -138,18 +137,18 @@ class GroupCommit:
             clients.add(batch.client.id)
             self._commands_since_step += len(batch.calls)
         self._delay.group_started(clients)
-        is_brief = len(group) > 1 and self._environment.fsync != ALWAYS
+        is_brief = len(group) > 1 and self._server.environment.fsync != ALWAYS
         self._running = True
-        committing = self._loop.run_on_writer(self._committer.commit_group, GroupReport(group), is_brief)
-        committing.addCallbacks(self._group_done, self._failed)
+        report = GroupReport(group)
+        self._loop.run_on_writer(self._committer.commit_group, report, is_brief, self._group_done, self._failed)
 
     def _start_step(self) -> None:
         budget = max(SWEEP_BUDGET, SWEEP_FACTOR * self._commands_since_step)
         self._commands_since_step = 0
         self._resting = True
         self._running = True
-        sweeping = self._loop.run_on_writer(self._committer.sweep, SweepReport(budget), False)
-        sweeping.addCallbacks(self._step_done, self._failed)
+        report = SweepReport(budget)
+        self._loop.run_on_writer(self._committer.sweep, report, False, self._step_done, self._failed)
 
     def _group_done(self, report: GroupReport) -> None:
         self._delay.group_done(report.nanoseconds)

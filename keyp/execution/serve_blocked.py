@@ -25,29 +25,30 @@ def serve_blocked(context: WriteContext, table: BlockedClients) -> None:
         if writing.swapped:
             ready.update(dict.fromkeys([key for key in table.blocked_keys() if key[0] in writing.swapped]))
         writing.ready, writing.swapped = [], []
-        if len(table):
+        if table.count:
             for key in ready:
                 for blocked in table.on(key):
                     if not blocked.is_gone and not _serve(context, table, blocked, key):
                         break
-    context.select(selected)
+    if context.selected != selected:
+        context.select(selected)
 
 
 def _serve(context: WriteContext, table: BlockedClients, blocked: BlockedClient, key: tuple[int, bytes]) -> bool:
-    """Serves a client if the key has what it waits for; whether something may be left for the next one."""
-    context.select(key[0])
-    context.writing.in_write = True  # to look for what they wait for is no read that counts
-    value_type = context.keys.type_of(key[1])
-    context.writing.in_write = False
-    if value_type == blocked.wait.value_type:
-        reply = _run_again(context, blocked)
-        if not isinstance(reply, Wait):
-            table.serve(blocked, reply)
-    return value_type != NOTHING
-
-
-def _run_again(context: WriteContext, blocked: BlockedClient) -> Reply:
+    """Runs a client's command again; whether something may be left for the next one."""
+    if context.selected != key[0]:
+        context.select(key[0])
+    reply: Reply
     try:
-        return apply(context, blocked.spec, blocked.args)
+        reply = apply(context, blocked.spec, blocked.args)
     except CommandError as error:
-        return ReplyError(error.text)
+        context.writing.in_write = True  # to look for what it waits for is no read that counts
+        value_type = context.keys.type_of(key[1])
+        context.writing.in_write = False
+        if value_type != blocked.wait.value_type:
+            return value_type != NOTHING
+        reply = ReplyError(error.text)
+    if isinstance(reply, Wait):
+        return False
+    table.serve(blocked, reply)
+    return True

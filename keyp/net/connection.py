@@ -176,12 +176,15 @@ class Connection:
         if self._output != GONE:
             if self.client.replies_held:
                 self._send_held(batch.replies)
-            else:
+            elif self._late:
+                self._postpone(batch.replies)
+            elif batch.replies:
                 self._send(batch.replies)
         if batch.blocked is not None:
             self._work = BLOCKED
             self._blocked = batch
-            self._advance()
+            if self._input != READING or self._output != FLOWING:
+                self._advance()
             return
         self._work = IDLE
         self._blocked = None
@@ -243,14 +246,8 @@ class Connection:
     def _send(self, chunks: list[bytes]) -> None:
         """Sends chunks of bytes with the next burst, or now where they are many."""
         size = len(chunks[0]) if len(chunks) == 1 else sum([len(chunk) for chunk in chunks])
-        if size == 0 or self._output == GONE:
+        if size == 0:
             return
-        if self._late:
-            self._postpone(chunks, size)
-        else:
-            self._put(chunks, size)
-
-    def _put(self, chunks: list[bytes], size: int) -> None:
         self.client.bytes_out += size
         self._metrics.output_bytes += size
         waited = self._reply_bytes
@@ -266,11 +263,12 @@ class Connection:
         if self._output == GONE or self.client.closing:
             return
         if self._output == CONGESTED or self.client.replies_held or self._late:
-            self._postpone([data], len(data))
+            self._postpone([data])
         else:
-            self._put([data], len(data))
+            self._send([data])
 
-    def _postpone(self, chunks: list[bytes], size: int) -> None:
+    def _postpone(self, chunks: list[bytes]) -> None:
+        size = sum([len(chunk) for chunk in chunks])
         self._late += chunks
         self._late_bytes += size
         self.client.output_buffered += size
@@ -298,8 +296,7 @@ class Connection:
             del self._late[:count]
             self._late_bytes -= size
             self.client.output_buffered -= size
-            if size:
-                self._put(chunks, size)
+            self._send(chunks)
 
     def _limits(self) -> tuple[int, int, int]:
         settings = self._state.settings
@@ -398,7 +395,8 @@ class Connection:
     def refuse(self, text: str) -> None:
         """Ends the connection with an error reply."""
         self._metrics.error(text)
-        self._send([encode(ReplyError(text), 2)])
+        if self._output != GONE:
+            self._send([encode(ReplyError(text), 2)])
         self.close()
 
     def finish(self) -> None:

@@ -54,7 +54,26 @@ class KeypEPollReactor(epollreactor.EPollReactor):
         another thread, no timed call that is new or due, no end.
         """
         while True:
-            self._serve_once(timeout)
+            if self._after_events or self._closed:
+                timeout = 0
+            try:
+                events = self._poller.poll(-1 if timeout is None else timeout, len(self._selectables))
+            except OSError as error:
+                if error.errno != errno.EINTR:
+                    raise
+                events = []
+            if events:
+                self._serve(events)
+            if self._after_events:
+                functions = self._after_events.copy()
+                self._after_events.clear()
+                for function in functions:
+                    try:
+                        function()
+                    except BaseException:
+                        log.err()
+            if self._closed:
+                self._disconnect(CLOSED_AT_ONCE)
             if self.threadCallQueue or self._newTimedCalls or self._justStopped or not self.running:
                 return
             timed = self._pendingTimedCalls
@@ -62,15 +81,8 @@ class KeypEPollReactor(epollreactor.EPollReactor):
             if timeout is not None and timeout <= 0:
                 return
 
-    def _serve_once(self, timeout: float | None) -> None:
-        if self._after_events or self._closed:
-            timeout = 0
-        try:
-            events = self._poller.poll(-1 if timeout is None else timeout, len(self._selectables))
-        except OSError as error:
-            if error.errno == errno.EINTR:
-                return
-            raise
+    def _serve(self, events: list[tuple[int, int]]) -> None:
+        """Lets the descriptors of some events do their work."""
         selectables = self._selectables
         for fd, event in events:
             selectable = selectables.get(fd)
@@ -86,19 +98,6 @@ class KeypEPollReactor(epollreactor.EPollReactor):
                 log.err()
             if why:
                 self._disconnectSelectable(selectable, why, True)
-        if self._after_events:
-            self._call_after_events()
-        if self._closed:
-            self._disconnect(CLOSED_AT_ONCE)
-
-    def _call_after_events(self) -> None:
-        functions = self._after_events.copy()
-        self._after_events.clear()
-        for function in functions:
-            try:
-                function()
-            except BaseException:
-                log.err()
 
     def _disconnectSelectable(self, selectable: Any, why: Any, isRead: bool, *more: Any) -> None:
         """Called where a descriptor has ended: puts it in line. What has ended in another way is lost at once."""

@@ -1,4 +1,4 @@
-"""Threads in the form that `deferToThreadPool` wants, as lean as a queue can be.
+"""Threads that take work from a queue; what comes of it is told on the reactor's thread.
 
 Twisted's own `ThreadPool` passes each piece of work through a coordinating worker and two locks; for the writer, which
 gets one piece at a time and thousands a second, a plain queue is a good deal cheaper.
@@ -13,7 +13,6 @@ from threading import Lock, Thread
 from typing import Any, Final
 
 from twisted.internet.defer import Deferred
-from twisted.internet.threads import deferToThreadPool
 from twisted.python.failure import Failure
 
 from keyp.net.event_counter import EventCounter, EventQueue
@@ -45,25 +44,25 @@ class ThreadLine:
 
     def run(self, function: Callable[[Any], Any], argument: Any) -> Deferred[Any]:
         """Runs `function(argument)` on one of the threads; the Deferred fires on the reactor's thread."""
-        return deferToThreadPool(self._reactor, self, function, argument)  # type: ignore[arg-type]
-
-    def callInThreadWithCallback(
-        self, on_result: Callable[[bool, Any], None], function: Callable[..., Any], *args: Any
-    ) -> None:
-        """Queues a call; `on_result` is called on its thread with success and the result or `Failure`."""
-        self._queue.put((on_result, function, args))
+        fired: Deferred[Any] = Deferred()
+        self._queue.put((function, argument, fired.callback, fired.errback))
+        return fired
 
     def _work(self) -> None:
         while (work := self._queue.get()) is not None:
-            on_result, function, args = work
+            function, argument, done, failed = work
             try:
-                result = function(*args)
+                result = function(argument)
             except BaseException:
-                on_result(False, Failure())
+                self._deliver(failed, Failure())
             else:
-                on_result(True, result)
+                self._deliver(done, result)
             # They may hold a request of many megabytes, and the next work may be long in coming.
-            work = on_result = function = args = result = None
+            work = function = argument = done = failed = result = None
+
+    def _deliver(self, tell: Callable[[Any], None], result: Any) -> None:
+        """Has the reactor's thread call `tell(result)`. Called on the thread that has done the work."""
+        self._reactor.callFromThread(tell, result)
 
 
 class AttendedThread(ThreadLine):
@@ -82,7 +81,7 @@ class AttendedThread(ThreadLine):
         self._pinned: PinnedThread | None = None
         self._attended = False
         self._guard = Lock()  # of `_attended` and `_results`
-        self._results: deque[tuple[Callable[..., object], tuple[Any, ...]]] = deque()
+        self._results: deque[tuple[Callable[[Any], None], Any]] = deque()
 
     def start(self) -> None:
         """Starts the thread."""
@@ -97,8 +96,15 @@ class AttendedThread(ThreadLine):
         self._event_queue.close()
         self._over.close()
 
-    def run_attended(self, function: Callable[[Any], Any], argument: Any, is_brief: bool = False) -> Deferred[Any]:
-        """Runs `function(argument)` on the thread; the Deferred may have fired when this returns.
+    def run_attended(
+        self,
+        function: Callable[[Any], Any],
+        argument: Any,
+        is_brief: bool,
+        done: Callable[[Any], None],
+        failed: Callable[[Failure], None],
+    ) -> None:
+        """Runs `function(argument)` on the thread, then one of the others here; perhaps before this returns.
 
         Work that `is_brief` neither waits for the disk nor takes long, and comes often: for its time both threads stay
         on one processor.
@@ -107,7 +113,7 @@ class AttendedThread(ThreadLine):
         pinned = self._pinned if is_brief else None
         if pinned is not None:
             pinned.pin()
-        running: Deferred[Any] = deferToThreadPool(self, self, function, argument)  # type: ignore[arg-type]
+        self._queue.put((function, argument, done, failed))
         in_time = self._over.wait_for(self._attendance_s)
         if not in_time:
             with self._guard:
@@ -118,19 +124,18 @@ class AttendedThread(ThreadLine):
         if pinned is not None:
             pinned.unpin(is_busy=not in_time)
         while self._results:
-            deliver, results = self._results.popleft()
-            deliver(*results)
-        return running
+            tell, result = self._results.popleft()
+            tell(result)
 
-    def callFromThread(self, function: Callable[..., object], *args: Any) -> None:  # Twisted's name
-        """Called by Twisted on the thread when the work is done: brings the result to the reactor's thread."""
+    def _deliver(self, tell: Callable[[Any], None], result: Any) -> None:
+        """Where the reactor's thread attends the work, it finds the result there."""
         with self._guard:
             if self._attended:
                 self._attended = False
-                self._results.append((function, args))
+                self._results.append((tell, result))
                 self._over.signal()
                 return
-        self._reactor.callFromThread(function, *args)
+        super()._deliver(tell, result)
 
     def release(self) -> None:
         """Called by the work: what follows takes long and needs no Python, the reactor's thread may go on."""

@@ -179,7 +179,9 @@ class Metrics:
 
     def record(self, name: str, nanoseconds: int, failed: bool) -> None:
         """A command has run, for so long; `failed`: its reply is an error. `name` is its full name in lower case."""
-        stats = self.commands.get(name) or self._stats(name)
+        stats = self.commands.get(name)
+        if stats is None:
+            stats = self._stats(name)
         stats.calls += 1
         stats.nanoseconds += nanoseconds
         if failed:

@@ -24,7 +24,7 @@ def key_bytes(keys: Keyspace, key: bytes, samples: int) -> int | None:
     Of a collection `samples` elements are looked at and stand for the others; what helps to find an element by its
     rank is left out, some hundredths of the whole.
     """
-    record = keys.look(key)
+    record = keys.find(key, is_access=False)
     if record is None:
         return None
     name = len(layout.stored_name(key))

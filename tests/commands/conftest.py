@@ -65,7 +65,8 @@ class Keyp:
                 return self._call(ReadContext(snapshot, self.shared, self.now_us), spec.function, args)
         transaction = WriteTransaction(self.environment, self.now_ms)
         try:
-            transaction.next_version()
+            transaction.version += 1
+            transaction.in_write = True
             reply = self._call(WriteContext(transaction, self.shared, self.now_us), spec.function, args)
             transaction.commit()
         except BaseException:

@@ -77,7 +77,8 @@ def environment() -> Iterator[Environment]:
 def test_a_window_is_one_long_number(environment: Environment, data: bytes, puts: list[tuple[Field, int]]) -> None:
     transaction = WriteTransaction(environment, 1)
     try:
-        transaction.next_version()
+        transaction.version += 1
+        transaction.in_write = True
         keys = WritableKeyspace(transaction, 0)
         strings.put(keys, b"k", data)
         window, model = Window(keys, keys.find(b"k")), Bits(data)

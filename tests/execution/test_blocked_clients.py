@@ -40,7 +40,7 @@ def test_the_longest_waiter_comes_first(lab: Lab) -> None:
     assert [client.transport.sent for client in clients] == [popped("l", x) for x in "abc"] + [b"", b""]
     assert lab.connect().call("RPUSH l d e f", "LRANGE l 0 -1") == b":3\r\n*1\r\n$1\r\nf\r\n"
     assert [client.transport.sent for client in clients[3:]] == [popped("l", x) for x in "de"]
-    assert len(lab.server.state.blocked_clients) == lab.server.state.metrics.blocked_clients == 0
+    assert lab.server.state.blocked_clients.count == lab.server.state.metrics.blocked_clients == 0
 
 
 def test_who_waits_for_many_keys_leaves_all_of_them(lab: Lab) -> None:
@@ -145,7 +145,7 @@ def test_a_client_that_has_gone_takes_nothing(lab: Lab) -> None:
     lab.settle()
     lab.connect().call("RPUSH l a")
     assert stays.transport.sent == popped("l", "a")
-    assert len(lab.server.state.blocked_clients) == lab.server.state.metrics.blocked_clients == 0
+    assert lab.server.state.blocked_clients.count == lab.server.state.metrics.blocked_clients == 0
 
 
 def test_a_client_that_goes_while_a_group_runs(lab: Lab) -> None:
@@ -157,7 +157,7 @@ def test_a_client_that_goes_while_a_group_runs(lab: Lab) -> None:
     lab.writer_thread.work()
     lab.settle()
     assert stays.transport.sent == popped("l", "a")
-    assert len(lab.server.state.blocked_clients) == 0
+    assert lab.server.state.blocked_clients.count == 0
 
 
 def test_a_client_is_killed_while_it_waits(lab: Lab) -> None:

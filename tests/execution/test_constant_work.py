@@ -33,7 +33,7 @@ PIECE_PAGES = 2 * (PIECE_BYTES // PAGE + 1)  # a piece is written to the journal
 
 def fill(environment: Environment, keys: int, value: bytes = b"v", index: int = 0) -> None:
     transaction = WriteTransaction(environment, NOW_MS)
-    transaction.next_version()
+    transaction.version += 1
     keyspace = WritableKeyspace(transaction, index)
     for number in range(keys):
         strings.put(keyspace, b"key:%d" % number, value, LATER_MS + number if number % 2 else 0)
@@ -42,7 +42,7 @@ def fill(environment: Environment, keys: int, value: bytes = b"v", index: int = 
 
 def put(environment: Environment, key: bytes, size: int) -> None:
     transaction = WriteTransaction(environment, NOW_MS)
-    transaction.next_version()
+    transaction.version += 1
     strings.put(WritableKeyspace(transaction, 0), key, b"v" * size)
     transaction.commit()
 

@@ -35,7 +35,8 @@ def put(lab: Lab, key: bytes, data: bytes) -> None:
     """Stores a string in small steps, as APPENDs do."""
     for start in range(0, len(data), STAGED_AT_ONCE):
         transaction = WriteTransaction(lab.environment, 1)
-        transaction.next_version()
+        transaction.version += 1
+        transaction.in_write = True
         strings.append(WritableKeyspace(transaction, 0), key, data[start : start + STAGED_AT_ONCE])
         transaction.commit()
 

@@ -21,7 +21,7 @@ def put(lab: Lab, count: int, size: int = 1, in_ms: int = 0) -> None:
     """Stores keys `k0`, `k1` … that die in `in_ms` milliseconds, 0 for never."""
     now_ms = lab.clock.now_us() // 1000
     transaction = WriteTransaction(lab.environment, now_ms)
-    transaction.next_version()
+    transaction.version += 1
     keys = WritableKeyspace(transaction, 0)
     for number in range(count):
         strings.put(keys, b"k%d" % number, b"v" * size, now_ms + in_ms if in_ms else 0)

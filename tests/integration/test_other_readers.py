@@ -136,7 +136,7 @@ def test_a_start_under_a_program_that_knows_only_lmdb(tmp_path: Path, boot: str)
     served = Environment(str(tmp_path / "served"), fsync=NO)
     served.try_to_write()
     transaction = WriteTransaction(served, 0)
-    transaction.next_version()
+    transaction.version += 1
     strings.put(WritableKeyspace(transaction, 0), b"k", b"v")
     transaction.commit()
     killed = copy_of(served.path, tmp_path / "killed")

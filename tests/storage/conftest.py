@@ -36,7 +36,8 @@ class Store:
     def begin(self) -> WriteTransaction:
         """A write transaction with the version of a first command; commit or abort it."""
         transaction = WriteTransaction(self.environment, self.now_ms)
-        transaction.next_version()
+        transaction.version += 1
+        transaction.in_write = True
         return transaction
 
     def write(self, change: Callable[[WritableKeyspace], object], index: int = 0) -> None:

@@ -43,7 +43,7 @@ def flip(keys: Any, database: Any, name: bytes) -> None:
 
 def collection_record(collection: int, count: int, type_: int = LIST) -> bytes:
     body = layout.number(collection) + layout.number(count)
-    return layout.make_record(b"k", type_, layout.HAS_ELEMENTS, 1, 0, body)
+    return layout.make_record(b"k", b"k", type_, layout.HAS_ELEMENTS, 1, 0, body)
 
 
 def garbage(keys: Any, entry: bytes) -> None:
@@ -63,13 +63,13 @@ DAMAGE = [
      "keys:1 'plain': the record is not what was written"),
     (lambda keys: flip(keys, keys.space.elements, layout.number(1) + bytes(4)),
      "keys:1 'long': piece 0 of string 1 is not what was written"),
-    (lambda keys: put_record(keys, b"k", layout.make_record(b"k", 7, 0, 1, 0, b"")),
+    (lambda keys: put_record(keys, b"k", layout.make_record(b"k", b"k", 7, 0, 1, 0, b"")),
      "keys:1 'k': there is no type 7"),
-    (lambda keys: put_record(keys, b"k", layout.make_record(b"k", STREAM, layout.FLOAT, 1, 0, b"")),
+    (lambda keys: put_record(keys, b"k", layout.make_record(b"k", b"k", STREAM, layout.FLOAT, 1, 0, b"")),
      "keys:1 'k': it has a flag that only strings have"),
-    (lambda keys: put_record(keys, b"k" * 480, layout.make_record(b"n" * 601, 1, 0, 1, 0, b"")),
+    (lambda keys: put_record(keys, b"k" * 480, layout.make_record(b"k" * 480, b"n" * 601, 1, 0, 1, 0, b"")),
      "keys:1 '" + "k" * 64 + "...': the name belongs elsewhere"),
-    (lambda keys: put_record(keys, b"k", layout.make_record(b"k", 1, 0, 99, 0, b"")),
+    (lambda keys: put_record(keys, b"k", layout.make_record(b"k", b"k", 1, 0, 99, 0, b"")),
      "keys:1 'k': its version 99 has not been given out"),
     (lambda keys: put_record(keys, b"k", collection_record(99, 0)),
      "keys:1 'k': collection 99 has not been given out"),

@@ -19,7 +19,7 @@ from tests.storage.conftest import Store
 
 
 def find(keys: Keyspace) -> Counted:
-    return Counted(keys, b"k", SET, keys.find_of_type(b"k", SET), MEMBERS)
+    return Counted(keys, b"k", SET, keys.find(b"k", SET), MEMBERS)
 
 
 def member(number: int) -> bytes:

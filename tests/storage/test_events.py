@@ -115,8 +115,8 @@ def test_a_read_counts_and_tells_of_misses(store: Store) -> None:
         assert keys.find(b"nosuch") is None
         assert (snapshot.hits, snapshot.misses) == (1, 1)
         assert [(event.name, event.key) for event in snapshot.events] == [("keymiss", b"nosuch")]
-        keys.look(b"a")
-        keys.look(b"nosuch")
+        keys.find(b"a", is_access=False)
+        keys.find(b"nosuch", is_access=False)
         keys.version(b"nosuch")
         assert (snapshot.hits, snapshot.misses, len(snapshot.events)) == (1, 1, 1)
 

@@ -53,7 +53,7 @@ deadlines = st.just(layout.NO_DEADLINE) | st.integers(1, 2**63 - 1)
     body=st.binary(max_size=50),
 )
 def test_records_round_trip(name: bytes, type_: int, flags: int, version: int, deadline_ms: int, body: bytes) -> None:
-    record = layout.make_record(name, type_, flags, version, deadline_ms, body)
+    record = layout.make_record(layout.stored_name(name), name, type_, flags, version, deadline_ms, body)
     assert layout.record_type(record) == type_
     assert layout.record_version(record) == version
     assert layout.record_deadline_ms(record) == deadline_ms
@@ -66,7 +66,7 @@ def test_records_round_trip(name: bytes, type_: int, flags: int, version: int, d
 @given(versions, versions, deadlines, st.sampled_from(NAMES), st.binary(max_size=9))
 def test_collections_round_trip(collection: int, count: int, deadline_ms: int, name: bytes, rest: bytes) -> None:
     body = layout.number(collection) + layout.number(count) + rest
-    record = layout.make_record(name, LIST, layout.HAS_ELEMENTS, 7, deadline_ms, body)
+    record = layout.make_record(layout.stored_name(name), name, LIST, layout.HAS_ELEMENTS, 7, deadline_ms, body)
     assert layout.record_elements(record) == (collection, count)
 
 

@@ -39,7 +39,7 @@ def opened(path: Path) -> Environment:
 def put(environment: Environment, key: bytes, value: bytes) -> None:
     """A commit, the same at any time."""
     transaction = WriteTransaction(environment, NOW_MS)
-    transaction.next_version()
+    transaction.version += 1
     strings.put(WritableKeyspace(transaction, 0), key, value)
     transaction.commit()
 

@@ -38,7 +38,7 @@ def fill(path: Path) -> None:
     environment = Environment(str(path), fsync=NO)
     for turn in range(3):
         transaction = WriteTransaction(environment, 0)
-        transaction.next_version()
+        transaction.version += 1
         keys = WritableKeyspace(transaction, 0)
         for number in range(600):
             strings.put(keys, b"key:%d" % number, bytes(2500 if number % 9 == 0 else 60 + turn))
@@ -198,7 +198,7 @@ def test_fewer_data_than_their_pages_would_hold(tmp_path: Path) -> None:
     """LMDB keeps all pages of data over which it writes shorter ones in the same transaction."""
     environment = Environment(str(tmp_path), fsync=NO)
     transaction = WriteTransaction(environment, 0)
-    transaction.next_version()
+    transaction.version += 1
     keys = WritableKeyspace(transaction, 0)
     found = hashes.find_or_make(keys, b"hash")
     for size in (50_000, 30_000, 9_000):

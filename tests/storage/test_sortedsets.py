@@ -31,7 +31,7 @@ def found(keys: Keyspace) -> SortedSet:
 
 def fill(store: Store, scores: dict[bytes, float]) -> None:
     def change(keys: WritableKeyspace) -> None:
-        zset = SortedSet(keys, K, keys.find_of_type(K, ZSET))
+        zset = SortedSet(keys, K, keys.find(K, ZSET))
         for member, score in scores.items():
             old = zset.score(member)
             if old is None:
@@ -45,7 +45,7 @@ def fill(store: Store, scores: dict[bytes, float]) -> None:
 
 def discard(store: Store, members: list[bytes]) -> None:
     def change(keys: WritableKeyspace) -> None:
-        zset = SortedSet(keys, K, keys.find_of_type(K, ZSET))
+        zset = SortedSet(keys, K, keys.find(K, ZSET))
         for member in members:
             score = zset.score(member)
             assert score is not None

@@ -223,7 +223,7 @@ def environment() -> Iterator[Environment]:
 @given(steps=steps)
 def test_a_string_is_what_a_plain_one_would_be(environment: Environment, steps: list[tuple[str, int, int]]) -> None:
     transaction = WriteTransaction(environment, 1)
-    transaction.next_version()
+    transaction.version += 1
     keys = WritableKeyspace(transaction, 0)
     keys.remove(b"k")
     model: bytes | None = None

@@ -190,7 +190,7 @@ def test_versions_grow_with_each_command_and_are_kept(store: Any) -> None:
     transaction = store.begin()
     keys = WritableKeyspace(transaction, 0)
     strings.put(keys, b"a", b"v")
-    transaction.next_version()
+    transaction.version += 1
     strings.put(keys, b"b", b"v")
     transaction.commit()
     store.reopen()

@@ -36,7 +36,8 @@ def write(path: Path, *changes: Callable[[WritableKeyspace], object], database: 
     try:
         for change in changes:
             transaction = WriteTransaction(environment, 0)
-            transaction.next_version()
+            transaction.version += 1
+            transaction.in_write = True
             change(WritableKeyspace(transaction, database))
             transaction.commit()
     finally:

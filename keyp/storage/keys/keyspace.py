@@ -17,11 +17,13 @@ from keyp.errors import DAMAGED, DAMAGED_STORE, WRONG_TYPE, CommandError
 from keyp.events import EXPIRED, GENERIC, KEY_MISS, NEW, Event
 from keyp.storage.lmdb import layout
 from keyp.storage.lmdb.errors import Damaged
-from keyp.storage.lmdb.layout import HAS_DEADLINE, HAS_ELEMENTS, NO_DEADLINE, ONE_PAGE_MAX, TYPE_MASK
+from keyp.storage.lmdb.layout import HAS_DEADLINE, HAS_ELEMENTS, NO_DEADLINE, ONE_PAGE_MAX, TYPE_MASK, crc32
 from keyp.storage.lmdb.proof import ascend, seek
 from keyp.storage.lmdb.store import Space
 from keyp.storage.lmdb.transaction import Transaction, WriteTransaction
 from keyp.storage.value_types import NOTHING, WAKES
+
+ANY: Final = 0  # instead of a type of values
 
 KEEP_DEADLINE: Final = -1  # instead of a deadline: the one the key has
 
@@ -40,58 +42,60 @@ class Keyspace:
         self._get: Callable[..., bytes | None] = transaction.txn.get
         self.space: Space | None = transaction.space(index)
 
-    def find(self, key: bytes) -> bytes | None:
-        """The record of a key that exists and is within its deadline; None otherwise. Raises DAMAGED.
+    def find(self, key: bytes, type_: int = ANY, is_access: bool = True) -> bytes | None:
+        """The record of a key that exists and is within its deadline; None otherwise.
 
-        In a read this counts as a hit or a miss and notifies of a miss. It is an access to the key.
+        It is an access to the key. In a read it counts as a hit or a miss and notifies of a miss. Without `is_access`
+        it is and does none of that: for callers that do not want the value.
+
+        Raises WRONGTYPE where the key holds another type of value than a given one, and DAMAGED. Raises DAMAGED_STORE
+        in reads where a key that was not found may exist nevertheless; a write that is about to make the key does not
+        check that.
         """
-        record = self.look(key)
-        lookups = self.lookups
-        if record is None:
+        space, lookups = self.space, self.lookups
+        record: bytes | None = None
+        name_crc = 0
+        if space is not None:
+            stored = layout.stored_name(key)
+            name_crc = crc32(stored)
+            record = self._get(stored, None, space.keys)
+            if record is None:
+                if not lookups.in_write and not lookups.proof().of_absence(space.keys, stored):
+                    raise CommandError(DAMAGED_STORE)
+            # What has come here from another sub-database is intact, but hardly looks like a record.
+            elif not (layout.is_intact_behind(name_crc, record) and record[0] & TYPE_MASK):
+                raise CommandError(DAMAGED)
+            elif record[0] & HAS_DEADLINE and self._is_dead(record):
+                self._met_dead(stored, record, key)
+                record = None
+        if is_access:
             if not lookups.in_write:
-                self._note_miss(key)
-            return None
-        if not lookups.in_write:
-            lookups.hits += 1
-        if lookups.access_times is not None and lookups.touches:
-            lookups.access_times.touch(key, self._now_s)
+                if record is None:
+                    self._note_miss(key)
+                else:
+                    lookups.hits += 1
+            if record is not None and lookups.access_times is not None and lookups.touches:
+                lookups.access_times.touch(name_crc, self._now_s)
+        if type_ != ANY and record is not None and record[0] & TYPE_MASK != type_:
+            raise CommandError(WRONG_TYPE)
         return record
 
     def read(self, key: bytes) -> bytes | None:
         """As `find`; in a write, too, it counts as a hit or a miss."""
-        record = self.look(key)
-        self.note_read(key, record is not None)
-        if record is not None and self.lookups.access_times is not None and self.lookups.touches:
-            self.lookups.access_times.touch(key, self._now_s)
+        record = self.find(key)
+        if self.lookups.in_write:
+            self.note_read(key, record is not None)
         return record
 
     def peek(self, key: bytes) -> bytes | None:
         """As `find`, but no access to the key."""
-        record = self.look(key)
+        record = self.find(key, is_access=False)
         if not self.lookups.in_write:
             self.note_read(key, record is not None)
         return record
 
-    def look(self, key: bytes) -> bytes | None:
-        """As `peek`, without counting or notifying: for callers that do not want the value."""
-        if self.space is None:
-            return None
-        record = self._read(layout.stored_name(key), self.space)
-        if record is None:
-            self._prove_absence(key, self.space)
-            return None
-        if record[0] & HAS_DEADLINE and self.now_ms > layout.record_deadline_ms(record):
-            return None
-        return record
-
-    def _prove_absence(self, key: bytes, space: Space) -> None:
-        """Raises DAMAGED_STORE in reads where a key that was not found may exist nevertheless.
-
-        A write that is about to make the key does not check that.
-        """
-        lookups = self.lookups
-        if not lookups.in_write and not lookups.proof().of_absence(space.keys, layout.stored_name(key)):
-            raise CommandError(DAMAGED_STORE)
+    def _met_dead(self, stored: bytes, record: bytes, key: bytes) -> None:
+        """A key past its deadline has been looked for."""
 
     def note_read(self, key: bytes, found: bool) -> None:
         """Counts a lookup and notifies of a miss. `find` does so in reads; a write that replies with a value calls
@@ -109,20 +113,6 @@ class Keyspace:
         if self.lookups.wanted_events & KEY_MISS:
             self.lookups.events.append(Event(KEY_MISS, "keymiss", self.index, key))
 
-    def _read(self, stored: bytes, space: Space) -> bytes | None:
-        record = self._get(stored, None, space.keys)
-        # What has come here from another sub-database is intact, but hardly looks like a record.
-        if record is not None and not (layout.is_intact(stored, record) and record[0] & TYPE_MASK):
-            raise CommandError(DAMAGED)
-        return record
-
-    def find_of_type(self, key: bytes, type_: int) -> bytes | None:
-        """As `find`, for a command that works on one type of value. Raises WRONGTYPE where the key holds another."""
-        record = self.find(key)
-        if record is not None and record[0] & TYPE_MASK != type_:
-            raise CommandError(WRONG_TYPE)
-        return record
-
     def exists(self, key: bytes) -> bool:
         """Whether the key exists; no access to it."""
         return self.peek(key) is not None
@@ -130,11 +120,11 @@ class Keyspace:
     def type_of(self, key: bytes) -> int:
         """The number of the type of value a key holds; NOTHING where there is none; no access to it."""
         record = self.peek(key)
-        return NOTHING if record is None else layout.record_type(record)
+        return NOTHING if record is None else record[0] & TYPE_MASK
 
     def version(self, key: bytes) -> int:
         """The version of the last write command that touched the key; 0 where there is none."""
-        record = self.look(key)
+        record = self.find(key, is_access=False)
         return 0 if record is None else layout.record_version(record)
 
     def size(self) -> int:
@@ -219,11 +209,7 @@ class Keyspace:
         """The name that a stored name of this database stands for."""
         if len(stored) < layout.STORED_NAME_MAX:
             return stored
-        assert self.space is not None
-        record = self._read(stored, self.space)
-        if record is None:
-            raise CommandError(DAMAGED)
-        return layout.record_name(stored, record)
+        return layout.record_name(stored, self._listed(stored))
 
     def names(self, prefix: bytes = b"") -> Iterator[bytes]:
         """The names of all live keys, in the order of stored names; with a prefix those that `stored_names` gives."""
@@ -239,11 +225,16 @@ class Keyspace:
 
     def is_past(self, stored: bytes) -> bool:
         """Whether the key of a stored name that is there is past its deadline. Raises DAMAGED."""
-        assert self.space is not None
-        record = self._read(stored, self.space)
-        if record is None:
-            raise CommandError(DAMAGED)
+        record = self._listed(stored)
         return bool(record[0] & HAS_DEADLINE) and self._is_dead(record)
+
+    def _listed(self, stored: bytes) -> bytes:
+        """The record of a stored name that is there. Raises DAMAGED."""
+        assert self.space is not None
+        record = self._get(stored, None, self.space.keys)
+        if record is None or not (layout.is_intact(stored, record) and record[0] & TYPE_MASK):
+            raise CommandError(DAMAGED)
+        return record
 
     def _is_dead(self, record: bytes) -> bool:
         return self.now_ms > layout.record_deadline_ms(record)
@@ -265,21 +256,9 @@ class WritableKeyspace(Keyspace):
         super().__init__(transaction, index)
         self.transaction = transaction
 
-    def look(self, key: bytes) -> bytes | None:
-        """As for reading; a key past its deadline is removed."""
-        if self.space is None:
-            return None
-        stored = layout.stored_name(key)
-        record = self._read(stored, self.space)
-        if record is not None and record[0] & HAS_DEADLINE and self.now_ms > layout.record_deadline_ms(record):
-            self._expire(self.space, stored, record, key)
-            return None
-        if record is None:
-            self._prove_absence(key, self.space)
-        return record
-
-    def _expire(self, space: Space, stored: bytes, record: bytes, key: bytes) -> None:
-        self._forget(space, stored, record)
+    def _met_dead(self, stored: bytes, record: bytes, key: bytes) -> None:
+        """It is removed."""
+        self.forget(stored, record)
         self.transaction.expired += 1
         self.notify(EXPIRED, "expired", key, changes=0)
 
@@ -301,7 +280,7 @@ class WritableKeyspace(Keyspace):
         elif deadline_ms != had_ms and had_ms != NO_DEADLINE:
             self.transaction.delete(space.expiry, layout.expiry_entry(had_ms, stored))
         version = self.transaction.stored_version = self.transaction.version
-        record = layout.make_record(key, type_, flags, version, deadline_ms, body)
+        record = layout.make_record(stored, key, type_, flags, version, deadline_ms, body)
         if old is not None and len(old) > ONE_PAGE_MAX and len(record) < len(old):
             # LMDB would reuse pages that this transaction has written, all of them, however few are needed now.
             self.transaction.delete(space.keys, stored)
@@ -312,7 +291,7 @@ class WritableKeyspace(Keyspace):
             self.transaction.put(space.expiry, layout.expiry_entry(deadline_ms, stored), b"")
         if old is None:
             if self.transaction.access_times is not None:
-                self.transaction.access_times.touch(key, self._now_s)
+                self.transaction.access_times.touch(crc32(stored), self._now_s)
             if self.transaction.wanted_events & NEW:
                 self._tell_new(key)
 
@@ -353,27 +332,24 @@ class WritableKeyspace(Keyspace):
         """
         stored = layout.stored_name(key)
         try:
-            record = self.look(key)
+            record = self.find(key, is_access=False)
         except CommandError:
             assert self.space is not None
             return self.transaction.delete(self.space.keys, stored)
         if record is None:
             return False
-        assert self.space is not None
-        self._forget(self.space, stored, record)
+        self.forget(stored, record)
         return True
 
-    def _forget(self, space: Space, stored: bytes, record: bytes, with_elements: bool = True) -> None:
+    def forget(self, stored: bytes, record: bytes, with_elements: bool = True) -> None:
+        """Removes the record of a stored name. Its elements are left to the sweeper, where there are any."""
+        space = self.space
+        assert space is not None
         self.transaction.delete(space.keys, stored)
         if record[0] & HAS_DEADLINE:
             self.transaction.delete(space.expiry, layout.expiry_entry(layout.record_deadline_ms(record), stored))
         if record[0] & HAS_ELEMENTS and with_elements:
             self.discard_elements(layout.record_elements(record)[0])
-
-    def remove_emptied(self, key: bytes, record: bytes, with_rest: bool) -> None:
-        """Removes a key whose elements have all been removed; without a rest of entries there is nothing to clear."""
-        assert self.space is not None
-        self._forget(self.space, layout.stored_name(key), record, with_rest)
 
     def discard_elements(self, collection: int) -> None:
         """Leaves a collection's elements to the sweeper."""
@@ -424,7 +400,7 @@ class WritableKeyspace(Keyspace):
                 and layout.record_deadline_ms(record) == layout.read_number(entry)
             ):
                 stored = entry[8:]
-                self._expire(self.space, stored, record, layout.record_name(stored, record))
+                self._met_dead(stored, record, layout.record_name(stored, record))
             else:  # an entry without its record, or with a damaged one, is no reason to remove a key
                 self.transaction.delete(self.space.expiry, entry)
         return len(entries)

@@ -64,14 +64,15 @@ class Environment(Store):
     for the log. With `note_crashes` a fatal signal is recorded for the next opening. `journal_bytes` is the size of the
     journal's ring, which is about what a start may have to replay and a checkpoint to write.
 
-    `version` and `database_spaces` are what `meta` says as of the last commit: there is no other writer, so a
-    transaction need not read them. `changes` is how many changes of the data have been committed since the directory
-    was opened. `fsync` is how commits are made durable, from the next one on. `numbers` are those of sub-databases in
-    the journal's records; `replayed` is how many records the last opening has replayed, and `replay_ns` how long that
-    took by the clock `nanoseconds`.
+    `version`, `collections` and `database_spaces` are what `meta` says as of the last commit: there is no other writer,
+    so a transaction need not read them. `changes` is how many changes of the data have been committed since the
+    directory was opened. `fsync` is how commits are made durable, from the next one on. `numbers` are those of
+    sub-databases in the journal's records; `replayed` is how many records the last opening has replayed, and
+    `replay_ns` how long that took by the clock `nanoseconds`.
     """
 
     version: int
+    collections: int
     database_spaces: bytes
     journal: Journal
     reserve: DiskReserve
@@ -198,6 +199,7 @@ class Environment(Store):
             records = self.records(txn)
             numbers = {name: self.own(txn, name) for name in OWN_NUMBERS}
             self.version = layout.read_number(numbers[b"version"])
+            self.collections = layout.read_number(numbers[b"collections"])
             self.database_spaces = numbers[b"databases"].ljust(self.databases * layout.NUMBER, b"\0")
             listed = layout.unpack_numbers(numbers[b"databases"])
             for number in filter(None, listed[: self.databases]):

@@ -109,6 +109,16 @@ def is_intact(name: bytes, raw: bytes) -> bool:
     return crc32(raw, crc32(name)) == _RESIDUE
 
 
+def name_crc(name: bytes) -> int:
+    """The CRC-32 of a key's stored name, with which the checksum of its record begins."""
+    return crc32(stored_name(name))
+
+
+def is_intact_behind(name_crc: int, raw: bytes) -> bool:
+    """`is_intact`, for who knows the CRC-32 of the name already."""
+    return crc32(raw, name_crc) == _RESIDUE
+
+
 def are_intact(entries: list[tuple[bytes, bytes]]) -> bool:
     """`is_intact` of many short entries, LMDB keys and data with checksum, faster than one by one."""
     return set(map(crc32, starmap(add, entries))) <= {_RESIDUE}
@@ -124,16 +134,18 @@ def is_intact_or_hole(name: bytes, raw: bytes) -> bool:
     return is_intact(name, raw) or (len(raw) == CHECKSUM and raw == hole(name))
 
 
-def make_record(name: bytes, type_: int, flags: int, version: int, deadline_ms: int, body: bytes) -> bytes:
-    """A record. `flags` are those of OF_VALUE; the others follow from the rest."""
+def make_record(
+    stored: bytes, name: bytes, type_: int, flags: int, version: int, deadline_ms: int, body: bytes
+) -> bytes:
+    """The record of a key. `flags` are those of OF_VALUE; the others follow from the rest."""
     head = version.to_bytes(8, "big")
     if deadline_ms != NO_DEADLINE:
         flags |= HAS_DEADLINE
         head += deadline_ms.to_bytes(8, "big")
-    if not 0 < len(name) <= RAW_NAME_MAX:
+    if len(stored) == STORED_NAME_MAX:
         flags |= LONG_NAME
         head += len(name).to_bytes(4, "big") + name
-    return with_checksum(stored_name(name), (type_ | flags).to_bytes(1, "big") + head + body)
+    return with_checksum(stored, (type_ | flags).to_bytes(1, "big") + head + body)
 
 
 def record_type(record: bytes) -> int:

@@ -163,11 +163,12 @@ class WriteTransaction(Transaction):
     What it writes is collected for the journal, unless `is_journaled` is not set: then it is durable only after the
     next checkpoint, which comes before anything that is journaled after it.
 
-    `version` is the version of the write command that runs now; `next_version` before each. `stored_version` is the
-    last one that a record carries. `commit` makes all of it durable as the environment's mode says, `abort` undoes it.
-    `growth_refusal` is the error for commands that add data, empty while there is room. `ready` are the keys that were
-    made with something in them that clients may wait for, as (database, key), and `swapped` the databases that have got
-    other contents as a whole. `staged` are the long strings that were written before it; None where that is not done.
+    `version` is that of the write command that runs now, one more than the last; all it writes carries it.
+    `stored_version` is the last one that a record carries. `commit` makes all of it durable as the environment's mode
+    says, `abort` undoes it. `growth_refusal` is the error for commands that add data, empty while there is room.
+    `ready` are the keys that were made with something in them that clients may wait for, as (database, key), and
+    `swapped` the databases that have got other contents as a whole. `staged` are the long strings that were written
+    before it; None where that is not done.
 
     The commit of a group that has changed nothing writes nothing and syncs nothing. So a version is stored where a
     record carries it, and one that none carries is given again.
@@ -193,6 +194,7 @@ class WriteTransaction(Transaction):
         except lmdb.Error as error:
             raise CommitFailed(error) from error
         self.version = self.stored_version = environment.version
+        self._collections = environment.collections  # how many ids have been given out
         # The space of each database, packed as it is stored: few groups change it or look at more than one.
         self._spaces = environment.database_spaces
         self._opened: list[Space] = []
@@ -237,22 +239,10 @@ class WriteTransaction(Transaction):
         self.txn.drop(database, delete=False)
         self._changes.append((DROP, self._numbers[database], b"", b""))
 
-    def _put_own(self, name: bytes, data: bytes) -> None:
-        self.put(self.environment.meta, name, layout.with_checksum(name, data))
-
-    def _load(self, name: bytes) -> int:
-        return layout.read_number(self.environment.own(self.txn, name))
-
-    def next_version(self) -> None:
-        """Begins a write command: all it writes carries a new version. The caller clears `in_write` after it."""
-        self.version += 1
-        self.in_write = True
-
     def new_collection(self) -> int:
         """An id that no collection has had before."""
-        collection = self._load(b"collections") + 1
-        self._put_own(b"collections", layout.number(collection))
-        return collection
+        self._collections += 1
+        return self._collections
 
     def space(self, index: int) -> Space | None:
         """The space that database `index` uses, None while it is empty."""
@@ -339,15 +329,21 @@ class WriteTransaction(Transaction):
         if self._proof is not None:
             self._end_proof(self._proof)
         txn, environment = self.txn, self.environment
+        own: list[tuple[bytes, bytes]] = []
         if self.stored_version != environment.version:
-            self._put_own(b"version", layout.number(self.stored_version))
+            own.append((b"version", layout.number(self.stored_version)))
+        if self._collections != environment.collections:
+            own.append((b"collections", layout.number(self._collections)))
         if self._spaces != environment.database_spaces:
-            self._put_own(b"databases", self._spaces)
+            own.append((b"databases", self._spaces))
+        for name, data in own:
+            self.put(environment.meta, name, layout.with_checksum(name, data))
         try:
             environment.journal.commit(txn, self._changes, self.is_journaled, environment.fsync == ALWAYS)
         except (lmdb.Error, OSError) as error:
             raise CommitFailed(error) from error
         environment.version, environment.database_spaces = self.stored_version, self._spaces
+        environment.collections = self._collections
         environment.changes += self.changes
         for space in self._opened:
             environment.spaces[space.number] = space

@@ -11,7 +11,7 @@ from __future__ import annotations
 from keyp import events
 from keyp.storage.keys.keyspace import KEEP_DEADLINE, Keyspace, WritableKeyspace
 from keyp.storage.lmdb import layout
-from keyp.storage.lmdb.layout import HAS_ELEMENTS
+from keyp.storage.lmdb.layout import CHECKSUM, HAS_ELEMENTS, NUMBER
 from keyp.storage.types.elements import Elements
 
 
@@ -19,21 +19,28 @@ class Collection(Elements):
     """The collection of `record`, the record of `key`; a new one where there is none.
 
     It has `count` elements; `own` are the type's bytes of the header. Code that changes the collection keeps these true
-    and calls `save` once at the end.
+    and calls `save` once at the end. Where elements have been left in the store it `has_been_cleared`.
     """
 
+    has_been_cleared = False
+
     def __init__(self, keys: Keyspace, key: bytes, type_: int, record: bytes | None, own: bytes = b"") -> None:
+        space = keys.space
         if record is None:
             assert isinstance(keys, WritableKeyspace)
-            keys.writable_space()
-            super().__init__(keys, keys.transaction.new_collection())
+            space = space or keys.writable_space()
+            self.id = layout.number(keys.transaction.new_collection())
             self.count = 0
             self.own = own
         else:
-            body = layout.record_body(record)
-            super().__init__(keys, layout.read_number(body))
-            self.count = layout.read_number(body, 8)
-            self.own = body[16:]
+            at = layout.body_offset(record)
+            self.id = record[at : at + NUMBER]
+            self.count = layout.read_number(record, at + NUMBER)
+            self.own = record[at + 2 * NUMBER : -CHECKSUM]
+        assert space is not None
+        self.keys = keys
+        self.txn = keys.txn
+        self.database = space.elements
         self._events_before = len(keys.lookups.events)
         self.key = key
         self.type_ = type_
@@ -53,9 +60,9 @@ class Collection(Elements):
             if self.record is None and happened and happened[-1].event_class == events.NEW:
                 happened.insert(self._events_before, happened.pop())  # the event of a new key comes first
         elif self.record is not None:
-            keys.remove_emptied(self.key, self.record, with_rest=self.has_rest())
+            keys.forget(layout.stored_name(self.key), self.record, with_elements=self.has_rest())
             keys.notify(events.GENERIC, "del", self.key, changes=0)
 
     def has_rest(self) -> bool:
         """Whether entries of the collection are left when its elements have been removed."""
-        return False
+        return self.has_been_cleared

@@ -71,8 +71,8 @@ class Counted(Collection):
         return self.own[0]
 
     def has_rest(self) -> bool:
-        """Whether there are counts left."""
-        return self.levels > 0
+        """Elements may be left, or counts."""
+        return self.has_been_cleared or self.levels > 0
 
     def insert(self, place: bytes, data: bytes) -> None:
         """Adds an element at a place where there is none."""

@@ -21,11 +21,14 @@ from hashlib import blake2b
 from itertools import islice
 from typing import Any, Final, TypeAlias
 
+import lmdb
+
 from keyp.storage.keys.keyspace import Keyspace
 from keyp.storage.lmdb import layout
 from keyp.storage.lmdb.errors import Damaged
 from keyp.storage.lmdb.layout import CHECKSUM, LONG_NAME_PREFIX, RAW_NAME_MAX, STORED_NAME_MAX
 from keyp.storage.lmdb.proof import ascend, seek
+from keyp.storage.lmdb.store import Database
 
 Entry: TypeAlias = tuple[bytes, bytes]  # place and data
 
@@ -57,18 +60,23 @@ def split_member(place: bytes, data: bytes) -> Entry:
 
 
 class Elements:
-    """The elements of collection `number`. Places are given and taken with their section in front."""
+    """The elements of the collection with this `id`. Places are given and taken with their section in front.
 
-    def __init__(self, keys: Keyspace, number: int) -> None:
-        assert keys.space is not None
-        self.keys = keys
-        self.txn = keys.txn
-        self.database = keys.space.elements
-        self.become(number)
+    `Collection` is what sets the attributes.
+    """
+
+    keys: Keyspace
+    txn: lmdb.Transaction[bytes]
+    database: Database
+    id: bytes
+
+    @property
+    def number(self) -> int:
+        """The id as a number."""
+        return layout.read_number(self.id)
 
     def become(self, number: int) -> None:
         """Switches to another collection."""
-        self.number = number
         self.id = layout.number(number)
 
     def where(self) -> str:

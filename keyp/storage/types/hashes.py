@@ -51,10 +51,10 @@ class Hash(Members):
 
 def find(keys: Keyspace, key: bytes) -> Hash | None:
     """The hash a key holds, None where there is no such key."""
-    record = keys.find_of_type(key, HASH)
+    record = keys.find(key, HASH)
     return None if record is None else Hash(keys, key, record)
 
 
 def find_or_make(keys: WritableKeyspace, key: bytes) -> Hash:
     """The hash a key holds, or a new one that is there once a field has been set."""
-    return Hash(keys, key, keys.find_of_type(key, HASH))
+    return Hash(keys, key, keys.find(key, HASH))

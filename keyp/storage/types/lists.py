@@ -11,40 +11,42 @@ from __future__ import annotations
 
 from typing import Final
 
-from keyp.storage.keys.keyspace import Keyspace, WritableKeyspace
+from keyp.storage.keys.keyspace import KEEP_DEADLINE, Keyspace, WritableKeyspace
 from keyp.storage.lmdb import layout
 from keyp.storage.lmdb.errors import Damaged
-from keyp.storage.lmdb.layout import HAS_ELEMENTS, NO_DEADLINE
+from keyp.storage.lmdb.layout import HAS_ELEMENTS, NO_DEADLINE, number
 from keyp.storage.types.collection import Collection
 from keyp.storage.value_types import LIST, MEMBERS
 
 MIDDLE: Final = 1 << 63
+_NEW: Final = number(MIDDLE)  # the own bytes of a new list
 
 AT_ONCE: Final = 1024  # elements that are read or moved in one go
 
 
 class List(Collection):
-    """The list of a record, or a new one. Indexes count from 0 and are within the list."""
+    """The list of a record, or a new one. Indexes count from 0 and are within the list.
+
+    `first` is the position of the first element.
+    """
 
     def __init__(self, keys: Keyspace, key: bytes, record: bytes | None) -> None:
-        super().__init__(keys, key, LIST, record, layout.number(MIDDLE))
-        self._has_rest = False
+        super().__init__(keys, key, LIST, record, _NEW)
+        self.first = layout.read_number(self.own)
 
-    @property
-    def first(self) -> int:
-        """The position of the first element."""
-        return layout.read_number(self.own)
-
-    def _begin_at(self, position: int) -> None:
-        self.own = layout.number(position)
+    def save(self, deadline_ms: int = KEEP_DEADLINE) -> None:
+        """As `Collection.save`."""
+        if self.count:
+            self.own = number(self.first)
+        super().save(deadline_ms)
 
     def element(self, index: int) -> bytes:
         """The element at an index."""
-        return self.must_get(_place(self.first + index))
+        return self.must_get(MEMBERS + number(self.first + index))
 
     def set(self, index: int, element: bytes) -> None:
         """Puts another element in the place of one."""
-        self.put(_place(self.first + index), element)
+        self.put(MEMBERS + number(self.first + index), element)
 
     def push(self, elements: list[bytes], left: bool) -> None:
         """Adds elements one after the other at an end: the last of them is the outermost."""
@@ -52,37 +54,38 @@ class List(Collection):
         if left:
             for element in elements:
                 first -= 1
-                self.put(_place(first), element)
-            self._begin_at(first)
+                self.put(MEMBERS + number(first), element)
+            self.first = first
         else:
             stop = first + self.count
             for element in elements:
-                self.put(_place(stop), element)
+                self.put(MEMBERS + number(stop), element)
                 stop += 1
         self.count += len(elements)
 
     def pop(self, count: int, left: bool) -> list[bytes]:
         """Removes up to `count` elements from an end; they are given from there inwards."""
         count = min(count, self.count)
-        popped = self.range(0, count) if left else self.range(self.count - count, count)[::-1]
-        start = self.first if left else self.first + self.count - count
+        index = 0 if left else self.count - count
+        popped = self.range(index, count)
+        start = self.first + index
         for position in range(start, start + count):
-            self.delete(_place(position))
+            self.delete(MEMBERS + number(position))
         if left:
-            self._begin_at(start + count)
+            self.first = start + count
         self.count -= count
-        return popped
+        return popped if left else popped[::-1]
 
     def range(self, start: int, count: int) -> list[bytes]:
         """`count` elements from index `start` on."""
         if count == 1:
-            return [self.element(start)]
+            return [self.must_get(MEMBERS + number(self.first + start))]
         elements: list[bytes] = []
         while len(elements) < count:
             position = self.first + start + len(elements)
             wanted = min(AT_ONCE, count - len(elements))
-            found = self.exactly(MEMBERS, layout.number(position), wanted)
-            if found[-1][0] != layout.number(position + wanted - 1):
+            found = self.exactly(MEMBERS, number(position), wanted)
+            if found[-1][0] != number(position + wanted - 1):
                 raise Damaged(self.where())
             elements += [data for _, data in found]
         return elements
@@ -91,7 +94,7 @@ class List(Collection):
         """Puts an element before the one at `index`, which may be the count for the end."""
         if index * 2 < self.count:
             self._move(0, index, -1)
-            self._begin_at(self.first - 1)
+            self.first -= 1
         else:
             self._move(index, self.count, 1)
         self.count += 1
@@ -112,7 +115,7 @@ class List(Collection):
             self._move(index + 1, stop, -gap)
         end = self.first + self.count
         for position in range(end - len(indexes), end):
-            self.delete(_place(position))
+            self.delete(MEMBERS + number(position))
 
     def _close_up_left(self, indexes: list[int]) -> None:
         """Moves what stands before the removed ones to the right."""
@@ -120,8 +123,8 @@ class List(Collection):
             start = indexes[-gap - 1] + 1 if gap < len(indexes) else 0
             self._move(start, index, gap)
         for position in range(self.first, self.first + len(indexes)):
-            self.delete(_place(position))
-        self._begin_at(self.first + len(indexes))
+            self.delete(MEMBERS + number(position))
+        self.first += len(indexes)
 
     def _move(self, start: int, stop: int, by: int) -> None:
         """Writes the elements from `start` up to `stop` anew, `by` positions further."""
@@ -130,7 +133,7 @@ class List(Collection):
             count = min(AT_ONCE, stop - start)
             begin = start if by < 0 else stop - count
             for index, element in enumerate(self.range(begin, count), begin):
-                self.put(_place(first + index + by), element)
+                self.put(MEMBERS + number(first + index + by), element)
             if by < 0:
                 start += count
             else:
@@ -144,12 +147,12 @@ class List(Collection):
             return
         if count:
             for index in range(start):
-                self.delete(_place(self.first + index))
+                self.delete(MEMBERS + number(self.first + index))
             for index in range(start + count, self.count):
-                self.delete(_place(self.first + index))
+                self.delete(MEMBERS + number(self.first + index))
         else:
-            self._has_rest = True
-        self._begin_at(self.first + start)
+            self.has_been_cleared = True
+        self.first += start
         self.count = count
 
     def _keep_in_another(self, start: int, count: int) -> None:
@@ -159,28 +162,20 @@ class List(Collection):
         kept = self.range(start, count)
         keys.discard_elements(self.number)
         self.become(keys.transaction.new_collection())
-        self._begin_at(MIDDLE)
+        self.first = MIDDLE
         self.count = 0
         self.push(kept, left=False)
-
-    def has_rest(self) -> bool:
-        """Whether elements are left in the store when the list is empty."""
-        return self._has_rest
-
-
-def _place(position: int) -> bytes:
-    return MEMBERS + layout.number(position)
 
 
 def find(keys: Keyspace, key: bytes) -> List | None:
     """The list of a key, None where there is no such key."""
-    record = keys.find_of_type(key, LIST)
+    record = keys.find(key, LIST)
     return None if record is None else List(keys, key, record)
 
 
 def open_list(keys: WritableKeyspace, key: bytes) -> List:
     """The list of a key, a new one where there is no such key."""
-    return List(keys, key, keys.find_of_type(key, LIST))
+    return List(keys, key, keys.find(key, LIST))
 
 
 def replace(keys: WritableKeyspace, key: bytes, elements: list[bytes]) -> None:

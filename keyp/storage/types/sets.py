@@ -97,13 +97,13 @@ class Set(Members):
 
 def find(keys: Keyspace, key: bytes) -> Set | None:
     """The set a key holds, None where there is no such key."""
-    record = keys.find_of_type(key, SET)
+    record = keys.find(key, SET)
     return None if record is None else Set(keys, key, record)
 
 
 def find_or_make(keys: WritableKeyspace, key: bytes) -> Set:
     """The set a key holds, or a new one that is there once a member has been added."""
-    return Set(keys, key, keys.find_of_type(key, SET))
+    return Set(keys, key, keys.find(key, SET))
 
 
 def replace(keys: WritableKeyspace, key: bytes, slices: Iterable[list[Entry]]) -> int:

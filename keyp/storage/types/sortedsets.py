@@ -100,7 +100,6 @@ class SortedSet(Counted):
 
     def __init__(self, keys: Keyspace, key: bytes, record: bytes | None) -> None:
         super().__init__(keys, key, ZSET, record, ORDER, bytes([COMPACT]))
-        self.has_been_cleared = False
 
     @property
     def is_compact(self) -> bool:
@@ -110,10 +109,6 @@ class SortedSet(Counted):
     def enlarge(self) -> None:
         """Sets the large form."""
         self.own = self.own[:1] + bytes([LARGE])
-
-    def has_rest(self) -> bool:
-        """Whether entries are left when the set is empty."""
-        return self.has_been_cleared or super().has_rest()
 
     # One element.
 
@@ -353,7 +348,7 @@ def needs_large_form(elements: list[Scored], limits: CompactLimits) -> bool:
 
 def find(keys: Keyspace, key: bytes) -> SortedSet | None:
     """The sorted set a key holds, None where there is no such key. Raises WRONGTYPE."""
-    record = keys.find_of_type(key, ZSET)
+    record = keys.find(key, ZSET)
     return None if record is None else SortedSet(keys, key, record)
 
 

@@ -50,7 +50,7 @@ def value(keys: Keyspace, record: bytes) -> bytes:
 
 def length(keys: Keyspace, key: bytes) -> int:
     """The string's length in bytes, 0 where there is none."""
-    record = keys.find_of_type(key, STRING)
+    record = keys.find(key, STRING)
     return 0 if record is None else length_of(record)
 
 
@@ -63,7 +63,7 @@ def length_of(record: bytes) -> int:
 
 def get_range(keys: Keyspace, key: bytes, start: int, stop: int) -> bytes:
     """The bytes from `start` up to, not including, `stop`; both within 0 and the length."""
-    record = keys.find_of_type(key, STRING)
+    record = keys.find(key, STRING)
     return b"" if record is None else part(keys, record, start, stop)
 
 
@@ -189,7 +189,7 @@ def _put_long(
 
 def append(keys: WritableKeyspace, key: bytes, tail: bytes) -> int:
     """Adds `tail` to the end of the string, which is made if need be; the new length."""
-    record = keys.find_of_type(key, STRING)
+    record = keys.find(key, STRING)
     if record is None:
         put(keys, key, tail)
         return len(tail)
@@ -198,7 +198,7 @@ def append(keys: WritableKeyspace, key: bytes, tail: bytes) -> int:
 
 def set_range(keys: WritableKeyspace, key: bytes, offset: int, patch: bytes) -> int:
     """Writes `patch` over the string from `offset` on, with zero bytes up to there if it is shorter; the new length."""
-    record = keys.find_of_type(key, STRING)
+    record = keys.find(key, STRING)
     if record is None:
         put(keys, key, b"")
         record = keys.find(key)

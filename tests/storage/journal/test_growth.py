@@ -34,7 +34,7 @@ def environment(tmp_path: Path) -> Iterator[Environment]:
 
 def write(environment: Environment, numbers: range | list[int], size: int = 40) -> None:
     transaction = WriteTransaction(environment, 0)
-    transaction.next_version()
+    transaction.version += 1
     keys = WritableKeyspace(transaction, 0)
     for number in numbers:
         strings.put(keys, b"k%d" % number, b"v" * size, False)

@@ -117,7 +117,7 @@ def test_a_start_after_a_start_that_was_killed(filled: Store, tmp_path: Path) ->
     """The first one has replayed everything; it is not replayed again, and what followed is."""
     killed = Environment(str(copy_of(filled.path, tmp_path / "killed")))
     transaction = WriteTransaction(killed, 0)
-    transaction.next_version()
+    transaction.version += 1
     strings.put(WritableKeyspace(transaction, 0), b"more", b"v", False)
     transaction.commit()
     again = Environment(str(copy_of(killed.path, tmp_path / "again")))
@@ -245,7 +245,7 @@ def test_a_ring_of_another_size_at_the_next_start(filled: Store, tmp_path: Path,
     assert (killed / RING_FILE).stat().st_size == size
     assert contents(environment) == contents(filled.environment)
     transaction = WriteTransaction(environment, 0)
-    transaction.next_version()
+    transaction.version += 1
     strings.put(WritableKeyspace(transaction, 0), b"more", b"v", False)
     transaction.commit()
     assert contents_at(copy_of(killed, tmp_path / "again"), journal_bytes=size) == contents(environment)
@@ -284,7 +284,7 @@ def test_a_start_while_another_process_reads(filled: Store, tmp_path: Path) -> N
         assert (killed / DATA_FILE).read_bytes()[:8192] == data[:8192]
         assert (killed / "lock.mdb").stat().st_ino == locks_
         transaction = WriteTransaction(environment, 0)
-        transaction.next_version()
+        transaction.version += 1
         strings.put(WritableKeyspace(transaction, 0), b"more", b"v", False)
         transaction.commit()
     after = contents(environment)
