@@ -1,4 +1,4 @@
-"""A power cut while LMDB writes a meta page may leave anything there: the tools recover such a store as a start does."""
+"""A power cut while LMDB writes a meta page may leave anything there. The tools recover it as a start does."""
 
 from __future__ import annotations
 
