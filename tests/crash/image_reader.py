@@ -50,12 +50,11 @@ def read_store(way: str, directory: str) -> Fate:
             backup(directory, os.path.join(directory, "backup"), force=False)
             directory = os.path.join(directory, "backup")
         environment = Environment(directory, fsync="no")
-    except StoreError as error:
-        return Fate(str(error), [], {})
-    try:
         with ReadTransaction(environment, 0) as transaction:
             problems = check(transaction)
             found = {} if problems else _everything(transaction)
+    except StoreError as error:
+        return Fate(str(error), [], {})
     except Exception as error:
         return Fate(f"{type(error).__name__}: {error}", [], {})
     return Fate("", problems, found)

@@ -172,8 +172,8 @@ class _Open:
 class Recording:
     """What happened to one data directory, from nothing or from `image`, which is on the disk: files by their names.
 
-    Nothing of it may be missing. `connections` are the replies by the name that each client had echoed first. `last` is
-    when the last write, sync or naming began.
+    Nothing of it may be missing. `connections` are the replies by the name that each client had echoed first. `first`
+    and `last` are when the first and the last write, sync or naming began.
     """
 
     def __init__(self, calls: Iterable[Call], directory: Path, image: dict[str, bytes] | None = None) -> None:
@@ -182,16 +182,13 @@ class Recording:
         self.is_durable = image is not None  # the directory itself
         self.directory_syncs: list[FileSync] = []
         self.parent_syncs: list[FileSync] = []
-        self._times: list[tuple[int, float]] = []
         self._files: dict[int, _Open] = {}
         self._directories: dict[int, list[FileSync]] = {}
         self._sockets: dict[int, Replies] = {}
         self._replies: list[Replies] = []
         for call in sorted(calls, key=_takes_effect):
-            self._times.append((call.begin, call.at))
             follow: Any = getattr(self, f"_{call.name}")
             follow(call)
-        self._times.sort()
         moments = [write.begin for file in self.files() for write in file.writes]
         moments += [sync.begin for file in self.files() for sync in file.syncs]
         moments += [naming.begin for naming in self.namings]
@@ -207,10 +204,6 @@ class Recording:
     def file(self, name: str) -> File:
         """The file that has a name in the end."""
         return self.namings[-1].names[name]
-
-    def time(self, moment: int) -> float:
-        """The time at a line of the trace, in seconds since 1970."""
-        return self._times[max(0, bisect.bisect_right(self._times, (moment, 1e99)) - 1)][1]
 
     def _name(self, path: str) -> str:
         """The name inside the data directory; empty for what lies elsewhere."""

@@ -55,9 +55,13 @@ class DataCheckpoint:
         return size >= self._meta.page_bytes and _roots(fd, self._meta) == self._roots
 
     def is_current(self, fd: int) -> bool:
-        """Whether nothing has been committed since, and the meta page is what it was."""
-        raw = os.pread(fd, MetaPage.SIZE, self._place * self._meta.page_bytes)
-        return raw == self._raw and bool(_newest(fd).transaction == self.transaction)
+        """Whether nothing has been committed since, and both meta pages are whole."""
+        size, other_place = self._meta.page_bytes, 1 - self._place
+        own, other_raw = [os.pread(fd, MetaPage.SIZE, place * size) for place in (self._place, other_place)]
+        if own != self._raw or len(other_raw) < MetaPage.SIZE:
+            return False
+        other = MetaPage(other_raw)
+        return other.is_sound(other_place) and bool(other.transaction < self.transaction)
 
     def restore(self, fd: int) -> None:
         """Has LMDB open the data file at this transaction, whatever its meta pages are. Needs no sync. Raises OSError.
