@@ -221,6 +221,7 @@ class Committer:
 
     def _run_sweep(self, transaction: WriteTransaction, now_us: int, report: SweepReport) -> bool:
         transaction.wanted_events = self._shared.wanted_events
+        transaction.is_awaited = False  # if it is lost, its keys are past their deadline again
         databases = [WritableKeyspace(transaction, index) for index in range(self._environment.databases)]
         report.removed = sweep(transaction, databases, report.budget)
         return report.removed > 0

@@ -27,16 +27,16 @@ from keyp.storage.lmdb.environment import ALWAYS
 log = Logger()
 T = TypeVar("T")
 
-# What a step of the sweeper removes, keys and elements. A step holds up the writers for as long as it takes, its sync
-# included, and the reactor's thread while Python runs in it, some 3 us for each. So by itself it is no longer than a
-# small group. Where the clients write more than that between two steps, a step removes some times what their groups
-# ran in commands: removing is cheaper than writing, so it takes no longer than they did, and no load outruns it.
-SWEEP_BUDGET: Final = 100
+# What a step of the sweeper removes, keys and elements. A step holds up the writers for as long as it takes, and the
+# reactor's thread while Python runs in it, some 3 us for each. So by itself it is no longer than a small group. Where the
+# clients write more than that between two steps, a step removes some times what their groups ran in commands: removing
+# is cheaper than writing, so it takes no longer than they did, and no load outruns it.
+SWEEP_BUDGET: Final = 200
 SWEEP_FACTOR: Final = 3
 
-# The rest between two steps. A million keys that die together take 10,000 steps: half a minute, and some more on a disk
-# that syncs slowly or beside writers whose groups take turns with the steps.
-SWEEP_REST_S: Final = 0.002
+# The rest between two steps, the shortest that the kernel waits. A million keys that die together take 5,000 steps of
+# less than a millisecond: some ten seconds, and more beside writers whose groups take turns with the steps.
+SWEEP_REST_S: Final = 0.001
 
 
 class Publisher(Protocol):

@@ -230,3 +230,18 @@ def test_a_stop_takes_a_checkpoint(tmp_path: Path, mode: str, command: str) -> N
     assert numbers(lab, "replayed_records") == [0]
     assert lab.connect().call("GET a") == b"$1\r\n1\r\n"
     lab.close()
+
+
+def test_what_the_sweeper_removes_waits_for_no_sync(lab: Lab) -> None:
+    """It is in the journal and durable with the next write; after a power cut it would be due again."""
+    client = lab.connect()
+    client.call("CONFIG SET appendfsync always", "SET a 1 PX 10", "SET b 2")
+    lab.advance_ms(20)
+    before = numbers(lab, "journal_records")[0]
+    with syncs() as counts:
+        lab.sweep()
+        assert client.call("DBSIZE") == b":1\r\n"
+        assert counts == NOTHING
+        client.call("SET c 3")
+        assert counts == RING
+    assert numbers(lab, "journal_records") == [before + 2]

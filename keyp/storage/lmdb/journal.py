@@ -41,6 +41,10 @@ SMALL_RING_BYTES: Final = 1 << 20  # where little is written
 # A record that would take more than this part of the ring is made durable by a checkpoint instead.
 LARGE_PART: Final = 4
 
+# Commits wait for the checkpoint that is under way when they have dirtied so many times the size of the ring meanwhile.
+# No page is used again before it is done, so the file would grow by as much as a slow disk is behind.
+DIRTY_MAX: Final = 1.5
+
 # The pages that are written anew for a change: a leaf, and part of a branch. And for a commit: those of `meta`, of the
 # sub-databases, of the free pages. Further changes of one collection's elements are mostly in the same leaf.
 PAGE_BYTES: Final = 4096
@@ -110,6 +114,8 @@ class Journal:
         record = redo.encode(changes) if is_journaled and not is_large else b""
         if record and (self._is_behind or not self.ring.fits(length)):
             self.checkpoint()
+        elif self.dirty_bytes > DIRTY_MAX * self.ring.capacity:
+            self._catch_up()
         with self._between_commits:
             if record:
                 self._append(record, is_synced)
@@ -127,6 +133,15 @@ class Journal:
             except BaseException:
                 self.data_failed = self.shows_refused = True
                 raise
+
+    def _catch_up(self) -> None:
+        """Waits for the checkpoint that is under way; where none is, takes one."""
+        if not self._one_checkpoint.locked():
+            self.checkpoint()
+            return
+        with self._one_checkpoint:
+            pass
+        self._refuse_after_failure()
 
     @property
     def _is_behind(self) -> bool:

@@ -161,7 +161,8 @@ class WriteTransaction(Transaction):
     """The one write transaction of a commit group, on the writer's thread.
 
     What it writes is collected for the journal, unless `is_journaled` is not set: then it is durable only after the
-    next checkpoint, which comes before anything that is journaled after it.
+    next checkpoint, which comes before anything that is journaled after it. Nobody waits for it if `is_awaited` is not
+    set: it is durable with what is journaled after it then.
 
     `version` is that of the write command that runs now, one more than the last; all it writes carries it.
     `stored_version` is the last one that a record carries. `commit` makes all of it durable as the environment's mode
@@ -186,6 +187,7 @@ class WriteTransaction(Transaction):
         self.swapped: list[int] = []
         self.staged: list[Staged] | None = None
         self.is_journaled = True
+        self.is_awaited = True
         self._changes: list[Change] = []
         self._numbers = environment.numbers
         try:
@@ -338,8 +340,9 @@ class WriteTransaction(Transaction):
             own.append((b"databases", self._spaces))
         for name, data in own:
             self.put(environment.meta, name, layout.with_checksum(name, data))
+        is_synced = environment.fsync == ALWAYS and self.is_awaited
         try:
-            environment.journal.commit(txn, self._changes, self.is_journaled, environment.fsync == ALWAYS)
+            environment.journal.commit(txn, self._changes, self.is_journaled, is_synced)
         except (lmdb.Error, OSError) as error:
             raise CommitFailed(error) from error
         environment.version, environment.database_spaces = self.stored_version, self._spaces

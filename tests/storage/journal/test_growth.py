@@ -9,11 +9,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 from random import Random
+from threading import Thread
 
 import pytest
 
 from keyp.storage.keys.keyspace import WritableKeyspace
 from keyp.storage.lmdb.environment import NO, Environment
+from keyp.storage.lmdb.errors import CommitFailed
+from keyp.storage.lmdb.journal import DIRTY_MAX
 from keyp.storage.lmdb.transaction import WriteTransaction
 from keyp.storage.types import strings
 from tests.failing_disk import DATA_FILE, failing_syncs
@@ -38,7 +41,11 @@ def write(environment: Environment, numbers: range | list[int], size: int = 40) 
     keys = WritableKeyspace(transaction, 0)
     for number in numbers:
         strings.put(keys, b"k%d" % number, b"v" * size, False)
-    transaction.commit()
+    try:
+        transaction.commit()
+    except CommitFailed:
+        transaction.abort()
+        raise
 
 
 def pages(environment: Environment) -> int:
@@ -81,3 +88,54 @@ def test_a_steady_load_does_not_let_the_file_grow(
     volume = environment.journal.ring.capacity // PAGE
     assert max(found) - in_use <= GROWTH * volume
     assert found[-1] - found[ROUNDS // 2] <= volume // 10  # it has come to an end
+
+
+def test_commits_wait_for_a_checkpoint_that_they_have_outrun(environment: Environment) -> None:
+    """Each group after the limit waits, so no disk is so slow that the file grows by more."""
+    journal, dirty = environment.journal, []
+    limit = DIRTY_MAX * journal.ring.capacity
+
+    def write_much() -> None:
+        for number in range(40):
+            write(environment, range(100 * number, 100 * number + 100))
+
+    writer = Thread(target=write_much)
+
+    def write_meanwhile() -> None:
+        writer.start()
+        writer.join(0.3)
+        dirty.append(journal.dirty_bytes)
+
+    write(environment, range(100))
+    group = journal.dirty_bytes
+    with failing_syncs(DATA_FILE, 0) as syncs:
+        syncs.meanwhile = write_meanwhile
+        journal.checkpoint()
+        writer.join()
+    assert dirty[0] <= limit + group
+    assert journal.checkpoints > 2  # with nobody who takes them, commits take them
+
+
+def test_a_failure_of_the_checkpoint_that_is_waited_for_refuses_the_commit(environment: Environment) -> None:
+    refused: list[Exception] = []
+
+    def write_much() -> None:
+        try:
+            for number in range(40):
+                write(environment, range(100 * number, 100 * number + 100))
+        except CommitFailed as error:
+            refused.append(error)
+
+    writer = Thread(target=write_much)
+
+    def write_meanwhile() -> None:
+        writer.start()
+        writer.join(0.3)
+
+    with failing_syncs(DATA_FILE, 1) as syncs:
+        syncs.meanwhile = write_meanwhile
+        with pytest.raises(OSError, match="Input/output"):
+            environment.journal.checkpoint()
+        writer.join()
+    assert len(refused) == 1
+    environment.reopen()
