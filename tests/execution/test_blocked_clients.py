@@ -53,6 +53,25 @@ def test_who_waits_for_many_keys_leaves_all_of_them(lab: Lab) -> None:
     assert lab.server.state.blocked_clients.blocked_keys() == []
 
 
+def test_a_value_of_another_type_serves_only_those_who_wait_for_it(lab: Lab) -> None:
+    lists, scores = waiting(lab, "BLPOP k 0"), waiting(lab, "BZPOPMIN k 0")
+    lab.connect().call("ZADD k 1 a")
+    assert (lists.transport.sent, scores.transport.sent) == (b"", b"*3\r\n$1\r\nk\r\n$1\r\na\r\n$1\r\n1\r\n")
+    lab.connect().call("RPUSH k a")
+    assert lists.transport.sent == popped("k", "a")
+
+
+def test_who_waits_for_many_keys_is_refused_where_one_has_another_type_by_then(lab: Lab) -> None:
+    client = waiting(lab, "BLPOP a b 0")
+    lab.connect().call("ZADD a 1 x")
+    assert client.transport.sent == b""
+    lab.connect().call("MULTI", "RPUSH b x", "DEL b", "EXEC")  # nothing is there when clients are served
+    assert client.transport.sent == b""
+    lab.connect().call("RPUSH b x")
+    assert client.transport.sent.startswith(b"-WRONGTYPE ")
+    assert lab.connect().call("LLEN b") == b":1\r\n"
+
+
 def test_the_rest_of_a_pipeline_waits_too(lab: Lab) -> None:
     client = lab.connect()
     assert client.call("SET k 1", "BLPOP l 0", "INCR k", "BLPOP m 0", "INCR k") == b"+OK\r\n"
