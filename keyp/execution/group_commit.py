@@ -28,9 +28,9 @@ log = Logger()
 T = TypeVar("T")
 
 # What a step of the sweeper removes, keys and elements. A step holds up the writers for as long as it takes, and the
-# reactor's thread while Python runs in it, some 3 us for each. So by itself it is no longer than a small group. Where the
-# clients write more than that between two steps, a step removes some times what their groups ran in commands: removing
-# is cheaper than writing, so it takes no longer than they did, and no load outruns it.
+# reactor's thread while Python runs in it, some 3 us for each. So by itself it is no longer than a small group. Where
+# the clients write more than that between two steps, a step removes some times what their groups ran in commands:
+# removing is cheaper than writing, so it takes no longer than they did, and no load outruns it.
 SWEEP_BUDGET: Final = 200
 SWEEP_FACTOR: Final = 3
 

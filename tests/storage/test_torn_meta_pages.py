@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from functools import partial
 from pathlib import Path
 from random import Random
 
@@ -24,7 +25,7 @@ def test_a_backup_is_made_whatever_is_in_a_meta_page(
     store: Store, tmp_path: Path, page: int, commits: int, left: bytes
 ) -> None:
     for number in range(commits):
-        store.write(lambda keys, number=number: strings.put(keys, b"%d" % number, b"v"))
+        store.write(partial(strings.put, key=b"%d" % number, data=b"v"))
     store.environment.journal.checkpoint()
     killed = Path(shutil.copytree(store.path, tmp_path / "killed"))
     with (killed / DATA_FILE).open("r+b") as file:

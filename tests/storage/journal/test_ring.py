@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from keyp.storage.journal.ring import FIRST, PAGE, SMALLEST, NotWhole, Position, Ring, make_ring, ring_size
 from tests.failing_disk import RING_FILE, failing_syncs
+from tests.scratch import scratch_directory
 
 HEAD = 20  # bytes of a record before its payload
 PAGES = SMALLEST // PAGE - 2  # for records, in the smallest ring
@@ -402,8 +403,13 @@ ACTIONS = st.lists(
 
 
 @given(actions=ACTIONS)
-def test_a_ring_is_a_list(tmp_path_factory: pytest.TempPathFactory, actions: list[tuple[str, int]]) -> None:
-    path = str(tmp_path_factory.mktemp("ring") / RING_FILE)
+def test_a_ring_is_a_list(actions: list[tuple[str, int]]) -> None:
+    with scratch_directory() as directory:
+        follow(actions, os.path.join(directory, RING_FILE))
+
+
+def follow(actions: list[tuple[str, int]], path: str) -> None:
+    """Does to a new ring and to a list what the actions say, and compares them after each."""
     make_ring(path, SMALLEST, 1, b"")
     ring, number = Ring(path), 0
     expected: list[bytes] = []
