@@ -31,11 +31,11 @@ T = TypeVar("T")
 # reactor's thread while Python runs in it, some 3 us for each. So by itself it is no longer than a small group. Where
 # the clients write more than that between two steps, a step removes some times what their groups ran in commands:
 # removing is cheaper than writing, so it takes no longer than they did, and no load outruns it.
-SWEEP_BUDGET: Final = 200
+SWEEP_BUDGET: Final = 250
 SWEEP_FACTOR: Final = 3
 
-# The rest between two steps, the shortest that the kernel waits. A million keys that die together take 5,000 steps of
-# less than a millisecond: some ten seconds, and more beside writers whose groups take turns with the steps.
+# The rest between two steps, the shortest that the kernel waits. A million keys that die together take 4,000 steps of
+# a millisecond or less: some ten seconds, and more beside writers whose groups take turns with the steps.
 SWEEP_REST_S: Final = 0.001
 
 

@@ -114,7 +114,7 @@ class Journal:
         record = redo.encode(changes) if is_journaled and not is_large else b""
         if record and (self._is_behind or not self.ring.fits(length)):
             self.checkpoint()
-        elif self.dirty_bytes > DIRTY_MAX * self.ring.capacity:
+        elif self.dirty_bytes > DIRTY_MAX * self.ring.size:
             self._catch_up()
         with self._between_commits:
             if record:

@@ -93,7 +93,7 @@ def test_a_steady_load_does_not_let_the_file_grow(
 def test_commits_wait_for_a_checkpoint_that_they_have_outrun(environment: Environment) -> None:
     """Each group after the limit waits, so no disk is so slow that the file grows by more."""
     journal, dirty = environment.journal, []
-    limit = DIRTY_MAX * journal.ring.capacity
+    limit = DIRTY_MAX * journal.ring.size
 
     def write_much() -> None:
         for number in range(40):
