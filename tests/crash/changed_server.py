@@ -83,7 +83,7 @@ def _no_ring_sync() -> None:
 
 def _unaligned() -> None:
     """Records follow one another closely, so that one is written to a sector that has another already."""
-    _patch(ring, "_span", lambda length: -(-(ring._HEAD.size + length) // 64) * 64)
+    _patch(ring, "ALIGNMENT", 64)
 
 
 def _one_meta_page() -> None:

@@ -27,7 +27,7 @@ from tests.storage.conftest import NOW_MS
 
 uncompiled = pytest.mark.skipif(COMPILED, reason="compiled modules cannot be changed")
 
-RING_BYTES = 64 << 20
+RING_BYTES = 192 << 20  # so that no commit has to wait for a checkpoint
 KEYS = 20
 REPLAYED = 6 * RECORDS_AT_ONCE  # in so many transactions
 

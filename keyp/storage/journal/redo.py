@@ -28,17 +28,17 @@ Change: TypeAlias = tuple[int, int, bytes, bytes]  # operation, database, name, 
 _HEAD: Final = Struct("<BHHI")
 
 
-def size(changes: list[Change]) -> int:
-    """How many bytes the record of these changes has."""
-    return sum([len(name) + len(data) for _, _, name, data in changes]) + _HEAD.size * len(changes)
-
-
-def encode(changes: list[Change]) -> bytes:
-    """The record of these changes, in their order."""
+def encode(changes: list[Change], most: int) -> bytes | None:
+    """The record of these changes, in their order; None where it would have more than `most` bytes."""
     parts: list[bytes] = []
+    size = 0
     for operation, database, name, data in changes:
+        size += len(name) + len(data)
+        if size > most:
+            return None
         parts += (_HEAD.pack(operation, database, len(name), len(data)), name, data)
-    return b"".join(parts)
+    record = b"".join(parts)
+    return record if len(record) <= most else None
 
 
 def decode(record: bytes) -> Iterator[Change]:

@@ -27,6 +27,7 @@ from zlib import crc32
 
 PAGE: Final = 4096
 FIRST: Final = 2 * PAGE  # where records begin
+ALIGNMENT: Final = PAGE  # of records: what tears one leaves its neighbours whole
 SMALLEST: Final = 16 * PAGE
 
 _HEAD: Final = Struct("<IIQI")  # magic, length of the payload, sequence number, CRC-32
@@ -75,6 +76,7 @@ class Ring:
         try:
             about = os.fstat(self._fd)
             self.size = about.st_size
+            self.capacity = self.size - FIRST  # bytes for records
             self.identity = (about.st_dev, about.st_ino)
             self.checkpoint = self._newest_checkpoint()
         except BaseException:
@@ -113,11 +115,6 @@ class Ring:
         """How many records there are behind the newest checkpoint."""
         return self.position.sequence - self.checkpoint.position.sequence
 
-    @property
-    def capacity(self) -> int:
-        """Bytes for records."""
-        return self.size - FIRST
-
     def records(self) -> Iterator[bytes]:
         """The payloads of the records behind the newest checkpoint. Afterwards the next record goes behind the last."""
         while True:
@@ -138,19 +135,20 @@ class Ring:
         if magic != _MAGIC or sequence != position.sequence or place + _HEAD.size + length > self.size:
             return None
         payload = os.pread(self._fd, length, place + _HEAD.size)
-        if _crc(position, payload) != crc:
+        if crc32(payload, crc32(_NUMBERS.pack(sequence, length), position.chain)) != crc:
             return None
-        self._before = Position(place, position.sequence, position.chain)
-        self.position = Position(place + _span(length), sequence + 1, crc)
+        self._before = Position(place, sequence, position.chain)
+        self.position = Position(place - (-(_HEAD.size + length) // ALIGNMENT) * ALIGNMENT, sequence + 1, crc)
         return payload
 
     def fits(self, length: int) -> bool:
         """Whether there is room for a payload of `length` bytes before the next checkpoint."""
-        return self._place_for(_span(length)) >= 0
+        return self._place_for(length) >= 0
 
-    def _place_for(self, span: int) -> int:
-        """Where a record of `span` bytes has room; -1 for nowhere. One page always stays free before the tail."""
+    def _place_for(self, length: int) -> int:
+        """Where there is room for a payload; -1 for nowhere. One page always stays free before the tail."""
         place, tail = self.position.place, self._tail
+        span = -(-(_HEAD.size + length) // ALIGNMENT) * ALIGNMENT
         if place >= tail:
             if place + span <= self.size:
                 return place
@@ -160,22 +158,24 @@ class Ring:
     def append(self, payload: bytes) -> None:
         """Writes the next record; `sync` brings it to the disk. It must fit. Raises OSError, and is not there then."""
         position = self.position
-        place = self._place_for(_span(len(payload)))
+        length, sequence = len(payload), position.sequence
+        place = self._place_for(length)
         assert place >= 0, "a record that does not fit"
-        crc = _crc(position, payload)
-        self._before = Position(place, position.sequence, position.chain)
-        record = _HEAD.pack(_MAGIC, len(payload), position.sequence, crc) + payload
-        _write_at(self._fd, record, place)
-        self.position = Position(place + _span(len(payload)), position.sequence + 1, crc)
+        crc = crc32(payload, crc32(_NUMBERS.pack(sequence, length), position.chain))
+        self._before = position if place == position.place else Position(place, sequence, position.chain)
+        record = _HEAD.pack(_MAGIC, length, sequence, crc) + payload
+        if os.pwrite(self._fd, record, place) != len(record):
+            raise OSError(errno.EIO, os.strerror(errno.EIO))
+        self.position = Position(place - (-len(record) // ALIGNMENT) * ALIGNMENT, sequence + 1, crc)
 
     def take_back(self) -> None:
         """The last record is not to count, whether it was written or not: the next one takes its place.
 
-        Until then nothing reads it as a record; after a power cut something may.
+        Until then nothing reads it as a record; after a power cut something may. Raises OSError; then something may
+        without one, too, and the ring must not be used any more.
         """
         self.position = self._before
-        with suppress(OSError):
-            os.pwrite(self._fd, _NOTHING, self.position.place)
+        os.pwrite(self._fd, _NOTHING, self.position.place)
 
     def sync(self) -> None:
         """Brings all records so far to the disk. Raises OSError; then none since the last sync is known to be there."""
@@ -189,7 +189,8 @@ class Ring:
         checkpoint = Checkpoint(self.checkpoint.counter + 1, position, payload)
         place = PAGE * (checkpoint.counter & 1)
         try:
-            _write_at(self._fd, _pack_slot(checkpoint, self.size), place)
+            if os.pwrite(self._fd, _pack_slot(checkpoint, self.size), place) != PAGE:
+                raise OSError(errno.EIO, os.strerror(errno.EIO))
             fdatasync(self._fd)
         except OSError:
             with suppress(OSError):
@@ -243,12 +244,6 @@ def make_ring(path: str, size: int, sequence: int, payload: bytes) -> None:
         os.close(fd)
 
 
-def _write_at(fd: int, data: bytes, place: int) -> None:
-    """Writes all of the data; raises OSError where that ends half-way."""
-    if os.pwrite(fd, data, place) != len(data):
-        raise OSError(errno.EIO, os.strerror(errno.EIO))
-
-
 def _write(fd: int, data: bytes) -> None:
     while data:
         data = data[os.write(fd, data) :]
@@ -271,12 +266,3 @@ def _pack_slot(checkpoint: Checkpoint, size: int) -> bytes:
 
 def _counter(checkpoint: Checkpoint) -> int:
     return checkpoint.counter
-
-
-def _crc(position: Position, payload: bytes) -> int:
-    return crc32(payload, crc32(_NUMBERS.pack(position.sequence, len(payload)), position.chain))
-
-
-def _span(length: int) -> int:
-    """The bytes that a record with a payload of `length` bytes takes up."""
-    return -(-(_HEAD.size + length) // PAGE) * PAGE

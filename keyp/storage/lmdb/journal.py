@@ -13,8 +13,8 @@ The order of a checkpoint, of which each step has been left out once and failed 
 4. only then the old pin is let go, and the ring's records before the position.
 
 A sync that has failed is not tried again and believed. What was in its pages may be gone, so `data_failed` or
-`ring_failed` stays until the environment has been opened anew. `shows_refused` says that LMDB has a commit that could
-not be made durable; it is undone by that.
+`ring_failed` stays until the environment has been opened anew, with `has_failed`, which is set where either is.
+`shows_refused` says that LMDB has a commit that could not be made durable; it is undone by that.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ from keyp.storage.journal.ring import Position, Ring, make_ring, ring_size
 from keyp.storage.lmdb import checkpoint
 from keyp.storage.lmdb.hot_copy import sync_directory
 from keyp.storage.lmdb.layout import NUMBER
-from keyp.storage.lmdb.store import Engine, Transaction, is_elements
+from keyp.storage.lmdb.store import ELEMENTS, GARBAGE, PARTS, Engine, Transaction
 
 RING_FILE: Final = "journal"
 RING_BYTES: Final = 64 << 20  # of a server
@@ -66,6 +66,7 @@ class Journal:
         self._ring_bytes = ring_bytes
         self.data_failed = False
         self.ring_failed = False
+        self.has_failed = False
         self.shows_refused = False
         self.dirty_bytes = 0
         self.is_due = False
@@ -108,31 +109,48 @@ class Journal:
         if not changes:
             txn.commit()
             return
-        self._refuse_after_failure()
-        length = redo.size(changes)
-        is_large = length > self.ring.capacity // LARGE_PART
-        record = redo.encode(changes) if is_journaled and not is_large else b""
-        if record and (self._is_behind or not self.ring.fits(length)):
+        if self.has_failed:
+            raise _failed()
+        ring = self.ring
+        record = redo.encode(changes, ring.capacity // LARGE_PART) if is_journaled else None
+        if record is not None and (self._left_out != self._kept or not ring.fits(len(record))):
             self.checkpoint()
-        elif self.dirty_bytes > DIRTY_MAX * self.ring.size:
+        elif self.dirty_bytes > DIRTY_MAX * ring.size:
             self._catch_up()
         with self._between_commits:
-            if record:
-                self._append(record, is_synced)
+            try:
+                if record is not None:
+                    ring.append(record)
+                    if is_synced:
+                        ring.sync()
+            except OSError:
+                self.ring_failed = self.has_failed = True
+                self._take_back()
+                raise
             try:
                 txn.commit()
             except BaseException:
-                if record:
+                if record is not None:
                     self._take_back()
                 raise
-            self._left_out += not record
-            self._note(changes, length)
-        if is_journaled and is_large:
+            if record is None:
+                self._left_out += 1
+            else:
+                self.bytes += len(record)
+                self.records += 1
+            self._note(changes)
+        if is_journaled and record is None:
             try:
                 self.checkpoint()
             except BaseException:
-                self.data_failed = self.shows_refused = True
+                self.data_failed = self.has_failed = self.shows_refused = True
                 raise
+
+    def _take_back(self) -> None:
+        try:
+            self.ring.take_back()
+        except OSError:
+            self.ring_failed = self.has_failed = True
 
     def _catch_up(self) -> None:
         """Waits for the checkpoint that is under way; where none is, takes one."""
@@ -141,61 +159,41 @@ class Journal:
             return
         with self._one_checkpoint:
             pass
-        self._refuse_after_failure()
+        if self.has_failed:
+            raise _failed()
 
-    @property
-    def _is_behind(self) -> bool:
-        """Whether LMDB has commits that are neither in the ring nor in a checkpoint that is on the disk."""
-        return self._left_out != self._kept
-
-    def _note(self, changes: list[Change], length: int) -> None:
-        self.dirty_bytes += _dirty_bytes(changes, length)
+    def _note(self, changes: list[Change]) -> None:
+        """Adds about what a commit of these changes writes to the data file."""
+        pages, size, collection = PAGES_OF_COMMIT, 0, b""
+        for _, database, name, data in changes:
+            size += len(data)
+            if database % len(PARTS) == ELEMENTS and database > GARBAGE:
+                if name[:NUMBER] == collection:
+                    continue
+                collection = name[:NUMBER]
+            pages += PAGES_OF_CHANGE
+        self.dirty_bytes += pages * PAGE_BYTES + size
         capacity = self.ring.capacity
         self.is_due = self.dirty_bytes > capacity or self.ring.used > capacity // 2
 
-    @property
-    def has_failed(self) -> bool:
-        """Whether nothing more can be made durable before the environment has been opened anew."""
-        return self.data_failed or self.ring_failed
-
-    def _refuse_after_failure(self) -> None:
-        if self.has_failed:
-            raise OSError(errno.EIO, os.strerror(errno.EIO))
-
-    def _append(self, record: bytes, is_synced: bool) -> None:
-        try:
-            self.ring.append(record)
-            if is_synced:
-                self.ring.sync()
-        except OSError:
-            self.ring_failed = True
-            self._take_back()
-            raise
-        self.bytes += len(record)
-        self.records += 1
-
-    def _take_back(self) -> None:
-        try:
-            self.ring.take_back()
-        except OSError:
-            self.ring_failed = True
-
     def sync(self) -> None:
         """Brings every commit so far to the disk. Raises OSError where that fails."""
-        self._refuse_after_failure()
-        if self._is_behind:
+        if self.has_failed:
+            raise _failed()
+        if self._left_out != self._kept:  # LMDB has something that neither the ring nor a checkpoint has
             self.checkpoint()
             return
         try:
             self.ring.sync()
         except OSError:
-            self.ring_failed = True
+            self.ring_failed = self.has_failed = True
             raise
 
     def checkpoint(self) -> None:
         """Takes a checkpoint of all commits so far. Raises OSError, and the one before still counts."""
         with self._one_checkpoint:
-            self._refuse_after_failure()
+            if self.has_failed:
+                raise _failed()
             with self._between_commits:
                 position = self.ring.position
                 left_out = self._left_out
@@ -216,14 +214,14 @@ class Journal:
         try:
             sync_in_pieces(self._data_fd)
         except OSError:
-            self.data_failed = True
+            self.data_failed = self.has_failed = True
             raise
 
     def _write_slot(self, position: Position, payload: bytes) -> None:
         try:
             self.ring.write_checkpoint(position, payload)
         except OSError:
-            self.ring_failed = True
+            self.ring_failed = self.has_failed = True
             raise
 
     def begin_run(self) -> None:
@@ -247,6 +245,7 @@ class Journal:
             raise
         old.close()
         self.ring_failed = False
+        self.has_failed = self.data_failed
         self._kept = self._left_out
         self._move_pin(pin)
 
@@ -262,7 +261,7 @@ class Journal:
 
     def replayed(self, changes: list[Change]) -> None:
         """Takes note of changes that a replay has committed to LMDB."""
-        self._note(changes, redo.size(changes))
+        self._note(changes)
         if self.is_due:
             self.checkpoint()
 
@@ -271,13 +270,13 @@ class Journal:
         try:
             about = os.stat(self.ring.path)
         except FileNotFoundError:
-            self.ring_failed = True
+            self.ring_failed = self.has_failed = True
             return f"the journal is gone: {self.ring.path}"
         except OSError:
             return ""  # which does not say that it is not there
         if (about.st_dev, about.st_ino) == self.ring.identity:
             return ""
-        self.ring_failed = True
+        self.ring_failed = self.has_failed = True
         return f"another file has taken the journal's place: {self.ring.path}"
 
     def close(self) -> None:
@@ -288,13 +287,5 @@ class Journal:
         self.ring.close()
 
 
-def _dirty_bytes(changes: list[Change], length: int) -> int:
-    """About what a commit of these changes writes to the data file."""
-    pages, collection = PAGES_OF_COMMIT, b""
-    for _, database, name, _ in changes:
-        if is_elements(database):
-            if name[:NUMBER] == collection:
-                continue
-            collection = name[:NUMBER]
-        pages += PAGES_OF_CHANGE
-    return pages * PAGE_BYTES + length
+def _failed() -> OSError:
+    return OSError(errno.EIO, os.strerror(errno.EIO))

@@ -33,6 +33,7 @@ OWN_NUMBERS: Final = (b"version", b"collections", b"databases")
 META: Final = 0
 GARBAGE: Final = 1
 PARTS: Final = (b"keys", b"elements", b"expiry")
+ELEMENTS: Final = 0  # what is left when the number of a sub-database of elements is divided by the number of parts
 
 
 def number_of(space: int, part: int) -> int:
@@ -44,11 +45,6 @@ def space_and_part(number: int) -> tuple[int, int]:
     """The space and the part that `number_of` was given."""
     space, part = divmod(number - GARBAGE - 1, len(PARTS))
     return space + 1, part
-
-
-def is_elements(number: int) -> bool:
-    """Whether a sub-database holds elements of collections."""
-    return number > GARBAGE and (number - GARBAGE - 1) % len(PARTS) == 1
 
 
 def put_own(txn: Transaction, meta: Database, name: bytes, data: bytes) -> None:
