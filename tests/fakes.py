@@ -79,9 +79,6 @@ class FakeThread:
         self.line.append((function, argument, result))
         return result
 
-    def run_attended(self, function: Any, argument: Any, is_brief: bool, done: Any, failed: Any) -> None:
-        self.run(function, argument, is_brief).addCallbacks(done, failed)
-
     def work(self) -> None:
         function, argument, result = self.line.pop(0)
         self.done += 1
@@ -101,7 +98,7 @@ class FakeLoop:
         self.call_later = reactor.callLater
         self.writer_thread = FakeThread()
         self.reader_threads = FakeThread()
-        self.run_on_writer = self.writer_thread.run_attended
+        self.run_on_writer = self.writer_thread.run
         self.run_on_reader = self.reader_threads.run
         self.releases = 0
         self.drop_closed: Callable[[], Any] = lambda: None

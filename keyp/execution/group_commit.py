@@ -139,16 +139,16 @@ class GroupCommit:
         self._delay.group_started(clients)
         is_brief = len(group) > 1 and self._server.environment.fsync != ALWAYS
         self._running = True
-        report = GroupReport(group)
-        self._loop.run_on_writer(self._committer.commit_group, report, is_brief, self._group_done, self._failed)
+        committing = self._loop.run_on_writer(self._committer.commit_group, GroupReport(group), is_brief)
+        committing.addCallbacks(self._group_done, self._failed)
 
     def _start_step(self) -> None:
         budget = max(SWEEP_BUDGET, SWEEP_FACTOR * self._commands_since_step)
         self._commands_since_step = 0
         self._resting = True
         self._running = True
-        report = SweepReport(budget)
-        self._loop.run_on_writer(self._committer.sweep, report, False, self._step_done, self._failed)
+        sweeping = self._loop.run_on_writer(self._committer.sweep, SweepReport(budget), False)
+        sweeping.addCallbacks(self._step_done, self._failed)
 
     def _group_done(self, report: GroupReport) -> None:
         self._delay.group_done(report.nanoseconds)

@@ -10,7 +10,6 @@ from collections.abc import Callable
 from typing import Any, Protocol, TypeVar
 
 from twisted.internet.defer import Deferred
-from twisted.python.failure import Failure
 
 T = TypeVar("T")
 
@@ -46,22 +45,14 @@ class Loop(Protocol):
     def call_later(self, seconds: float, function: Callable[..., None], *arguments: Any) -> Timer:
         """Calls `function` in so many seconds."""
 
-    def run_on_writer(
-        self,
-        function: Callable[[Any], T],
-        argument: Any,
-        is_brief: bool,
-        done: Callable[[T], None],
-        failed: Callable[[Failure], None],
-    ) -> None:
-        """Runs `function(argument)` on the one thread that writes, then calls `done` with its result, or `failed`.
+    def run_on_writer(self, function: Callable[[Any], T], argument: Any, is_brief: bool) -> Deferred[T]:
+        """Runs `function(argument)` on the one thread that writes; the Deferred fires with its result or failure.
 
-        Those are called on the reactor's thread, perhaps before this returns. Work that `is_brief` neither waits for
-        the disk nor takes long, and comes often.
+        Work that `is_brief` neither waits for the disk nor takes long, and comes often.
         """
 
     def run_on_reader(self, function: Callable[[Any], T], argument: Any) -> Deferred[T]:
-        """Runs `function(argument)` on one of the threads that read; the Deferred fires with its result or failure."""
+        """The same on one of the threads that read."""
 
     def drop_closed(self) -> Any:
         """Has the connections dropped, here and now, that are known to have been closed at their other end."""

@@ -30,7 +30,7 @@ class ReactorLoop:
         self.drop_closed: Callable[[], Any] = getattr(reactor, "dropClosed", _nothing)
         self._writer = AttendedThread(reactor, "keyp-writer")
         self._readers = ThreadLine(reactor, "keyp-reader", READER_THREADS)
-        self.run_on_writer: Callable[..., None] = self._writer.run_attended
+        self.run_on_writer: Callable[[Callable[[Any], Any], Any, bool], Deferred[Any]] = self._writer.run_attended
         self.run_on_reader: Callable[[Callable[[Any], Any], Any], Deferred[Any]] = self._readers.run
         self.release_reactor = self._writer.release
 

@@ -1,4 +1,4 @@
-"""Threads that take work from a queue; what comes of it is told on the reactor's thread.
+"""Threads that take work from a queue, and Deferreds that fire with what comes of it.
 
 Twisted's own `ThreadPool` passes each piece of work through a coordinating worker and two locks; for the writer, which
 gets one piece at a time and thousands a second, a plain queue is a good deal cheaper.
@@ -44,25 +44,25 @@ class ThreadLine:
 
     def run(self, function: Callable[[Any], Any], argument: Any) -> Deferred[Any]:
         """Runs `function(argument)` on one of the threads; the Deferred fires on the reactor's thread."""
-        fired: Deferred[Any] = Deferred()
-        self._queue.put((function, argument, fired.callback, fired.errback))
-        return fired
+        done: Deferred[Any] = Deferred()
+        self._queue.put((function, argument, done))
+        return done
 
     def _work(self) -> None:
         while (work := self._queue.get()) is not None:
-            function, argument, done, failed = work
+            function, argument, done = work
             try:
                 result = function(argument)
             except BaseException:
-                self._deliver(failed, Failure())
+                self._deliver(done.errback, Failure())
             else:
-                self._deliver(done, result)
+                self._deliver(done.callback, result)
             # They may hold a request of many megabytes, and the next work may be long in coming.
-            work = function = argument = done = failed = result = None
+            work = function = argument = done = result = None
 
-    def _deliver(self, tell: Callable[[Any], None], result: Any) -> None:
-        """Has the reactor's thread call `tell(result)`. Called on the thread that has done the work."""
-        self._reactor.callFromThread(tell, result)
+    def _deliver(self, fire: Callable[[Any], None], result: Any) -> None:
+        """Has the reactor's thread call `fire(result)`. Called on the thread that has done the work."""
+        self._reactor.callFromThread(fire, result)
 
 
 class AttendedThread(ThreadLine):
@@ -96,15 +96,8 @@ class AttendedThread(ThreadLine):
         self._event_queue.close()
         self._over.close()
 
-    def run_attended(
-        self,
-        function: Callable[[Any], Any],
-        argument: Any,
-        is_brief: bool,
-        done: Callable[[Any], None],
-        failed: Callable[[Failure], None],
-    ) -> None:
-        """Runs `function(argument)` on the thread, then one of the others here; perhaps before this returns.
+    def run_attended(self, function: Callable[[Any], Any], argument: Any, is_brief: bool = False) -> Deferred[Any]:
+        """Runs `function(argument)` on the thread; the Deferred may have fired when this returns.
 
         Work that `is_brief` neither waits for the disk nor takes long, and comes often: for its time both threads stay
         on one processor.
@@ -113,7 +106,8 @@ class AttendedThread(ThreadLine):
         pinned = self._pinned if is_brief else None
         if pinned is not None:
             pinned.pin()
-        self._queue.put((function, argument, done, failed))
+        done: Deferred[Any] = Deferred()
+        self._queue.put((function, argument, done))
         in_time = self._over.wait_for(self._attendance_s)
         if not in_time:
             with self._guard:
@@ -124,18 +118,19 @@ class AttendedThread(ThreadLine):
         if pinned is not None:
             pinned.unpin(is_busy=not in_time)
         while self._results:
-            tell, result = self._results.popleft()
-            tell(result)
+            fire, result = self._results.popleft()
+            fire(result)
+        return done
 
-    def _deliver(self, tell: Callable[[Any], None], result: Any) -> None:
+    def _deliver(self, fire: Callable[[Any], None], result: Any) -> None:
         """Where the reactor's thread attends the work, it finds the result there."""
         with self._guard:
             if self._attended:
                 self._attended = False
-                self._results.append((tell, result))
+                self._results.append((fire, result))
                 self._over.signal()
                 return
-        super()._deliver(tell, result)
+        super()._deliver(fire, result)
 
     def release(self) -> None:
         """Called by the work: what follows takes long and needs no Python, the reactor's thread may go on."""

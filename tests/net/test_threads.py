@@ -7,6 +7,7 @@ from typing import Any
 from weakref import ref
 
 import pytest
+from twisted.internet.defer import Deferred
 from twisted.python.failure import Failure
 
 from keyp.net.threads import AttendedThread, ThreadLine
@@ -59,10 +60,10 @@ def test_stopping_waits_for_the_work_in_line() -> None:
 
 def test_a_thread_that_waits_does_not_hold_on_to_its_last_work() -> None:
     class Work:
-        """As a queue holds it: the function, its argument, what is told the result, and what a failure."""
+        """As a queue holds it: the function, its argument, what fires with the result."""
 
         def __iter__(self) -> Any:
-            return iter((lambda argument: None, None, lambda result: None, lambda failure: None))
+            return iter((lambda argument: None, None, Deferred()))
 
     class Line:
         """Gives out one piece of work, and sees whether it is gone when the next is asked for."""
@@ -109,10 +110,6 @@ class Attendance:
     def __exit__(self, *_: object) -> None:
         self.thread.stop()
 
-    def run(self, function: Any, argument: Any, outcomes: list[Any]) -> None:
-        """Runs a function; its result or failure is added to the outcomes."""
-        self.thread.run_attended(function, argument, False, outcomes.append, outcomes.append)
-
     def arrive(self) -> None:
         """Waits for the one result that comes through the reactor, and delivers it."""
         self.reactor.called.wait()
@@ -124,10 +121,11 @@ def test_attended_work_that_is_soon_done_has_its_result_at_once() -> None:
     outcomes: list[Any] = []
     with Attendance(30) as there:
         for _ in range(100):
-            there.run(lambda _: current_thread().name, None, outcomes)
-        there.run(divide, 0, outcomes)
-    assert outcomes[:-1] == ["attended-0"] * 100
-    assert outcomes[-1].check(ZeroDivisionError)
+            there.thread.run_attended(lambda _: current_thread().name, None).addBoth(outcomes.append)
+        there.thread.run_attended(divide, 0).addErrback(
+            lambda failure: outcomes.append(failure.check(ZeroDivisionError))
+        )
+    assert outcomes == ["attended-0"] * 100 + [ZeroDivisionError]
     assert there.reactor.calls == []
 
 
@@ -144,11 +142,11 @@ def test_work_that_lets_go_or_takes_long_brings_its_result_through_the_reactor(a
         return 7
 
     with Attendance(attendance_s) as there:
-        there.run(work, None, outcomes)
+        there.thread.run_attended(work, None).addBoth(outcomes.append)
         assert outcomes == there.reactor.calls == []
         goes_on.set()
         there.arrive()
         assert outcomes == [7]
         if attendance_s > 1:
-            there.run(abs, -8, outcomes)
+            there.thread.run_attended(abs, -8).addBoth(outcomes.append)
             assert outcomes == [7, 8]
