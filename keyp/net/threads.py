@@ -1,4 +1,4 @@
-"""Threads that take work from a queue, and Deferreds that fire with what comes of it.
+"""Threads in the form that `deferToThreadPool` wants, as lean as a queue can be.
 
 Twisted's own `ThreadPool` passes each piece of work through a coordinating worker and two locks; for the writer, which
 gets one piece at a time and thousands a second, a plain queue is a good deal cheaper.
@@ -13,6 +13,7 @@ from threading import Lock, Thread
 from typing import Any, Final
 
 from twisted.internet.defer import Deferred
+from twisted.internet.threads import deferToThreadPool
 from twisted.python.failure import Failure
 
 from keyp.net.event_counter import EventCounter, EventQueue
@@ -44,25 +45,25 @@ class ThreadLine:
 
     def run(self, function: Callable[[Any], Any], argument: Any) -> Deferred[Any]:
         """Runs `function(argument)` on one of the threads; the Deferred fires on the reactor's thread."""
-        done: Deferred[Any] = Deferred()
-        self._queue.put((function, argument, done))
-        return done
+        return deferToThreadPool(self._reactor, self, function, argument)  # type: ignore[arg-type]
+
+    def callInThreadWithCallback(
+        self, on_result: Callable[[bool, Any], None], function: Callable[..., Any], *args: Any
+    ) -> None:
+        """Queues a call; `on_result` is called on its thread with success and the result or `Failure`."""
+        self._queue.put((on_result, function, args))
 
     def _work(self) -> None:
         while (work := self._queue.get()) is not None:
-            function, argument, done = work
+            on_result, function, args = work
             try:
-                result = function(argument)
+                result = function(*args)
             except BaseException:
-                self._deliver(done.errback, Failure())
+                on_result(False, Failure())
             else:
-                self._deliver(done.callback, result)
+                on_result(True, result)
             # They may hold a request of many megabytes, and the next work may be long in coming.
-            work = function = argument = done = result = None
-
-    def _deliver(self, fire: Callable[[Any], None], result: Any) -> None:
-        """Has the reactor's thread call `fire(result)`. Called on the thread that has done the work."""
-        self._reactor.callFromThread(fire, result)
+            work = on_result = function = args = result = None
 
 
 class AttendedThread(ThreadLine):
@@ -81,7 +82,7 @@ class AttendedThread(ThreadLine):
         self._pinned: PinnedThread | None = None
         self._attended = False
         self._guard = Lock()  # of `_attended` and `_results`
-        self._results: deque[tuple[Callable[[Any], None], Any]] = deque()
+        self._results: deque[tuple[Callable[..., object], tuple[Any, ...]]] = deque()
 
     def start(self) -> None:
         """Starts the thread."""
@@ -106,8 +107,7 @@ class AttendedThread(ThreadLine):
         pinned = self._pinned if is_brief else None
         if pinned is not None:
             pinned.pin()
-        done: Deferred[Any] = Deferred()
-        self._queue.put((function, argument, done))
+        running: Deferred[Any] = deferToThreadPool(self, self, function, argument)  # type: ignore[arg-type]
         in_time = self._over.wait_for(self._attendance_s)
         if not in_time:
             with self._guard:
@@ -118,19 +118,19 @@ class AttendedThread(ThreadLine):
         if pinned is not None:
             pinned.unpin(is_busy=not in_time)
         while self._results:
-            fire, result = self._results.popleft()
-            fire(result)
-        return done
+            deliver, results = self._results.popleft()
+            deliver(*results)
+        return running
 
-    def _deliver(self, fire: Callable[[Any], None], result: Any) -> None:
-        """Where the reactor's thread attends the work, it finds the result there."""
+    def callFromThread(self, function: Callable[..., object], *args: Any) -> None:  # Twisted's name
+        """Called by Twisted on the thread when the work is done: brings the result to the reactor's thread."""
         with self._guard:
             if self._attended:
                 self._attended = False
-                self._results.append((fire, result))
+                self._results.append((function, args))
                 self._over.signal()
                 return
-        super()._deliver(fire, result)
+        self._reactor.callFromThread(function, *args)
 
     def release(self) -> None:
         """Called by the work: what follows takes long and needs no Python, the reactor's thread may go on."""

@@ -7,7 +7,6 @@ from typing import Any
 from weakref import ref
 
 import pytest
-from twisted.internet.defer import Deferred
 from twisted.python.failure import Failure
 
 from keyp.net.threads import AttendedThread, ThreadLine
@@ -60,10 +59,10 @@ def test_stopping_waits_for_the_work_in_line() -> None:
 
 def test_a_thread_that_waits_does_not_hold_on_to_its_last_work() -> None:
     class Work:
-        """As a queue holds it: the function, its argument, what fires with the result."""
+        """As a queue holds it: what is told the result, the function, its arguments."""
 
         def __iter__(self) -> Any:
-            return iter((lambda argument: None, None, Deferred()))
+            return iter((lambda success, result: None, lambda: None, ()))
 
     class Line:
         """Gives out one piece of work, and sees whether it is gone when the next is asked for."""
