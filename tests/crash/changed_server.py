@@ -107,7 +107,7 @@ def _no_meta_page() -> None:
 
 def _much_staged() -> None:
     """Strings of 66,000 bytes are long ones, which are written piece by piece. That is no fault."""
-    for name, value in (("STAGED_MIN", 66_000), ("STAGED_AT_ONCE", 66_000), ("SYNCED_AT_ONCE", 66_000)):
+    for name, value in (("STAGED_MIN", 66_000), ("STAGED_AT_ONCE", 66_000)):
         _patch(staging, name, value)
     _before_sync(lambda journal: None)
 

@@ -9,7 +9,7 @@ import pytest
 
 from keyp.errors import DAMAGED_STORE, DISK_FULL
 from keyp.storage.keys.keyspace import Keyspace, WritableKeyspace
-from keyp.storage.keys.staging import STAGED_AT_ONCE, STAGED_MIN, SYNCED_AT_ONCE
+from keyp.storage.keys.staging import STAGED_AT_ONCE, STAGED_MIN
 from keyp.storage.lmdb import layout
 from keyp.storage.lmdb.pieces import PIECE_BYTES
 from keyp.storage.lmdb.store import DATA_FILE
@@ -107,8 +107,8 @@ def test_where_transactions_are_synced_they_are_fewer(lab: Lab, monkeypatch: pyt
 
     monkeypatch.setattr(os, "pwrite", counted)
     assert client.call("COPY a t") == b":1\r\n"
-    assert lab.commits() - before == -(-LONG // (SYNCED_AT_ONCE // PIECE_BYTES * PIECE_BYTES)) + 1
-    assert sum(extended) > SYNCED_AT_ONCE
+    assert lab.commits() - before == TRANSACTIONS + 1
+    assert sum(extended) > STAGED_AT_ONCE
     assert holds(lab, b"t", long_string())
 
 

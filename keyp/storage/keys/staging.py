@@ -1,10 +1,10 @@
 """Long strings that are written before the transaction that makes them a key's value.
 
 LMDB keeps all that a transaction writes in memory until it is committed, and all other writes wait for it. So the
-pieces of a string of more than STAGED_MIN bytes are written first, in transactions of STAGED_AT_ONCE bytes each (of
-SYNCED_AT_ONCE where each is synced), under a collection id that no key has; the garbage lists it from the first of them
-on. The command then runs, in a transaction of its own as always, and takes the collection over: out of the garbage,
-into its record. So it still applies as a whole or not at all, and what a crash leaves behind is cleared by the sweeper.
+pieces of a string of more than STAGED_MIN bytes are written first, in transactions of STAGED_AT_ONCE bytes each, under
+a collection id that no key has; the garbage lists it from the first of them on. The command then runs, in a transaction
+of its own as always, and takes the collection over: out of the garbage, into its record. So it still applies as a whole
+or not at all, and what a crash leaves behind is cleared by the sweeper.
 
 A command knows how long its string is, and what it is to be made of, before it writes. It raises `LargeWrite`, and is
 run again when the string is there. No other write runs in between. That is only right while what it read was committed
@@ -19,7 +19,6 @@ from typing import Final
 from keyp.storage.keys.keyspace import WritableKeyspace
 from keyp.storage.keys.sweep import collect_garbage
 from keyp.storage.lmdb import layout, pieces
-from keyp.storage.lmdb.environment import ALWAYS
 from keyp.storage.lmdb.pieces import Content, Pieces, pieces_of
 from keyp.storage.lmdb.transaction import Staged, WriteTransaction
 
@@ -27,9 +26,6 @@ STAGED_MIN: Final = 32 << 20
 
 # So much stays in the processor's cache until LMDB writes it: 512 MB take three quarters of the time of 16 MB at once.
 STAGED_AT_ONCE: Final = 4 << 20
-
-# Where every transaction is synced: fewer syncs count for more than the cache.
-SYNCED_AT_ONCE: Final = 16 << 20
 
 
 class LargeWrite(Exception):
@@ -70,8 +66,7 @@ class StagedString(Staged):
             self.collection = transaction.new_collection()
             transaction.discard(layout.elements_garbage(space.number, self.collection))
         environment = transaction.environment
-        at_once = SYNCED_AT_ONCE if environment.fsync == ALWAYS else STAGED_AT_ONCE
-        first, self._next = self._next, min(stop, self._next + at_once // pieces.PIECE_BYTES)
+        first, self._next = self._next, min(stop, self._next + STAGED_AT_ONCE // pieces.PIECE_BYTES)
         environment.expect((self._next - first) * pieces.PIECE_BYTES)
         own = Pieces(transaction, space.elements, self.collection, self.content.length)
         own.write(self.content, first, self._next)
