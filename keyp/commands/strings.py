@@ -135,6 +135,8 @@ def set_(context: WriteContext, args: Args) -> Reply:
             reply = old
     strings.put(keys, key, args[2], deadline_ms)
     keys.notify(events.STRING, "set", key)
+    if deadline_ms > NO_DEADLINE:
+        keys.notify(events.GENERIC, "expire", key, changes=0)
     return reply
 
 
