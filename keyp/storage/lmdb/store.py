@@ -25,6 +25,10 @@ NO_ADDRESS_SPACE: Final = (
     "`ulimit -v unlimited`, or LimitAS=infinity under systemd, lifts a limit"
 )
 
+MORE_DATABASES: Final = (
+    "its journal has more databases than are asked for; once it must be started with as many as before (--databases)"
+)
+
 DATA_FILE: Final = "data.mdb"
 # The numbers, or lists of them, that `meta` holds, each with a checksum; only the format has none.
 OWN_NUMBERS: Final = (b"version", b"collections", b"databases")
@@ -145,5 +149,7 @@ def lmdb_reason(error: Exception) -> str:
     """What went wrong, in the words of the system or of LMDB where they have some."""
     if isinstance(error, lmdb.MemoryError):
         return NO_ADDRESS_SPACE
+    if isinstance(error, lmdb.DbsFullError):
+        return MORE_DATABASES
     text = error.strerror if isinstance(error, OSError) else getattr(error, "reason", None)
     return str(text or error)
