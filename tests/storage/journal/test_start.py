@@ -16,7 +16,7 @@ import pytest
 
 from keyp.storage.check import check
 from keyp.storage.journal.ring import Ring
-from keyp.storage.keys.keyspace import Keyspace, WritableKeyspace
+from keyp.storage.keys.keyspace import WritableKeyspace
 from keyp.storage.lmdb import layout, locks
 from keyp.storage.lmdb.checkpoint import unpack
 from keyp.storage.lmdb.environment import ALWAYS, NO, Environment
@@ -480,21 +480,3 @@ def test_a_format_that_is_still_to_come_is_refused(filled: Store, tmp_path: Path
     with pytest.raises(StoreError, match="is in format 3, this Keyp reads up to 2; it was not touched"):
         Environment(str(old))
     assert (old / DATA_FILE).read_bytes() == before
-
-
-def test_a_journal_of_more_databases_than_are_asked_for(tmp_path: Path) -> None:
-    """They are not lost: a start with as many as before makes them."""
-    environment = Environment(str(tmp_path / "store"), databases=100, journal_bytes=16 << 20)
-    for index in range(100):
-        transaction = WriteTransaction(environment, 0)
-        transaction.version += 1
-        strings.put(WritableKeyspace(transaction, index), b"k", b"%d" % index)
-        transaction.commit()
-    killed = copy_of(tmp_path / "store", tmp_path / "killed")
-    environment.close()
-    with pytest.raises(StoreError, match="as many as before"):
-        Environment(str(killed), databases=1)
-    environment = Environment(str(killed), databases=100)
-    with ReadTransaction(environment, 0) as snapshot:
-        assert [strings.get(Keyspace(snapshot, index), b"k") for index in (0, 99)] == [b"0", b"99"]
-    environment.close()
