@@ -64,7 +64,7 @@ class Options(usage.Options):
             "journal-size",
             None,
             RING_BYTES,
-            "Size of the journal, such as 64mb, which is the default.",
+            "Size of the journal, such as 8mb, which is the default.",
             _size,
         ],
         ["max-size", None, 0, "Limit of the data in use, such as 500mb or 20gb. [default: the disk]", _size],
