@@ -89,7 +89,7 @@ def _write(copy: HotCopy, environment: Environment) -> int:
     """Writes the copy; the number of the environment's changes that it is known to show."""
     changes = environment.changes
     copy.write(environment.lmdb, environment.live_bytes())
-    with StoreReader(copy.partial):  # what cannot be read gets no name
+    with StoreReader(copy.partial, is_fresh=True):  # what cannot be read gets no name
         pass
     copy.publish()
     return changes
