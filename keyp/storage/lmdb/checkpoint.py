@@ -98,11 +98,6 @@ def take(fd: int, transaction: int) -> DataCheckpoint:
     raise Damaged(f"the meta page of transaction {transaction} is not in the file")
 
 
-def take_newest(fd: int) -> DataCheckpoint:
-    """The checkpoint of a data file to which nothing is written."""
-    return take(fd, int(_newest(fd).transaction))
-
-
 def _page_bytes(fd: int) -> int:
     raw = os.pread(fd, MetaPage.SIZE, 0)
     return MetaPage(raw).page_bytes if len(raw) == MetaPage.SIZE else USUAL_PAGE_BYTES

@@ -305,13 +305,13 @@ class Environment(Store):
         try:
             self._replay()
         except BaseException:
-            self.journal.data_failed = self.journal.has_failed = True  # what is not replayed yet is still to be
+            self.journal.data_failed = True  # what is not replayed yet is still to be
             self._close_file()
             raise
         try:
             self.journal.begin_run()
         except BaseException:
-            self.journal.data_failed = self.journal.has_failed = True
+            self.journal.data_failed = True
             raise
 
     def growth_refusal(self) -> str:

@@ -13,8 +13,8 @@ The order of a checkpoint, of which each step has been left out once and failed 
 4. only then the old pin is let go, and the ring's records before the position.
 
 A sync that has failed is not tried again and believed. What was in its pages may be gone, so `data_failed` or
-`ring_failed` stays until the environment has been opened anew, with `has_failed`, which is set where either is.
-`shows_refused` says that LMDB has a commit that could not be made durable; it is undone by that.
+`ring_failed` stays until the environment has been opened anew. `shows_refused` says that LMDB has a commit that could
+not be made durable; it is undone by that.
 """
 
 from __future__ import annotations
@@ -69,7 +69,6 @@ class Journal:
         self._ring_bytes = ring_bytes
         self.data_failed = False
         self.ring_failed = False
-        self.has_failed = False
         self.shows_refused = False
         self.dirty_bytes = 0
         self.is_due = False
@@ -102,6 +101,15 @@ class Journal:
         """Whether the newest checkpoint is of what LMDB has been opened at, so that its pages are kept."""
         return checkpoint.unpack(self.ring.checkpoint.payload).transaction == self._pin.id()
 
+    @property
+    def has_failed(self) -> bool:
+        """Whether nothing more can be made durable before the environment has been opened anew."""
+        return self.data_failed or self.ring_failed
+
+    def _refuse_after_failure(self) -> None:
+        if self.has_failed:
+            raise OSError(errno.EIO, os.strerror(errno.EIO))
+
     def commit(self, txn: Transaction, changes: list[Change], is_journaled: bool, is_synced: bool) -> None:
         """Makes the changes of a transaction durable and commits it. On the disk on return if `is_synced`.
 
@@ -112,8 +120,7 @@ class Journal:
         if not changes:
             txn.commit()
             return
-        if self.has_failed:
-            raise _failed()
+        self._refuse_after_failure()
         ring = self.ring
         record = redo.encode(changes, ring.capacity // LARGE_PART) if is_journaled else None
         if record is not None and (self._left_out != self._kept or not ring.fits(len(record))):
@@ -127,7 +134,7 @@ class Journal:
                     if is_synced:
                         ring.sync()
             except OSError:
-                self.ring_failed = self.has_failed = True
+                self.ring_failed = True
                 self._take_back()
                 raise
             try:
@@ -146,14 +153,14 @@ class Journal:
             try:
                 self.checkpoint()
             except BaseException:
-                self.data_failed = self.has_failed = self.shows_refused = True
+                self.data_failed = self.shows_refused = True
                 raise
 
     def _take_back(self) -> None:
         try:
             self.ring.take_back()
         except OSError:
-            self.ring_failed = self.has_failed = True
+            self.ring_failed = True
 
     def _catch_up(self) -> None:
         """Waits for the checkpoint that is under way; where none is, takes one."""
@@ -162,8 +169,7 @@ class Journal:
             return
         with self._one_checkpoint:
             pass
-        if self.has_failed:
-            raise _failed()
+        self._refuse_after_failure()
 
     def _note(self, changes: list[Change]) -> None:
         """Adds about what a commit of these changes writes to the data file."""
@@ -181,22 +187,20 @@ class Journal:
 
     def sync(self) -> None:
         """Brings every commit so far to the disk. Raises OSError where that fails."""
-        if self.has_failed:
-            raise _failed()
+        self._refuse_after_failure()
         if self._left_out != self._kept:  # LMDB has something that neither the ring nor a checkpoint has
             self.checkpoint()
             return
         try:
             self.ring.sync()
         except OSError:
-            self.ring_failed = self.has_failed = True
+            self.ring_failed = True
             raise
 
     def checkpoint(self) -> None:
         """Takes a checkpoint of all commits so far. Raises OSError, and the one before still counts."""
         with self._one_checkpoint:
-            if self.has_failed:
-                raise _failed()
+            self._refuse_after_failure()
             with self._between_commits:
                 position = self.ring.position
                 left_out = self._left_out
@@ -217,14 +221,14 @@ class Journal:
         try:
             sync_in_pieces(self._data_fd)
         except OSError:
-            self.data_failed = self.has_failed = True
+            self.data_failed = True
             raise
 
     def _write_slot(self, position: Position, payload: bytes) -> None:
         try:
             self.ring.write_checkpoint(position, payload)
         except OSError:
-            self.ring_failed = self.has_failed = True
+            self.ring_failed = True
             raise
 
     def begin_run(self) -> None:
@@ -248,7 +252,6 @@ class Journal:
             raise
         old.close()
         self.ring_failed = False
-        self.has_failed = self.data_failed
         self._kept = self._left_out
         self._move_pin(pin)
 
@@ -273,13 +276,13 @@ class Journal:
         try:
             about = os.stat(self.ring.path)
         except FileNotFoundError:
-            self.ring_failed = self.has_failed = True
+            self.ring_failed = True
             return f"the journal is gone: {self.ring.path}"
         except OSError:
             return ""  # which does not say that it is not there
         if (about.st_dev, about.st_ino) == self.ring.identity:
             return ""
-        self.ring_failed = self.has_failed = True
+        self.ring_failed = True
         return f"another file has taken the journal's place: {self.ring.path}"
 
     def close(self) -> None:
@@ -288,7 +291,3 @@ class Journal:
             self._pin.abort()
         os.close(self._data_fd)
         self.ring.close()
-
-
-def _failed() -> OSError:
-    return OSError(errno.EIO, os.strerror(errno.EIO))

@@ -34,6 +34,9 @@ class File:
                 txn.put(b"k%d" % number, data)
             return int(txn.id())
 
+    def take_newest(self) -> DataCheckpoint:
+        return checkpoint.take(self.fd, self.engine.info()["last_txnid"])
+
     def reopen(self) -> dict[bytes, bytes]:
         """Closes and opens it; what it has then."""
         self.engine.close()
@@ -110,8 +113,8 @@ def test_another_data_file_does_not_match(file: File, tmp_path: Path) -> None:
     """Not one with the same commits but for a byte, nor an empty one, nor one that is shorter."""
     other = File(tmp_path / "other")
     other.put(b"First")
-    taken = checkpoint.take_newest(file.fd)
-    assert taken.transaction == checkpoint.take_newest(other.fd).transaction
+    taken = file.take_newest()
+    assert taken.transaction == other.take_newest().transaction
     assert taken.matches(file.fd)
     assert not taken.matches(other.fd)
     other.close()
@@ -125,7 +128,7 @@ def test_another_state_of_the_same_file_does_not_match(file: File) -> None:
     old = file.path.read_bytes()
     for number in range(6):
         file.put(b"later %d" % number)
-    taken = checkpoint.take_newest(file.fd)
+    taken = file.take_newest()
     new = file.path.read_bytes()
     for data, matches in ((old, False), (new, True)):
         copy = file.path.with_name("copy")
@@ -154,7 +157,7 @@ def test_a_mark_is_true_until_the_next_commit(file: File) -> None:
     assert not checkpoint.needs_journal(file.fd)
     checkpoint.mark_whole(file.fd)
     marked = checkpoint.read_mark(file.fd)
-    assert marked == checkpoint.take_newest(file.fd).transaction
+    assert marked == file.take_newest().transaction
     assert not checkpoint.needs_journal(file.fd)
     raw = file.path.read_bytes()[MARK]
     for number in range(3):
@@ -168,7 +171,7 @@ def test_a_mark_is_true_until_the_next_commit(file: File) -> None:
 def test_what_goes_back_is_not_whole_by_itself(file: File) -> None:
     """Its journal has more; also where nothing has been committed since it was marked."""
     checkpoint.mark_whole(file.fd)
-    checkpoint.take_newest(file.fd).restore(file.fd)
+    file.take_newest().restore(file.fd)
     assert checkpoint.read_mark(file.fd) == OPEN
     assert checkpoint.needs_journal(file.fd)
 
