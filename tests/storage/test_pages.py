@@ -129,6 +129,17 @@ def test_nodes_that_cannot_be(sound: Path, change: Change, place: int) -> None:
     assert problem(sound) == ""
 
 
+@pytest.mark.parametrize("flags", [BRANCH_PAGE, LEAF_PAGE], ids=["branch", "leaf"])
+def test_a_list_of_nodes_that_was_cut_off(sound: Path, change: Change, flags: int) -> None:
+    """Its last nodes are still in the page, and nothing leads to them: keys would be missing, without an error."""
+    number = pages_of(sound, flags)[-1]
+    (lower,) = struct.unpack_from("=H", (sound / DATA_FILE).read_bytes(), number * PAGE + LOWER)
+    change(number, LOWER, struct.pack("=H", lower - 2))
+    assert problem(sound) == f"page {number} has nodes that are not in its list, or twice"
+    with pytest.raises(StoreError, match="damaged"):
+        Environment(str(sound))
+
+
 def test_a_page_that_two_lead_to(sound: Path, change: Change) -> None:
     number = pages_of(sound, BRANCH_PAGE)[-1]
     data = (sound / DATA_FILE).read_bytes()[number * PAGE :][:PAGE]

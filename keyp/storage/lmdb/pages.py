@@ -13,6 +13,7 @@ entries are proved by their checksums; whether every page of the file is account
 from __future__ import annotations
 
 import os
+from functools import partial
 from itertools import islice
 from operator import lt
 from struct import Struct
@@ -119,6 +120,8 @@ class Pages:
         keys = [self._key(data, place, upper) for place in places]
         if page.height:
             keys[0] = page.low  # what stands there is not for us
+        if sum(map(partial(_node_bytes, data, page.height), places)) != self._size - upper:
+            raise _Unsound("has nodes that are not in its list, or twice")
         if page.purpose != FREE and not _are_in_place(keys, page):
             raise _Unsound("has keys that belong elsewhere")
         if page.height:
@@ -176,6 +179,15 @@ class Pages:
         free = numbers[1:]
         if free and (free[0] > self._last or free[-1] < FIRST_DATA_PAGE or free != sorted(set(free), reverse=True)):
             raise _Unsound("has a list of free pages that cannot be")
+
+
+def _node_bytes(data: bytes, height: int, place: int) -> int:
+    """The bytes of a page that a node takes: its head, its key, and in a leaf its data or the number of their pages."""
+    low, middle, flags, key_bytes = _NODE.unpack_from(data, place)
+    used: int = _NODE.size + key_bytes
+    if not height:
+        used += _NUMBER.size if flags == BIG_DATA else low | middle << 16
+    return used + (used & 1)
 
 
 def _number(page: _Page) -> int:
