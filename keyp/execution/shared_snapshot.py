@@ -12,7 +12,9 @@ from keyp.command.context import CommandEnvironment, ReadContext
 from keyp.execution.executor import Executor
 from keyp.execution.loop import Loop
 from keyp.storage.lmdb.environment import Environment
-from keyp.storage.lmdb.transaction import ReadTransaction
+from keyp.storage.lmdb.errors import MustReopen
+from keyp.storage.lmdb.store import Transaction
+from keyp.storage.lmdb.transaction import PresentTransaction, ReadTransaction
 
 
 class SharedSnapshot:
@@ -22,7 +24,8 @@ class SharedSnapshot:
         self._environment = environment
         self._shared = shared
         self._loop = loop
-        self._transaction: ReadTransaction | None = None
+        self.present: Transaction | None = None
+        self._transaction: ReadTransaction | PresentTransaction | None = None
         self._executor: Executor | None = None
 
     def executor(self) -> Executor:
@@ -34,12 +37,20 @@ class SharedSnapshot:
         if executor is None:
             self._loop.call_soon(self.close)
             now_us = self._loop.time_ns() // 1000
-            transaction = self._transaction = ReadTransaction(self._environment, now_us // 1000)
+            transaction = self._transaction = self._open(now_us // 1000)
             context = ReadContext(transaction, self._shared, now_us, hurried=True)
             executor = self._executor = Executor(context, self._loop.nanoseconds)
         else:
             executor.data.follow_settings()  # which a batch may have changed
         return executor
+
+    def _open(self, now_ms: int) -> ReadTransaction | PresentTransaction:
+        environment, present = self._environment, self.present
+        if present is not None:
+            return PresentTransaction(environment, present, now_ms)
+        if environment.write_back.is_lost:
+            raise MustReopen("what was committed last is not shown")
+        return ReadTransaction(environment, now_ms)
 
     def close(self) -> None:
         """Lets go of the snapshot: what comes next sees what is committed by then."""

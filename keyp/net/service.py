@@ -92,6 +92,7 @@ class KeypService(Service):
                 note_crashes=True,
                 journal_bytes=options["journal-size"],
                 nanoseconds=self._loop.nanoseconds,
+                writes_back=True,
             )
         except StoreError as error:
             raise StartupError(str(error)) from None

@@ -107,8 +107,15 @@ class Ring:
     @property
     def used(self) -> int:
         """Bytes of the records that are needed."""
-        used = self.position.place - self._tail
-        return used if used >= 0 else used + self.size - FIRST
+        return self._span(self._tail)
+
+    def since(self, position: Position) -> int:
+        """Bytes of the records behind a position, which is not before the newest checkpoint's."""
+        return self._span(position.place)
+
+    def _span(self, place: int) -> int:
+        span = self.position.place - place
+        return span if span >= 0 else span + self.size - FIRST
 
     @property
     def needed_records(self) -> int:

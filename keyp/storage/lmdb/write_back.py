@@ -1,0 +1,158 @@
+"""Write-back: LMDB's write transaction may stay open over commit groups.
+
+What a group has changed is durable once the journal has it. LMDB's own commit adds nothing to that, and costs the most:
+each one writes anew every page on the way to what has changed. So where no reply waits for a sync, the transaction goes
+on with the next group, in whose pages much of it will be changed again. LMDB commits
+
+- when the transaction has FLUSH_CHANGES changes or FLUSH_BYTES of data, or much of the ring,
+- when somebody wants a snapshot: a reader's thread, a copy, another process a moment after the last group,
+- after a group that has changed which sub-databases there are, or something that the journal does not have.
+
+Meanwhile the newest state is what the open transaction shows, to the one thread that uses it at a time: the writer's
+while a group runs, the reactor's in between (`PresentTransaction`).
+
+A transaction of LMDB can only be undone as a whole. So the changes of its groups are kept, and where a group fails, or
+LMDB's commit, those before it are made once more in a new transaction. Where that fails too, they are lost to the
+environment, and the journal has them: it is to be opened anew.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Final
+
+import lmdb
+
+from keyp.storage.journal.redo import Change
+from keyp.storage.lmdb.dirty_pages import dirty_bytes
+from keyp.storage.lmdb.journal import Journal
+from keyp.storage.lmdb.replay import make_changes, tree_pages
+from keyp.storage.lmdb.store import Database, Store, Transaction
+
+# LMDB's commit takes 0.5 ms for a thousand changes in a small store, ten times that in a large one. No commit takes
+# more room on the disk than the reserve has, so one that finds the disk full can still be made.
+FLUSH_CHANGES: Final = 1000
+FLUSH_BYTES: Final = 1 << 20
+
+
+class WriteBack:
+    """LMDB's write transaction, and the changes in it that LMDB has not committed: `transaction` is None between two.
+
+    `is_lost` says that nothing shows those changes, before the environment has been opened anew.
+
+    A transaction is begun and ended on one thread: the writer's, or that which opens and closes the environment. Raises
+    OSError, lmdb.Error.
+    """
+
+    def __init__(self, store: Store, journal: Journal, handle_of: Callable[[Transaction, int], Database]) -> None:
+        self._store = store
+        self._journal = journal
+        self._handle_of = handle_of
+        self.transaction: Transaction | None = None
+        self.is_lost = False
+        self._changes: list[Change] = []
+        self._bytes = 0
+
+    @property
+    def is_behind(self) -> bool:
+        """Whether LMDB has not committed all that the journal has."""
+        return bool(self._changes)
+
+    def begin(self) -> Transaction:
+        """The transaction for the next group, which shows all groups before it."""
+        transaction = self.transaction
+        return self._begin() if transaction is None else transaction
+
+    def _begin(self) -> Transaction:
+        transaction = self._store.lmdb.begin(write=True)
+        if self._changes:
+            try:
+                make_changes(transaction, self._handle_of, self._changes)
+            except BaseException:
+                transaction.abort()
+                raise
+            self.transaction = transaction
+            self.is_lost = False
+        return transaction
+
+    def _begin_again(self) -> None:
+        if self._changes:
+            try:
+                self._begin()
+            except lmdb.Error:
+                self.is_lost = True
+
+    def undo(self, transaction: Transaction) -> None:
+        """Undoes what the group under way has changed, and nothing before it."""
+        self.transaction = None
+        transaction.abort()
+        self._begin_again()
+
+    def commit(
+        self, transaction: Transaction, changes: list[Change], is_journaled: bool, is_synced: bool, stays_open: bool
+    ) -> None:
+        """Makes what the group under way has changed durable; on the disk on return if `is_synced`.
+
+        Changes that are not to be journaled, or are too many, are durable after the next checkpoint; where they were to
+        be journaled, that comes at once. LMDB commits, unless the transaction `stays_open` and there is no reason to.
+
+        What raises is to be undone. Where that was the checkpoint, it is undone when the environment is opened anew,
+        and before that nothing more is committed.
+        """
+        if not changes:
+            if self.transaction is None:
+                transaction.commit()  # which writes nothing
+            return
+        journal = self._journal
+        journal.refuse_after_failure()
+        size = journal.append(changes, is_synced) if is_journaled else 0
+        before = len(self._changes)
+        self.transaction = transaction
+        self._changes += changes
+        self._bytes += size
+        if not (stays_open and size) or self._is_full():
+            try:
+                self._flush(is_left_out=not size)
+            except BaseException:
+                if size:
+                    journal.take_back()
+                del self._changes[before:]
+                raise
+        if is_journaled and not size:
+            journal.checkpoint_large()
+
+    def _is_full(self) -> bool:
+        return len(self._changes) >= FLUSH_CHANGES or self._bytes >= FLUSH_BYTES or self._journal.is_filling
+
+    def flush(self) -> None:
+        """Has LMDB commit what all groups have changed. Where that fails they are still shown, if they can be."""
+        if self.is_lost:
+            self._begin()
+        if self.transaction is None:
+            return
+        try:
+            self._flush(is_left_out=False)
+        except BaseException:
+            self._begin_again()
+            raise
+
+    def _flush(self, is_left_out: bool) -> None:
+        transaction = self.transaction
+        assert transaction is not None
+        written = dirty_bytes(self._changes, self._tree_pages)
+        self.transaction = None
+        self._journal.commit(transaction, written, is_left_out)
+        self._changes = []
+        self._bytes = 0
+
+    def _tree_pages(self, number: int) -> int:
+        assert self.transaction is not None
+        return tree_pages(self.transaction, self._handle_of(self.transaction, number))
+
+    def let_go(self) -> None:
+        """Undoes all that LMDB has not committed; the journal has it."""
+        if self.transaction is not None:
+            self.transaction.abort()
+            self.transaction = None
+        self._changes = []
+        self._bytes = 0
