@@ -330,28 +330,26 @@ class Environment(Store):
             self.journal.data_failed = True
             raise
 
-    def growth_refusal(self) -> str:
-        """The error for writes that add data; empty while there is room for them.
+    def growth_refusal(self, transaction: Transaction | None = None) -> str:
+        """The error for writes that add data, as a transaction shows it; empty while there is room for them.
 
         There is room below the limit, and only while enough is left for deletions: the reserve on the disk, or as many
         free pages in the file.
         """
-        if self.max_bytes and self.live_bytes() >= self.max_bytes:
+        if self.reserve.held and not self.max_bytes:
+            return ""
+        live_bytes = self.live_bytes() if transaction is None else self.live_bytes_in(transaction)
+        if self.max_bytes and live_bytes >= self.max_bytes:
             return OUT_OF_SPACE
-        if self.reserve.held or self._file_bytes() - self.live_bytes() >= RESERVE_BYTES:
+        if self.reserve.held or self._file_bytes() - live_bytes >= RESERVE_BYTES:
             return ""
         return DISK_FULL
 
     def make_room(self) -> str:
-        """Readies the end of the data file for what the next commit may add; `growth_refusal`.
-
-        No transaction may write meanwhile.
-        """
-        if not self.reserve.held:
-            return self.growth_refusal()
-        if self._preallocation is not None:
+        """Readies the end of the data file for what the next commit may add; `growth_refusal`. Between two groups."""
+        if self._preallocation is not None and self.reserve.held:
             self._preallocation.keep_ahead(self._file_bytes())
-        return self.growth_refusal() if self.max_bytes else ""
+        return self.growth_refusal(self.write_back.transaction)
 
     def expect(self, new_bytes: int) -> None:
         """Readies the end of the data file for so many bytes that the transaction under way is going to add."""

@@ -128,12 +128,13 @@ class WriteBack:
         """Has LMDB commit what all groups have changed. Where that fails they are still shown, if they can be."""
         if self.is_lost:
             self._begin()
-        if self.transaction is None:
+        transaction = self.transaction
+        if transaction is None:
             return
         try:
             self._flush(is_left_out=False)
         except BaseException:
-            self._begin_again()
+            self.undo(transaction)
             raise
 
     def _flush(self, is_left_out: bool) -> None:
