@@ -200,13 +200,15 @@ class Dispatcher:
 
     def present_hidden(self) -> None:
         """See `Publisher`."""
-        self.snapshot.close()
+        if self.snapshot.transaction is not None:
+            self.snapshot.close()
         self.snapshot.present = None
         self._present_hidden = True
 
     def present_shown(self) -> None:
         """See `Publisher`."""
-        self.snapshot.close()
+        if self.snapshot.transaction is not None:
+            self.snapshot.close()
         self.snapshot.present = self.server.environment.write_back.transaction
         self._present_hidden = False
         waiting, self._waiting_reads = self._waiting_reads, []
@@ -219,7 +221,8 @@ class Dispatcher:
 
     def group_committed(self, report: GroupReport) -> None:
         """See `Publisher`."""
-        self.snapshot.close()
+        if self.snapshot.transaction is not None:
+            self.snapshot.close()
         if self.server.environment.journal.is_due:
             self._host.take_checkpoint()
         metrics = self.server.metrics
@@ -324,7 +327,8 @@ class Dispatcher:
 
     def swept(self, report: SweepReport) -> None:
         """See `Publisher`."""
-        self.snapshot.close()
+        if self.snapshot.transaction is not None:
+            self.snapshot.close()
         if self.server.environment.journal.is_due:
             self._host.take_checkpoint()
         if report.disk_failed:

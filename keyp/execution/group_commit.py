@@ -163,7 +163,7 @@ class GroupCommit:
             clients.add(batch.client.id)
             self._commands_since_step += len(batch.calls)
         self._delay.group_started(clients)
-        is_brief = len(group) > 1 and self._environment.fsync != ALWAYS
+        is_brief = self._environment.fsync != ALWAYS
         self._start()
         committing = self._loop.run_on_writer(self._committer.commit_group, GroupReport(group), is_brief)
         committing.addCallbacks(self._group_done, self._failed)
@@ -174,14 +174,14 @@ class GroupCommit:
             self._hides_present = True
             self._publisher.present_hidden()
 
-    def _stop(self) -> None:
-        self._running = False
+    def _show_present(self) -> None:
         is_open = self._environment.write_back.transaction is not None
         if is_open or self._hides_present:
             self._hides_present = False
             self._publisher.present_shown()
-        if is_open:
-            self._flush_later()
+        if is_open and not self._flush_timed and not self._server.write_refusal:
+            self._flush_timed = True
+            self._loop.call_later(FLUSH_S, self._flush_now)
 
     def _start_flush(self) -> None:
         self._start()
@@ -196,12 +196,6 @@ class GroupCommit:
             self._publisher.flush_failed()
         for function in waiting:
             function(not report.failed)
-
-    def _flush_later(self) -> None:
-        """Other processes are to see what has been written, a moment after the last group."""
-        if not self._flush_timed and not self._server.write_refusal:
-            self._flush_timed = True
-            self._loop.call_later(FLUSH_S, self._flush_now)
 
     def _flush_now(self) -> None:
         self._flush_timed = False
@@ -233,7 +227,8 @@ class GroupCommit:
 
     def _publish(self, publish: Callable[[Any], None], report: Any) -> None:
         """Lets the next group start with what has come meanwhile, then publishes this one."""
-        self._stop()
+        self._running = False
+        self._show_present()
         if self._queue or self._when_flushed or (self._sweep_wanted and not self._resting):
             self._schedule()
         try:
@@ -249,7 +244,8 @@ class GroupCommit:
 
     def _failed(self, failure: Failure) -> None:
         """`Committer` raises nothing; should it, the next group is not to wait for ever."""
-        self._stop()
+        self._running = False
+        self._show_present()
         log.failure("the writer met a defect", failure)
         self._schedule()
 

@@ -18,14 +18,17 @@ from keyp.storage.lmdb.transaction import PresentTransaction, ReadTransaction
 
 
 class SharedSnapshot:
-    """The snapshot of this iteration, opened for the first read."""
+    """The snapshot of this iteration, opened for the first read: `transaction` is None before.
+
+    `present` is LMDB's open write transaction, where it shows more than a snapshot and no thread uses it.
+    """
 
     def __init__(self, environment: Environment, shared: CommandEnvironment, loop: Loop) -> None:
         self._environment = environment
         self._shared = shared
         self._loop = loop
         self.present: Transaction | None = None
-        self._transaction: ReadTransaction | PresentTransaction | None = None
+        self.transaction: ReadTransaction | PresentTransaction | None = None
         self._executor: Executor | None = None
 
     def executor(self) -> Executor:
@@ -37,24 +40,23 @@ class SharedSnapshot:
         if executor is None:
             self._loop.call_soon(self.close)
             now_us = self._loop.time_ns() // 1000
-            transaction = self._transaction = self._open(now_us // 1000)
+            transaction: ReadTransaction | PresentTransaction
+            if self.present is not None:
+                transaction = PresentTransaction(self._environment, self.present, now_us // 1000)
+            elif self._environment.write_back.is_lost:
+                raise MustReopen("what was committed last is not shown")
+            else:
+                transaction = ReadTransaction(self._environment, now_us // 1000)
+            self.transaction = transaction
             context = ReadContext(transaction, self._shared, now_us, hurried=True)
             executor = self._executor = Executor(context, self._loop.nanoseconds)
         else:
             executor.data.follow_settings()  # which a batch may have changed
         return executor
 
-    def _open(self, now_ms: int) -> ReadTransaction | PresentTransaction:
-        environment, present = self._environment, self.present
-        if present is not None:
-            return PresentTransaction(environment, present, now_ms)
-        if environment.write_back.is_lost:
-            raise MustReopen("what was committed last is not shown")
-        return ReadTransaction(environment, now_ms)
-
     def close(self) -> None:
         """Lets go of the snapshot: what comes next sees what is committed by then."""
-        transaction = self._transaction
+        transaction = self.transaction
         if transaction is not None:
-            self._executor = self._transaction = None
+            self._executor = self.transaction = None
             transaction.close()

@@ -336,8 +336,6 @@ class Environment(Store):
         There is room below the limit, and only while enough is left for deletions: the reserve on the disk, or as many
         free pages in the file.
         """
-        if self.reserve.held and not self.max_bytes:
-            return ""
         live_bytes = self.live_bytes() if transaction is None else self.live_bytes_in(transaction)
         if self.max_bytes and live_bytes >= self.max_bytes:
             return OUT_OF_SPACE
@@ -346,10 +344,14 @@ class Environment(Store):
         return DISK_FULL
 
     def make_room(self) -> str:
-        """Readies the end of the data file for what the next commit may add; `growth_refusal`. Between two groups."""
-        if self._preallocation is not None and self.reserve.held:
-            self._preallocation.keep_ahead(self._file_bytes())
-        return self.growth_refusal(self.write_back.transaction)
+        """Readies the end of the data file for what LMDB's next commit may add, between groups; `growth_refusal`."""
+        transaction = self.write_back.transaction
+        if self.reserve.held:
+            if self._preallocation is not None and transaction is None:
+                self._preallocation.keep_ahead(self._file_bytes())
+            if not self.max_bytes:
+                return ""
+        return self.growth_refusal(transaction)
 
     def expect(self, new_bytes: int) -> None:
         """Readies the end of the data file for so many bytes that the transaction under way is going to add."""

@@ -47,9 +47,6 @@ LARGE_PART: Final = 4
 # No page is used again before it is done, so the file would grow by as much as a slow disk is behind.
 DIRTY_MAX: Final = 1.5
 
-# LMDB commits before its open transaction has more of the ring than this part: a checkpoint cannot free it.
-UNCOMMITTED_PART: Final = 8
-
 
 class Journal:
     """The ring, the pin and the checkpoints of an environment that is open at a transaction which is on the disk.
@@ -109,30 +106,33 @@ class Journal:
             raise OSError(errno.EIO, os.strerror(errno.EIO))
 
     def append(self, changes: list[Change], is_synced: bool) -> int:
-        """Writes the record of what is about to be committed; on the disk on return if `is_synced`. Its length.
+        """Writes the record of what is about to be committed; on the disk on return if `is_synced`.
 
-        That is 0 where it would be too long: then the commit is to be made durable by `checkpoint_large`. A checkpoint
-        comes first where there is no room, or LMDB has something that neither the ring nor a checkpoint has: what is
-        journaled now may need it. Raises OSError; then nothing is to be committed.
+        Returns how much of the ring it takes, 0 where it is too long: then `checkpoint_large` makes it durable. A
+        checkpoint comes first where there is no room, or LMDB has something that neither the ring nor a checkpoint has:
+        what is journaled now may need it. Raises OSError; then nothing is to be committed.
         """
         ring = self.ring
         record = redo.encode(changes, ring.capacity // LARGE_PART)
         if record is None:
             return 0
-        length = len(record)
-        if self._left_out != self._kept or not ring.fits(length):
+        if self._left_out != self._kept:
             self.checkpoint()
-        try:
-            ring.append(record)
-            if is_synced:
-                ring.sync()
-        except OSError:
-            self.ring_failed = True
-            self.take_back()
-            raise
-        self.bytes += length
+        size = 0
+        while not size:
+            try:
+                size = ring.append(record)
+                if is_synced and size:
+                    ring.sync()
+            except OSError:
+                self.ring_failed = True
+                self.take_back()
+                raise
+            if not size:
+                self.checkpoint()
+        self.bytes += len(record)
         self.records += 1
-        return length
+        return size
 
     def take_back(self) -> None:
         """The last record is not to count: what it says is not committed."""
@@ -140,12 +140,6 @@ class Journal:
             self.ring.take_back()
         except OSError:
             self.ring_failed = True
-
-    @property
-    def is_filling(self) -> bool:
-        """Whether LMDB should commit, so that a checkpoint can free what its changes take up of the ring."""
-        ring = self.ring
-        return ring.since(self._committed) > ring.capacity // UNCOMMITTED_PART
 
     def commit(self, txn: Transaction, dirty_bytes: int, is_left_out: bool) -> None:
         """Has LMDB commit a transaction, which writes about `dirty_bytes`: all that the ring has, and it may be more.

@@ -214,11 +214,15 @@ class WriteTransaction(Transaction):
         self.is_awaited = True
         self._changes: list[Change] = []
         self._numbers = environment.numbers
-        try:
-            self.growth_refusal = environment.make_room()
-            self.txn = environment.write_back.begin()
-        except lmdb.Error as error:
-            raise CommitFailed(error) from error
+        self.growth_refusal = ""
+        txn = environment.write_back.transaction
+        if txn is None or environment.max_bytes or not environment.reserve.held:
+            try:
+                self.growth_refusal = environment.make_room()
+                txn = environment.write_back.begin()
+            except lmdb.Error as error:
+                raise CommitFailed(error) from error
+        self.txn = txn
         self.version = self.stored_version = environment.version
         self._collections = environment.collections  # how many ids have been given out
         # The space of each database, packed as it is stored: few groups change it or look at more than one.

@@ -4,7 +4,7 @@ What a group has changed is durable once the journal has it. LMDB's own commit a
 each one writes anew every page on the way to what has changed. So where no reply waits for a sync, the transaction goes
 on with the next group, in whose pages much of it will be changed again. LMDB commits
 
-- when the transaction has FLUSH_CHANGES changes or FLUSH_BYTES of data, or much of the ring,
+- when the transaction has many changes, much data, many pages, or much of the ring,
 - when somebody wants a snapshot: a reader's thread, a copy, another process a moment after the last group,
 - after a group that has changed which sub-databases there are, or something that the journal does not have.
 
@@ -29,10 +29,16 @@ from keyp.storage.lmdb.journal import Journal
 from keyp.storage.lmdb.replay import make_changes, tree_pages
 from keyp.storage.lmdb.store import Database, Store, Transaction
 
-# LMDB's commit takes 0.5 ms for a thousand changes in a small store, ten times that in a large one. No commit takes
-# more room on the disk than the reserve has, so one that finds the disk full can still be made.
-FLUSH_CHANGES: Final = 1000
-FLUSH_BYTES: Final = 1 << 20
+# LMDB's commit takes 0.5 ms for a thousand changes in a small store, ten times that in a large one, where each is in a
+# page of its own. So after the first LOOK_CHANGES it is looked at what they would write. All of them write about as
+# much as the reserve has at most, so that a commit that finds the disk full can still be made.
+LOOK_CHANGES: Final = 1000
+LOOK_WRITTEN: Final = 2 << 20
+FLUSH_CHANGES: Final = 4000
+FLUSH_BYTES: Final = 2 << 20  # of the ring
+
+# Of the ring, the open transaction has no more than this part: no checkpoint can free it.
+UNCOMMITTED_PART: Final = 4
 
 
 class WriteBack:
@@ -52,6 +58,7 @@ class WriteBack:
         self.is_lost = False
         self._changes: list[Change] = []
         self._bytes = 0
+        self._look_at = LOOK_CHANGES
 
     @property
     def is_behind(self) -> bool:
@@ -104,13 +111,16 @@ class WriteBack:
                 transaction.commit()  # which writes nothing
             return
         journal = self._journal
-        journal.refuse_after_failure()
+        if journal.data_failed or journal.ring_failed:
+            journal.refuse_after_failure()
         size = journal.append(changes, is_synced) if is_journaled else 0
         before = len(self._changes)
         self.transaction = transaction
         self._changes += changes
         self._bytes += size
-        if not (stays_open and size) or self._is_full():
+        most = min(FLUSH_BYTES, journal.ring.capacity // UNCOMMITTED_PART)
+        is_full = self._bytes >= most or (len(self._changes) >= self._look_at and self._writes_much())
+        if is_full or not stays_open or not size:
             try:
                 self._flush(is_left_out=not size)
             except BaseException:
@@ -121,8 +131,9 @@ class WriteBack:
         if is_journaled and not size:
             journal.checkpoint_large()
 
-    def _is_full(self) -> bool:
-        return len(self._changes) >= FLUSH_CHANGES or self._bytes >= FLUSH_BYTES or self._journal.is_filling
+    def _writes_much(self) -> bool:
+        has_looked, self._look_at = self._look_at == FLUSH_CHANGES, FLUSH_CHANGES
+        return has_looked or dirty_bytes(self._changes, self._tree_pages) >= LOOK_WRITTEN
 
     def flush(self) -> None:
         """Has LMDB commit what all groups have changed. Where that fails they are still shown, if they can be."""
@@ -143,8 +154,7 @@ class WriteBack:
         written = dirty_bytes(self._changes, self._tree_pages)
         self.transaction = None
         self._journal.commit(transaction, written, is_left_out)
-        self._changes = []
-        self._bytes = 0
+        self._forget()
 
     def _tree_pages(self, number: int) -> int:
         assert self.transaction is not None
@@ -155,5 +165,9 @@ class WriteBack:
         if self.transaction is not None:
             self.transaction.abort()
             self.transaction = None
+        self._forget()
+
+    def _forget(self) -> None:
         self._changes = []
         self._bytes = 0
+        self._look_at = LOOK_CHANGES
