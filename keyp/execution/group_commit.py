@@ -23,6 +23,7 @@ from keyp.execution.commit_delay import CommitDelay
 from keyp.execution.loop import Loop
 from keyp.resp.values import Reply
 from keyp.storage.lmdb.environment import ALWAYS
+from keyp.storage.lmdb.write_back import SHOWN_S
 
 log = Logger()
 T = TypeVar("T")
@@ -33,9 +34,6 @@ T = TypeVar("T")
 # removing is cheaper than writing, so it takes no longer than they did, and no load outruns it.
 SWEEP_BUDGET: Final = 250
 SWEEP_FACTOR: Final = 3
-
-# LMDB's transaction stays open no longer than this after a group: other processes are to see what has been written.
-FLUSH_S: Final = 0.05
 
 # The rest between two steps, the shortest that the kernel waits. A million keys that die together take 4,000 steps of
 # a millisecond or less: some ten seconds, and more beside writers whose groups take turns with the steps.
@@ -181,7 +179,7 @@ class GroupCommit:
             self._publisher.present_shown()
         if is_open and not self._flush_timed and not self._server.write_refusal:
             self._flush_timed = True
-            self._loop.call_later(FLUSH_S, self._flush_now)
+            self._loop.call_later(SHOWN_S, self._flush_now)
 
     def _start_flush(self) -> None:
         self._start()

@@ -13,7 +13,6 @@ import pytest
 from keyp.command.registry import Registry
 from keyp.commands.all import TABLES
 from keyp.errors import DISK_FAILED
-from keyp.execution import group_commit
 from keyp.storage.lmdb import write_back
 from keyp.storage.lmdb.environment import Environment
 from keyp.storage.lmdb.reader import StoreReader
@@ -26,7 +25,7 @@ from tests.fakes import Lab
 from tests.wire import request
 
 FAILED = f"-{DISK_FAILED}\r\n".encode()
-FLUSH_MS = round(group_commit.FLUSH_S * 1000)
+SHOWN_MS = round(write_back.SHOWN_S * 1000)
 
 
 @pytest.fixture
@@ -123,7 +122,7 @@ def test_who_needs_a_snapshot_has_lmdb_commit(lab: Lab, line: str) -> None:
 def test_other_processes_see_it_a_moment_later(lab: Lab) -> None:
     lab.connect().call("SET k 1")
     assert keys_shown(lab) == 1
-    lab.advance_ms(FLUSH_MS)
+    lab.advance_ms(SHOWN_MS)
     assert keys_shown(lab) == 2
     assert not is_open(lab)
 

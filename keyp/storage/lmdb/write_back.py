@@ -37,6 +37,9 @@ LOOK_WRITTEN: Final = 2 << 20
 FLUSH_CHANGES: Final = 4000
 FLUSH_BYTES: Final = 2 << 20  # of the ring
 
+# LMDB's transaction stays open no longer than this after a group: other processes are to see what has been written.
+SHOWN_S: Final = 0.05
+
 # Of the ring, the open transaction has no more than this part: no checkpoint can free it.
 UNCOMMITTED_PART: Final = 4
 
