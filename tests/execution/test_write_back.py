@@ -178,6 +178,24 @@ def test_without_the_reserve_it_does_not_stay_open(lab: Lab) -> None:
     assert not is_open(lab)
 
 
+def test_where_the_disk_is_behind_it_does_not_stay_open(lab: Lab) -> None:
+    """The next group may wait for a checkpoint, and reads are not to wait with it."""
+    client, journal = lab.connect(), lab.environment.journal
+    client.call("SET k 1")
+    assert is_open(lab)
+    lab.reader_threads.held = True
+    journal.dirty_bytes = journal.ring.size + 1
+    flush(lab)
+    client.call("SET k 2")
+    assert not is_open(lab)
+    lab.reader_threads.held = False
+    while lab.reader_threads.line:
+        lab.reader_threads.work()
+    lab.settle()
+    client.call("SET k 3")
+    assert is_open(lab)
+
+
 # Failures.
 
 

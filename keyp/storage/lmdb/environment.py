@@ -288,7 +288,7 @@ class Environment(Store):
         if gone:
             raise StoreError(gone)
         try:
-            if self.journal.data_failed or self.write_back.is_behind:
+            if self.journal.data_failed or self.write_back.is_pending:
                 alone_fd = locks.hold_data_file(self.path, alone=True)
                 try:
                     self._open_at_checkpoint()

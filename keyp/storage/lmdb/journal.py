@@ -53,7 +53,7 @@ class Journal:
 
     `append` and `commit` are for the writer's thread; `sync` and `checkpoint` are for any. `dirty_bytes` is about what
     the next checkpoint has to write, and `is_due` says that it should come: by that volume, or by what a start would
-    have to replay. `bytes`, `records` and `checkpoints` are what there has been. Without a ring a new one is made, of
+    have to replay; `is_behind` that commits may soon have to wait for it. `bytes`, `records` and `checkpoints` are what there has been. Without a ring a new one is made, of
     about `ring_bytes`. Raises OSError, lmdb.Error.
     """
 
@@ -65,6 +65,7 @@ class Journal:
         self.shows_refused = False
         self.dirty_bytes = 0
         self.is_due = False
+        self.is_behind = False
         self.bytes = 0
         self.records = 0
         self.checkpoints = 0
@@ -174,8 +175,9 @@ class Journal:
 
     def _note(self, dirty_bytes: int) -> None:
         self.dirty_bytes += dirty_bytes
-        capacity = self.ring.capacity
-        self.is_due = self.dirty_bytes > capacity or self.ring.used > capacity // 2
+        capacity, used = self.ring.capacity, self.ring.used
+        self.is_due = self.dirty_bytes > capacity or used > capacity // 2
+        self.is_behind = self.dirty_bytes > self.ring.size or used > capacity // 4 * 3
 
     def sync(self) -> None:
         """Brings every commit so far to the disk. Raises OSError where that fails."""

@@ -6,7 +6,8 @@ on with the next group, in whose pages much of it will be changed again. LMDB co
 
 - when the transaction has many changes, much data, many pages, or much of the ring,
 - when somebody wants a snapshot: a reader's thread, a copy, another process a moment after the last group,
-- after a group that has changed which sub-databases there are, or something that the journal does not have.
+- after a group that has changed which sub-databases there are, or something that the journal does not have,
+- where the next group may have to wait for the disk: reads then find a snapshot that shows all.
 
 Meanwhile the newest state is what the open transaction shows, to the one thread that uses it at a time: the writer's
 while a group runs, the reactor's in between (`PresentTransaction`).
@@ -64,7 +65,7 @@ class WriteBack:
         self._look_at = LOOK_CHANGES
 
     @property
-    def is_behind(self) -> bool:
+    def is_pending(self) -> bool:
         """Whether LMDB has not committed all that the journal has."""
         return bool(self._changes)
 
@@ -123,13 +124,14 @@ class WriteBack:
         self._bytes += size
         most = min(FLUSH_BYTES, journal.ring.capacity // UNCOMMITTED_PART)
         is_full = self._bytes >= most or (len(self._changes) >= self._look_at and self._writes_much())
-        if is_full or not stays_open or not size:
+        if is_full or not stays_open or not size or journal.is_behind:
             try:
                 self._flush(is_left_out=not size)
             except BaseException:
                 if size:
                     journal.take_back()
                 del self._changes[before:]
+                self._bytes -= size
                 raise
         if is_journaled and not size:
             journal.checkpoint_large()
