@@ -193,6 +193,7 @@ def test_where_the_disk_is_behind_it_does_not_stay_open(lab: Lab) -> None:
         lab.reader_threads.work()
     lab.settle()
     client.call("SET k 3")
+    client.call("SET k 4")
     assert is_open(lab)
 
 

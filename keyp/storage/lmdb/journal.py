@@ -53,8 +53,8 @@ class Journal:
 
     `append` and `commit` are for the writer's thread; `sync` and `checkpoint` are for any. `dirty_bytes` is about what
     the next checkpoint has to write, and `is_due` says that it should come: by that volume, or by what a start would
-    have to replay; `is_behind` that commits may soon have to wait for it. `bytes`, `records` and `checkpoints` are what there has been. Without a ring a new one is made, of
-    about `ring_bytes`. Raises OSError, lmdb.Error.
+    have to replay; `is_behind` says that commits may soon have to wait for it. `bytes`, `records` and `checkpoints` are
+    what there has been. Without a ring a new one is made, of about `ring_bytes`. Raises OSError, lmdb.Error.
     """
 
     def __init__(self, engine: Engine, data_file: str, ring: Ring | None, ring_bytes: int) -> None:
