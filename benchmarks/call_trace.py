@@ -31,7 +31,7 @@ LOOP: Final = "net/reactor.py"  # its rounds depend on when bytes arrive
 TICK: Final = "KeypService._repeat.<locals>.once"  # what happens by the clock, whoever sends requests
 WARM_UP: Final = 20  # requests: sub-databases exist, sizes have settled
 ROUNDS: Final = 5
-REST_S: Final = 0.05  # a server that has answered is at rest again by then
+REST_S: Final = 0.02  # a server that has answered is at rest again by then; LMDB commits later
 
 
 class Call:

@@ -35,7 +35,11 @@ class FailingTransaction:
         self._disk = disk
 
     def commit(self) -> None:
-        self._disk.fail_if_due()
+        try:
+            self._disk.fail_if_due()
+        except lmdb.Error:
+            self.real.abort()
+            raise
         self.real.commit()
 
     def __enter__(self) -> FailingTransaction:
@@ -67,6 +71,10 @@ class FailingDisk:
             self._left -= 1
             raise self._error
 
+    def heal(self) -> None:
+        """Nothing fails any more, not in a transaction that is open either."""
+        self._left = 0
+
     def begin(self, *args: Any, **options: Any) -> Any:
         real = self.real.begin(*args, **options)
         return FailingTransaction(real, self) if options.get("write") else real
@@ -86,6 +94,7 @@ def failing(lab: Lab, error: lmdb.Error, times: int = 1 << 30, spared: int = 0) 
     try:
         yield
     finally:
+        disk.heal()
         present: Any = lab.environment.lmdb
         if present is disk:
             lab.environment.lmdb = disk.real

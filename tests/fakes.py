@@ -248,6 +248,7 @@ class Lab:
             "no",
             note_crashes=options.get("note_crashes", False),
             nanoseconds=self.clock.nanoseconds,
+            writes_back=options.get("writes_back", False),
         )
         self.stopped = 0
         settings = Settings(
@@ -295,6 +296,7 @@ class Lab:
 
     def close(self) -> None:
         """Checks the store and closes it."""
+        self.environment.flush()
         with ReadTransaction(self.environment, self.clock.now_us() // 1000) as transaction:
             problems = check(transaction)
         self.environment.close()

@@ -77,6 +77,7 @@ ALLOWED: dict[tuple[str, str], str] = {
         "keyp.storage.lmdb.journal",
         "threading.Lock",
     ): "the writer's thread and others take checkpoints; no effect depends on it",
+    ("keyp.storage.lmdb.reader", "time.sleep"): "the tools wait until a server's file shows what it has answered",
     (
         "keyp.command.scan_cursors",
         "threading.Lock",

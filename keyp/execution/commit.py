@@ -62,6 +62,13 @@ class SweepReport:
         self.disk_failed = False
 
 
+class FlushReport:
+    """Whether LMDB's commit has failed; then snapshots do not show all."""
+
+    def __init__(self) -> None:
+        self.failed = False
+
+
 class Committer:
     """Runs work in write transactions and makes it durable."""
 
@@ -197,6 +204,23 @@ class Committer:
             transaction.abort()
             raise
         return transaction
+
+    def flush(self, report: FlushReport) -> FlushReport:
+        """Has LMDB commit what is in its open transaction; where there is no room, with the help of the reserve."""
+        environment = self._environment
+        try:
+            try:
+                environment.flush()
+            except (lmdb.Error, OSError) as error:
+                failure = CommitFailed(error)
+                if not self._is_out_of_room(failure):
+                    raise
+                self._out_of_room(failure)
+                environment.flush()
+        except (lmdb.Error, OSError) as error:
+            log.error("LMDB could not commit, no more writes are accepted for now: {reason}", reason=str(error))
+            report.failed = True
+        return report
 
     def sweep(self, report: SweepReport) -> SweepReport:
         """One bounded step in a transaction of its own; where it fails nothing is removed."""

@@ -8,9 +8,9 @@ when the batch is done, always on the reactor's thread.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, Protocol, TypeVar
+from typing import Any, Final, Protocol, TypeVar
 
-from twisted.internet.defer import Deferred, DeferredList, maybeDeferred
+from twisted.internet.defer import Deferred, DeferredList, fail, maybeDeferred
 from twisted.logger import Logger
 
 from keyp import errors
@@ -31,11 +31,13 @@ from keyp.execution.unblock import Unblocker
 from keyp.server.config import Settings
 from keyp.storage.compact_limits import CompactLimits
 from keyp.storage.keys.sweep import is_due
-from keyp.storage.lmdb.errors import MustReopen, refusal
+from keyp.storage.lmdb.errors import MustReopen, StoreError, refusal
 from keyp.storage.lmdb.transaction import NotYetOpen, ReadTransaction
 
 log = Logger()
 T = TypeVar("T")
+
+NOT_COMMITTED: Final = "LMDB could not commit what was written last"
 
 
 class Host(performer.Host, Protocol):
@@ -71,6 +73,8 @@ class Dispatcher:
         self.group_commit = GroupCommit(server, committer, loop, self)
         self.performer = Performer(host, server.pubsub, server.clients, server.metrics, self.limited_log)
         self.unblocker = Unblocker(server.blocked_clients, server.metrics, loop, self.group_commit.between_groups)
+        self._present_hidden = False
+        self._waiting_reads: list[Batch] = []  # until the present is shown again
         self._active = 0  # batches under way that use the environment now
         self._background = 0  # other work that uses it
         self._paused: list[Batch] = []
@@ -129,6 +133,8 @@ class Dispatcher:
             self.group_commit.add(batch)
         elif batch.walks:
             self._read_on_thread(batch)
+        elif self._present_hidden:
+            self._waiting_reads.append(batch)
         else:
             try:
                 self.snapshot.executor().run(batch)
@@ -139,7 +145,13 @@ class Dispatcher:
                 self._settle(batch)
 
     def _read_on_thread(self, batch: Batch) -> None:
-        self._loop.run_on_reader(self._read, batch).addCallback(self._read_done, batch)
+        def read(is_shown: bool) -> None:
+            if is_shown:
+                self._loop.run_on_reader(self._read, batch).addCallback(self._read_done, batch)
+            else:
+                self._wait_for_reopening(batch)
+
+        self.group_commit.when_flushed(read)
 
     def _read(self, batch: Batch) -> Callable[[Batch], None]:
         """Runs a batch on a snapshot of its own; what is to be done with it then, on the reactor's thread."""
@@ -186,9 +198,31 @@ class Dispatcher:
 
     # The way up.
 
+    def present_hidden(self) -> None:
+        """See `Publisher`."""
+        if self.snapshot.transaction is not None:
+            self.snapshot.close()
+        self.snapshot.present = None
+        self._present_hidden = True
+
+    def present_shown(self) -> None:
+        """See `Publisher`."""
+        if self.snapshot.transaction is not None:
+            self.snapshot.close()
+        self.snapshot.present = self.server.environment.write_back.transaction
+        self._present_hidden = False
+        waiting, self._waiting_reads = self._waiting_reads, []
+        for batch in waiting:
+            self._run(batch)
+
+    def flush_failed(self) -> None:
+        """See `Publisher`."""
+        self.disk_failed()
+
     def group_committed(self, report: GroupReport) -> None:
         """See `Publisher`."""
-        self.snapshot.close()
+        if self.snapshot.transaction is not None:
+            self.snapshot.close()
         if self.server.environment.journal.is_due:
             self._host.take_checkpoint()
         metrics = self.server.metrics
@@ -293,7 +327,8 @@ class Dispatcher:
 
     def swept(self, report: SweepReport) -> None:
         """See `Publisher`."""
-        self.snapshot.close()
+        if self.snapshot.transaction is not None:
+            self.snapshot.close()
         if self.server.environment.journal.is_due:
             self._host.take_checkpoint()
         if report.disk_failed:
@@ -319,6 +354,22 @@ class Dispatcher:
         """Runs a function that uses the environment on a reader's thread, while batches go on."""
         self._background += 1
         return self._loop.run_on_reader(_call, function).addBoth(self._background_done)
+
+    def on_snapshots(self, function: Callable[[], T]) -> Deferred[T]:
+        """The same, for one that opens snapshots: they show all that has been published by now.
+
+        Fails with `StoreError` where they cannot.
+        """
+        result: Deferred[T] = Deferred()
+
+        def run(is_shown: bool) -> None:
+            if is_shown:
+                self.in_background(function).chainDeferred(result)
+            else:
+                result.errback(StoreError(NOT_COMMITTED))
+
+        self.group_commit.when_flushed(run)
+        return result
 
     def _background_done(self, result: T) -> T:
         self._background -= 1
@@ -355,18 +406,26 @@ class Dispatcher:
         if not self.group_commit.is_idle:
             return
         if self._exclusive and not self._active and not self._background:
-            self.snapshot.close()
-            function, done = self._exclusive[0]
-            outcome = maybeDeferred(function)
-            del self._exclusive[0]
-            self._release_held()
-            outcome.chainDeferred(done)
-            self._look_for_rest()
+            self.group_commit.when_flushed(self._run_alone)
         elif self._when_idle and self.server.under_way == 0:
             self.snapshot.close()
             when_idle, self._when_idle = self._when_idle, []
             for idle in when_idle:
                 idle.callback(None)
+
+    def _run_alone(self, is_shown: bool) -> None:
+        """Runs the first of the functions that have the environment to themselves.
+
+        Not where LMDB could not commit what its open transaction alone shows, for that ends there.
+        """
+        self.snapshot.close()
+        function, done = self._exclusive[0]
+        is_safe = is_shown or self.server.environment.write_back.is_lost
+        outcome = maybeDeferred(function) if is_safe else fail(StoreError(NOT_COMMITTED))
+        del self._exclusive[0]
+        self._release_held()
+        outcome.chainDeferred(done)
+        self._look_for_rest()
 
 
 def _call(function: Callable[[], T]) -> T:

@@ -18,11 +18,12 @@ from twisted.python.failure import Failure
 from keyp.command.blocked_clients import BlockedClient
 from keyp.command.server_state import ServerState
 from keyp.execution.batch import Batch
-from keyp.execution.commit import Committer, GroupReport, SweepReport
+from keyp.execution.commit import Committer, FlushReport, GroupReport, SweepReport
 from keyp.execution.commit_delay import CommitDelay
 from keyp.execution.loop import Loop
 from keyp.resp.values import Reply
 from keyp.storage.lmdb.environment import ALWAYS
+from keyp.storage.lmdb.write_back import SHOWN_S
 
 log = Logger()
 T = TypeVar("T")
@@ -48,6 +49,15 @@ class Publisher(Protocol):
     def swept(self, report: SweepReport) -> None:
         """A step of the sweeper is done."""
 
+    def present_hidden(self) -> None:
+        """The writer's thread is about to use LMDB's open transaction: nobody else may."""
+
+    def present_shown(self) -> None:
+        """No thread uses LMDB's transaction now, and it may be open."""
+
+    def flush_failed(self) -> None:
+        """LMDB could not commit what has been published."""
+
     def writer_idle(self) -> None:
         """No transaction is open and no batch waits for one. Called only while `wants_idle` is set."""
 
@@ -57,6 +67,7 @@ class GroupCommit:
 
     def __init__(self, server: ServerState, committer: Committer, loop: Loop, publisher: Publisher) -> None:
         self._server = server
+        self._environment = server.environment
         self._committer = committer
         self._loop = loop
         self._publisher = publisher
@@ -67,7 +78,10 @@ class GroupCommit:
         self._resting = False
         self._commands_since_step = 0
         self._running = False
+        self._hides_present = False  # whether the group under way goes on with the transaction that alone shows all
         self._scheduled = False
+        self._when_flushed: list[Callable[[bool], None]] = []
+        self._flush_timed = False
         self._between: list[tuple[Callable[[BlockedClient, Reply], None], BlockedClient, Reply]] = []
 
     def add(self, batch: Batch) -> None:
@@ -96,8 +110,16 @@ class GroupCommit:
 
     @property
     def is_idle(self) -> bool:
-        """Whether no transaction is open and no batch waits for one."""
-        return not self._running and not self._queue
+        """Whether no group is under way, and nothing waits for one."""
+        return not self._running and not self._queue and not self._when_flushed
+
+    def when_flushed(self, function: Callable[[bool], None]) -> None:
+        """Calls `function` when snapshots show all that has been published: with whether they do."""
+        if self._running or self._environment.write_back.transaction is not None:
+            self._when_flushed.append(function)
+            self._schedule()
+        else:
+            function(not self._environment.write_back.is_lost)
 
     def between_groups(
         self, function: Callable[[BlockedClient, Reply], None], blocked: BlockedClient, reply: Reply
@@ -117,7 +139,9 @@ class GroupCommit:
         self._scheduled = False
         if self._running:
             return
-        if self._sweep_wanted and not self._resting:
+        if self._when_flushed:
+            self._start_flush()
+        elif self._sweep_wanted and not self._resting:
             self._start_step()
         elif self._queue:
             server = self._server
@@ -137,16 +161,50 @@ class GroupCommit:
             clients.add(batch.client.id)
             self._commands_since_step += len(batch.calls)
         self._delay.group_started(clients)
-        is_brief = len(group) > 1 and self._server.environment.fsync != ALWAYS
-        self._running = True
+        is_brief = self._environment.fsync != ALWAYS
+        self._start()
         committing = self._loop.run_on_writer(self._committer.commit_group, GroupReport(group), is_brief)
         committing.addCallbacks(self._group_done, self._failed)
+
+    def _start(self) -> None:
+        self._running = True
+        if self._environment.write_back.transaction is not None:
+            self._hides_present = True
+            self._publisher.present_hidden()
+
+    def _show_present(self) -> None:
+        is_open = self._environment.write_back.transaction is not None
+        if is_open or self._hides_present:
+            self._hides_present = False
+            self._publisher.present_shown()
+        if is_open and not self._flush_timed and not self._server.write_refusal:
+            self._flush_timed = True
+            self._loop.call_later(SHOWN_S, self._flush_now)
+
+    def _start_flush(self) -> None:
+        self._start()
+        self._loop.run_on_writer(self._committer.flush, FlushReport(), False).addCallbacks(self._flushed, self._failed)
+
+    def _flushed(self, report: FlushReport) -> None:
+        self._publish(self._flush_done, report)
+
+    def _flush_done(self, report: FlushReport) -> None:
+        waiting, self._when_flushed = self._when_flushed, []
+        if report.failed:
+            self._publisher.flush_failed()
+        for function in waiting:
+            function(not report.failed)
+
+    def _flush_now(self) -> None:
+        self._flush_timed = False
+        if self._running or self._environment.write_back.transaction is not None:
+            self.when_flushed(_nothing)
 
     def _start_step(self) -> None:
         budget = max(SWEEP_BUDGET, SWEEP_FACTOR * self._commands_since_step)
         self._commands_since_step = 0
         self._resting = True
-        self._running = True
+        self._start()
         sweeping = self._loop.run_on_writer(self._committer.sweep, SweepReport(budget), False)
         sweeping.addCallbacks(self._step_done, self._failed)
 
@@ -168,7 +226,8 @@ class GroupCommit:
     def _publish(self, publish: Callable[[Any], None], report: Any) -> None:
         """Lets the next group start with what has come meanwhile, then publishes this one."""
         self._running = False
-        if self._queue or (self._sweep_wanted and not self._resting):
+        self._show_present()
+        if self._queue or self._when_flushed or (self._sweep_wanted and not self._resting):
             self._schedule()
         try:
             publish(report)
@@ -184,5 +243,10 @@ class GroupCommit:
     def _failed(self, failure: Failure) -> None:
         """`Committer` raises nothing; should it, the next group is not to wait for ever."""
         self._running = False
+        self._show_present()
         log.failure("the writer met a defect", failure)
         self._schedule()
+
+
+def _nothing(is_shown: bool) -> None:
+    """Nobody waits for it."""

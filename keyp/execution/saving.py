@@ -65,7 +65,7 @@ class Saver:
         target = os.path.join(environment.path, SAVED_FILE)
         make_directory(os.path.dirname(target))
         copy = self._copy = HotCopy(target)
-        return self._dispatcher.in_background(lambda: _write(copy, environment))
+        return self._dispatcher.on_snapshots(lambda: _write(copy, environment))
 
     def _done(self, result: int | Failure) -> None:
         if self._copy is not None:
@@ -87,7 +87,7 @@ class Saver:
 
 def _write(copy: HotCopy, environment: Environment) -> int:
     """Writes the copy; the number of the environment's changes that it is known to show."""
-    changes = environment.changes
+    changes = environment.shown_changes
     copy.write(environment.lmdb, environment.live_bytes())
     with StoreReader(copy.partial, is_fresh=True):  # what cannot be read gets no name
         pass

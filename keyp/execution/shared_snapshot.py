@@ -12,17 +12,23 @@ from keyp.command.context import CommandEnvironment, ReadContext
 from keyp.execution.executor import Executor
 from keyp.execution.loop import Loop
 from keyp.storage.lmdb.environment import Environment
-from keyp.storage.lmdb.transaction import ReadTransaction
+from keyp.storage.lmdb.errors import MustReopen
+from keyp.storage.lmdb.store import Transaction
+from keyp.storage.lmdb.transaction import PresentTransaction, ReadTransaction
 
 
 class SharedSnapshot:
-    """The snapshot of this iteration, opened for the first read."""
+    """The snapshot of this iteration, opened for the first read: `transaction` is None before.
+
+    `present` is LMDB's open write transaction, where it shows more than a snapshot and no thread uses it.
+    """
 
     def __init__(self, environment: Environment, shared: CommandEnvironment, loop: Loop) -> None:
         self._environment = environment
         self._shared = shared
         self._loop = loop
-        self._transaction: ReadTransaction | None = None
+        self.present: Transaction | None = None
+        self.transaction: ReadTransaction | PresentTransaction | None = None
         self._executor: Executor | None = None
 
     def executor(self) -> Executor:
@@ -34,7 +40,14 @@ class SharedSnapshot:
         if executor is None:
             self._loop.call_soon(self.close)
             now_us = self._loop.time_ns() // 1000
-            transaction = self._transaction = ReadTransaction(self._environment, now_us // 1000)
+            transaction: ReadTransaction | PresentTransaction
+            if self.present is not None:
+                transaction = PresentTransaction(self._environment, self.present, now_us // 1000)
+            elif self._environment.write_back.is_lost:
+                raise MustReopen("what was committed last is not shown")
+            else:
+                transaction = ReadTransaction(self._environment, now_us // 1000)
+            self.transaction = transaction
             context = ReadContext(transaction, self._shared, now_us, hurried=True)
             executor = self._executor = Executor(context, self._loop.nanoseconds)
         else:
@@ -43,7 +56,7 @@ class SharedSnapshot:
 
     def close(self) -> None:
         """Lets go of the snapshot: what comes next sees what is committed by then."""
-        transaction = self._transaction
+        transaction = self.transaction
         if transaction is not None:
-            self._executor = self._transaction = None
+            self._executor = self.transaction = None
             transaction.close()

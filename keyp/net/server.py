@@ -345,9 +345,9 @@ class Server:
 
     def when_unused(self) -> Deferred[None]:
         """Fires when the store is not used any more, and the result of its last use is known."""
-        return self.dispatcher.exclusively(lambda: None).addCallback(self._next_iteration)
+        return self.dispatcher.exclusively(lambda: None).addBoth(self._next_iteration)
 
-    def _next_iteration(self, result: None) -> Deferred[None]:
+    def _next_iteration(self, result: object) -> Deferred[None]:
         next_iteration: Deferred[None] = Deferred()
         self.loop.call_later(0, next_iteration.callback, None)
         return next_iteration

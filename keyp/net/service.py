@@ -83,18 +83,7 @@ class KeypService(Service):
             self._listen()
         options = self._options
         self._loop = ReactorLoop(self._reactor)
-        try:
-            environment = Environment(
-                options["data-dir"],
-                options["databases"],
-                options["fsync"],
-                options["max-size"],
-                note_crashes=True,
-                journal_bytes=options["journal-size"],
-                nanoseconds=self._loop.nanoseconds,
-            )
-        except StoreError as error:
-            raise StartupError(str(error)) from None
+        environment = self._open_store()
         settings = Settings(
             host=options["host"] or "localhost",
             port=self.tcp_port(),
@@ -135,6 +124,22 @@ class KeypService(Service):
             addresses=", ".join(map(_address_text, self._ports)),
             fsync=options["fsync"],
         )
+
+    def _open_store(self) -> Environment:
+        options = self._options
+        try:
+            return Environment(
+                options["data-dir"],
+                options["databases"],
+                options["fsync"],
+                options["max-size"],
+                note_crashes=True,
+                journal_bytes=options["journal-size"],
+                nanoseconds=self._loop.nanoseconds,
+                writes_back=True,
+            )
+        except StoreError as error:
+            raise StartupError(str(error)) from None
 
     def _repeat(self, seconds: float, function: Callable[[], None]) -> LoopingCall:
         def once() -> None:

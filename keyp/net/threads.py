@@ -89,7 +89,7 @@ class AttendedThread(ThreadLine):
         self._queue = self._event_queue = EventQueue()
         self._over = EventCounter()
         super().start()
-        self._pinned = PinnedThread(self._threads[0].native_id or 0, find_sched_getcpu())
+        self._pinned = PinnedThread(self._threads[0].native_id or 0, find_sched_getcpu(), self._reactor.callLater)
 
     def stop(self) -> None:
         """Ends the thread when the queued work is done, and waits for that."""
@@ -100,12 +100,12 @@ class AttendedThread(ThreadLine):
     def run_attended(self, function: Callable[[Any], Any], argument: Any, is_brief: bool = False) -> Deferred[Any]:
         """Runs `function(argument)` on the thread; the Deferred may have fired when this returns.
 
-        Work that `is_brief` neither waits for the disk nor takes long, and comes often: for its time both threads stay
-        on one processor.
+        Work that `is_brief` neither waits for the disk nor takes long, and comes often: both threads are to be on one
+        processor.
         """
         self._attended = True
-        pinned = self._pinned if is_brief else None
-        if pinned is not None:
+        pinned = self._pinned
+        if pinned is not None and is_brief:
             pinned.pin()
         running: Deferred[Any] = deferToThreadPool(self, self, function, argument)  # type: ignore[arg-type]
         in_time = self._over.wait_for(self._attendance_s)
@@ -115,8 +115,8 @@ class AttendedThread(ThreadLine):
                     self._attended = False
                 else:  # it was over at the last moment
                     self._over.wait()
-        if pinned is not None:
-            pinned.unpin(is_busy=not in_time)
+            if pinned is not None:
+                pinned.unpin()
         while self._results:
             deliver, results = self._results.popleft()
             deliver(*results)

@@ -226,15 +226,21 @@ CALLS = st.one_of(
 STEPS = st.lists(st.one_of(CALLS, st.sampled_from(["checkpoint", "sweep", "second", "kill"])), max_size=40)
 
 
-@given(steps=STEPS)
-def test_a_kill_after_any_commands(steps: list[str | tuple[bytes, ...]]) -> None:
+@given(steps=STEPS, writes_back=st.booleans())
+def test_a_kill_after_any_commands(steps: list[str | tuple[bytes, ...]], writes_back: bool) -> None:
     """Some of whose records are those of an earlier run: each start is killed as well, before anything is written."""
     with scratch_directory() as directory:
-        walk(Path(directory), steps)
+        walk(Path(directory), steps, writes_back)
 
 
-def walk(path: Path, steps: list[str | tuple[bytes, ...]]) -> None:
-    lab = Lab(path / "store")
+def flush(lab: Lab) -> None:
+    """LMDB shows all that has been written."""
+    lab.server.dispatcher.group_commit.when_flushed(lambda is_shown: None)
+    lab.settle()
+
+
+def walk(path: Path, steps: list[str | tuple[bytes, ...]], writes_back: bool) -> None:
+    lab = Lab(path / "store", writes_back=writes_back)
     client = lab.connect()
     kills = 0
     for step in [*steps, "kill"]:
@@ -253,6 +259,7 @@ def walk(path: Path, steps: list[str | tuple[bytes, ...]]) -> None:
         else:
             kills += 1
             environment = Environment(str(copy_of(lab.environment.path, path / f"killed{kills}")))
+            flush(lab)
             assert contents(environment) == contents(lab.environment)
             again = copy_of(environment.path, path / f"again{kills}")
             environment.close()

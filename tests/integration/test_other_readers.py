@@ -19,6 +19,7 @@ from keyp.storage.lmdb.environment import NO, Environment
 from keyp.storage.lmdb.reader import StoreReader
 from keyp.storage.lmdb.transaction import WriteTransaction
 from keyp.storage.types import strings
+from keyp.tools.backup import backup
 from tests.fakes import Lab
 from tests.integration.conftest import StartServer
 from tests.integration.daemon import DEADLINE_S
@@ -152,3 +153,14 @@ def test_a_start_under_a_program_that_knows_only_lmdb(tmp_path: Path, boot: str)
         assert environment.replayed == (boot == "another")
         assert ((killed / "lock.mdb").stat().st_ino == inode) == (boot == "this")
         environment.close()
+
+
+@pytest.mark.parametrize("fsync", ["always", "everysec", "no"])
+def test_a_backup_has_all_that_was_answered_before_it(server: StartServer, tmp_path: Path, fsync: str) -> None:
+    daemon = server(f"--fsync={fsync}")
+    with redis.Redis(port=daemon.port) as r:
+        for number in range(3):
+            r.set(f"k{number}", "v")
+            backup(str(daemon.data_dir), str(tmp_path / "backup"), force=True)
+            with StoreReader(str(tmp_path / "backup")) as copy:
+                assert sum([size.keys for size in copy.sizes()]) == number + 1

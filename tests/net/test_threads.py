@@ -94,6 +94,9 @@ class QueueingReactor:
         self.calls.append((function, args))
         self.called.set()
 
+    def callLater(self, seconds: float, function: Any) -> None:
+        """What is to be done by the clock is not done."""
+
 
 class Attendance:
     """An attended thread and its reactor, for a test to start and stop."""

@@ -141,12 +141,11 @@ class Ring:
         self.position = Position(place - (-(_HEAD.size + length) // ALIGNMENT) * ALIGNMENT, sequence + 1, crc)
         return payload
 
-    def fits(self, length: int) -> bool:
-        """Whether there is room for a payload of `length` bytes before the next checkpoint."""
-        return self._place_for(length) >= 0
+    def place_for(self, length: int) -> int:
+        """Where there is room for a payload of `length` bytes before the next checkpoint; -1 for nowhere.
 
-    def _place_for(self, length: int) -> int:
-        """Where there is room for a payload; -1 for nowhere. One page always stays free before the tail."""
+        One page always stays free before the tail.
+        """
         place, tail = self.position.place, self._tail
         span = -(-(_HEAD.size + length) // ALIGNMENT) * ALIGNMENT
         if place >= tail:
@@ -155,18 +154,24 @@ class Ring:
             return FIRST if FIRST + span < tail else -1
         return place if place + span < tail else -1
 
-    def append(self, payload: bytes) -> None:
-        """Writes the next record; `sync` brings it to the disk. It must fit. Raises OSError, and is not there then."""
+    def append(self, payload: bytes) -> int:
+        """Writes the next record; `sync` brings it to the disk. The bytes of the ring that it takes, 0 without room.
+
+        Raises OSError, and is not there then.
+        """
         position = self.position
         length, sequence = len(payload), position.sequence
-        place = self._place_for(length)
-        assert place >= 0, "a record that does not fit"
+        place = self.place_for(length)
+        if place < 0:
+            return 0
         crc = crc32(payload, crc32(_NUMBERS.pack(sequence, length), position.chain))
         self._before = position if place == position.place else Position(place, sequence, position.chain)
         record = _HEAD.pack(_MAGIC, length, sequence, crc) + payload
         if os.pwrite(self._fd, record, place) != len(record):
             raise OSError(errno.EIO, os.strerror(errno.EIO))
-        self.position = Position(place - (-len(record) // ALIGNMENT) * ALIGNMENT, sequence + 1, crc)
+        size = -(-len(record) // ALIGNMENT) * ALIGNMENT
+        self.position = Position(place + size, sequence + 1, crc)
+        return size
 
     def take_back(self) -> None:
         """The last record is not to count, whether it was written or not: the next one takes its place.

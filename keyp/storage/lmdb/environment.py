@@ -41,6 +41,7 @@ from keyp.storage.lmdb.store import (
     number_of,
     space_and_part,
 )
+from keyp.storage.lmdb.write_back import WriteBack
 
 ALWAYS: Final = "always"
 EVERYSEC: Final = "everysec"
@@ -66,15 +67,17 @@ class Environment(Store):
 
     `version`, `collections` and `database_spaces` are what `meta` says as of the last commit: there is no other writer,
     so a transaction need not read them. `changes` is how many changes of the data have been committed since the
-    directory was opened. `fsync` is how commits are made durable, from the next one on. `numbers` are those of
-    sub-databases in the journal's records; `replayed` is how many records the last opening has replayed, and
-    `replay_ns` how long that took by the clock `nanoseconds`.
+    directory was opened, and `shown_changes` how many of them a snapshot shows. `fsync` is how commits are made
+    durable, from the next one on. With `writes_back` LMDB's transaction stays open over commits that are not synced
+    (`write_back.py`). `numbers` are those of sub-databases in the journal's records; `replayed` is how many records the
+    last opening has replayed, and `replay_ns` how long that took by the clock `nanoseconds`.
     """
 
     version: int
     collections: int
     database_spaces: bytes
     journal: Journal
+    write_back: WriteBack
     reserve: DiskReserve
 
     def __init__(
@@ -86,6 +89,7 @@ class Environment(Store):
         note_crashes: bool = False,
         journal_bytes: int = SMALL_RING_BYTES,
         nanoseconds: Callable[[], int] = _no_clock,
+        writes_back: bool = False,
     ) -> None:
         self.path = os.path.abspath(path)
         self.databases = databases
@@ -93,6 +97,8 @@ class Environment(Store):
         self.max_bytes = max_bytes  # 0: as much as the disk has
         self.max_spaces = databases + SPARE_SPACES
         self.changes = 0
+        self.shown_changes = 0
+        self.writes_back = writes_back
         self.replayed = 0
         self.replay_ns = 0
         self.notices: list[str] = []
@@ -173,6 +179,7 @@ class Environment(Store):
             self._page_bytes = int(self.lmdb.stat()["psize"])
             self._preallocation = Preallocation(self._data_file, self._file_bytes())
             self.journal = Journal(self.lmdb, self._data_file, ring, self._journal_bytes)
+            self.write_back = WriteBack(self, self.journal, self.handle)
         except BaseException:
             self.lmdb.close()
             raise
@@ -209,11 +216,19 @@ class Environment(Store):
 
     def _carry_over(self) -> None:
         """Makes a store of format 1 one of this format: it has a journal now, which an older Keyp would not know of."""
-        with self.lmdb.begin(write=True) as txn:
-            number = layout.number(layout.FORMAT)
-            txn.put(b"format", number, db=self.meta)
-            self.journal.commit(txn, [(PUT, META, b"format", number)], is_journaled=True, is_synced=True)
+        self._commit_own(b"format", layout.number(layout.FORMAT))
         self.format = layout.FORMAT
+
+    def _commit_own(self, name: bytes, entry: bytes) -> None:
+        """Commits an entry of `meta`; it is on the disk on return. Raises OSError, lmdb.Error."""
+        txn = self.write_back.begin()
+        try:
+            txn.put(name, entry, db=self.meta)
+            changes = [(PUT, META, name, entry)]
+            self.write_back.commit(txn, changes, is_journaled=True, is_synced=True, stays_open=False)
+        except BaseException:
+            self.write_back.undo(txn)
+            raise
 
     def handle(self, txn: Transaction, number: int) -> Database:
         """The handle of the sub-database that has this number in the journal, which is made if it is not there.
@@ -262,7 +277,8 @@ class Environment(Store):
         """Closes the environment and opens it anew. No transaction may be open; the next commit is `try_to_write`.
 
         After a sync of the data file has failed it is unknown which of its pages are on the disk, and the kernel will
-        not write them again by itself. So it is opened at the last checkpoint, and the journal replayed, as in a start.
+        not write them again by itself. So it is opened at the last checkpoint, and the journal replayed, as in a start;
+        likewise where LMDB could not commit something that the journal has.
         Raises `StoreError` where it cannot be opened again, or cannot be written to then. It is closed if it shows less
         than was committed.
         """
@@ -272,7 +288,7 @@ class Environment(Store):
         if gone:
             raise StoreError(gone)
         try:
-            if self.journal.data_failed:
+            if self.journal.data_failed or self.write_back.is_pending:
                 alone_fd = locks.hold_data_file(self.path, alone=True)
                 try:
                     self._open_at_checkpoint()
@@ -314,28 +330,28 @@ class Environment(Store):
             self.journal.data_failed = True
             raise
 
-    def growth_refusal(self) -> str:
-        """The error for writes that add data; empty while there is room for them.
+    def growth_refusal(self, transaction: Transaction | None = None) -> str:
+        """The error for writes that add data, as a transaction shows it; empty while there is room for them.
 
         There is room below the limit, and only while enough is left for deletions: the reserve on the disk, or as many
         free pages in the file.
         """
-        if self.max_bytes and self.live_bytes() >= self.max_bytes:
+        live_bytes = self.live_bytes() if transaction is None else self.live_bytes_in(transaction)
+        if self.max_bytes and live_bytes >= self.max_bytes:
             return OUT_OF_SPACE
-        if self.reserve.held or self._file_bytes() - self.live_bytes() >= RESERVE_BYTES:
+        if self.reserve.held or self._file_bytes() - live_bytes >= RESERVE_BYTES:
             return ""
         return DISK_FULL
 
     def make_room(self) -> str:
-        """Readies the end of the data file for what the next commit may add; `growth_refusal`.
-
-        No transaction may write meanwhile.
-        """
-        if not self.reserve.held:
-            return self.growth_refusal()
-        if self._preallocation is not None:
-            self._preallocation.keep_ahead(self._file_bytes())
-        return self.growth_refusal() if self.max_bytes else ""
+        """Readies the end of the data file for what LMDB's next commit may add, between groups; `growth_refusal`."""
+        transaction = self.write_back.transaction
+        if self.reserve.held:
+            if self._preallocation is not None and transaction is None:
+                self._preallocation.keep_ahead(self._file_bytes())
+            if not self.max_bytes:
+                return ""
+        return self.growth_refusal(transaction)
 
     def expect(self, new_bytes: int) -> None:
         """Readies the end of the data file for so many bytes that the transaction under way is going to add."""
@@ -354,6 +370,11 @@ class Environment(Store):
         """
         return int(self.lmdb.reader_check())
 
+    def flush(self) -> None:
+        """Has LMDB commit what is in its open transaction, so that a snapshot shows all. Raises OSError, lmdb.Error."""
+        self.write_back.flush()
+        self.shown_changes = self.changes
+
     def sync(self) -> None:
         """Brings every commit so far to the disk; returns when it is there. Raises OSError where that fails."""
         self.journal.sync()
@@ -364,6 +385,8 @@ class Environment(Store):
 
     def is_readable(self) -> bool:
         """Whether transactions can begin: not after a commit that failed half-way, before it is opened anew."""
+        if self.write_back.is_lost:
+            return False
         try:
             self.lmdb.begin().abort()
         except lmdb.Error:
@@ -375,18 +398,15 @@ class Environment(Store):
 
         What a refused commit may have left in the journal has no place behind it.
         """
-        journal = self.journal
-        journal.begin_run()
-        with self.lmdb.begin(write=True) as txn:
-            entry = layout.with_checksum(b"version", self.own(txn, b"version"))
-            txn.put(b"version", entry, db=self.meta)
-            journal.commit(txn, [(PUT, META, b"version", entry)], is_journaled=True, is_synced=True)
-        journal.checkpoint()
+        self.journal.begin_run()
+        self._commit_own(b"version", layout.with_checksum(b"version", layout.number(self.version)))
+        self.journal.checkpoint()
 
     def _close_file(self) -> None:
         if not self._is_open:
             return
         self._is_open = False
+        self.write_back.let_go()
         self.journal.close()
         self.lmdb.close()
         if self._preallocation is not None:
@@ -398,6 +418,7 @@ class Environment(Store):
         try:
             if not self._is_open:
                 raise StoreError(f"the store could not be opened again: {self.path}")
+            self.flush()
             self.journal.checkpoint()
             self._close_file()
             self._mark_whole()

@@ -1,13 +1,13 @@
 """The journal of an open environment: what makes a commit durable, and what a start finds its way back with.
 
-LMDB itself is never synced at a commit. Each commit's changes go to the ring first (`keyp.storage.journal`), one record
-that is synced as the mode says, and then to LMDB. From time to time a checkpoint brings the data file to the disk, and
-the ring's records before it are not needed any more.
+LMDB itself is never synced at a commit. Each group's changes go to the ring first (`keyp.storage.journal`), one record
+that is synced as the mode says, and LMDB commits then or later (`write_back.py`). From time to time a checkpoint brings
+the data file to the disk, and the ring's records before it are not needed any more.
 
 The order of a checkpoint, of which each step has been left out once and failed in simulated power cuts:
 
-1. between two commits: a snapshot of the last transaction T is opened (the pin; LMDB writes over no page that it
-   shows), T's meta page is read, and the ring's position is noted;
+1. between two commits of LMDB's: a snapshot of the last transaction T is opened (the pin; LMDB writes over no page
+   that it shows), T's meta page is read, and the ring's position is noted, behind the records of what T shows;
 2. the data file is synced;
 3. the meta page and the position are written to the ring's older slot, and the ring is synced;
 4. only then the old pin is let go, and the ring's records before the position.
@@ -31,8 +31,7 @@ from keyp.storage.journal.redo import Change
 from keyp.storage.journal.ring import Position, Ring, make_ring, ring_size
 from keyp.storage.lmdb import checkpoint
 from keyp.storage.lmdb.hot_copy import sync_directory
-from keyp.storage.lmdb.layout import NUMBER
-from keyp.storage.lmdb.store import ELEMENTS, GARBAGE, PARTS, Engine, Transaction
+from keyp.storage.lmdb.store import Engine, Transaction
 
 RING_FILE: Final = "journal"
 
@@ -48,20 +47,14 @@ LARGE_PART: Final = 4
 # No page is used again before it is done, so the file would grow by as much as a slow disk is behind.
 DIRTY_MAX: Final = 1.5
 
-# The pages that are written anew for a change: a leaf, and part of a branch. And for a commit: those of `meta`, of the
-# sub-databases, of the free pages. Further changes of one collection's elements are mostly in the same leaf.
-PAGE_BYTES: Final = 4096
-PAGES_OF_CHANGE: Final = 2
-PAGES_OF_COMMIT: Final = 4
-
 
 class Journal:
     """The ring, the pin and the checkpoints of an environment that is open at a transaction which is on the disk.
 
-    `commit` is for the writer's thread; `sync` and `checkpoint` are for any. `dirty_bytes` is about what the next
-    checkpoint has to write, and `is_due` says that it should come: by that volume, or by what a start would have to
-    replay. `bytes`, `records` and `checkpoints` are what there has been. Without a ring a new one is made, of about
-    `ring_bytes`. Raises OSError, lmdb.Error.
+    `append` and `commit` are for the writer's thread; `sync` and `checkpoint` are for any. `dirty_bytes` is about what
+    the next checkpoint has to write, and `is_due` says that it should come: by that volume, or by what a start would
+    have to replay; `is_behind` says that commits may soon have to wait for it. `bytes`, `records` and `checkpoints` are
+    what there has been. Without a ring a new one is made, of about `ring_bytes`. Raises OSError, lmdb.Error.
     """
 
     def __init__(self, engine: Engine, data_file: str, ring: Ring | None, ring_bytes: int) -> None:
@@ -72,6 +65,7 @@ class Journal:
         self.shows_refused = False
         self.dirty_bytes = 0
         self.is_due = False
+        self.is_behind = False
         self.bytes = 0
         self.records = 0
         self.checkpoints = 0
@@ -84,6 +78,7 @@ class Journal:
             self._pin = engine.begin()
             path = os.path.join(os.path.dirname(data_file), RING_FILE)
             self.ring = ring or self._make_ring(path, self._pin.id(), 1)
+            self._committed = self.ring.position  # behind the records of what LMDB has committed
         except BaseException:
             os.close(self._data_fd)
             raise
@@ -106,61 +101,60 @@ class Journal:
         """Whether nothing more can be made durable before the environment has been opened anew."""
         return self.data_failed or self.ring_failed
 
-    def _refuse_after_failure(self) -> None:
+    def refuse_after_failure(self) -> None:
+        """Raises OSError where it `has_failed`."""
         if self.has_failed:
             raise OSError(errno.EIO, os.strerror(errno.EIO))
 
-    def commit(self, txn: Transaction, changes: list[Change], is_journaled: bool, is_synced: bool) -> None:
-        """Makes the changes of a transaction durable and commits it. On the disk on return if `is_synced`.
+    def append(self, changes: list[Change], is_synced: bool) -> int:
+        """Writes the record of what is about to be committed; on the disk on return if `is_synced`.
 
-        Changes that are not to be journaled, or are too many, are durable after the next checkpoint; where they were
-        to be, that comes at once. Raises OSError, lmdb.Error; nothing is committed then, or it is undone when the
-        environment is opened anew, and before that nothing more is committed.
+        Returns how much of the ring it takes, 0 where it is too long: then `checkpoint_large` makes it durable. A
+        checkpoint comes first where there is no room, or LMDB has something that neither the ring nor a checkpoint has:
+        what is journaled now may need it. Raises OSError; then nothing is to be committed.
         """
-        if not changes:
-            txn.commit()
-            return
-        self._refuse_after_failure()
         ring = self.ring
-        record = redo.encode(changes, ring.capacity // LARGE_PART) if is_journaled else None
-        if record is not None and (self._left_out != self._kept or not ring.fits(len(record))):
+        record = redo.encode(changes, ring.capacity // LARGE_PART)
+        if record is None:
+            return 0
+        if self._left_out != self._kept:
             self.checkpoint()
-        elif self.dirty_bytes > DIRTY_MAX * ring.size:
-            self._catch_up()
-        with self._between_commits:
+        size = 0
+        while not size:
             try:
-                if record is not None:
-                    ring.append(record)
-                    if is_synced:
-                        ring.sync()
+                size = ring.append(record)
+                if is_synced and size:
+                    ring.sync()
             except OSError:
                 self.ring_failed = True
-                self._take_back()
+                self.take_back()
                 raise
-            try:
-                txn.commit()
-            except BaseException:
-                if record is not None:
-                    self._take_back()
-                raise
-            if record is None:
-                self._left_out += 1
-            else:
-                self.bytes += len(record)
-                self.records += 1
-            self._note(changes)
-        if is_journaled and record is None:
-            try:
+            if not size:
                 self.checkpoint()
-            except BaseException:
-                self.data_failed = self.shows_refused = True
-                raise
+        self.bytes += len(record)
+        self.records += 1
+        return size
 
-    def _take_back(self) -> None:
+    def take_back(self) -> None:
+        """The last record is not to count: what it says is not committed."""
         try:
             self.ring.take_back()
         except OSError:
             self.ring_failed = True
+
+    def commit(self, txn: Transaction, dirty_bytes: int, is_left_out: bool) -> None:
+        """Has LMDB commit a transaction, which writes about `dirty_bytes`: all that the ring has, and it may be more.
+
+        `is_left_out` says that the ring does not have all of it. It waits for the checkpoint that is under way where
+        that is far behind. Raises OSError, lmdb.Error; then nothing is committed.
+        """
+        if self.dirty_bytes > DIRTY_MAX * self.ring.size and not self.has_failed:
+            self._catch_up()
+        with self._between_commits:
+            txn.commit()
+            self._committed = self.ring.position
+            self._left_out += is_left_out
+            self._note(dirty_bytes)
 
     def _catch_up(self) -> None:
         """Waits for the checkpoint that is under way; where none is, takes one."""
@@ -169,28 +163,27 @@ class Journal:
             return
         with self._one_checkpoint:
             pass
-        self._refuse_after_failure()
+        self.refuse_after_failure()
 
-    def _note(self, changes: list[Change]) -> None:
-        """Adds about what a commit of these changes writes to the data file."""
-        pages, size, collection = PAGES_OF_COMMIT, 0, b""
-        for _, database, name, data in changes:
-            size += len(data)
-            if database % len(PARTS) == ELEMENTS and database > GARBAGE:
-                if name[:NUMBER] == collection:
-                    continue
-                collection = name[:NUMBER]
-            pages += PAGES_OF_CHANGE
-        self.dirty_bytes += pages * PAGE_BYTES + size
-        capacity = self.ring.capacity
-        self.is_due = self.dirty_bytes > capacity or self.ring.used > capacity // 2
+    def checkpoint_large(self) -> None:
+        """Takes the checkpoint that makes the last commit durable. Raises OSError; then it is to be undone."""
+        try:
+            self.checkpoint()
+        except BaseException:
+            self.data_failed = self.shows_refused = True
+            raise
+
+    def _note(self, dirty_bytes: int) -> None:
+        self.dirty_bytes += dirty_bytes
+        capacity, used = self.ring.capacity, self.ring.used
+        self.is_due = self.dirty_bytes > capacity or used > capacity // 2
+        self.is_behind = self.dirty_bytes > self.ring.size or used > capacity // 4 * 3
 
     def sync(self) -> None:
         """Brings every commit so far to the disk. Raises OSError where that fails."""
-        self._refuse_after_failure()
+        self.refuse_after_failure()
         if self._left_out != self._kept:  # LMDB has something that neither the ring nor a checkpoint has
             self.checkpoint()
-            return
         try:
             self.ring.sync()
         except OSError:
@@ -200,9 +193,9 @@ class Journal:
     def checkpoint(self) -> None:
         """Takes a checkpoint of all commits so far. Raises OSError, and the one before still counts."""
         with self._one_checkpoint:
-            self._refuse_after_failure()
+            self.refuse_after_failure()
             with self._between_commits:
-                position = self.ring.position
+                position = self._committed
                 left_out = self._left_out
                 self.dirty_bytes = 0
                 self.is_due = False
@@ -238,6 +231,7 @@ class Journal:
         """
         if self.ring.size == ring_size(self._ring_bytes):
             self.ring.begin_chain()
+            self._committed = self.ring.position
             self.checkpoint()
         else:
             self.replace_ring()
@@ -251,6 +245,7 @@ class Journal:
             pin.abort()
             raise
         old.close()
+        self._committed = self.ring.position
         self.ring_failed = False
         self._kept = self._left_out
         self._move_pin(pin)
@@ -264,10 +259,12 @@ class Journal:
         """Passes over the ring's records, which LMDB has already; the next one goes behind them."""
         for _ in self.ring.records():
             pass
+        self._committed = self.ring.position
 
-    def replayed(self, changes: list[Change]) -> None:
-        """Takes note of changes that a replay has committed to LMDB."""
-        self._note(changes)
+    def replayed(self, dirty_bytes: int) -> None:
+        """Takes note of a commit of LMDB's that has made all records so far once more; a checkpoint may follow."""
+        self._committed = self.ring.position
+        self._note(dirty_bytes)
         if self.is_due:
             self.checkpoint()
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 from contextlib import suppress
+from time import sleep
 from typing import Final
 
 import lmdb
@@ -18,6 +19,7 @@ from keyp.storage.lmdb.errors import Damaged, MustReopen, StoreError
 from keyp.storage.lmdb.journal import RING_FILE
 from keyp.storage.lmdb.store import DATA_FILE, MAP_BYTES, Space, Store, lmdb_reason
 from keyp.storage.lmdb.transaction import ReadTransaction
+from keyp.storage.lmdb.write_back import SHOWN_S
 
 LOCK_FILE: Final = "lock.mdb"
 
@@ -120,7 +122,9 @@ class StoreReader(Store):
         """Verifies a file that no server has open, since LMDB trusts its contents; a server has verified its own."""
         try:
             served = shared and locks.is_taken(self.path)
-            if not served:
+            if served:
+                sleep(2 * SHOWN_S)  # by then it shows what has been answered by now
+            else:
                 self._verify()
             if shared:
                 self._held_fd = locks.hold_data_file(self.path, alone=False)

@@ -9,7 +9,8 @@ from collections.abc import Callable
 from typing import Any, Final
 
 from keyp.storage.journal import redo
-from keyp.storage.journal.redo import DELETE, DELETE_RANGE, PUT
+from keyp.storage.journal.redo import DELETE, DELETE_RANGE, PUT, Change
+from keyp.storage.lmdb.dirty_pages import dirty_bytes
 from keyp.storage.lmdb.journal import Journal
 from keyp.storage.lmdb.store import Database, Engine, Transaction
 
@@ -43,21 +44,37 @@ def _replay(
         return
     changes = [change for record in records for change in redo.decode(record)]
     with engine.begin(write=True) as txn:
-        handles: dict[int, Database] = {}
-        for operation, number, name, data in changes:
-            handle = handles.get(number)
-            if handle is None:
-                handle = handles[number] = handle_of(txn, number)
-            if operation == PUT:
-                txn.put(name, data, db=handle)
-            elif operation == DELETE:
-                txn.delete(name, db=handle)
-            elif operation == DELETE_RANGE:
-                with txn.cursor(handle) as cursor:
-                    _delete_range(cursor, name, data)
-            else:
-                txn.drop(handle, delete=False)
-    journal.replayed(changes)
+        make_changes(txn, handle_of, changes)
+
+        def pages(number: int) -> int:
+            return tree_pages(txn, handle_of(txn, number))
+
+        written = dirty_bytes(changes, pages)
+    journal.replayed(written)
+
+
+def tree_pages(txn: Transaction, database: Database) -> int:
+    """How many pages a sub-database's tree has."""
+    stat = txn.stat(database)
+    return int(stat["branch_pages"]) + int(stat["leaf_pages"])
+
+
+def make_changes(txn: Transaction, handle_of: Callable[[Transaction, int], Database], changes: list[Change]) -> None:
+    """Makes changes once more, in a transaction that shows the state before them or a later one. Raises lmdb.Error."""
+    handles: dict[int, Database] = {}
+    for operation, number, name, data in changes:
+        handle = handles.get(number)
+        if handle is None:
+            handle = handles[number] = handle_of(txn, number)
+        if operation == PUT:
+            txn.put(name, data, db=handle)
+        elif operation == DELETE:
+            txn.delete(name, db=handle)
+        elif operation == DELETE_RANGE:
+            with txn.cursor(handle) as cursor:
+                _delete_range(cursor, name, data)
+        else:
+            txn.drop(handle, delete=False)
 
 
 def _delete_range(cursor: Any, first: bytes, last: bytes) -> None:

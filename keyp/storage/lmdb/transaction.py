@@ -148,6 +148,30 @@ class ReadTransaction(Transaction):
         self.close()
 
 
+class PresentTransaction(Transaction):
+    """What LMDB's open write transaction shows, to be read while no group runs; see `write_back.py`.
+
+    It is the newest state there is. Close it before the next group starts.
+    """
+
+    def __init__(self, environment: Environment, txn: lmdb.Transaction[bytes], now_ms: int) -> None:
+        self.engine = environment.lmdb
+        self.now_ms = now_ms
+        self.events = []
+        self.environment = environment
+        self.txn = txn
+
+    def space(self, index: int) -> Space | None:
+        """The space that database `index` uses, None while it is empty."""
+        number = layout.read_number(self.environment.database_spaces, index * layout.NUMBER)
+        return None if number == NO_SPACE else self.environment.spaces[number]
+
+    def close(self) -> None:
+        """Lets go of what the reads have opened."""
+        if self._proof is not None:
+            self._end_proof(self._proof)
+
+
 def _find_spaces(environment: Store, raw: bytes | None) -> list[Space | None]:
     numbers = layout.unpack_numbers(raw or b"")[: environment.databases]
     numbers += [NO_SPACE] * (environment.databases - len(numbers))
@@ -190,11 +214,15 @@ class WriteTransaction(Transaction):
         self.is_awaited = True
         self._changes: list[Change] = []
         self._numbers = environment.numbers
-        try:
-            self.growth_refusal = environment.make_room()
-            self.txn = environment.lmdb.begin(write=True)
-        except lmdb.Error as error:
-            raise CommitFailed(error) from error
+        self.growth_refusal = ""
+        txn = environment.write_back.transaction
+        if txn is None or environment.max_bytes or not environment.reserve.held:
+            try:
+                self.growth_refusal = environment.make_room()
+                txn = environment.write_back.begin()
+            except lmdb.Error as error:
+                raise CommitFailed(error) from error
+        self.txn = txn
         self.version = self.stored_version = environment.version
         self._collections = environment.collections  # how many ids have been given out
         # The space of each database, packed as it is stored: few groups change it or look at more than one.
@@ -340,14 +368,24 @@ class WriteTransaction(Transaction):
             own.append((b"databases", self._spaces))
         for name, data in own:
             self.put(environment.meta, name, layout.with_checksum(name, data))
-        is_synced = environment.fsync == ALWAYS and self.is_awaited
+        is_durable = environment.fsync == ALWAYS
+        stays_open = (
+            environment.writes_back
+            and not is_durable
+            and environment.reserve.held
+            and not self._opened
+            and self._spaces == environment.database_spaces
+        )
+        write_back = environment.write_back
         try:
-            environment.journal.commit(txn, self._changes, self.is_journaled, is_synced)
+            write_back.commit(txn, self._changes, self.is_journaled, is_durable and self.is_awaited, stays_open)
         except (lmdb.Error, OSError) as error:
             raise CommitFailed(error) from error
         environment.version, environment.database_spaces = self.stored_version, self._spaces
         environment.collections = self._collections
         environment.changes += self.changes
+        if write_back.transaction is None:
+            environment.shown_changes = environment.changes
         for space in self._opened:
             environment.spaces[space.number] = space
 
@@ -355,4 +393,4 @@ class WriteTransaction(Transaction):
         """Undoes everything since the transaction began."""
         if self._proof is not None:
             self._end_proof(self._proof)
-        self.txn.abort()
+        self.environment.write_back.undo(self.txn)

@@ -140,16 +140,16 @@ def test_what_it_costs(ring: Ring, monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_it_is_full_but_for_a_page(ring: Ring, path: str) -> None:
     """Before the end and before the tail; what a checkpoint lets go of is room again."""
-    assert ring.fits(PAGES * PAGE - HEAD)
+    assert ring.place_for(PAGES * PAGE - HEAD) >= 0
     payloads = fill(ring, PAGES)
     assert ring.used == ring.capacity
-    assert not ring.fits(1)
+    assert ring.place_for(1) < 0
     assert found(path) == payloads
     checkpoint(ring)
     assert (ring.used, ring.position.place) == (0, SMALLEST)
-    assert ring.fits((PAGES - 1) * PAGE - HEAD)
+    assert ring.place_for((PAGES - 1) * PAGE - HEAD) >= 0
     payloads = fill(ring, PAGES - 1)
-    assert not ring.fits(1)
+    assert ring.place_for(1) < 0
     assert found(path) == payloads
 
 
@@ -171,7 +171,7 @@ def test_a_quarter_always_fits_after_a_checkpoint(ring: Ring, path: str, at: int
     fill(ring, at)
     checkpoint(ring)
     data = b"x" * (ring.capacity // 4)
-    assert ring.fits(len(data))
+    assert ring.place_for(len(data)) >= 0
     ring.append(data)
     assert found(path) == [data]
 
@@ -417,7 +417,7 @@ def follow(actions: list[tuple[str, int]], path: str) -> None:
     for action, argument in actions:
         number += 1
         if action in ("append", "take back"):
-            if not ring.fits(argument):
+            if ring.place_for(argument) < 0:
                 continue
             data = (b"%d " % number * argument)[:argument]
             ring.append(data)
