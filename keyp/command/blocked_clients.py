@@ -15,6 +15,7 @@ thread while a group runs, and to the reactor's thread in between.
 
 from __future__ import annotations
 
+from itertools import repeat
 from typing import Any, Final
 
 from keyp.command.spec import Args, CommandSpec
@@ -41,7 +42,7 @@ class BlockedClient:
         self.spec = spec
         self.args = args
         self.wait = wait
-        self.keys = [(database, key) for key in dict.fromkeys(wait.keys)]
+        self.keys = list(zip(repeat(database), dict.fromkeys(wait.keys)))
         self.state = JOINED
         self.number = 0  # in the order of joining
         self.nanoseconds = 0  # that the command ran before it waited

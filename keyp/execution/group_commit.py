@@ -172,15 +172,6 @@ class GroupCommit:
             self._hides_present = True
             self._publisher.present_hidden()
 
-    def _show_present(self) -> None:
-        is_open = self._environment.write_back.transaction is not None
-        if is_open or self._hides_present:
-            self._hides_present = False
-            self._publisher.present_shown()
-        if is_open and not self._flush_timed and not self._server.write_refusal:
-            self._flush_timed = True
-            self._loop.call_later(SHOWN_S, self._flush_now)
-
     def _start_flush(self) -> None:
         self._start()
         self._loop.run_on_writer(self._committer.flush, FlushReport(), False).addCallbacks(self._flushed, self._failed)
@@ -226,7 +217,13 @@ class GroupCommit:
     def _publish(self, publish: Callable[[Any], None], report: Any) -> None:
         """Lets the next group start with what has come meanwhile, then publishes this one."""
         self._running = False
-        self._show_present()
+        is_open = self._environment.write_back.transaction is not None
+        if is_open or self._hides_present:
+            self._hides_present = False
+            self._publisher.present_shown()
+        if is_open and not self._flush_timed and not self._server.write_refusal:
+            self._flush_timed = True
+            self._loop.call_later(SHOWN_S, self._flush_now)
         if self._queue or self._when_flushed or (self._sweep_wanted and not self._resting):
             self._schedule()
         try:
@@ -242,10 +239,11 @@ class GroupCommit:
 
     def _failed(self, failure: Failure) -> None:
         """`Committer` raises nothing; should it, the next group is not to wait for ever."""
-        self._running = False
-        self._show_present()
-        log.failure("the writer met a defect", failure)
-        self._schedule()
+        self._publish(_tell_defect, failure)
+
+
+def _tell_defect(failure: Failure) -> None:
+    log.failure("the writer met a defect", failure)
 
 
 def _nothing(is_shown: bool) -> None:

@@ -24,8 +24,8 @@ from keyp.storage.check_elements import CollectionCheck
 from keyp.storage.lmdb import layout, pieces
 from keyp.storage.lmdb.errors import Damaged
 from keyp.storage.lmdb.layout import FLOAT, HAS_DEADLINE, HAS_ELEMENTS, LONG_NAME, NO_DEADLINE
-from keyp.storage.lmdb.store import Database, Space
-from keyp.storage.lmdb.transaction import NO_SPACE, ReadTransaction
+from keyp.storage.lmdb.store import NO_SPACE, Database, Space
+from keyp.storage.lmdb.transaction import ReadTransaction
 from keyp.storage.value_types import NOTHING, STRING, VALUE_TYPES
 
 PROBLEMS_LISTED: Final = 1000

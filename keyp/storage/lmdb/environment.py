@@ -31,6 +31,7 @@ from keyp.storage.lmdb.store import (
     GARBAGE,
     MAP_BYTES,
     META,
+    NO_SPACE,
     OWN_NUMBERS,
     PARTS,
     Database,
@@ -75,7 +76,7 @@ class Environment(Store):
 
     version: int
     collections: int
-    database_spaces: bytes
+    database_spaces: list[int]
     journal: Journal
     write_back: WriteBack
     reserve: DiskReserve
@@ -207,8 +208,8 @@ class Environment(Store):
             numbers = {name: self.own(txn, name) for name in OWN_NUMBERS}
             self.version = layout.read_number(numbers[b"version"])
             self.collections = layout.read_number(numbers[b"collections"])
-            self.database_spaces = numbers[b"databases"].ljust(self.databases * layout.NUMBER, b"\0")
             listed = layout.unpack_numbers(numbers[b"databases"])
+            self.database_spaces = listed + [NO_SPACE] * (self.databases - len(listed))
             for number in filter(None, listed[: self.databases]):
                 if not {b"%s:%d" % (part, number) for part in PARTS} <= set(records):
                     raise Damaged(f"space {number} serves a database and is not there")

@@ -56,6 +56,9 @@ def put_own(txn: Transaction, meta: Database, name: bytes, data: bytes) -> None:
     txn.put(name, layout.with_checksum(name, data), db=meta)
 
 
+NO_SPACE: Final = 0  # in the list of databases: nothing is stored there
+
+
 class Space:
     """The handles of one space's three sub-databases; valid as long as the environment is open."""
 

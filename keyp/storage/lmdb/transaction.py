@@ -22,11 +22,9 @@ from keyp.storage.lmdb import layout
 from keyp.storage.lmdb.environment import ALWAYS, Environment
 from keyp.storage.lmdb.errors import CommitFailed, MustReopen
 from keyp.storage.lmdb.proof import Proof
-from keyp.storage.lmdb.store import Database, DatabaseList, Engine, Space, Store
+from keyp.storage.lmdb.store import NO_SPACE, Database, DatabaseList, Engine, Space, Store
 
 USUAL_LIMITS: Final = CompactLimits()
-NO_SPACE: Final = 0  # in the list of databases: nothing is stored there
-
 # A space of at most so many pages is emptied at once, where it stands; a larger one is left to the sweeper.
 SMALL_SPACE_PAGES: int = 256
 
@@ -163,7 +161,7 @@ class PresentTransaction(Transaction):
 
     def space(self, index: int) -> Space | None:
         """The space that database `index` uses, None while it is empty."""
-        number = layout.read_number(self.environment.database_spaces, index * layout.NUMBER)
+        number = self.environment.database_spaces[index]
         return None if number == NO_SPACE else self.environment.spaces[number]
 
     def close(self) -> None:
@@ -225,7 +223,7 @@ class WriteTransaction(Transaction):
         self.txn = txn
         self.version = self.stored_version = environment.version
         self._collections = environment.collections  # how many ids have been given out
-        # The space of each database, packed as it is stored: few groups change it or look at more than one.
+        # The space of each database. Few groups change it.
         self._spaces = environment.database_spaces
         self._opened: list[Space] = []
 
@@ -276,7 +274,7 @@ class WriteTransaction(Transaction):
 
     def space(self, index: int) -> Space | None:
         """The space that database `index` uses, None while it is empty."""
-        number = layout.read_number(self._spaces, index * layout.NUMBER)
+        number = self._spaces[index]
         return None if number == NO_SPACE else self.environment.spaces.get(number) or self._new_space(number)
 
     def _new_space(self, number: int) -> Space:
@@ -285,12 +283,12 @@ class WriteTransaction(Transaction):
 
     def make_space(self, index: int) -> Space:
         """The space for database `index`, which has none yet."""
-        taken = set(layout.unpack_numbers(self._spaces))
+        taken = set(self._spaces)
         numbers = chain(range(index + 1, self.environment.max_spaces + 1), range(1, index + 1))
         number = next(number for number in numbers if number not in taken and not self._waits_for_sweeper(number))
         if number not in self.environment.spaces and all(number != opened.number for opened in self._opened):
             self._opened.append(self._make_space(number))
-        self._assign(index, layout.number(number))
+        self._assign(index, number)
         return self.environment.spaces.get(number) or self._new_space(number)
 
     def _make_space(self, number: int) -> Space:
@@ -308,7 +306,7 @@ class WriteTransaction(Transaction):
         if self.is_small(space) or self._spaces_run_out():
             self.empty(space)
         else:
-            self._assign(index, layout.number(NO_SPACE))
+            self._assign(index, NO_SPACE)
             self.discard(layout.space_garbage(space.number))
 
     def discard(self, entry: bytes) -> None:
@@ -322,7 +320,7 @@ class WriteTransaction(Transaction):
         """Whether one more space in the garbage would leave a database without one to write into."""
         most = self.environment.max_spaces
         waiting = sum([self._waits_for_sweeper(number) for number in range(1, most + 1)])
-        return waiting + len(self._spaces) // layout.NUMBER >= most
+        return waiting + len(self._spaces) >= most
 
     def is_small(self, space: Space) -> bool:
         """Whether emptying the space at once is cheap."""
@@ -339,15 +337,14 @@ class WriteTransaction(Transaction):
 
     def swap(self, one: int, other: int) -> None:
         """Exchanges the contents of two databases."""
-        spaces, size = self._spaces, layout.NUMBER
-        self._assign(one, spaces[other * size : other * size + size])
-        self._assign(other, spaces[one * size : one * size + size])
+        spaces = self._spaces
+        self._assign(one, spaces[other])
+        self._assign(other, spaces[one])
         self.swapped += [one, other]
         self.changes += 1
 
-    def _assign(self, index: int, number: bytes) -> None:
-        start = index * layout.NUMBER
-        self._spaces = self._spaces[:start] + number + self._spaces[start + layout.NUMBER :]
+    def _assign(self, index: int, number: int) -> None:
+        self._spaces = [*self._spaces[:index], number, *self._spaces[index + 1 :]]  # the list is the environment's
 
     @property
     def has_changes(self) -> bool:
@@ -365,7 +362,7 @@ class WriteTransaction(Transaction):
         if self._collections != environment.collections:
             own.append((b"collections", layout.number(self._collections)))
         if self._spaces != environment.database_spaces:
-            own.append((b"databases", self._spaces))
+            own.append((b"databases", layout.pack_numbers(self._spaces)))
         for name, data in own:
             self.put(environment.meta, name, layout.with_checksum(name, data))
         is_durable = environment.fsync == ALWAYS
