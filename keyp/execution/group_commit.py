@@ -115,11 +115,12 @@ class GroupCommit:
 
     def when_flushed(self, function: Callable[[bool], None]) -> None:
         """Calls `function` when snapshots show all that has been published: with whether they do."""
-        if self._running or self._environment.write_back.transaction is not None:
+        write_back = self._environment.write_back
+        if self._hides_present or (not self._running and write_back.transaction is not None):
             self._when_flushed.append(function)
             self._schedule()
         else:
-            function(not self._environment.write_back.is_lost)
+            function(not write_back.is_lost)
 
     def between_groups(
         self, function: Callable[[BlockedClient, Reply], None], blocked: BlockedClient, reply: Reply
@@ -188,8 +189,7 @@ class GroupCommit:
 
     def _flush_now(self) -> None:
         self._flush_timed = False
-        if self._running or self._environment.write_back.transaction is not None:
-            self.when_flushed(_nothing)
+        self.when_flushed(_nothing)
 
     def _start_step(self) -> None:
         budget = max(SWEEP_BUDGET, SWEEP_FACTOR * self._commands_since_step)

@@ -105,6 +105,22 @@ def test_a_read_waits_for_no_group_where_a_snapshot_shows_all(lab: Lab) -> None:
     assert other.call("GET k") == b"$1\r\n2\r\n"
 
 
+@pytest.mark.parametrize("read", ["GET k", "KEYS k*", "SAVE"])
+def test_with_syncs_no_read_waits_for_a_group(lab: Lab, read: str) -> None:
+    client, other = lab.connect(), lab.connect()
+    client.call("CONFIG SET appendfsync always")
+    client.call("SET k 1")
+    lab.writer_thread.held = True
+    client.protocol.dataReceived(b"SET k 2\r\n")
+    lab.settle()
+    assert other.call(read) in (b"$1\r\n1\r\n", b"*1\r\n$1\r\nk\r\n", b"+OK\r\n")
+    assert len(lab.writer_thread.line) == 1
+    lab.writer_thread.work()
+    lab.writer_thread.held = False
+    lab.settle()
+    assert other.call("GET k").endswith(b"$1\r\n2\r\n")
+
+
 @pytest.mark.parametrize("line", ["KEYS k*", "SAVE", "BGSAVE"])
 def test_who_needs_a_snapshot_has_lmdb_commit(lab: Lab, line: str) -> None:
     client, before = lab.connect(), lab.commits()
