@@ -6,7 +6,7 @@ from typing import Any
 
 from twisted.internet.defer import Deferred
 
-from keyp.net.memory import KEPT_MAX, SpareMemory, find_trim
+from keyp.net.memory import KEPT_MAX, WAIT_MAX, SpareMemory, find_trim
 
 MB = 1 << 20
 
@@ -57,14 +57,22 @@ def test_much_is_given_back_once_it_grows_no_more() -> None:
     assert process.looks(*[30 * MB] * 5) == 0
 
 
-def test_what_is_needed_is_asked_for_once() -> None:
+def test_what_is_needed_is_asked_for_less_and_less_often() -> None:
     process = Process()
     process.needed = 500 * MB
     assert process.looks(500 * MB, 500 * MB) == 1
-    assert process.looks(*[500 * MB] * 5) == 0
-    process.needed = 40 * MB
-    assert process.looks(300 * MB) == 0  # less than was needed
-    assert process.looks(40 * MB, 400 * MB, 400 * MB) == 1
+    assert process.looks(*[500 * MB] * 60) == 4
+    assert process.looks(*[500 * MB] * 10 * (WAIT_MAX + 1)) == 10
+
+
+def test_what_was_in_use_and_is_free_later_is_given_back() -> None:
+    process = Process()
+    process.needed = 130 * MB
+    assert process.looks(130 * MB, 130 * MB) == 1
+    process.needed = 30 * MB
+    assert process.looks(130 * MB, 130 * MB) == 1
+    assert process.private == 30 * MB
+    assert process.looks(400 * MB, 400 * MB) == 1
 
 
 def test_one_at_a_time() -> None:
