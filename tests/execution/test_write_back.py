@@ -13,7 +13,8 @@ import pytest
 from keyp.command.registry import Registry
 from keyp.commands.all import TABLES
 from keyp.errors import DISK_FAILED
-from keyp.storage.lmdb import write_back
+from keyp.storage.journal.ring import Ring
+from keyp.storage.lmdb import start, write_back
 from keyp.storage.lmdb.environment import Environment
 from keyp.storage.lmdb.reader import StoreReader
 from keyp.storage.lmdb.transaction import ReadTransaction
@@ -280,6 +281,32 @@ def test_what_lmdb_has_lost_is_replayed(lab: Lab) -> None:
     lab.server.each_second()
     lab.settle()
     assert client.call("SET k 2", "GET k") == b"+OK\r\n$1\r\n2\r\n"
+
+
+def test_what_lmdb_has_lost_is_replayed_where_the_store_could_not_be_opened_at_first(
+    lab: Lab, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What the open transaction alone showed has been let go by then."""
+    client = lab.connect()
+    flush(lab)
+    open_at_checkpoint, disk_is_broken = start.go_back, True
+
+    def go_back(path: str, ring: Ring) -> None:
+        if disk_is_broken:
+            raise OSError(errno.EIO, os.strerror(errno.EIO))
+        open_at_checkpoint(path, ring)
+
+    monkeypatch.setattr(start, "go_back", go_back)
+    with failing(lab, error_with(errno.EIO), 1):
+        assert client.call("SET k 1", "RPUSH l a b", "LPOP l") == b"+OK\r\n:2\r\n$1\r\na\r\n"
+        panicking: Any = Panicking(lab.environment.lmdb)
+        lab.environment.lmdb = panicking
+        flush(lab)
+    disk_is_broken = False
+    lab.advance_ms(60_000)
+    lab.server.each_second()
+    lab.settle()
+    assert client.call("GET k", "LRANGE l 0 -1", "SET k 2") == b"$1\r\n1\r\n*1\r\n$1\r\nb\r\n+OK\r\n"
 
 
 def test_a_stop_leaves_nothing_behind(tmp_path: Path) -> None:

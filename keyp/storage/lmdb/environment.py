@@ -313,6 +313,7 @@ class Environment(Store):
         self._read_numbers()
 
     def _open_at_checkpoint(self) -> None:
+        self.journal.data_failed = True  # until another is open: what is let go here only a replay brings back
         self._close_file()
         ring = start.find_ring(self.path)
         if ring is not None:
