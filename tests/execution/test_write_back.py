@@ -14,10 +14,12 @@ from keyp.command.registry import Registry
 from keyp.commands.all import TABLES
 from keyp.errors import DISK_FAILED
 from keyp.storage.journal.ring import Ring
+from keyp.storage.keys.keyspace import Keyspace
 from keyp.storage.lmdb import start, write_back
 from keyp.storage.lmdb.environment import Environment
 from keyp.storage.lmdb.reader import StoreReader
 from keyp.storage.lmdb.transaction import ReadTransaction
+from keyp.storage.types import strings
 from tests.execution.test_faults import Panicking
 from tests.execution.test_groups import FAULTY, INTERNAL
 from tests.execution.test_journaled_work import flush
@@ -265,6 +267,28 @@ def test_a_group_that_finds_the_transaction_full_and_the_disk_broken_is_refused_
     lab.server.each_second()
     lab.settle()
     assert client.call("GET k", "SET k 3") == b"$1\r\n1\r\n+OK\r\n"
+
+
+def test_a_group_that_fails_behind_its_record_leaves_none(
+    lab: Lab, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Not in the transaction that the groups before it are made in again, and not in the journal."""
+
+    def fail(*_: object) -> int:
+        raise error_with(errno.EIO)
+
+    client = lab.connect()
+    client.call("SET k 1")
+    assert is_open(lab)
+    with monkeypatch.context() as patch:
+        patch.setattr(write_back, "dirty_bytes", fail)
+        patch.setattr(lab.environment.write_back, "_look_at", 1)
+        assert client.call("SET k 2") == FAILED
+    assert client.call("GET k") == b"$1\r\n1\r\n"
+    environment = killed(lab, tmp_path / "killed")
+    with ReadTransaction(environment, 0) as transaction:
+        assert strings.get(Keyspace(transaction, 0), b"k") == b"1"
+    environment.close()
 
 
 def test_what_lmdb_has_lost_is_replayed(lab: Lab) -> None:
