@@ -416,8 +416,11 @@ class Dispatcher:
     def _run_alone(self, is_shown: bool) -> None:
         """Runs the first of the functions that have the environment to themselves.
 
-        Not where LMDB could not commit what its open transaction alone shows, for that ends there.
+        Not where LMDB could not commit what its open transaction alone shows, for that ends there. Work that has begun
+        while it did comes first; the end of that looks for rest again.
         """
+        if self._active or self._background:
+            return
         self.snapshot.close()
         function, done = self._exclusive[0]
         is_safe = is_shown or self.server.environment.write_back.is_lost

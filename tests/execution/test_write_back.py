@@ -200,6 +200,20 @@ def test_where_the_disk_is_behind_it_does_not_stay_open(lab: Lab) -> None:
     assert is_open(lab)
 
 
+def test_who_is_to_be_alone_waits_for_what_began_while_lmdb_committed(lab: Lab) -> None:
+    dispatcher, done = lab.server.dispatcher, []
+    lab.connect().call("SET k 1")
+    lab.reader_threads.held = True
+    dispatcher.exclusively(lambda: done.append("alone"))
+    dispatcher.in_background(lambda: done.append("background"))
+    lab.settle()
+    assert done == []
+    lab.reader_threads.held = False
+    lab.reader_threads.work()
+    lab.settle()
+    assert done == ["background", "alone"]
+
+
 # Failures.
 
 
