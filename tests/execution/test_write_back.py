@@ -347,6 +347,24 @@ def test_what_lmdb_has_lost_is_replayed_where_the_store_could_not_be_opened_at_f
     assert client.call("GET k", "LRANGE l 0 -1", "SET k 2") == b"$1\r\n1\r\n*1\r\n$1\r\nb\r\n+OK\r\n"
 
 
+def test_a_reserve_that_could_not_be_filled_is_filled_later(lab: Lab) -> None:
+    """It is filled where no transaction is open, and that could not be."""
+    client, reserve = lab.connect(), lab.environment.reserve
+    flush(lab)
+    with failing(lab, error_with(errno.EIO)):
+        assert client.call("SET k 1") == b"+OK\r\n"
+        reserve.release()
+        lab.server.each_second()
+        lab.settle()
+        assert not reserve.held
+    for _ in range(2):
+        lab.advance_ms(60_000)
+        lab.server.each_second()
+        lab.settle()
+    assert reserve.held
+    assert client.call("GET k", "SET k 2") == b"$1\r\n1\r\n+OK\r\n"
+
+
 def test_a_stop_leaves_nothing_behind(tmp_path: Path) -> None:
     lab = Lab(tmp_path / "store", writes_back=True)
     lab.connect().call("SET a 1")
