@@ -12,7 +12,7 @@ import pytest
 
 from keyp.command.registry import Registry
 from keyp.commands.all import TABLES
-from keyp.errors import DISK_FAILED
+from keyp.errors import DAMAGED_STORE, DISK_FAILED
 from keyp.storage.journal.ring import Ring
 from keyp.storage.keys.keyspace import Keyspace
 from keyp.storage.lmdb import start, write_back
@@ -23,11 +23,12 @@ from keyp.storage.types import strings
 from tests.execution.test_faults import Panicking
 from tests.execution.test_groups import FAULTY, INTERNAL
 from tests.execution.test_journaled_work import flush
-from tests.failing_disk import error_with, failing
+from tests.failing_disk import DATA_FILE, error_with, failing
 from tests.fakes import Lab
 from tests.wire import request
 
 FAILED = f"-{DISK_FAILED}\r\n".encode()
+PAGE, FLAGS, LEAF = 4096, 10, 2  # of LMDB's pages: where the flags are, and one of them
 SHOWN_MS = round(write_back.SHOWN_S * 1000)
 
 
@@ -303,6 +304,38 @@ def test_a_group_that_fails_behind_its_record_leaves_none(
     with ReadTransaction(environment, 0) as transaction:
         assert strings.get(Keyspace(transaction, 0), b"k") == b"1"
     environment.close()
+
+
+def test_a_read_that_meets_damage_costs_nobody_else_anything(lab: Lab) -> None:
+    """LMDB does nothing more in a transaction in which it has found a page that is none."""
+    client, other = lab.connect(), lab.connect()
+    client.call(*[f"SETRANGE k{number:03} 50 x" for number in range(600)])
+    flush(lab)
+    data_file = Path(lab.environment.path) / DATA_FILE
+    data = data_file.read_bytes()
+    leaves = [at for at in range(0, len(data), PAGE) if data[at + FLAGS] == LEAF and b"k300" in data[at : at + PAGE]]
+    client.call("SET k001 1")
+    assert is_open(lab)
+    change_flags(data_file, leaves, LEAF, 0)
+    for protocol in (client.protocol, other.protocol):
+        protocol.dataReceived(b"GET k300\r\n" if protocol is client.protocol else b"GET k001\r\n")
+    lab.settle()
+    assert client.transport.sent.endswith(f"-{DAMAGED_STORE}\r\n".encode())
+    assert other.transport.sent == b"$1\r\n1\r\n"
+    assert client.call("SET k001 2", "GET k001") == b"+OK\r\n$1\r\n2\r\n"
+    assert client.call("GET k300") == f"-{DAMAGED_STORE}\r\n".encode()
+    lab.advance_ms(SHOWN_MS)
+    assert client.call("GET k001", "SET k001 3", "GET k001") == b"$1\r\n2\r\n+OK\r\n$1\r\n3\r\n"
+    change_flags(data_file, leaves, 0, LEAF)
+
+
+def change_flags(data_file: Path, pages: list[int], old: int, new: int) -> None:
+    with data_file.open("r+b") as file:
+        for page in pages:
+            file.seek(page + FLAGS)
+            if file.read(1)[0] == old:
+                file.seek(page + FLAGS)
+                file.write(bytes([new]))
 
 
 def test_what_lmdb_has_lost_is_replayed(lab: Lab) -> None:

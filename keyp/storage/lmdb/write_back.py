@@ -147,6 +147,12 @@ class WriteBack:
 
     def flush(self) -> None:
         """Has LMDB commit what all groups have changed. Where that fails they are still shown, if they can be."""
+        try:
+            self._flush_once()
+        except lmdb.BadTxnError:  # a read has met damage in the transaction, which has been made anew now
+            self._flush_once()
+
+    def _flush_once(self) -> None:
         if self.is_lost:
             self._begin()
         transaction = self.transaction
