@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from twisted.logger import LogEvent
 
 from keyp.command.registry import Registry
 from keyp.commands.all import TABLES
@@ -25,6 +26,7 @@ from tests.execution.test_groups import FAULTY, INTERNAL
 from tests.execution.test_journaled_work import flush
 from tests.failing_disk import DATA_FILE, error_with, failing
 from tests.fakes import Lab
+from tests.log import observed
 from tests.wire import request
 
 FAILED = f"-{DISK_FAILED}\r\n".encode()
@@ -267,6 +269,16 @@ def test_where_lmdb_cannot_commit_reads_go_on_and_writes_when_it_can(lab: Lab) -
     lab.server.each_second()
     lab.settle()
     assert client.call("GET k", "SET k 2", "GET k") == b"$1\r\n1\r\n+OK\r\n$1\r\n2\r\n"
+
+
+def test_each_read_that_needs_a_snapshot_in_vain_adds_no_line_to_the_log(lab: Lab) -> None:
+    client, events = lab.connect(), list[LogEvent]()
+    flush(lab)
+    with failing(lab, error_with(errno.EIO)), observed(events.append):
+        client.call("SET k 1")
+        for _ in range(20):
+            assert client.call("KEYS *") == FAILED
+    assert len(events) == 1
 
 
 def test_a_group_that_finds_the_transaction_full_and_the_disk_broken_is_refused_alone(
