@@ -125,8 +125,10 @@ class WriteBack:
         self.transaction = transaction
         self._changes += changes
         self._bytes += size
+        most = min(FLUSH_BYTES, journal.ring.capacity // UNCOMMITTED_PART)
         try:
-            if not stays_open or not size or journal.is_behind or self._is_full():
+            is_full = self._bytes >= most or (len(self._changes) >= self._look_at and self._writes_much())
+            if is_full or not stays_open or not size or journal.is_behind:
                 self._flush(is_left_out=not size)
         except BaseException:
             if size:
@@ -136,10 +138,6 @@ class WriteBack:
             raise
         if is_journaled and not size:
             journal.checkpoint_large()
-
-    def _is_full(self) -> bool:
-        most = min(FLUSH_BYTES, self._journal.ring.capacity // UNCOMMITTED_PART)
-        return self._bytes >= most or (len(self._changes) >= self._look_at and self._writes_much())
 
     def _writes_much(self) -> bool:
         has_looked, self._look_at = self._look_at == FLUSH_CHANGES, FLUSH_CHANGES
