@@ -170,9 +170,14 @@ class Batch:
             self.state.reply_mode = REPLY_ON
 
     def refuse(self, text: str) -> None:
-        """Gives every call the same error: the batch could not be run or not be committed, nothing of it applies."""
+        """Gives every call the same error: the batch could not be run or not be committed, nothing of it applies.
+
+        But a transaction ends with its EXEC, whatever that replies.
+        """
         self.begin()
         self.done_calls = []
+        if any(call.spec is not None and call.spec.flags & RUNS_QUEUE for call in self.calls):
+            self.state.end_transaction()
         if self.state.reply_mode == REPLY_OFF:
             return
         for call in self.calls:

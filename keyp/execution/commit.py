@@ -218,7 +218,7 @@ class Committer:
                 self._out_of_room(failure)
                 environment.flush()
         except (lmdb.Error, OSError) as error:
-            log.error("LMDB could not commit, no more writes are accepted for now: {reason}", reason=str(error))
+            self._log.error("LMDB could not commit, no more writes are accepted for now", str(error))
             report.failed = True
         return report
 

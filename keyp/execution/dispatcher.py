@@ -31,7 +31,7 @@ from keyp.execution.unblock import Unblocker
 from keyp.server.config import Settings
 from keyp.storage.compact_limits import CompactLimits
 from keyp.storage.keys.sweep import is_due
-from keyp.storage.lmdb.errors import MustReopen, StoreError, refusal
+from keyp.storage.lmdb.errors import MustReopen, StoreError, refusal, spoils_transaction
 from keyp.storage.lmdb.transaction import NotYetOpen, ReadTransaction
 
 log = Logger()
@@ -139,10 +139,22 @@ class Dispatcher:
             try:
                 self.snapshot.executor().run(batch)
             except Exception as error:
+                is_spoilt = self.snapshot.present is not None and spoils_transaction(error)
                 self.snapshot.close()
-                self._other_way(batch, error)(batch)
+                if is_spoilt:
+                    self._read_elsewhere(batch)
+                else:
+                    self._other_way(batch, error)(batch)
             else:
                 self._settle(batch)
+
+    def _read_elsewhere(self, batch: Batch) -> None:
+        """LMDB does nothing more in its open transaction: a read has met damage in it. Nobody else is to see that.
+
+        The transaction is made anew before LMDB commits, and the batch has a snapshot of its own then.
+        """
+        self.present_hidden()
+        self._read_on_thread(batch)
 
     def _read_on_thread(self, batch: Batch) -> None:
         def read(is_shown: bool) -> None:
@@ -416,8 +428,11 @@ class Dispatcher:
     def _run_alone(self, is_shown: bool) -> None:
         """Runs the first of the functions that have the environment to themselves.
 
-        Not where LMDB could not commit what its open transaction alone shows, for that ends there.
+        Not where LMDB could not commit what its open transaction alone shows, for that ends there. Work that has begun
+        while it did comes first; the end of that looks for rest again.
         """
+        if self._active or self._background:
+            return
         self.snapshot.close()
         function, done = self._exclusive[0]
         is_safe = is_shown or self.server.environment.write_back.is_lost

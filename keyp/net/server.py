@@ -263,7 +263,7 @@ class Server:
             self._forget_dead_readers()
         if state.environment.reserve.may_be_filled() and not self._filling:
             self._filling = True
-            self.dispatcher.exclusively(self._fill_reserve)
+            self.dispatcher.exclusively(state.environment.reserve.fill).addBoth(self._reserve_filled)
         if self.loop.nanoseconds() - self._checkpoint_ns > CHECKPOINT_NS and state.environment.journal.dirty_bytes:
             self.take_checkpoint()
         if state.environment.fsync == EVERYSEC:
@@ -291,9 +291,10 @@ class Server:
         if not self.state.write_refusal:
             self.state.last_sync_at = started_at
 
-    def _fill_reserve(self) -> None:
+    def _reserve_filled(self, result: Failure | None) -> None:
         self._filling = False
-        self.state.environment.reserve.fill()
+        if result is not None:
+            self.dispatcher.limited_log.error("the reserve could not be filled", result.getErrorMessage())
 
     def _forget_dead_readers(self) -> None:
         found = self.state.environment.forget_dead_readers()

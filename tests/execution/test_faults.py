@@ -79,6 +79,18 @@ def test_a_commit_that_is_still_refused_room_says_so(lab: Lab) -> None:
     assert client.call("DEL a") == b":1\r\n"
 
 
+def test_a_transaction_whose_exec_is_refused_is_over(lab: Lab) -> None:
+    client, other = lab.connect(), lab.connect()
+    client.call("SET a 0", "WATCH a", "MULTI", "INCR a")
+    with failing(lab, error_with(errno.EIO), 1):
+        assert client.call("EXEC") == FAILED
+    lab.server.each_second()
+    lab.settle()
+    assert client.call("INCR a", "EXEC") == b":1\r\n-ERR EXEC without MULTI\r\n"
+    other.call("SET a 5")
+    assert client.call("MULTI", "INCR a", "EXEC").endswith(b"*1\r\n:6\r\n")  # nor is anything watched
+
+
 def test_an_io_error_on_a_disk_with_room_is_a_broken_disk(lab: Lab) -> None:
     clients = [lab.connect() for _ in range(3)]
     clients[0].call("SET a 0")

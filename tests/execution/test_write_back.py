@@ -9,22 +9,28 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from twisted.logger import LogEvent
 
 from keyp.command.registry import Registry
 from keyp.commands.all import TABLES
-from keyp.errors import DISK_FAILED
-from keyp.storage.lmdb import write_back
+from keyp.errors import DAMAGED_STORE, DISK_FAILED
+from keyp.storage.journal.ring import Ring
+from keyp.storage.keys.keyspace import Keyspace
+from keyp.storage.lmdb import start, write_back
 from keyp.storage.lmdb.environment import Environment
 from keyp.storage.lmdb.reader import StoreReader
 from keyp.storage.lmdb.transaction import ReadTransaction
+from keyp.storage.types import strings
 from tests.execution.test_faults import Panicking
 from tests.execution.test_groups import FAULTY, INTERNAL
 from tests.execution.test_journaled_work import flush
-from tests.failing_disk import error_with, failing
+from tests.failing_disk import DATA_FILE, error_with, failing
 from tests.fakes import Lab
+from tests.log import observed
 from tests.wire import request
 
 FAILED = f"-{DISK_FAILED}\r\n".encode()
+PAGE, FLAGS, LEAF = 4096, 10, 2  # of LMDB's pages: where the flags are, and one of them
 SHOWN_MS = round(write_back.SHOWN_S * 1000)
 
 
@@ -213,6 +219,20 @@ def test_where_the_disk_is_behind_it_does_not_stay_open(lab: Lab) -> None:
     assert is_open(lab)
 
 
+def test_who_is_to_be_alone_waits_for_what_began_while_lmdb_committed(lab: Lab) -> None:
+    dispatcher, done = lab.server.dispatcher, []
+    lab.connect().call("SET k 1")
+    lab.reader_threads.held = True
+    dispatcher.exclusively(lambda: done.append("alone"))
+    dispatcher.in_background(lambda: done.append("background"))
+    lab.settle()
+    assert done == []
+    lab.reader_threads.held = False
+    lab.reader_threads.work()
+    lab.settle()
+    assert done == ["background", "alone"]
+
+
 # Failures.
 
 
@@ -267,6 +287,16 @@ def test_where_lmdb_cannot_commit_reads_go_on_and_writes_when_it_can(lab: Lab) -
     assert client.call("GET k", "SET k 2", "GET k") == b"$1\r\n1\r\n+OK\r\n$1\r\n2\r\n"
 
 
+def test_each_read_that_needs_a_snapshot_in_vain_adds_no_line_to_the_log(lab: Lab) -> None:
+    client, events = lab.connect(), list[LogEvent]()
+    flush(lab)
+    with failing(lab, error_with(errno.EIO)), observed(events.append):
+        client.call("SET k 1")
+        for _ in range(20):
+            assert client.call("KEYS *") == FAILED
+    assert len(events) == 1
+
+
 def test_a_group_that_finds_the_transaction_full_and_the_disk_broken_is_refused_alone(
     lab: Lab, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -280,6 +310,60 @@ def test_a_group_that_finds_the_transaction_full_and_the_disk_broken_is_refused_
     lab.server.each_second()
     lab.settle()
     assert client.call("GET k", "SET k 3") == b"$1\r\n1\r\n+OK\r\n"
+
+
+def test_a_group_that_fails_behind_its_record_leaves_none(
+    lab: Lab, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Not in the transaction that the groups before it are made in again, and not in the journal."""
+
+    def fail(*_: object) -> int:
+        raise error_with(errno.EIO)
+
+    client = lab.connect()
+    client.call("SET k 1")
+    assert is_open(lab)
+    with monkeypatch.context() as patch:
+        patch.setattr(write_back, "dirty_bytes", fail)
+        patch.setattr(lab.environment.write_back, "_look_at", 1)
+        assert client.call("SET k 2") == FAILED
+    assert client.call("GET k") == b"$1\r\n1\r\n"
+    environment = killed(lab, tmp_path / "killed")
+    with ReadTransaction(environment, 0) as transaction:
+        assert strings.get(Keyspace(transaction, 0), b"k") == b"1"
+    environment.close()
+
+
+def test_a_read_that_meets_damage_costs_nobody_else_anything(lab: Lab) -> None:
+    """LMDB does nothing more in a transaction in which it has found a page that is none."""
+    client, other = lab.connect(), lab.connect()
+    client.call(*[f"SETRANGE k{number:03} 50 x" for number in range(600)])
+    flush(lab)
+    data_file = Path(lab.environment.path) / DATA_FILE
+    data = data_file.read_bytes()
+    leaves = [at for at in range(0, len(data), PAGE) if data[at + FLAGS] == LEAF and b"k300" in data[at : at + PAGE]]
+    client.call("SET k001 1")
+    assert is_open(lab)
+    change_flags(data_file, leaves, LEAF, 0)
+    for protocol in (client.protocol, other.protocol):
+        protocol.dataReceived(b"GET k300\r\n" if protocol is client.protocol else b"GET k001\r\n")
+    lab.settle()
+    assert client.transport.sent.endswith(f"-{DAMAGED_STORE}\r\n".encode())
+    assert other.transport.sent == b"$1\r\n1\r\n"
+    assert client.call("SET k001 2", "GET k001") == b"+OK\r\n$1\r\n2\r\n"
+    assert client.call("GET k300") == f"-{DAMAGED_STORE}\r\n".encode()
+    lab.advance_ms(SHOWN_MS)
+    assert client.call("GET k001", "SET k001 3", "GET k001") == b"$1\r\n2\r\n+OK\r\n$1\r\n3\r\n"
+    change_flags(data_file, leaves, 0, LEAF)
+
+
+def change_flags(data_file: Path, pages: list[int], old: int, new: int) -> None:
+    with data_file.open("r+b") as file:
+        for page in pages:
+            file.seek(page + FLAGS)
+            if file.read(1)[0] == old:
+                file.seek(page + FLAGS)
+                file.write(bytes([new]))
 
 
 def test_what_lmdb_has_lost_is_replayed(lab: Lab) -> None:
@@ -296,6 +380,50 @@ def test_what_lmdb_has_lost_is_replayed(lab: Lab) -> None:
     lab.server.each_second()
     lab.settle()
     assert client.call("SET k 2", "GET k") == b"+OK\r\n$1\r\n2\r\n"
+
+
+def test_what_lmdb_has_lost_is_replayed_where_the_store_could_not_be_opened_at_first(
+    lab: Lab, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What the open transaction alone showed has been let go by then."""
+    client = lab.connect()
+    flush(lab)
+    open_at_checkpoint, disk_is_broken = start.go_back, True
+
+    def go_back(path: str, ring: Ring) -> None:
+        if disk_is_broken:
+            raise OSError(errno.EIO, os.strerror(errno.EIO))
+        open_at_checkpoint(path, ring)
+
+    monkeypatch.setattr(start, "go_back", go_back)
+    with failing(lab, error_with(errno.EIO), 1):
+        assert client.call("SET k 1", "RPUSH l a b", "LPOP l") == b"+OK\r\n:2\r\n$1\r\na\r\n"
+        panicking: Any = Panicking(lab.environment.lmdb)
+        lab.environment.lmdb = panicking
+        flush(lab)
+    disk_is_broken = False
+    lab.advance_ms(60_000)
+    lab.server.each_second()
+    lab.settle()
+    assert client.call("GET k", "LRANGE l 0 -1", "SET k 2") == b"$1\r\n1\r\n*1\r\n$1\r\nb\r\n+OK\r\n"
+
+
+def test_a_reserve_that_could_not_be_filled_is_filled_later(lab: Lab) -> None:
+    """It is filled where no transaction is open, and that could not be."""
+    client, reserve = lab.connect(), lab.environment.reserve
+    flush(lab)
+    with failing(lab, error_with(errno.EIO)):
+        assert client.call("SET k 1") == b"+OK\r\n"
+        reserve.release()
+        lab.server.each_second()
+        lab.settle()
+        assert not reserve.held
+    for _ in range(2):
+        lab.advance_ms(60_000)
+        lab.server.each_second()
+        lab.settle()
+    assert reserve.held
+    assert client.call("GET k", "SET k 2") == b"$1\r\n1\r\n+OK\r\n"
 
 
 def test_a_stop_leaves_nothing_behind(tmp_path: Path) -> None:

@@ -126,6 +126,10 @@ class Ring:
                 return
             yield payload
 
+    def rewind(self) -> None:
+        """The records behind the newest checkpoint are to be read once more, before anything is written."""
+        self.position = self._before = self.checkpoint.position
+
     def _read(self, position: Position, place: int) -> bytes | None:
         """The payload of the record that is to follow, if it stands at `place`; then `position` is the one behind."""
         head = os.pread(self._fd, _HEAD.size, place)

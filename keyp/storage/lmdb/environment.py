@@ -42,7 +42,7 @@ from keyp.storage.lmdb.store import (
     number_of,
     space_and_part,
 )
-from keyp.storage.lmdb.write_back import WriteBack
+from keyp.storage.lmdb.write_back import LEFT_OUT, WriteBack
 
 ALWAYS: Final = "always"
 EVERYSEC: Final = "everysec"
@@ -191,15 +191,18 @@ class Environment(Store):
         journal = self.journal
         self.replayed = 0
         started_ns = self._nanoseconds()
-        if journal.is_anchored:
-            self.replayed = replay(self.lmdb, journal, self.handle)
-        else:
-            journal.skip_records()
-            journal.checkpoint()
+        if not journal.is_anchored:
+            journal.anchor(self._left_out_at())
+        self.replayed = replay(self.lmdb, journal, self.handle)
         self.replay_ns = self._nanoseconds() - started_ns
         self._read_numbers()
         if self.format != layout.FORMAT:
             self._carry_over()
+
+    def _left_out_at(self) -> bytes:
+        """Where the journal ended at the last commit that it does not have all of; empty where there was none."""
+        with self.lmdb.begin() as txn:
+            return b"" if txn.get(LEFT_OUT, None, self.meta) is None else self.own(txn, LEFT_OUT)
 
     def _read_numbers(self) -> None:
         """Takes up what `meta` says, and opens the spaces that it names. Raises `Damaged`."""
@@ -314,6 +317,7 @@ class Environment(Store):
         self._read_numbers()
 
     def _open_at_checkpoint(self) -> None:
+        self.journal.data_failed = True  # until another is open: what is let go here only a replay brings back
         self._close_file()
         ring = start.find_ring(self.path)
         if ring is not None:

@@ -29,7 +29,7 @@ from keyp.storage.journal import redo
 from keyp.storage.journal.paced_sync import sync_in_pieces
 from keyp.storage.journal.redo import Change
 from keyp.storage.journal.ring import Position, Ring, make_ring, ring_size
-from keyp.storage.lmdb import checkpoint
+from keyp.storage.lmdb import checkpoint, layout
 from keyp.storage.lmdb.hot_copy import sync_directory
 from keyp.storage.lmdb.store import Engine, Transaction
 
@@ -95,6 +95,12 @@ class Journal:
     def is_anchored(self) -> bool:
         """Whether the newest checkpoint is of what LMDB has been opened at, so that its pages are kept."""
         return checkpoint.unpack(self.ring.checkpoint.payload).transaction == self._pin.id()
+
+    @property
+    def end(self) -> bytes:
+        """What tells this end of the journal from every other that it has had."""
+        position = self.ring.position
+        return layout.number(position.sequence) + layout.number(position.chain)
 
     @property
     def has_failed(self) -> bool:
@@ -260,6 +266,18 @@ class Journal:
         for _ in self.ring.records():
             pass
         self._committed = self.ring.position
+
+    def anchor(self, left_out_at: bytes) -> None:
+        """Takes a checkpoint of what LMDB has been opened at, where that is later than the last checkpoint.
+
+        A replay may follow, for it may lack the last records. Not where it has something that no record has, as it has
+        if its last such commit came at the `end` of the records: then it has those as well, and they are passed over.
+        """
+        self.skip_records()
+        if self.end != left_out_at:
+            self.ring.rewind()
+            self._committed = self.ring.position
+        self.checkpoint()
 
     def replayed(self, dirty_bytes: int) -> None:
         """Takes note of a commit of LMDB's that has made all records so far once more; a checkpoint may follow."""

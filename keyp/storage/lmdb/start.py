@@ -4,8 +4,9 @@ A start is the same after a clean stop, a kill and a power cut. The meta page of
 that LMDB opens there; what the journal has of later commits is replayed then (`environment.py`).
 
 Only where another process reads the file it is left as it is: that process sees what came later. But then the machine
-has not been down since the last server, and the newest commit has all that was answered. What it has besides, because
-it was left out of the journal, a replay would spoil.
+has not been down since the last server, so LMDB's newest commit is whole. A checkpoint is taken of it, and the replay
+begins there. Nothing is replayed where that commit has something that was left out of the journal: a replay would spoil
+it, and it has all that the journal has.
 """
 
 from __future__ import annotations

@@ -28,7 +28,7 @@ from keyp.storage.journal.redo import Change
 from keyp.storage.lmdb.dirty_pages import dirty_bytes
 from keyp.storage.lmdb.journal import Journal
 from keyp.storage.lmdb.replay import make_changes, tree_pages
-from keyp.storage.lmdb.store import Database, Store, Transaction
+from keyp.storage.lmdb.store import Database, Store, Transaction, put_own
 
 # LMDB's commit takes 0.5 ms for a thousand changes in a small store, ten times that in a large one, where each is in a
 # page of its own. So after the first LOOK_CHANGES it is looked at what they would write. All of them write about as
@@ -40,6 +40,9 @@ FLUSH_BYTES: Final = 2 << 20  # of the ring
 
 # LMDB's transaction stays open no longer than this after a group: other processes are to see what has been written.
 SHOWN_S: Final = 0.05
+
+# In `meta`: where the journal ended at LMDB's last commit of something that the journal does not have.
+LEFT_OUT: Final = b"left_out"
 
 # Of the ring, the open transaction has no more than this part: no checkpoint can free it.
 UNCOMMITTED_PART: Final = 4
@@ -123,16 +126,16 @@ class WriteBack:
         self._changes += changes
         self._bytes += size
         most = min(FLUSH_BYTES, journal.ring.capacity // UNCOMMITTED_PART)
-        is_full = self._bytes >= most or (len(self._changes) >= self._look_at and self._writes_much())
-        if is_full or not stays_open or not size or journal.is_behind:
-            try:
+        try:
+            is_full = self._bytes >= most or (len(self._changes) >= self._look_at and self._writes_much())
+            if is_full or not stays_open or not size or journal.is_behind:
                 self._flush(is_left_out=not size)
-            except BaseException:
-                if size:
-                    journal.take_back()
-                del self._changes[before:]
-                self._bytes -= size
-                raise
+        except BaseException:
+            if size:
+                journal.take_back()
+            del self._changes[before:]
+            self._bytes -= size
+            raise
         if is_journaled and not size:
             journal.checkpoint_large()
 
@@ -142,6 +145,12 @@ class WriteBack:
 
     def flush(self) -> None:
         """Has LMDB commit what all groups have changed. Where that fails they are still shown, if they can be."""
+        try:
+            self._flush_once()
+        except lmdb.BadTxnError:  # a read has met damage in the transaction, which has been made anew now
+            self._flush_once()
+
+    def _flush_once(self) -> None:
         if self.is_lost:
             self._begin()
         transaction = self.transaction
@@ -157,6 +166,8 @@ class WriteBack:
         transaction = self.transaction
         assert transaction is not None
         written = dirty_bytes(self._changes, self._tree_pages)
+        if is_left_out:
+            put_own(transaction, self._store.meta, LEFT_OUT, self._journal.end)
         self.transaction = None
         self._journal.commit(transaction, written, is_left_out)
         self._forget()
