@@ -103,6 +103,8 @@ class Executor:
                     if transaction.events:
                         self._take_events()
                     self._read_at = self._nanoseconds()
+            elif isinstance(reply, Wait):
+                raise NeedsWriter  # to whom the table of blocked clients belongs while groups run
             start = len(replies)
             if simple and self._breathe is None:
                 encode_into(replies, reply, state.protocol)
