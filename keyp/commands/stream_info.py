@@ -125,7 +125,7 @@ def _full_group(context: ReadContext, group: Group, count: int) -> Reply:
         b"entries-read": _or_null(group.entries_read),
         b"lag": _or_null(lag(group)),
         b"pel-count": group.pending,
-        b"pel": pending,
+        b"pending": pending,
         b"consumers": [_full_consumer(group, consumer, count) for consumer in group.all_consumers()],
     }
 
@@ -139,7 +139,7 @@ def _full_consumer(group: Group, consumer: Consumer, count: int) -> Reply:
         b"seen-time": consumer.seen_ms,
         b"active-time": consumer.active_ms,
         b"pel-count": consumer.pending,
-        b"pel": pending,
+        b"pending": pending,
     }
 
 
