@@ -123,7 +123,7 @@ def _full_group(context: ReadContext, group: Group, count: int) -> Reply:
         b"name": group.name,
         b"last-delivered-id": text(group.last),
         b"entries-read": _or_null(group.entries_read),
-        b"lag": _or_null(lag(group)),
+        b"lag": lag(group),
         b"pel-count": group.pending,
         b"pending": pending,
         b"consumers": [_full_consumer(group, consumer, count) for consumer in group.all_consumers()],
@@ -161,7 +161,7 @@ def xinfo_groups(context: ReadContext, args: Args) -> Reply:
             b"pending": group.pending,
             b"last-delivered-id": text(group.last),
             b"entries-read": _or_null(group.entries_read),
-            b"lag": _or_null(lag(group)),
+            b"lag": lag(group),
         }
         for group in all_groups(_existing(context, args[2]))
     ]

@@ -77,38 +77,44 @@ LOOKS = [
     [b"XINFO", b"GROUPS"],
 ]
 TIMES = (b"seen-time", b"active-time", b"idle", b"inactive")
+COUNTERS = (b"lag", b"entries-read")  # where Valkey 9 has another idea than Redis 7.2 (see `test_same_counters`)
 
 
 def without_times(call: list[bytes], reply: Any) -> Any:
-    """A reply in which times since something, and times of day, are rounded beyond what may pass between two calls."""
+    """A reply in which times since something are rounded beyond what may pass between two calls, others left out."""
     if call[0] == b"XPENDING" and len(call) > 3 and isinstance(reply, list):
         return [[entry_id, name, idle // TOLERANCE_MS, count] for entry_id, name, idle, count in reply]
-    if call[:2] == [b"XINFO", b"STREAM"]:
-        return _without_deliveries(reply)
-    return _rounded(reply)
+    is_full = call[:2] == [b"XINFO", b"STREAM"]
+    return _without_times(reply, is_full)
 
 
-def _without_deliveries(reply: Any) -> Any:
-    """The same for XINFO STREAM FULL, whose lists of pending entries have the times among other numbers.
+def _without_times(reply: Any, is_full: bool) -> Any:
+    if isinstance(reply, list):
+        return [_without_times(one, is_full) for one in reply]
+    if not isinstance(reply, dict):
+        return reply
+    shown: dict[bytes, Any] = {}
+    for name, value in reply.items():
+        if name in TIMES:
+            shown[name] = value > 0 if is_full else value // TOLERANCE_MS
+        elif name == b"pending" and isinstance(value, list):
+            shown[name] = [[*one[:-2], one[-1]] for one in value]
+        elif name not in COUNTERS:
+            shown[name] = _without_times(value, is_full)
+    return shown
 
-    Where tombstones stand before the first entry, Valkey has another idea of a group's lag than Redis 7.2.
-    """
-    if isinstance(reply, dict):
-        shown = {name: _without_deliveries(value) for name, value in reply.items() if name not in (b"lag", *TIMES)}
-        if b"pending" in shown:
-            shown[b"pending"] = [[*one[:-2], one[-1]] for one in reply[b"pending"]]
-        return shown
-    return [_without_deliveries(one) for one in reply] if isinstance(reply, list) else reply
+
+def looks() -> list[list[bytes]]:
+    """What asks for all there is of both streams."""
+    found: list[list[bytes]] = []
+    for key in (b"s", b"t"):
+        for look in LOOKS:
+            at = 2 if look[0] == b"XINFO" else 1
+            found.append([*look[:at], key, *look[at:]])
+    return found
 
 
-def _rounded(reply: Any) -> Any:
-    if isinstance(reply, dict):
-        return {
-            name: value // TOLERANCE_MS if name in TIMES else _rounded(value)
-            for name, value in reply.items()
-            if name not in (b"lag", b"entries-read")
-        }
-    return [_rounded(one) for one in reply] if isinstance(reply, list) else reply
+BEGIN = [[b"XGROUP", b"CREATE", b"s", b"g", b"0", b"MKSTREAM"]]
 
 
 @settings(max_examples=2 * settings().max_examples)
@@ -116,13 +122,36 @@ def _rounded(reply: Any) -> Any:
 def test_same_replies(reference: Reference, keyp: Keyp, calls: list[list[bytes]]) -> None:
     reference.clear()
     keyp.clear()
-    looks = [[*look[: 2 if look[0] == b"XINFO" else 1], key, *look[2 if look[0] == b"XINFO" else 1 :]]
-             for key in (b"s", b"t") for look in LOOKS]  # fmt: skip
     with closing(reference.connect()) as theirs, closing(keyp.connect()) as ours:
         for client in (theirs, ours):
             client.send(wire.request(b"HELLO", b"3"), 1)
-        for call in [[b"XGROUP", b"CREATE", b"s", b"g", b"0", b"MKSTREAM"], *calls, *looks]:
+        for call in [*BEGIN, *calls, *looks()]:
             data = wire.request(*call)
             one, other = [wire.parse(client.send(data, 1)[0]) for client in (theirs, ours)]
             note(f"{call}: {other}")
             assert without_times(call, one) == without_times(call, other), f"{call}: they say {one}, we say {other}"
+
+
+@settings(max_examples=2 * settings().max_examples)
+@given(calls=st.lists(CALLS, min_size=5, max_size=40))
+def test_same_counters(redis_server: Reference, keyp: Keyp, calls: list[list[bytes]]) -> None:
+    """How many entries a group has read and has still to read, as Redis counts and estimates them."""
+    redis_server.clear()
+    keyp.clear()
+    with closing(redis_server.connect()) as theirs, closing(keyp.connect()) as ours:
+        for client in (theirs, ours):
+            client.send(wire.request(b"HELLO", b"3"), 1)
+        for call in [*BEGIN, *calls]:
+            if call[0] == b"XSETID":
+                continue  # Redis 7.0 accepts ids that are less than what was deleted
+            for client in (theirs, ours):
+                client.send(wire.request(*call), 1)
+            look = wire.request(b"XINFO", b"GROUPS", b"s")
+            one, other = [_counters(wire.parse(client.send(look, 1)[0])) for client in (theirs, ours)]
+            note(f"{call}: {other}")
+            assert one == other, f"{call}: they say {one}, we say {other}"
+
+
+def _counters(groups: list[dict[bytes, Any]]) -> list[dict[bytes, Any]]:
+    """What XINFO GROUPS says of reading; other fields are compared elsewhere."""
+    return [{name: one[name] for name in (b"name", b"last-delivered-id", *COUNTERS)} for one in groups]

@@ -322,15 +322,15 @@ def has_gap_behind(stream: Stream, entry_id: bytes) -> bool:
     return stream.count > 0 and stream.deleted != ZERO and stream.first <= stream.deleted >= entry_id
 
 
-def lag(group: Group) -> int:
-    """How many entries the group has still to read, or UNKNOWN."""
+def lag(group: Group) -> int | None:
+    """How many entries the group has still to read, None where it is not known."""
     stream = group.stream
     if not stream.added:
         return 0
     read = group.entries_read
     if read == UNKNOWN or has_gap_behind(stream, group.last):
         read = entries_up_to(stream, group.last)
-    return UNKNOWN if read == UNKNOWN else stream.added - read
+    return None if read == UNKNOWN else stream.added - read
 
 
 def read_on(group: Group, ids: list[bytes]) -> None:
