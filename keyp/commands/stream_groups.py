@@ -302,7 +302,7 @@ def _listed(context: ReadContext, group: Group, extent: _Extent) -> Reply:
         consumer = group.consumer(extent.consumer)
         if consumer is None:
             return []
-        found = (group.must_be_pending(each) for each in group.pending_of(consumer, extent.start))
+        found = group.pending_of(consumer, extent.start)
         most = consumer.pending
     context.expect(most if extent.idle_ms > 0 else min(most, extent.count))
     replies: list[Reply] = []

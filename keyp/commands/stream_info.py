@@ -131,9 +131,10 @@ def _full_group(context: ReadContext, group: Group, count: int) -> Reply:
 
 
 def _full_consumer(group: Group, consumer: Consumer, count: int) -> Reply:
-    ids = islice(group.pending_of(consumer, ZERO), min(count, consumer.pending))
-    own = [group.must_be_pending(each) for each in ids]
-    pending: list[Reply] = [[text(each.id), each.delivered_ms, each.deliveries] for each in own]
+    pending: list[Reply] = [
+        [text(each.id), each.delivered_ms, each.deliveries]
+        for each in islice(group.pending_of(consumer, ZERO), min(count, consumer.pending))
+    ]
     return {
         b"name": consumer.name,
         b"seen-time": consumer.seen_ms,

@@ -5,6 +5,7 @@ XREAD is a read, and becomes one for the writer only where it has to wait.
 
 from __future__ import annotations
 
+from itertools import islice
 from typing import Final
 
 from keyp import events
@@ -116,8 +117,8 @@ def xread(context: ReadContext, args: Args) -> Reply:
     for key, stream, after in found:
         context.keys.note_read(key, stream is not None)  # as Redis, which looks a second time
         if stream is not None and stream.count and stream.last > after:
-            context.expect(min(options.count, stream.count))
-            entries = stream.range(following(after), LARGEST, options.count)
+            entries = stream.range(following(after), LARGEST, context.at_once(options.count))
+            context.expect(len(entries))
             if entries:
                 replies.append((key, encoded_entries(entries)))
     if replies:
@@ -230,17 +231,14 @@ def _read_history(context: WriteContext, source: _Source, consumer: Consumer, co
     stream, group = source.stream, source.group
     replies: list[Reply] = []
     start = following(source.after) if source.after != LARGEST else LARGEST
-    for each in group.pending_of(consumer, start):
-        if len(replies) == count:
-            break
-        words = stream.entry(each)
+    for pending in islice(group.pending_of(consumer, start), min(count, consumer.pending)):
+        words = stream.entry(pending.id)
         if words is None:
-            replies.append([text(each), NULL_ARRAY])
+            replies.append([text(pending.id), NULL_ARRAY])
             continue
-        pending = group.must_be_pending(each)
         pending.delivered_ms = context.now_ms
         pending.deliveries += 1
         group.update(pending)
-        replies.append(Encoded(encoded_entry((each, words))))
+        replies.append(Encoded(encoded_entry((pending.id, words))))
     context.writing.changes += 1
     return replies

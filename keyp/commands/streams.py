@@ -24,7 +24,6 @@ from keyp.storage.types.stream_ids import (
     sequence_of,
     text,
 )
-from keyp.storage.types.streams import Stream
 
 STREAMS = CommandTable(group="stream", categories="stream")
 
@@ -247,13 +246,10 @@ def _range(context: ReadContext, args: Args, start: bytes, stop: bytes, backward
         return []
     if count == 0:
         return NULL_ARRAY
-    if start != stop:
-        context.expect(min(count, stream.count))
-    return encoded_entries(_between(stream, start, stop, count, backwards))
-
-
-def _between(stream: Stream, start: bytes, stop: bytes, count: int, backwards: bool) -> list[Entry]:
-    return stream.range_back(start, stop, count) if backwards else stream.range(start, stop, count)
+    wanted = context.at_once(count)
+    entries = stream.range_back(start, stop, wanted) if backwards else stream.range(start, stop, wanted)
+    context.expect(len(entries))
+    return encoded_entries(entries)
 
 
 def _count(args: Args) -> int:

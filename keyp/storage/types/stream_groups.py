@@ -40,8 +40,6 @@ OWNED: Final = b"q"
 
 UNKNOWN: Final = -1  # entries that were read, or a time
 
-AT_ONCE: Final = 256  # entries that are read in one go where many are
-
 
 class Pending:
     """An entry that was delivered and not acknowledged: to which consumer by number, when, how often."""
@@ -148,10 +146,10 @@ class Group:
 
     def remove_consumer(self, consumer: Consumer) -> None:
         """Removes a consumer and its pending entries, at the cost of these."""
-        own = OWNED + layout.number(consumer.number)
-        for pending in self.pending_of(consumer, ZERO):
-            self.stream.delete(self._prefix + PENDING + pending)
-            self.stream.delete(self._prefix + own + pending)
+        own = self._prefix + OWNED + layout.number(consumer.number)
+        for entry_id, _ in self.stream.walk(own, b""):
+            self.stream.delete(self._prefix + PENDING + entry_id)
+            self.stream.delete(own + entry_id)
         self.pending -= consumer.pending
         self.consumers -= 1
         self.stream.delete(self._prefix + NAMES + place_of(consumer.name))
@@ -161,11 +159,8 @@ class Group:
 
     def all_consumers(self) -> Iterator[Consumer]:
         """The consumers, in the order of their names' places."""
-        place = b""
-        while entries := self.stream.forward(self._prefix + NAMES, place, AT_ONCE):
-            for where, data in entries:
-                yield self.numbered(layout.read_number(split_member(where, data)[1]))
-            place = entries[-1][0] + b"\0"
+        for place, data in self.stream.walk(self._prefix + NAMES, b""):
+            yield self.numbered(layout.read_number(split_member(place, data)[1]))
 
     # Pending entries.
 
@@ -230,22 +225,13 @@ class Group:
 
     def all_pending(self, start: bytes) -> Iterator[Pending]:
         """The group's pending entries from an id on, in order. What it yields may be removed or written meanwhile."""
-        while entries := self.stream.forward(self._prefix + PENDING, start, AT_ONCE):
-            for entry_id, data in entries:
-                yield read_pending(entry_id, data)
-            start = entries[-1][0] + b"\0"
+        for entry_id, data in self.stream.walk(self._prefix + PENDING, start):
+            yield read_pending(entry_id, data)
 
-    def pending_of(self, consumer: Consumer, start: bytes) -> Iterator[bytes]:
-        """The ids of a consumer's pending entries from an id on, in order."""
-        own = self._prefix + OWNED + layout.number(consumer.number)
-        while entries := self.stream.forward(own, start, AT_ONCE):
-            for entry_id, _ in entries:
-                yield entry_id
-            start = entries[-1][0] + b"\0"
-
-    def must_be_pending(self, entry_id: bytes) -> Pending:
-        """The pending entry of an id that a consumer has. Raises `Damaged` where there is none."""
-        return read_pending(entry_id, self.stream.must_get(self._prefix + PENDING + entry_id))
+    def pending_of(self, consumer: Consumer, start: bytes) -> Iterator[Pending]:
+        """The same of a consumer."""
+        for entry_id, _ in self.stream.walk(self._prefix + OWNED + layout.number(consumer.number), start):
+            yield read_pending(entry_id, self.stream.must_get(self._prefix + PENDING + entry_id))
 
     def last_pending(self) -> bytes:
         """The largest id that is pending; there is one. Raises `Damaged` where there is none."""
@@ -291,12 +277,9 @@ def remove_group(group: Group) -> None:
 
 def all_groups(stream: Stream) -> Iterator[Group]:
     """The groups, in the order of their names' places."""
-    place = b""
-    while entries := stream.forward(GROUPS, place, AT_ONCE):
-        for where, data in entries:
-            name, record = split_member(where, data)
-            yield Group(stream, name, record)
-        place = entries[-1][0] + b"\0"
+    for place, data in stream.walk(GROUPS, b""):
+        name, record = split_member(place, data)
+        yield Group(stream, name, record)
 
 
 # How many entries come up to an id, and how many are behind.

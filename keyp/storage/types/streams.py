@@ -19,7 +19,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from struct import Struct
-from typing import Final
+from typing import Any, Final
 
 from keyp.errors import WRONG_TYPE, CommandError
 from keyp.storage.keys.keyspace import KEEP_DEADLINE, Keyspace, WritableKeyspace
@@ -28,7 +28,7 @@ from keyp.storage.lmdb.errors import Damaged
 from keyp.storage.lmdb.layout import HAS_ELEMENTS
 from keyp.storage.types.collection import Collection
 from keyp.storage.types.elements import Entry
-from keyp.storage.types.stream_ids import ZERO, following, preceding
+from keyp.storage.types.stream_ids import ZERO
 from keyp.storage.value_types import COUNTS, MEMBERS, STREAM
 
 # Last, first, and largest deleted id; entries ever added; groups ever made; the last run: first id and the rest.
@@ -38,8 +38,8 @@ _NEW: Final = bytes(_HEADER.size)
 
 RUN_MAX: Final = 4096  # entries, where the setting names more or no limit
 
-_FIRST_LOOK: Final = 128  # entries that are read in one go at first …
-_AT_ONCE: Final = 1024  # … and then
+_FIRST_LOOK: Final = 4  # elements that are read in one go at first, where it is not known how many are wanted …
+_AT_ONCE: Final = 512  # … and at most
 _REMOVED_AT_ONCE: Final = 512  # more entries, or runs, than this are left to the sweeper
 
 
@@ -151,48 +151,72 @@ class Stream(Collection):
     def range(self, start: bytes, stop: bytes, count: int) -> list[Entry]:
         """Up to `count` entries from the id `start` to `stop`, both included: ids and words."""
         start = max(start, self.first)
-        if not self.count or start > stop or start > self.last:
+        if not self.count or count <= 0 or start > stop or start > self.last:
             return []
         if start == stop:
             data = self.get(MEMBERS + start)
-            return [] if data is None or count <= 0 else [(start, data)]
-        is_whole = start == self.first and stop >= self.last
+            return [] if data is None else [(start, data)]
+        ahead = self.id + MEMBERS
+        end = ahead + stop
         found: list[Entry] = []
-        count, size = min(count, self.count), _FIRST_LOOK
-        while len(found) < count:
-            wanted = min(size, count - len(found))
-            part = self.forward(MEMBERS, start, wanted)
-            found += part
-            if len(part) < wanted or part[-1][0] >= stop:
-                break
-            start, size = following(part[-1][0]), _AT_ONCE
-        while found and found[-1][0] > stop:
-            found.pop()
-        if is_whole and len(found) != count:
-            raise Damaged(self.where())
-        return found
+        with self.txn.cursor(self.database) as cursor:
+            if self.seek(cursor, ahead + start):
+                name: bytes
+                raw: bytes
+                for name, raw in cursor.iternext(True, True):
+                    found.append((name, raw))
+                    if name > end or len(found) == count:
+                        break
+        if found and found[-1][0] > end:
+            self._must_be_intact(found.pop())
+        return self._checked(self.opened(found, ahead), start, stop, count)
 
     def range_back(self, start: bytes, stop: bytes, count: int) -> list[Entry]:
         """The same against the order, from the id `stop` down to `start`."""
         start = max(start, self.first)
-        if not self.count or start > stop:
+        stop = min(stop, self.last)
+        if not self.count or count <= 0 or start > stop:
             return []
-        place = min(stop, self.last)
-        is_whole = start == self.first and stop >= self.last
+        ahead = self.id + MEMBERS
+        end = ahead + start
         found: list[Entry] = []
-        count, size = min(count, self.count), _FIRST_LOOK
-        while len(found) < count:
-            wanted = min(size, count - len(found))
-            part = self.backward(MEMBERS, place, wanted)
-            found += part
-            if len(part) < wanted or part[-1][0] <= start:
-                break
-            place, size = preceding(part[-1][0]), _AT_ONCE
-        while found and found[-1][0] < start:
-            found.pop()
-        if is_whole and len(found) != count:
+        with self.txn.cursor(self.database) as cursor:
+            if self._seek_back(cursor, ahead + stop):
+                name: bytes
+                raw: bytes
+                for name, raw in cursor.iterprev(True, True):
+                    found.append((name, raw))
+                    if name < end or len(found) == count:
+                        break
+        if found and found[-1][0] < end:
+            self._must_be_intact(found.pop())
+        found.reverse()
+        entries = self._checked(self.opened(found, ahead), start, stop, count)
+        entries.reverse()
+        return entries
+
+    def _seek_back(self, cursor: Any, name: bytes) -> bool:
+        """Sets a cursor on the last entry at `name` or before it; whether there is one."""
+        if not cursor.set_range(name):
+            return bool(cursor.last())
+        at = cursor.item()
+        if at[0] == name:
+            return True
+        if at[0] < name:
             raise Damaged(self.where())
-        return found
+        self._must_be_intact(at)
+        return bool(cursor.prev())
+
+    def _must_be_intact(self, entry: Entry) -> None:
+        """Raises `Damaged` where an entry of LMDB at which a walk ends is not what was written."""
+        if not layout.is_intact(entry[0], entry[1]):
+            raise Damaged(self.where())
+
+    def _checked(self, entries: list[Entry], start: bytes, stop: bytes, count: int) -> list[Entry]:
+        """The entries of a range. Raises `Damaged` where it is the whole stream and entries are missing."""
+        if start == self.first and stop >= self.last and len(entries) != min(count, self.count):
+            raise Damaged(self.where())
+        return entries
 
     def remove(self, entry_id: bytes) -> bool:
         """Removes an entry; whether it was there."""
@@ -217,6 +241,16 @@ class Stream(Collection):
         self.last, self.first, self.deleted = source.last, source.first, source.deleted
         self.added, self.groups_made, self._run = source.added, source.groups_made, source._run
 
+    def walk(self, section: bytes, place: bytes) -> Iterator[Entry]:
+        """The elements of a section from a place on, in order; those that it has given may be changed meanwhile."""
+        size = _FIRST_LOOK
+        while entries := self.forward(section, place, size):
+            yield from entries
+            if len(entries) < size:
+                return
+            place = entries[-1][0] + b"\0"
+            size = min(2 * size, _AT_ONCE)
+
     # Runs.
 
     def runs(self) -> Iterator[Run]:
@@ -225,12 +259,10 @@ class Stream(Collection):
             return
         before = self.backward(COUNTS, self.first, 1)
         place = before[0][0] if before else self.first
-        while entries := self.forward(COUNTS, place, _AT_ONCE):
-            for start, data in entries:
-                run = read_run(start, data)
-                if run.last >= self.first:
-                    yield run
-            place = following(entries[-1][0])
+        for start, data in self.walk(COUNTS, place):
+            run = read_run(start, data)
+            if run.last >= self.first:
+                yield run
         if self._run.live:
             yield self._run
 
@@ -262,6 +294,8 @@ class Stream(Collection):
         """
         if self.count <= most and self.first >= least:
             return 0
+        if (most == 0 or least > self.last) and not limit and self.count > _REMOVED_AT_ONCE:
+            return self._remove_all()
         gone: list[Run] = []
         removed = 0
         bound = self.first  # the first entry that is left is here or behind it
@@ -312,6 +346,17 @@ class Stream(Collection):
         if not self.count:
             self._run.live = 0
         self._find_first(bound)
+
+    def _remove_all(self) -> int:
+        """Leaves all entries to the sweeper; how many they are."""
+        keys = self.keys
+        assert isinstance(keys, WritableKeyspace)
+        removed = self.count
+        for section in (MEMBERS, COUNTS):
+            keys.discard_range(self.number, section, self.last + b"\0")
+        self.count = self._run.live = 0
+        self.first = ZERO
+        return removed
 
     def set_last(self, entry_id: bytes) -> None:
         """Sets `last`, which is not less than the last entry's id.
