@@ -173,6 +173,7 @@ def xgroup_destroy(context: WriteContext, args: Args) -> Reply:
     if group is None:
         return 0
     remove_group(group)
+    group.stream.save_unwatched()
     context.keys.notify(events.STREAM, "xgroup-destroy", args[2])
     context.writing.ready.append((context.keys.index, args[2]))  # who waits for what is new to it gets an error
     return 1

@@ -14,7 +14,6 @@ from keyp.commands.streams import encoded_entries, encoded_entry
 from keyp.errors import NO_SUCH_KEY, CommandError, wrong_subcommand
 from keyp.resp.values import Encoded, Reply
 from keyp.storage.types import streams
-from keyp.storage.types.elements import Entry
 from keyp.storage.types.stream_groups import UNKNOWN, Consumer, Group, all_groups, find_group, lag
 from keyp.storage.types.stream_ids import LARGEST, ZERO, text
 from keyp.storage.types.streams import Stream
@@ -95,14 +94,10 @@ def _counts(stream: Stream) -> dict[bytes, Reply]:
 
 def _described(stream: Stream) -> Reply:
     shown = _counts(stream)
-    shown[b"groups"] = sum([1 for _ in all_groups(stream)])
-    shown[b"first-entry"] = _one(stream.range(ZERO, LARGEST, 1) if stream.count else [])
-    shown[b"last-entry"] = _one(stream.range_back(ZERO, LARGEST, 1) if stream.count else [])
+    shown[b"groups"] = stream.groups
+    shown[b"first-entry"] = Encoded(encoded_entry(stream.first_entry())) if stream.count else None
+    shown[b"last-entry"] = Encoded(encoded_entry(stream.last_entry())) if stream.count else None
     return shown
-
-
-def _one(entries: list[Entry]) -> Reply:
-    return Encoded(encoded_entry(entries[0])) if entries else None
 
 
 def _fully_described(context: ReadContext, stream: Stream, count: int) -> Reply:

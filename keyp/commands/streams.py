@@ -188,7 +188,7 @@ def xsetid(context: WriteContext, args: Args) -> Reply:
     if last < stream.deleted:
         raise CommandError(SMALLER_THAN_DELETED)
     if stream.count:
-        if last < stream.last_id():
+        if last < stream.last_entry()[0]:
             raise CommandError(SMALLER_THAN_TOP)
         if added != -1 and stream.count > added:
             raise CommandError(FEWER_THAN_LENGTH)

@@ -41,7 +41,7 @@ class StreamCheck:
         self.space = space
         self.number, self.count = layout.record_elements(record)
         self.id = layout.number(self.number)
-        self.first, self.last_run = read_ends(layout.record_body(record)[2 * NUMBER :])
+        self.first, self.last_run, self.group_count = read_ends(layout.record_body(record)[2 * NUMBER :])
         self.runs: list[Run] = []
         self.starts: list[bytes] = []  # of the runs
         self.entries: Counter[int] = Counter()  # met in each run
@@ -159,6 +159,8 @@ class StreamCheck:
             entry = layout.elements_garbage(self.space, self.number) + group_prefix(number)
             if self.txn.get(entry, None, self.garbage) is None:
                 yield f"stream {self.number} has parts of group {number}, which it does not have"
+        if len(self.groups) != self.group_count:
+            yield f"stream {self.number} has {len(self.groups)} groups, not {self.group_count}"
         counted = Counter([group for group, _ in self.consumers])
         for number, (pending, consumers) in self.groups.items():
             if not self.names[number] == counted[number] == consumers:

@@ -147,7 +147,7 @@ class Group:
     def remove_consumer(self, consumer: Consumer) -> None:
         """Removes a consumer and its pending entries, at the cost of these."""
         own = self._prefix + OWNED + layout.number(consumer.number)
-        for entry_id, _ in self.stream.walk(own, b""):
+        for entry_id, _ in self.stream.walk(own, ZERO, consumer.pending):
             self.stream.delete(self._prefix + PENDING + entry_id)
             self.stream.delete(own + entry_id)
         self.pending -= consumer.pending
@@ -159,7 +159,7 @@ class Group:
 
     def all_consumers(self) -> Iterator[Consumer]:
         """The consumers, in the order of their names' places."""
-        for place, data in self.stream.walk(self._prefix + NAMES, b""):
+        for place, data in self.stream.walk(self._prefix + NAMES, b"", self.consumers):
             yield self.numbered(layout.read_number(split_member(place, data)[1]))
 
     # Pending entries.
@@ -225,12 +225,15 @@ class Group:
 
     def all_pending(self, start: bytes) -> Iterator[Pending]:
         """The group's pending entries from an id on, in order. What it yields may be removed or written meanwhile."""
-        for entry_id, data in self.stream.walk(self._prefix + PENDING, start):
+        expected = self.pending if start == ZERO else -1
+        for entry_id, data in self.stream.walk(self._prefix + PENDING, start, expected):
             yield read_pending(entry_id, data)
 
     def pending_of(self, consumer: Consumer, start: bytes) -> Iterator[Pending]:
         """The same of a consumer."""
-        for entry_id, _ in self.stream.walk(self._prefix + OWNED + layout.number(consumer.number), start):
+        own = self._prefix + OWNED + layout.number(consumer.number)
+        expected = consumer.pending if start == ZERO else -1
+        for entry_id, _ in self.stream.walk(own, start, expected):
             yield read_pending(entry_id, self.stream.must_get(self._prefix + PENDING + entry_id))
 
     def last_pending(self) -> bytes:
@@ -261,23 +264,25 @@ def find_group(stream: Stream, name: bytes) -> Group | None:
 
 def add_group(stream: Stream, name: bytes, last: bytes, entries_read: int) -> None:
     """Makes a group of a name that none has; the stream is to be saved afterwards."""
+    stream.groups += 1
     stream.groups_made += 1
     Group(stream, name, _GROUP.pack(stream.groups_made, last, entries_read + 1, 0, 0, 0)).save()
 
 
 def remove_group(group: Group) -> None:
-    """Removes a group; its consumers and pending entries are left to the sweeper."""
+    """Removes a group; its consumers and pending entries are left to the sweeper. The stream is to be saved then."""
     stream = group.stream
     keys = stream.keys
     assert isinstance(keys, WritableKeyspace)
     stream.delete(GROUPS + place_of(group.name))
+    stream.groups -= 1
     if group.consumers:
         keys.discard_part(stream.number, group_prefix(group.number))
 
 
 def all_groups(stream: Stream) -> Iterator[Group]:
     """The groups, in the order of their names' places."""
-    for place, data in stream.walk(GROUPS, b""):
+    for place, data in stream.walk(GROUPS, b"", stream.groups):
         name, record = split_member(place, data)
         yield Group(stream, name, record)
 

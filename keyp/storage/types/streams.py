@@ -31,8 +31,9 @@ from keyp.storage.types.elements import Entry
 from keyp.storage.types.stream_ids import ZERO
 from keyp.storage.value_types import COUNTS, MEMBERS, STREAM
 
-# Last, first, and largest deleted id; entries ever added; groups ever made; the last run: first id and the rest.
-_HEADER: Final = Struct(">16s16s16sQQ16s16sII")
+# Last, first, and largest deleted id; entries ever added; groups, and groups ever made; the last run: its first id and
+# what `_RUN` has of it.
+_HEADER: Final = Struct(">16s16s16sQQQ16s16sII")
 _RUN: Final = Struct(">16sII")
 _NEW: Final = bytes(_HEADER.size)
 
@@ -64,29 +65,31 @@ def read_run(start: bytes, data: bytes) -> Run:
     return Run(start, last, live, total)
 
 
-def read_ends(own: bytes) -> tuple[bytes, Run]:
-    """The id of the first entry and the last run, from a header's own bytes."""
-    _, first, _, _, _, start, last, live, total = _HEADER.unpack(own)
-    return first, Run(start, last, live, total, is_open=True)
+def read_ends(own: bytes) -> tuple[bytes, Run, int]:
+    """The id of the first entry, the last run and the number of groups, from a header's own bytes."""
+    _, first, _, _, groups, _, start, last, live, total = _HEADER.unpack(own)
+    return first, Run(start, last, live, total, is_open=True), groups
 
 
 class Stream(Collection):
     """The stream of `record`, the record of `key`; a new one where there is none. Ids are the 16 bytes of `stream_ids`.
 
     `last` is the id that was added last, `first` that of the first entry, ZERO without entries; `added` is how many
-    entries were ever added, `deleted` the largest id that was removed by itself. `groups_made` numbers the groups.
+    entries were ever added, `deleted` the largest id that was removed by itself. `groups` is how many there are, and
+    `groups_made` numbers them.
     """
 
     last: bytes
     first: bytes
     deleted: bytes
     added: int
+    groups: int
     groups_made: int
 
     def __init__(self, keys: Keyspace, key: bytes, record: bytes | None) -> None:
         super().__init__(keys, key, STREAM, record, _NEW)
         (
-            self.last, self.first, self.deleted, self.added, self.groups_made, start, last, live, total
+            self.last, self.first, self.deleted, self.added, self.groups, self.groups_made, start, last, live, total
         ) = _HEADER.unpack(self.own)  # fmt: skip
         self._run = Run(start, last, live, total, is_open=True)
 
@@ -108,8 +111,9 @@ class Stream(Collection):
     def _body(self) -> bytes:
         run = self._run
         self.own = _HEADER.pack(
-            self.last, self.first, self.deleted, self.added, self.groups_made, run.start, run.last, run.live, run.total
-        )
+            self.last, self.first, self.deleted, self.added, self.groups, self.groups_made, run.start, run.last,
+            run.live, run.total,
+        )  # fmt: skip
         return self.id + layout.number(self.count) + self.own
 
     # Entries.
@@ -138,15 +142,19 @@ class Stream(Collection):
             return None
         return self.get(MEMBERS + entry_id)
 
-    def last_id(self) -> bytes:
-        """The id of the last entry, which may be less than `last`; there is one."""
+    def first_entry(self) -> Entry:
+        """The first entry; there is one. Raises `Damaged` where it is not there."""
+        return self.first, self.must_get(MEMBERS + self.first)
+
+    def last_entry(self) -> Entry:
+        """The last entry, whose id may be less than `last`; there is one. Raises `Damaged` where it is not there."""
         run = self._run
         if 0 < run.live == run.total:
-            return run.last
-        found = self.backward(MEMBERS, None, 1)
+            return run.last, self.must_get(MEMBERS + run.last)
+        found = self.range_back(self.first, self.last, 1)
         if not found:
             raise Damaged(self.where())
-        return found[0][0]
+        return found[0]
 
     def range(self, start: bytes, stop: bytes, count: int) -> list[Entry]:
         """Up to `count` entries from the id `start` to `stop`, both included: ids and words."""
@@ -239,17 +247,24 @@ class Stream(Collection):
         """Becomes a stream with the entries and groups of another one, which are to be written."""
         self.count = source.count
         self.last, self.first, self.deleted = source.last, source.first, source.deleted
-        self.added, self.groups_made, self._run = source.added, source.groups_made, source._run
+        self.added, self.groups, self.groups_made = source.added, source.groups, source.groups_made
+        self._run = source._run
 
-    def walk(self, section: bytes, place: bytes) -> Iterator[Entry]:
-        """The elements of a section from a place on, in order; those that it has given may be changed meanwhile."""
-        size = _FIRST_LOOK
+    def walk(self, section: bytes, place: bytes, expected: int = -1) -> Iterator[Entry]:
+        """The elements of a section from a place on, in order; those that it has given may be changed meanwhile.
+
+        Raises `Damaged` at the end where they were not as many as `expected`, -1 for any number.
+        """
+        met, size = 0, _FIRST_LOOK
         while entries := self.forward(section, place, size):
             yield from entries
+            met += len(entries)
             if len(entries) < size:
-                return
+                break
             place = entries[-1][0] + b"\0"
             size = min(2 * size, _AT_ONCE)
+        if met != expected != -1:
+            raise Damaged(self.where())
 
     # Runs.
 
