@@ -32,8 +32,8 @@ from keyp.storage.types.stream_ids import ZERO
 from keyp.storage.value_types import COUNTS, MEMBERS, STREAM
 
 # Last, first, and largest deleted id; entries ever added; groups, and groups ever made; the last run: its first id and
-# what `_RUN` has of it.
-_HEADER: Final = Struct(">16s16s16sQQQ16s16sII")
+# what `_RUN` has of it; of the first run its last id and the entries left, 0 where they are not known.
+_HEADER: Final = Struct(">16s16s16sQQQ16s16sII16sI")
 _RUN: Final = Struct(">16sII")
 _NEW: Final = bytes(_HEADER.size)
 
@@ -67,7 +67,7 @@ def read_run(start: bytes, data: bytes) -> Run:
 
 def read_ends(own: bytes) -> tuple[bytes, Run, int]:
     """The id of the first entry, the last run and the number of groups, from a header's own bytes."""
-    _, first, _, _, groups, _, start, last, live, total = _HEADER.unpack(own)
+    _, first, _, _, groups, _, start, last, live, total, _, _ = _HEADER.unpack(own)
     return first, Run(start, last, live, total, is_open=True), groups
 
 
@@ -85,11 +85,14 @@ class Stream(Collection):
     added: int
     groups: int
     groups_made: int
+    _head_last: bytes
+    _head_live: int
 
     def __init__(self, keys: Keyspace, key: bytes, record: bytes | None) -> None:
         super().__init__(keys, key, STREAM, record, _NEW)
         (
-            self.last, self.first, self.deleted, self.added, self.groups, self.groups_made, start, last, live, total
+            self.last, self.first, self.deleted, self.added, self.groups, self.groups_made, start, last, live, total,
+            self._head_last, self._head_live,
         ) = _HEADER.unpack(self.own)  # fmt: skip
         self._run = Run(start, last, live, total, is_open=True)
 
@@ -112,7 +115,7 @@ class Stream(Collection):
         run = self._run
         self.own = _HEADER.pack(
             self.last, self.first, self.deleted, self.added, self.groups, self.groups_made, run.start, run.last,
-            run.live, run.total,
+            run.live, run.total, self._head_last, self._head_live,
         )  # fmt: skip
         return self.id + layout.number(self.count) + self.own
 
@@ -232,6 +235,8 @@ class Stream(Collection):
             return False
         self.count -= 1
         run = self._run_of(entry_id)
+        if run.start <= self.first:
+            self._head_live = 0
         run.live -= 1
         self._put_run(run)
         self.deleted = max(self.deleted, entry_id)
@@ -249,6 +254,7 @@ class Stream(Collection):
         self.last, self.first, self.deleted = source.last, source.first, source.deleted
         self.added, self.groups, self.groups_made = source.added, source.groups, source.groups_made
         self._run = source._run
+        self._head_last, self._head_live = source._head_last, source._head_live
 
     def walk(self, section: bytes, place: bytes, expected: int = -1) -> Iterator[Entry]:
         """The elements of a section from a place on, in order; those that it has given may be changed meanwhile.
@@ -309,38 +315,49 @@ class Stream(Collection):
         """
         if self.count <= most and self.first >= least:
             return 0
+        if whole_runs and self._keeps_first_run(most, least):
+            return 0  # at no cost where each addition trims
         if (most == 0 or least > self.last) and not limit and self.count > _REMOVED_AT_ONCE:
             return self._remove_all()
         gone: list[Run] = []
         removed = 0
         bound = self.first  # the first entry that is left is here or behind it
+        self._head_live = 0
         for run in self.runs():
             left = self.count - removed
-            if (left <= most and least == ZERO) or (limit and removed + run.live > limit):
-                break
-            if left - run.live >= most or run.last < least:
+            fits = (left <= most and least == ZERO) or bool(limit and removed + run.live > limit)
+            if not fits and (left - run.live >= most or run.last < least):
                 removed += run.live
                 gone.append(run)
                 bound = run.last + b"\0"
                 continue
-            if not whole_runs:
+            if not fits and not whole_runs:
                 places = self._places_to_trim(run, left - most, least)
                 if places:
                     bound = places[-1] + b"\0"
                     removed += len(places)
                     run.live -= len(places)
                     self._put_run(run)
+            if not run.is_open:
+                self._head_last, self._head_live = run.last, run.live
             break
         if removed:
             self._remove_before(bound, removed, gone)
         return removed
 
+    def _keeps_first_run(self, most: int, least: bytes) -> bool:
+        """Whether it is known that trimming would remove a part of the first run only, or nothing."""
+        run = self._run
+        if run.live == self.count:
+            return most > 0 and run.last >= least
+        return self._head_live > 0 and self.count - self._head_live < most and self._head_last >= least
+
     def _places_to_trim(self, run: Run, excess: int, least: bytes) -> list[bytes]:
         """The ids of the first entries of a run that go, which are not all: `excess`, or those below `least`."""
-        places = self.places(MEMBERS, max(run.start, self.first), run.live)
+        start = max(run.start, self.first)
         if least == ZERO:
-            return places[: max(excess, 0)]
-        return [place for place in places if place < least]
+            return self.places(MEMBERS, start, excess)
+        return [place for place in self.places(MEMBERS, start, run.live) if place < least]
 
     def _remove_before(self, bound: bytes, removed: int, gone: list[Run]) -> None:
         """Removes `removed` entries, which are all those before `bound`, and the runs that are empty now."""
@@ -369,7 +386,7 @@ class Stream(Collection):
         removed = self.count
         for section in (MEMBERS, COUNTS):
             keys.discard_range(self.number, section, self.last + b"\0")
-        self.count = self._run.live = 0
+        self.count = self._run.live = self._head_live = 0
         self.first = ZERO
         return removed
 
