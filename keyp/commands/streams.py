@@ -38,24 +38,37 @@ SMALLER_THAN_DELETED: Final = "ERR The ID specified in XSETID is smaller than cu
 SMALLER_THAN_TOP: Final = "ERR The ID specified in XSETID is smaller than the target stream top item"
 FEWER_THAN_LENGTH: Final = "ERR The entries_added specified in XSETID is smaller than the target stream length"
 
+ID_TEXT_MAX: Final = 41  # bytes of an id as clients see it
+_ENTRY_HEADS: Final = [b"*2\r\n$%d\r\n" % size for size in range(ID_TEXT_MAX + 1)]
+
 
 def words_of(fields: Args) -> bytes:
     """Fields and values as an entry keeps them: a RESP array of bulk strings."""
-    return b"*%d\r\n" % len(fields) + b"".join([b"$%d\r\n%b\r\n" % (len(word), word) for word in fields])
+    parts = [b"*%d\r\n" % len(fields)]
+    for word in fields:
+        parts += (b"$%d\r\n" % len(word), word, b"\r\n")
+    return b"".join(parts)
 
 
 def encoded_entry(entry: Entry) -> bytes:
     """An entry as it is sent: an array of its id and its words."""
     name = text(entry[0])
-    return b"*2\r\n$%d\r\n%b\r\n%b" % (len(name), name, entry[1])
+    return _ENTRY_HEADS[len(name)] + name + b"\r\n" + entry[1]
 
 
 def encoded_entries(entries: list[Entry]) -> Encoded:
     """An array of entries as it is sent."""
-    return Encoded(b"*%d\r\n" % len(entries) + b"".join([encoded_entry(entry) for entry in entries]))
+    parts = [b"*%d\r\n" % len(entries)]
+    for place, words in entries:
+        name = text(place)
+        parts += (_ENTRY_HEADS[len(name)], name, b"\r\n", words)
+    return Encoded(b"".join(parts))
 
 
 # Writing.
+
+
+_ANY_ID: Final = b"*"
 
 
 class _WantedId:
@@ -63,7 +76,7 @@ class _WantedId:
 
     def __init__(self, word: bytes) -> None:
         self.id = ZERO
-        self.has_time = word != b"*"
+        self.has_time = word != _ANY_ID
         self.has_sequence = self.has_time and not word.partition(b"\0")[0].endswith(b"-*")
         if self.has_time:
             self.id = entry_id(word if self.has_sequence else word.partition(b"\0")[0][:-1] + b"0")
@@ -82,6 +95,10 @@ class _WantedId:
         return found
 
 
+_NEXT_ID: Final = _WantedId(_ANY_ID)
+_NO_TRIMMING: Final = Trimming([], is_add=True)
+
+
 @STREAMS.write(
     "XADD",
     arity=-5,
@@ -95,29 +112,33 @@ class _WantedId:
 )
 def xadd(context: WriteContext, args: Args) -> Reply:
     """Replies with the entry's id; null where there is no stream and none is to be made."""
-    trimming = Trimming(args, is_add=True)
-    at = trimming.end
-    wanted = _WantedId(args[at] if at < len(args) else b"*")
-    trimming.settle(context.transaction.limits.stream_entries, must_trim=False)
+    if args[2] == _ANY_ID:  # as nearly all calls are
+        trimming, at, wanted = _NO_TRIMMING, 2, _NEXT_ID
+    else:
+        trimming = Trimming(args, is_add=True)
+        at = trimming.end
+        wanted = _WantedId(args[at] if at < len(args) else _ANY_ID)
+        trimming.settle(context.transaction.limits.stream_entries, must_trim=False)
     if len(args) - at < 3 or (len(args) - at) % 2 == 0:
         raise wrong_arity("xadd")
     if wanted.has_sequence and wanted.id == ZERO:
         raise CommandError(ID_ZERO)
     keys = context.keys
-    stream = streams.find(keys, args[1]) if not trimming.may_make else streams.find_or_make(keys, args[1])
+    stream = streams.find_or_make(keys, args[1]) if trimming.may_make else streams.find(keys, args[1])
     if stream is None:
         return None
     if stream.last == LARGEST:
         raise CommandError(NO_ID_LEFT)
     added = wanted.after(stream.last, context.now_ms)
-    is_new = stream.record is None
     stream.add(added, words_of(args[at + 1 :]))
-    trimmed = stream.trim(trimming.most, trimming.least, trimming.whole_runs, trimming.limit)
+    trimmed = 0
+    if trimming.is_wanted:
+        trimmed = stream.trim(trimming.most, trimming.least, trimming.whole_runs, trimming.limit)
     stream.save()
     keys.notify(events.STREAM, "xadd", args[1])
     if trimmed:
         keys.notify(events.STREAM, "xtrim", args[1], changes=0)
-    if not is_new:
+    if stream.record is not None:
         context.writing.ready.append((keys.index, args[1]))
     return text(added)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from struct import Struct
 from typing import Final
 
 HALF: Final = 8  # bytes of milliseconds, and of a sequence number
@@ -9,6 +10,8 @@ ZERO: Final = bytes(2 * HALF)  # 0-0, which no entry has
 LARGEST: Final = b"\xff" * (2 * HALF)
 
 HALF_MAX: Final = (1 << 64) - 1
+
+_HALVES: Final = Struct(">QQ")
 
 
 def packed(milliseconds: int, sequence: int) -> bytes:
@@ -28,7 +31,7 @@ def sequence_of(entry_id: bytes) -> int:
 
 def text(entry_id: bytes) -> bytes:
     """An id as clients see it: `1526919030474-55`."""
-    return b"%d-%d" % (int.from_bytes(entry_id[:HALF], "big"), int.from_bytes(entry_id[HALF:], "big"))
+    return b"%d-%d" % _HALVES.unpack(entry_id)
 
 
 def following(entry_id: bytes) -> bytes:

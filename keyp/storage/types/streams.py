@@ -18,6 +18,7 @@ key holds another type of value.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import islice
 from struct import Struct
 from typing import Any, Final
 
@@ -25,7 +26,8 @@ from keyp.errors import WRONG_TYPE, CommandError
 from keyp.storage.keys.keyspace import KEEP_DEADLINE, Keyspace, WritableKeyspace
 from keyp.storage.lmdb import layout
 from keyp.storage.lmdb.errors import Damaged
-from keyp.storage.lmdb.layout import HAS_ELEMENTS
+from keyp.storage.lmdb.layout import CHECKSUM, HAS_ELEMENTS
+from keyp.storage.lmdb.proof import ascend
 from keyp.storage.types.collection import Collection
 from keyp.storage.types.elements import Entry
 from keyp.storage.types.stream_ids import ZERO
@@ -171,16 +173,17 @@ class Stream(Collection):
         end = ahead + stop
         found: list[Entry] = []
         with self.txn.cursor(self.database) as cursor:
-            if self.seek(cursor, ahead + start):
-                name: bytes
-                raw: bytes
-                for name, raw in cursor.iternext(True, True):
-                    found.append((name, raw))
-                    if name > end or len(found) == count:
+            if start == self.first and stop >= self.last and cursor.set_range(ahead + start):
+                found = list(islice(cursor.iternext(True, True), min(count, self.count)))
+            elif self.seek(cursor, ahead + start):
+                entry: Entry
+                for entry in cursor.iternext(True, True):
+                    found.append(entry)
+                    if entry[0] > end or len(found) == count:
                         break
         if found and found[-1][0] > end:
             self._must_be_intact(found.pop())
-        return self._checked(self.opened(found, ahead), start, stop, count)
+        return self._checked(found, start, stop, count)
 
     def range_back(self, start: bytes, stop: bytes, count: int) -> list[Entry]:
         """The same against the order, from the id `stop` down to `start`."""
@@ -193,16 +196,15 @@ class Stream(Collection):
         found: list[Entry] = []
         with self.txn.cursor(self.database) as cursor:
             if self._seek_back(cursor, ahead + stop):
-                name: bytes
-                raw: bytes
-                for name, raw in cursor.iterprev(True, True):
-                    found.append((name, raw))
-                    if name < end or len(found) == count:
+                entry: Entry
+                for entry in cursor.iterprev(True, True):
+                    found.append(entry)
+                    if entry[0] < end or len(found) == count:
                         break
         if found and found[-1][0] < end:
             self._must_be_intact(found.pop())
         found.reverse()
-        entries = self._checked(self.opened(found, ahead), start, stop, count)
+        entries = self._checked(found, start, stop, count)
         entries.reverse()
         return entries
 
@@ -223,11 +225,21 @@ class Stream(Collection):
         if not layout.is_intact(entry[0], entry[1]):
             raise Damaged(self.where())
 
-    def _checked(self, entries: list[Entry], start: bytes, stop: bytes, count: int) -> list[Entry]:
-        """The entries of a range. Raises `Damaged` where it is the whole stream and entries are missing."""
-        if start == self.first and stop >= self.last and len(entries) != min(count, self.count):
+    def _checked(self, found: list[Entry], start: bytes, stop: bytes, count: int) -> list[Entry]:
+        """Ids and words of the entries of a range as LMDB has them, in order.
+
+        Raises `Damaged` where they are not what was written, or are not all where the range is the whole stream.
+        """
+        if start == self.first and stop >= self.last and len(found) != min(count, self.count):
             raise Damaged(self.where())
-        return entries
+        ahead = self.id + MEMBERS
+        names = [entry[0] for entry in found]
+        if not layout.are_intact(found) or not ascend(names) or (names and not names[0] >= ahead + start):
+            raise Damaged(self.where())
+        if names and names[-1] > ahead + stop:
+            raise Damaged(self.where())
+        cut = len(ahead)
+        return [(name[cut:], raw[:-CHECKSUM]) for name, raw in found]
 
     def remove(self, entry_id: bytes) -> bool:
         """Removes an entry; whether it was there."""
