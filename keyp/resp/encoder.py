@@ -136,11 +136,11 @@ def _append_rare(out: list[bytes], reply: Reply, protocol: int) -> None:
         _append_pairs(out, reply.pairs, resp3)
     elif isinstance(reply, PairedMap):
         out.append((b"%%%d\r\n" if resp3 else b"*%d\r\n") % len(reply.pairs))
-        for key, value in reply.pairs:
+        for name, item in reply.pairs:
             if not resp3:
                 out.append(b"*2\r\n")
-            _append_bulk(out, key)
-            encode_into(out, value, protocol)
+            _append_bulk(out, name)
+            encode_into(out, item, protocol)
     elif isinstance(reply, Mapping):
         out.append(b"%%%d\r\n" % len(reply) if resp3 else b"*%d\r\n" % (2 * len(reply)))
         for key, value in reply.items():
