@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Final
 
 from keyp.algorithms import long_double
-from keyp.command.arguments import INT64_MAX
-from keyp.command.context import WriteContext
-from keyp.errors import NEGATIVE_TIMEOUT, TIMEOUT_TOO_LONG, CommandError
+from keyp.command.arguments import INT64_MAX, integer
+from keyp.command.context import ReadContext, WriteContext
+from keyp.errors import BAD_TIMEOUT, NEGATIVE_TIMEOUT, TIMEOUT_TOO_LONG, CommandError
 
 NOT_A_TIMEOUT: Final = "ERR timeout is not a float or out of range"
 
@@ -28,6 +28,16 @@ def timeout_ms(context: WriteContext, data: bytes) -> int:
     if not product.finite:
         raise CommandError(NEGATIVE_TIMEOUT if data.startswith(b"-") else TIMEOUT_TOO_LONG)
     milliseconds = long_double.ceiling(product)
+    if milliseconds < 0:
+        raise CommandError(NEGATIVE_TIMEOUT)
+    if milliseconds > INT64_MAX - context.now_ms:
+        raise CommandError(TIMEOUT_TOO_LONG)
+    return milliseconds
+
+
+def whole_timeout_ms(context: ReadContext, data: bytes) -> int:
+    """A timeout, given in milliseconds; 0 stands for no end. Raises Redis's errors."""
+    milliseconds = integer(data, BAD_TIMEOUT)
     if milliseconds < 0:
         raise CommandError(NEGATIVE_TIMEOUT)
     if milliseconds > INT64_MAX - context.now_ms:

@@ -41,6 +41,7 @@ class BlockedClient:
         self.batch = batch
         self.spec = spec
         self.args = args
+        self.again = args if wait.again is None else wait.again  # the call that is run when there may be something
         self.wait = wait
         self.keys = list(zip(repeat(database), dict.fromkeys(wait.keys)))
         self.state = JOINED

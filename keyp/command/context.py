@@ -102,6 +102,10 @@ class ReadContext:
         if self.hurried and count > AT_ONCE_MAX:
             raise TooLong
 
+    def at_once(self, count: int) -> int:
+        """How many of `count` elements to read where only reading shows how many there are: `expect` them then."""
+        return min(count, AT_ONCE_MAX + 1) if self.hurried else count
+
     def select(self, index: int) -> None:
         """Makes `index` the selected database; it is within range."""
         self.selected = index

@@ -19,7 +19,7 @@ from keyp.storage.types.lists import List
 from keyp.storage.types.members import COMPACT, INTEGERS, LARGE
 from keyp.storage.types.sets import Set
 from keyp.storage.types.sortedsets import SortedSet
-from keyp.storage.value_types import HASH, LIST, SET, STRING, ZSET
+from keyp.storage.value_types import HASH, LIST, SET, STREAM, STRING, ZSET
 
 EMBEDDED_MAX: Final = 44  # bytes of a string that Redis keeps in the same allocation as its head
 LIST_BYTES_MAX: Final = 8192  # where `list-max-listpack-size` counts elements
@@ -77,6 +77,11 @@ def _sorted_set_encoding(keys: Keyspace, record: bytes) -> bytes:
     return b"listpack" if found.is_compact else b"skiplist"
 
 
+def _stream_encoding(keys: Keyspace, record: bytes) -> bytes:
+    """`stream`."""
+    return b"stream"
+
+
 def _string_encoding(keys: Keyspace, record: bytes) -> bytes:
     """`raw` for a string that is long or was edited; `int` for an integer, `embstr` for a short one."""
     if record[0] & (layout.EDITED | layout.HAS_ELEMENTS):
@@ -93,6 +98,7 @@ ENCODINGS: Final[dict[int, Callable[[Keyspace, bytes], bytes]]] = {
     HASH: _hash_encoding,
     SET: _set_encoding,
     ZSET: _sorted_set_encoding,
+    STREAM: _stream_encoding,
 }
 
 

@@ -167,6 +167,36 @@ class KeyBehindWord(KeySpec):
         return _described(b"keyword", {b"keyword": self.word, b"startfrom": self.begin})
 
 
+class KeysBehindWord(KeySpec):
+    """The first half of all that stands behind the option `word`, which is looked for from argument `begin` on."""
+
+    def __init__(self, word: bytes, begin: int, flags: str) -> None:
+        super().__init__(begin, -1, 1, flags)
+        self.word = word
+
+    def positions(self, call: Args) -> list[int]:
+        """The arguments of the first half. Raises `ValueError` where there are none."""
+        for at in range(self.begin, len(call)):
+            if call[at].upper() == self.word:
+                count = (len(call) - at - 1) // 2
+                if count:
+                    return list(range(at + 1, at + 1 + count))
+                break
+        raise ValueError
+
+    def is_plain(self) -> bool:
+        """They do not."""
+        return False
+
+    def search(self) -> dict[bytes, Reply]:
+        """A word, and where it may begin."""
+        return _described(b"keyword", {b"keyword": self.word, b"startfrom": self.begin})
+
+    def find(self) -> dict[bytes, Reply]:
+        """Half of what follows."""
+        return _described(b"range", {b"lastkey": self.last, b"keystep": self.step, b"limit": 2})
+
+
 class UnknownKeys(KeySpec):
     """Keys whose names are no arguments: they are made of patterns and of what a key holds."""
 

@@ -40,7 +40,8 @@ INTEGERS: Final = frozenset(
         "seconds", "milliseconds", "count", "offset", "decrement", "increment", "index", "index1", "index2", "start",
         "stop", "end", "timeout", "client-id", "cursor", "db", "destination-db", "len", "limit", "min-match-len",
         "numkeys", "numlocal", "numreplicas", "port", "protover", "rank", "samples", "ttl", "version", "weight", "bit",
-        "num-matches", "slot", "start-slot", "end-slot", "config-epoch", "cluster-bus-port",
+        "num-matches", "slot", "start-slot", "end-slot", "config-epoch", "cluster-bus-port", "entries-added",
+        "entries-read", "ms",
     )
 )  # fmt: skip
 DOUBLES: Final = frozenset(("score", "longitude", "latitude", "radius", "width", "height"))
@@ -53,6 +54,12 @@ OF_ONE_COMMAND: Final = {
     ("BITFIELD", "value"): b"integer",
     ("ZRANGE", "start"): b"string",
     ("ZRANGE", "stop"): b"string",
+    ("XPENDING", "min-idle-time"): b"integer",
+    **{
+        (name, word): b"string"
+        for name in ("XRANGE", "XREVRANGE", "XPENDING", "XAUTOCLAIM")
+        for word in ("start", "end")
+    },
     **{
         (name, word): b"double"
         for name in ("ZCOUNT", "ZRANGEBYSCORE", "ZREVRANGEBYSCORE", "ZREMRANGEBYSCORE")

@@ -36,6 +36,11 @@ from keyp.commands.sortedset_algebra import SORTED_SET_ALGEBRA
 from keyp.commands.sortedset_pops import SORTED_SET_POPS
 from keyp.commands.sortedset_ranges import SORTED_SET_RANGES
 from keyp.commands.sortedsets import SORTED_SETS
+from keyp.commands.stream_claims import STREAM_CLAIMS
+from keyp.commands.stream_groups import STREAM_GROUPS
+from keyp.commands.stream_info import STREAM_INFO
+from keyp.commands.stream_reads import STREAM_READS
+from keyp.commands.streams import STREAMS
 from keyp.commands.strings import STRINGS
 from keyp.commands.transactions import TRANSACTIONS
 from keyp.commands.wait import WAIT
@@ -60,6 +65,11 @@ TABLES: Final[tuple[CommandTable, ...]] = (
     SET_ALGEBRA,
     GEO,
     GEO_SEARCH,
+    STREAMS,
+    STREAM_READS,
+    STREAM_GROUPS,
+    STREAM_CLAIMS,
+    STREAM_INFO,
     KEYS,
     SCAN,
     SORT,

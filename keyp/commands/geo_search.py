@@ -16,7 +16,7 @@ from keyp.command.spec import DENYOOM, MOVABLEKEYS, Args, KeyBehindWord, KeySpec
 from keyp.command.table import CommandTable
 from keyp.commands.geo import distance_text, position_at, position_reply, unit
 from keyp.commands.sortedsets import find_to_read, store_elements
-from keyp.errors import SYNTAX, CommandError
+from keyp.errors import COUNT_NOT_POSITIVE, SYNTAX, CommandError
 from keyp.resp.values import Reply
 from keyp.storage.types.sortedsets import SortedSet, ordered
 
@@ -33,7 +33,6 @@ NOT_A_HEIGHT: Final = "ERR need numeric height"
 NEGATIVE_RADIUS: Final = "ERR radius cannot be negative"
 NEGATIVE_BOX: Final = "ERR height or width cannot be negative"
 NO_SUCH_MEMBER: Final = "ERR could not decode requested zset member"
-COUNT_TOO_LOW: Final = "ERR COUNT must be > 0"
 ANY_WITHOUT_COUNT: Final = "ERR the ANY argument requires COUNT argument"
 STORED_WITH: Final = "is not compatible with WITHDIST, WITHHASH and WITHCOORD options"
 
@@ -109,7 +108,7 @@ class _Search:
         elif word == b"COUNT" and at < len(self.args):
             self.count = integer(self.args[at])
             if self.count <= 0:
-                raise CommandError(COUNT_TOO_LOW)
+                raise CommandError(COUNT_NOT_POSITIVE)
             return 1
         elif word in STORED_KEYS and self.may_store and at < len(self.args):
             self.target = self.args[at]

@@ -457,4 +457,5 @@ def _compact_limits(settings: Settings) -> CompactLimits:
     limits.sorted_set_members = settings.zset_max_listpack_entries
     limits.sorted_set_bytes = settings.zset_max_listpack_value
     limits.list_size = settings.list_max_listpack_size
+    limits.stream_entries = settings.stream_node_max_entries
     return limits

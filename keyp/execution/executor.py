@@ -103,6 +103,8 @@ class Executor:
                     if transaction.events:
                         self._take_events()
                     self._read_at = self._nanoseconds()
+            elif isinstance(reply, Wait):
+                reply = self._refused_wait(call)
             start = len(replies)
             if simple and self._breathe is None:
                 encode_into(replies, reply, state.protocol)
@@ -150,6 +152,18 @@ class Executor:
         if batch.simple:
             batch.done_calls = batch.calls[:index]  # it is counted itself when its waiting is over
         batch.server.blocked_clients.join(blocked)
+
+    def _refused_wait(self, call: Call) -> Reply:
+        """The reply to a read that is to wait, where writes are refused.
+
+        Raises `NeedsWriter` where they are not: the table of blocked clients belongs to the writer while a group runs.
+        """
+        refused = self._batch.server.write_refusal
+        if not refused:
+            raise NeedsWriter
+        call.error = refused
+        self._ended(call)
+        return ReplyError(refused)
 
     def _reply(self, reply: Reply) -> None:
         """Adds a reply, unless CLIENT REPLY says that none is wanted: then only what counts as pushes."""

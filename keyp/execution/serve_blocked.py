@@ -27,25 +27,36 @@ def serve_blocked(context: WriteContext, table: BlockedClients) -> None:
         writing.ready, writing.swapped = [], []
         if table.count:
             for key in ready:
-                for blocked in table.on(key):
-                    if not blocked.is_gone and not _serve(context, table, blocked, key):
-                        break
+                _serve_key(context, table, key)
     if context.selected != selected:
         context.select(selected)
 
 
+def _serve_key(context: WriteContext, table: BlockedClients, key: tuple[int, bytes]) -> None:
+    """Serves those blocked on one key; of rivals none behind the first that finds nothing."""
+    failed: set[bytes] = set()
+    for blocked in table.on(key):
+        rival = blocked.wait.rival
+        if blocked.is_gone or rival in failed:
+            continue
+        if not _serve(context, table, blocked, key) and rival is not None:
+            if not rival:
+                break
+            failed.add(rival)
+
+
 def _serve(context: WriteContext, table: BlockedClients, blocked: BlockedClient, key: tuple[int, bytes]) -> bool:
-    """Runs a client's command again; whether something may be left for the next one."""
+    """Runs a client's command again; whether something may be left for its rivals."""
     if context.selected != key[0]:
         context.select(key[0])
     reply: Reply
     try:
-        reply = apply(context, blocked.spec, blocked.args)
+        reply = apply(context, blocked.spec, blocked.again)
     except CommandError as error:
         context.writing.in_write = True  # to look for what it waits for is no read that counts
         value_type = context.keys.type_of(key[1])
         context.writing.in_write = False
-        if value_type != blocked.wait.value_type:
+        if value_type != blocked.wait.value_type and not blocked.wait.needs_key:
             return value_type != NOTHING
         reply = ReplyError(error.text)
     if isinstance(reply, Wait):

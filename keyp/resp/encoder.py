@@ -12,8 +12,10 @@ from typing import Final
 
 from keyp.resp.values import (
     DoubleText,
+    Encoded,
     NoReply,
     NullArray,
+    PairedMap,
     Pairs,
     Push,
     Reply,
@@ -124,12 +126,21 @@ def _append_bulk(out: list[bytes], data: bytes) -> None:
 def _append_rare(out: list[bytes], reply: Reply, protocol: int) -> None:
     """The types of replies that few commands send."""
     resp3 = protocol >= 3
-    if isinstance(reply, ReplyError):
+    if isinstance(reply, Encoded):
+        out.append(reply.data)
+    elif isinstance(reply, ReplyError):
         out.append(b"-%b\r\n" % reply.text.encode("latin-1", "replace"))
     elif isinstance(reply, float):
         _append_double(out, format_double(reply), resp3)
     elif isinstance(reply, Pairs):
         _append_pairs(out, reply.pairs, resp3)
+    elif isinstance(reply, PairedMap):
+        out.append((b"%%%d\r\n" if resp3 else b"*%d\r\n") % len(reply.pairs))
+        for name, item in reply.pairs:
+            if not resp3:
+                out.append(b"*2\r\n")
+            _append_bulk(out, name)
+            encode_into(out, item, protocol)
     elif isinstance(reply, Mapping):
         out.append(b"%%%d\r\n" % len(reply) if resp3 else b"*%d\r\n" % (2 * len(reply)))
         for key, value in reply.items():

@@ -12,11 +12,13 @@
 | list, tuple            | array                        | array            |
 | dict                   | flat array of keys, values   | map              |
 | Pairs                  | flat array                   | array of arrays  |
+| PairedMap              | array of arrays              | map              |
 | Set                    | array                        | set              |
 | Verbatim               | bulk string                  | verbatim string  |
 | Push                   | array                        | push             |
 | ReplyError             | error                        | error            |
 | Several                | its replies, one by one      | likewise         |
+| Encoded                | its bytes                    | likewise         |
 
 A `str` never holds a line break. Commands return these; none of them knows which protocol the client speaks.
 """
@@ -56,6 +58,38 @@ class Pairs:
 
     def __init__(self, pairs: Sequence[tuple[bytes, bytes | float]]) -> None:
         self.pairs = pairs
+
+
+class PairedMap:
+    """Keys with their values, where a key may come twice."""
+
+    def __init__(self, pairs: Sequence[tuple[bytes, Reply]]) -> None:
+        self.pairs = pairs
+
+
+class Encoded:
+    """Arrays of bulk strings, or one of either, as bytes: the same in both protocols."""
+
+    def __init__(self, data: bytes) -> None:
+        self.data = data
+
+    def decoded(self) -> Reply:
+        """The reply as a value of lists and bytes."""
+        return _decoded(self.data, 0)[0]
+
+
+def _decoded(data: bytes, start: int) -> tuple[Reply, int]:
+    """The value that begins at `start`, and where it ends."""
+    stop = data.index(b"\r\n", start)
+    size = int(data[start + 1 : stop])
+    stop += 2
+    if data[start : start + 1] == b"$":
+        return data[stop : stop + size], stop + size + 2
+    items: list[Reply] = []
+    for _ in range(size):
+        item, stop = _decoded(data, stop)
+        items.append(item)
+    return items, stop
 
 
 class DoubleText:
@@ -103,16 +137,32 @@ class Wait:
     The command is to be run again when one of them holds a value of `value_type`. If that does not happen within
     `timeout_ms` milliseconds the reply is the null array; a timeout of 0 never ends. A transaction does not wait and
     gets `otherwise` at once.
+
+    `again` is the call that is run then, None for the same. Those who wait with the same `rival` take from each other:
+    where one of them finds nothing, the others need not look; None stands for who takes nothing from anybody. One who
+    `needs_key` gets the command's error when the key is gone or of another type.
     """
 
-    def __init__(self, value_type: int, keys: Sequence[bytes], timeout_ms: int, otherwise: Reply = NULL_ARRAY) -> None:
+    def __init__(
+        self,
+        value_type: int,
+        keys: Sequence[bytes],
+        timeout_ms: int,
+        otherwise: Reply = NULL_ARRAY,
+        again: list[bytes] | None = None,
+        rival: bytes | None = b"",
+        needs_key: bool = False,
+    ) -> None:
         self.value_type = value_type
         self.keys = keys
         self.timeout_ms = timeout_ms
         self.otherwise = otherwise
+        self.again = again
+        self.rival = rival
+        self.needs_key = needs_key
 
 
 Reply: TypeAlias = (
-    "bool | int | float | bytes | str | Sequence[Reply] | Mapping[Any, Reply] | Set | Pairs | DoubleText | Verbatim"
-    " | Push | Several | ReplyError | NullArray | NoReply | Wait | None"
+    "bool | int | float | bytes | str | Sequence[Reply] | Mapping[Any, Reply] | Set | Pairs | PairedMap | Encoded"
+    " | DoubleText | Verbatim | Push | Several | ReplyError | NullArray | NoReply | Wait | None"
 )

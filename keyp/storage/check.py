@@ -21,12 +21,13 @@ from itertools import islice
 from typing import Final
 
 from keyp.storage.check_elements import CollectionCheck
+from keyp.storage.check_streams import StreamCheck
 from keyp.storage.lmdb import layout, pieces
 from keyp.storage.lmdb.errors import Damaged
 from keyp.storage.lmdb.layout import FLOAT, HAS_DEADLINE, HAS_ELEMENTS, LONG_NAME, NO_DEADLINE
 from keyp.storage.lmdb.store import NO_SPACE, Database, Space
 from keyp.storage.lmdb.transaction import ReadTransaction
-from keyp.storage.value_types import NOTHING, STRING, VALUE_TYPES
+from keyp.storage.value_types import NOTHING, STREAM, STRING, VALUE_TYPES
 
 PROBLEMS_LISTED: Final = 1000
 PROGRESS_ENTRIES: Final = 1000
@@ -87,9 +88,9 @@ class _Check:
             for entry, raw in cursor:
                 if not layout.is_intact(entry, raw):
                     yield f"the garbage's entry {_shown(entry)} is not what was written"
-                elif len(entry) not in (9, 17) or entry[:1] != (b"s" if len(entry) == 9 else b"e"):
+                elif not (entry[:1] == b"s" and len(entry) == 9) and not (entry[:1] in b"er" and len(entry) >= 17):
                     yield f"the garbage holds {_shown(entry)}, which names nothing"
-                elif len(entry) == 9 and layout.read_number(entry, 1) in self.numbers:
+                elif entry[:1] == b"s" and layout.read_number(entry, 1) in self.numbers:
                     yield f"space {layout.read_number(entry, 1)} serves a database and is in the garbage"
 
     def _unused_space(self, space: Space) -> Iterator[str]:
@@ -160,7 +161,9 @@ class _Check:
         type_ = layout.record_type(record)
         if type_ >= len(VALUE_TYPES):
             return
-        if VALUE_TYPES[type_].sections:
+        if type_ == STREAM:
+            yield from StreamCheck(self.txn, space.elements, self.environment.garbage, space.number, record).problems()
+        elif VALUE_TYPES[type_].sections:
             yield from CollectionCheck(self.txn, space.elements, collection, VALUE_TYPES[type_], count).problems()
         else:
             yield from self._pieces(space, collection, count)

@@ -8,7 +8,10 @@ from __future__ import annotations
 
 
 class CompactLimits:
-    """Most elements of each compact encoding, and bytes of its longest element. `list_size` is as in the setting."""
+    """Most elements of each compact encoding, and bytes of its longest element. `list_size` is as in the setting.
+
+    `stream_entries` is how many entries of a stream are counted together, and trimmed together by `~`; 0 for no limit.
+    """
 
     def __init__(self) -> None:
         self.hash_fields = 512
@@ -19,3 +22,4 @@ class CompactLimits:
         self.sorted_set_members = 128
         self.sorted_set_bytes = 64
         self.list_size = -2
+        self.stream_entries = 100

@@ -10,7 +10,9 @@ from keyp.storage.lmdb import layout
 from keyp.storage.lmdb.errors import Damaged
 from keyp.storage.types import strings
 from keyp.storage.types.collection import Collection
-from keyp.storage.value_types import VALUE_TYPES
+from keyp.storage.types.stream_groups import all_groups, group_prefix
+from keyp.storage.types.streams import Stream
+from keyp.storage.value_types import COUNTS, GROUPS, MEMBERS, STREAM, VALUE_TYPES
 
 COPIED_AT_ONCE = 1024
 
@@ -21,6 +23,11 @@ def copy_value(keys: Keyspace, key_record: bytes, target: WritableKeyspace, new_
     sections = VALUE_TYPES[type_].sections
     if not sections:
         strings.copy(keys, key_record, target, new_key)
+        return
+    if type_ == STREAM:
+        _copy_stream(
+            Stream(keys, b"", key_record), Stream(target, new_key, None), layout.record_deadline_ms(key_record)
+        )
         return
     source = Collection(keys, b"", type_, key_record)
     copy = Collection(target, new_key, type_, None, source.own)
@@ -44,3 +51,21 @@ def _entries(source: Collection, after: bytes) -> list[tuple[bytes, bytes]]:
             return []
         found = list(islice(cursor.iternext(True, True), COPIED_AT_ONCE))
     return source.opened(found, source.id)
+
+
+def _copy_stream(source: Stream, copy: Stream, deadline_ms: int) -> None:
+    """Writes a stream's entries and groups; what the sweeper has still to clear of it is left out."""
+    copy.take_header(source)
+    parts = [(GROUPS, b""), *[(group_prefix(group.number), b"") for group in all_groups(source)]]
+    if source.count:
+        parts += [(MEMBERS, source.first), (COUNTS, next(source.runs()).start)]
+    met = 0
+    for section, place in parts:
+        while entries := source.forward(section, place, COPIED_AT_ONCE):
+            for name, data in entries:
+                copy.put(section + name, data)
+            met += len(entries) if section == MEMBERS else 0
+            place = entries[-1][0] + b"\0"
+    if met != source.count:
+        raise Damaged(source.where())
+    copy.save(deadline_ms)

@@ -22,6 +22,8 @@ STREAM: Final = 6
 MEMBERS: Final = b"m"
 ORDER: Final = b"o"
 COUNTS: Final = b"c"
+GROUPS: Final = b"g"
+GROUP: Final = b"d"
 
 
 class ValueType:
@@ -30,7 +32,8 @@ class ValueType:
     `name` is what TYPE replies. `sections` hold an entry for each element of a collection; a type without sections is
     kept in the record itself, or in pieces where it is long. `ranked` is the section whose elements are counted in runs
     where there are many, empty for none. `wakes` says that commands block until a key of this type is made, and
-    `sorts` that SORT takes its elements.
+    `wakes_when_gone` that some of them do until it is removed, or replaced by another type; `sorts` that SORT takes its
+    elements.
     """
 
     def __init__(
@@ -41,6 +44,7 @@ class ValueType:
         ranked: bytes = b"",
         wakes: bool = False,
         sorts: bool = False,
+        wakes_when_gone: bool = False,
     ) -> None:
         self.number = number
         self.name = name
@@ -48,12 +52,13 @@ class ValueType:
         self.ranked = ranked
         self.wakes = wakes
         self.sorts = sorts
+        self.wakes_when_gone = wakes_when_gone
 
     def __repr__(self) -> str:
         return f"<type {self.name}>"
 
 
-# By number. Streams have a number and a name already, so that SCAN … TYPE stream is understood as in Redis.
+# By number.
 VALUE_TYPES: Final = (
     ValueType(NOTHING, "none"),
     ValueType(STRING, "string"),
@@ -61,8 +66,9 @@ VALUE_TYPES: Final = (
     ValueType(HASH, "hash", (MEMBERS,), MEMBERS),
     ValueType(SET, "set", (MEMBERS,), MEMBERS, sorts=True),
     ValueType(ZSET, "zset", (MEMBERS, ORDER), ORDER, wakes=True, sorts=True),
-    ValueType(STREAM, "stream"),
+    ValueType(STREAM, "stream", (MEMBERS,), wakes=True, wakes_when_gone=True),
 )
 
 # What every write asks, by number.
 WAKES: Final = tuple([type_.wakes for type_ in VALUE_TYPES])
+WAKES_WHEN_GONE: Final = (*[type_.wakes_when_gone for type_ in VALUE_TYPES], False)  # 7 is the number of no type

@@ -18,7 +18,7 @@ from keyp.command.registry import Registry
 from keyp.command.spec import SESSION, WRITE
 from keyp.commands.all import TABLES
 from keyp.errors import CommandError
-from keyp.resp.values import DoubleText, Pairs, Reply, ReplyError, Set, Verbatim
+from keyp.resp.values import DoubleText, Encoded, PairedMap, Pairs, Reply, ReplyError, Set, Verbatim
 from keyp.storage.check import check
 from keyp.storage.keys.keyspace import WritableKeyspace
 from keyp.storage.keys.sweep import sweep
@@ -117,6 +117,10 @@ def plain(reply: Reply) -> Any:
         return frozenset(plain(member) for member in reply.members)
     if isinstance(reply, Pairs):
         return [list(pair) for pair in reply.pairs]
+    if isinstance(reply, PairedMap):
+        return [[key, plain(value)] for key, value in reply.pairs]
+    if isinstance(reply, Encoded):
+        return reply.decoded()
     if isinstance(reply, Verbatim | DoubleText):
         return reply.text
     if isinstance(reply, dict):

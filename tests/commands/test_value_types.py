@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from keyp.command.encodings import ENCODINGS
-from keyp.storage.value_types import NOTHING, STREAM, VALUE_TYPES, ValueType
+from keyp.storage.value_types import NOTHING, VALUE_TYPES, ValueType
 
 COMMANDS = Path(__file__).parent.parent.parent / "keyp/commands"
 
@@ -20,8 +20,9 @@ MAKE = {
     "hash": ("HSET {} f v", "HSET {} " + " ".join(map(str, range(2000)))),
     "set": ("SADD {} a b", "SADD {} " + " ".join(map(str, range(2000)))),
     "zset": ("ZADD {} 1 a", "ZADD {} " + " ".join(map(str, range(2000)))),
+    "stream": ("XGROUP CREATE {} g 0 MKSTREAM", "XADD {} 1 " + " ".join(map(str, range(2000)))),
 }
-TYPES = [type_ for type_ in VALUE_TYPES if type_.number not in (NOTHING, STREAM)]
+TYPES = [type_ for type_ in VALUE_TYPES if type_.number != NOTHING]
 
 
 def test_a_row_is_found_by_its_number() -> None:

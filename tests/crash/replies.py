@@ -86,9 +86,22 @@ def _writes() -> Iterator[Call]:
             for word in (b"%f" % (10 + number * 0.01), b"%f" % (50 + number * 0.01), name("place", number))
         ],
     )
+    for label, count in ((b"small", SMALL), (b"large", LARGE)):
+        yield from _stream(b"stream:" + label, count)
     yield b"SELECT", b"3"
     for number in range(40):
         yield b"SET", name("third", number), b"%d" % number
+
+
+def _stream(key: bytes, count: int) -> Iterator[Call]:
+    for number in range(1, count + 1):
+        yield b"XADD", key, b"%d-1" % number, name("field", number), name("value", number)
+    yield b"XDEL", key, b"5-1", b"60-1"
+    for group in (b"one", b"two"):
+        yield b"XGROUP", b"CREATE", key, group, b"0"
+    for consumer in (b"here", b"there"):
+        yield b"XREADGROUP", b"GROUP", b"one", consumer, b"COUNT", b"%d" % (count // 3), b"STREAMS", key, b">"
+    yield b"XACK", key, b"one", *[b"%d-1" % number for number in range(1, count, 7)]
 
 
 def reads() -> list[Call]:
@@ -108,7 +121,7 @@ def reads() -> list[Call]:
         (b"BITFIELD_RO", b"page", b"GET", b"u8", b"9"),
     ]
     for label in (b"small", b"large"):
-        for read in (_of_lists, _of_sets, _of_hashes, _of_sorted_sets):
+        for read in (_of_lists, _of_sets, _of_hashes, _of_sorted_sets, _of_streams):
             calls += read(label)
     calls += [(b"HKEYS", b"hash:long"), (b"HGETALL", b"hash:long"), (b"HSTRLEN", b"hash:long", name("field", 4))]
     calls += [(b"SMEMBERS", b"set:long"), (b"ZRANGE", b"zset:long", b"0", b"-1"), (b"ZRANGE", b"zset:long", b"5", b"9")]
@@ -178,6 +191,17 @@ def _of_sorted_sets(label: bytes) -> list[Call]:
     return calls
 
 
+def _of_streams(label: bytes) -> list[Call]:
+    key = b"stream:" + label
+    calls: list[Call] = [(b"XRANGE", key, b"-", b"+"), (b"XREVRANGE", key, b"+", b"-"), (b"XLEN", key)]
+    calls += [(b"XRANGE", key, b"10", b"20"), (b"XREVRANGE", key, b"70", b"50", b"COUNT", b"9")]
+    calls += [(b"XRANGE", key, b"%d-1" % number, b"%d-1" % number) for number in range(0, 100, 10)]
+    calls += [(b"XREAD", b"STREAMS", key, b"80"), (b"XREAD", b"COUNT", b"5", b"STREAMS", key, b"0")]
+    calls += [(b"XINFO", b"GROUPS", key), (b"XINFO", b"STREAM", key), (b"XPENDING", key, b"one")]
+    calls += [(b"XINFO", b"STREAM", key, b"FULL", b"COUNT", b"0"), (b"XPENDING", key, b"two")]
+    return calls
+
+
 def draws() -> dict[Call, Call]:
     """Calls with random replies, each with a call whose sound reply has all that they may reply."""
     found: dict[Call, Call] = {(b"RANDOMKEY",): (b"KEYS", b"*")}
@@ -206,6 +230,10 @@ def writes() -> list[Call]:
                 (b"ZADD", b"lex:" + label, b"3", b"x%d" % number),
             ]
             calls += [(b"LPUSH", b"list:" + label, b"x%d" % number), (b"RPOP", b"list:" + label)]
+            stream = b"stream:" + label
+            calls += [(b"XADD", stream, b"9%03d-1" % number, b"f", b"v"), (b"XDEL", stream, b"%d-1" % (number * 3))]
+            calls += [(b"XACK", stream, b"one", b"%d-1" % (number * 2)), (b"XTRIM", stream, b"MINID", b"%d" % number)]
+            calls += [(b"XREADGROUP", b"GROUP", b"two", b"new", b"COUNT", b"3", b"STREAMS", stream, b">")]
     return calls
 
 
@@ -232,7 +260,7 @@ def wrong(sound: dict[Call, bytes], found: dict[Call, bytes]) -> list[tuple[Call
 # What gives a part of a collection or of the names, without a look at all of it.
 PARTS: Final = {
     b"ZRANGEBYSCORE", b"ZREVRANGEBYSCORE", b"ZCOUNT", b"ZRANGEBYLEX", b"ZREVRANGEBYLEX", b"ZLEXCOUNT", b"ZRANGE",
-    b"GEOSEARCH", b"SCAN", b"KEYS", b"HSCAN", b"SSCAN",
+    b"GEOSEARCH", b"SCAN", b"KEYS", b"HSCAN", b"SSCAN", b"XRANGE", b"XREVRANGE", b"XREAD",
 }  # fmt: skip
 
 EVERYTHING: Final = {
@@ -253,7 +281,7 @@ LOOKS: Final = {
 }  # fmt: skip
 
 # What a command of any family replies where it does not find its key.
-NO_KEY: Final = {b"$-1\r\n", b"*0\r\n", b":0\r\n", b":-2\r\n", b"+none\r\n", b"*2\r\n$1\r\n0\r\n*0\r\n"}
+NO_KEY: Final = {b"$-1\r\n", b"*0\r\n", b":0\r\n", b":-2\r\n", b"+none\r\n", b"*-1\r\n", b"*2\r\n$1\r\n0\r\n*0\r\n"}
 
 
 def may_lack(call: Call, reply: bytes) -> bool:

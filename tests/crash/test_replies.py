@@ -73,7 +73,10 @@ def collection_of(lab: Lab, key: bytes) -> bytes:
 NAMES = [
     ("keys", b""),
     *[("elements", key) for key in (b"hash:small", b"hash:large", b"hash:long", b"set:small", b"set:large")],
-    *[("elements", key) for key in (b"zset:small", b"zset:large", b"lex:large", b"list:large", b"geo", b"set:long")],
+    *[
+        ("elements", key)
+        for key in (b"zset:small", b"zset:large", b"lex:large", b"list:large", b"geo", b"set:long", b"stream:large")
+    ],
 ]
 
 

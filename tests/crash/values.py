@@ -1,7 +1,8 @@
 """Values of every type, as the ledger writes them down: bytes that say all that a client could find out.
 
 A string stands for itself. Of a collection it is its type and its items, each behind a zero byte: a list's elements in
-their order, a hash's fields and values by fields, a set's members sorted, a sorted set's members and scores by rank.
+their order, a hash's fields and values by fields, a set's members sorted, a sorted set's members and scores by rank, a
+stream's entries and its group (`stream_values.py`).
 """
 
 from __future__ import annotations
@@ -14,19 +15,21 @@ from typing import Any, Final
 from keyp.storage.keys.keyspace import Keyspace
 from keyp.storage.lmdb.layout import TYPE_MASK
 from keyp.storage.types import hashes, lists, sets, sortedsets, strings
-from keyp.storage.value_types import HASH, LIST, SET, STRING, ZSET
+from keyp.storage.value_types import HASH, LIST, SET, STREAM, STRING, ZSET
+from tests.crash import stream_values
 
 Command = tuple[bytes, ...]
 
-TYPES: Final = (b"list", b"hash", b"set", b"zset")
+TYPES: Final = (b"list", b"hash", b"set", b"zset", b"stream")
 
 # What a client asks to see all of a value, by what TYPE replies.
-QUESTIONS: Final[dict[str, tuple[bytes, tuple[bytes, ...]]]] = {
-    "string": (b"GET", ()),
-    "list": (b"LRANGE", (b"0", b"-1")),
-    "hash": (b"HGETALL", ()),
-    "set": (b"SMEMBERS", ()),
-    "zset": (b"ZRANGE", (b"0", b"-1", b"WITHSCORES")),
+QUESTIONS: Final[dict[str, Command]] = {
+    "string": (b"GET", b"KEY"),
+    "list": (b"LRANGE", b"KEY", b"0", b"-1"),
+    "hash": (b"HGETALL", b"KEY"),
+    "set": (b"SMEMBERS", b"KEY"),
+    "zset": (b"ZRANGE", b"KEY", b"0", b"-1", b"WITHSCORES"),
+    "stream": (b"XINFO", b"STREAM", b"KEY", b"FULL", b"COUNT", b"0"),
 }
 
 MANY: Final = 200  # elements; more than a compact form has
@@ -35,8 +38,7 @@ ITEMS_MAX: Final = 250
 
 def question(kind: str, name: bytes) -> Command:
     """The command that reads a key of a type."""
-    command, arguments = QUESTIONS[kind]
-    return (command, name, *arguments)
+    return tuple(name if word == b"KEY" else word for word in QUESTIONS[kind])
 
 
 def written(kind: bytes, items: Iterable[bytes]) -> bytes:
@@ -51,6 +53,8 @@ def of_reply(kind: str, reply: Any) -> bytes:
         return reply
     if kind == "set":
         reply = sorted(reply)
+    if kind == "stream":
+        reply = stream_values.of_reply(reply)
     if kind == "hash":
         reply = itertools.chain.from_iterable(sorted(zip(reply[::2], reply[1::2], strict=True)))
     return written(kind.encode(), reply)
@@ -68,6 +72,8 @@ def of_key(keys: Keyspace, name: bytes, record: bytes) -> bytes:
         return written(b"hash", itertools.chain.from_iterable(sorted(hashes.Hash(keys, name, record).all())))
     if number == SET:
         return written(b"set", sorted([member for member, _ in sets.Set(keys, name, record).all()]))
+    if number == STREAM:
+        return written(b"stream", stream_values.of_record(keys, name, record))
     assert number == ZSET
     scored = sortedsets.SortedSet(keys, name, record)
     ranked = scored.by_rank(0, scored.count)
@@ -147,4 +153,4 @@ def _by_score(pair: tuple[bytes, int]) -> tuple[int, bytes]:
     return score, member
 
 
-_CHANGES: Final = {b"list": _list, b"hash": _hash, b"set": _set, b"zset": _zset}
+_CHANGES: Final = {b"list": _list, b"hash": _hash, b"set": _set, b"zset": _zset, b"stream": stream_values.change}

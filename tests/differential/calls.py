@@ -18,6 +18,7 @@ from tests.differential import (
     calls_sets,
     calls_sort,
     calls_sortedsets,
+    calls_streams,
     calls_strings,
 )
 from tests.differential.calls_sortedsets import is_read_otherwise
@@ -30,6 +31,7 @@ FAMILIES = (
     calls_hashes,
     calls_sets,
     calls_sortedsets,
+    calls_streams,
     calls_sort,
     calls_pubsub,
 )

@@ -48,6 +48,12 @@ def forbidden(command: bytes) -> bytes:
     return rb"-ERR Command '%s' not allowed inside a transaction\r\n" % command
 
 
+BAD_STREAM_ID = rb"-ERR Invalid stream ID specified as stream command argument\r\n"
+LAGGING = (
+    "XADD s 1 f v\nXADD s 2 f v\nXADD s 3 f v\nXGROUP CREATE s g 0\nXREADGROUP GROUP g c COUNT 1 STREAMS s >\nXDEL s 2"
+)
+
+
 IN_VALKEY_9 = [
     Difference("SET k v IFEQ v", rb"\$-1\r\n", SYNTAX, "SET compares before it writes: Valkey 8.1's own option"),
     Difference("DELIFEQ k v", rb":0\r\n", rb"-ERR unknown command 'DELIFEQ'.*", "a command of Valkey's own"),
@@ -183,6 +189,19 @@ IN_VALKEY_9 = [
     ),
     Difference(
         "CLIENT PAUSE 10 WRITE x", OK, rb"-ERR unknown subcommand or wrong number.*", "Valkey ignores what follows"
+    ),
+    Difference("XADD s 1 f v\nXREAD STREAMS s +", rb"\*1\r\n.*", BAD_STREAM_ID, "newer than Redis 7.2: the last entry"),
+    Difference(
+        "XGROUP CREATE s g 0 MKSTREAM\nXREADGROUP GROUP g c STREAMS s +",
+        rb"-ERR The \+ ID is meaningless.*",
+        BAD_STREAM_ID,
+        "newer than Redis 7.2",
+    ),
+    Difference(
+        f"{LAGGING}\nXTRIM s MAXLEN 1\nXINFO GROUPS s",
+        rb".*lag\r\n\$-1\r\n",
+        rb".*lag\r\n:2\r\n",
+        "a group that is behind the first entry: Valkey does not know its lag, Redis 7.2 goes by what it has read",
     ),
 ]
 

@@ -28,7 +28,12 @@ MANY_KEYS = st.lists(KEYS, min_size=1, max_size=3)
 NUMBERED = MANY_KEYS.map(lambda keys: [b"%d" % len(keys), *keys])
 COUNTS = st.sampled_from([[], [b"COUNT", b"2"]])
 NO_END = st.just(b"0")
-
+GROUPS = st.sampled_from([b"g", b"h"])
+CONSUMERS = st.sampled_from([b"x", b"y"])
+BEHIND = st.lists(st.tuples(KEYS, st.sampled_from([b"0", b"$", b"0-2", b"1"])), min_size=1, max_size=3).map(
+    lambda found: [word for column in zip(*found, strict=True) for word in column]
+)
+NEW = MANY_KEYS.map(lambda keys: [*keys, *[b">"] * len(keys)])
 
 WAITING = st.one_of(
     words("BLPOP", MANY_KEYS, NO_END),
@@ -39,12 +44,22 @@ WAITING = st.one_of(
     words("BZPOPMIN", MANY_KEYS, NO_END),
     words("BZPOPMAX", MANY_KEYS, NO_END),
     words("BZMPOP", NO_END, NUMBERED, EXTREMES, COUNTS),
+    words("XREAD", "BLOCK", NO_END, COUNTS, "STREAMS", BEHIND),
+    words("XREADGROUP", "GROUP", GROUPS, CONSUMERS, "BLOCK", NO_END, COUNTS, "STREAMS", NEW),
 )
 OTHERS = st.one_of(
     words("RPUSH", KEYS, ELEMENTS),
     words("LPUSH", KEYS, ELEMENTS),
     words("RPUSH", KEYS, ELEMENTS),
     words("ZADD", KEYS, MEMBERS),
+    words("XADD", KEYS, "0-*", "f", "v"),
+    words("XADD", KEYS, "0-*", "f", "v"),
+    words("XADD", KEYS, "MAXLEN", "0", "0-*", "f", "v"),
+    words("XGROUP", "CREATE", KEYS, GROUPS, st.sampled_from([b"0", b"$"]), "MKSTREAM"),
+    words("XGROUP", "DESTROY", KEYS, GROUPS),
+    words("XGROUP", "SETID", KEYS, GROUPS, "0"),
+    words("XACK", KEYS, GROUPS, "0-1", "0-2"),
+    words("XDEL", KEYS, "0-2"),
     words("LMOVE", KEYS, KEYS, ENDS, ENDS),
     words("LINSERT", KEYS, st.just(b"BEFORE"), st.just(b"1"), st.just(b"2")),
     words("LPOP", KEYS),
@@ -98,7 +113,7 @@ class Waiters(Talk):
             kept.append(call)
             if call[0] in (b"MULTI", b"EXEC"):
                 self.queueing[speaker] = call[0] == b"MULTI"
-            elif call[0].startswith(b"B") and not self.queueing[speaker]:
+            elif (call[0].startswith(b"B") or b"BLOCK" in call) and not self.queueing[speaker]:
                 break
         return kept
 

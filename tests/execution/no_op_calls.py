@@ -23,6 +23,10 @@ SOMETHING = {
     "LPUSH": "adds elements",
     "RPUSH": "adds elements",
     "PFMERGE": "puts a HyperLogLog, be it the same",
+    "XSETID": "puts an id, be it the same",
+    "XREADGROUP": "its consumer has been seen",
+    "XCLAIM": "its consumer has been seen",
+    "XAUTOCLAIM": "its consumer has been seen",
 }
 
 # For nothing where database 1 is selected, which holds nothing; then for nothing beside STORE.
@@ -92,6 +96,15 @@ NOTHING: dict[str, tuple[list[str], list[str]]] = {
     ),
     "GEORADIUS": (["GEORADIUS g 1 1 1 km STORE d"], ["GEORADIUS g 13 38 99 km", "GEORADIUS g 1 1 1 km STORE d"]),
     "GEORADIUSBYMEMBER": (["GEORADIUSBYMEMBER g x 1 km STORE d"], ["GEORADIUSBYMEMBER g Palermo 1 km"]),
+    "XADD": (["XADD x NOMKSTREAM * f v"], ["XADD x 1 f v", "XADD x 2", "XADD s 2 f v"]),
+    "XTRIM": (["XTRIM x MAXLEN 0"], ["XTRIM x MAXLEN 5", "XTRIM x MINID 1", "XTRIM x MINID ~ 1"]),
+    "XDEL": (["XDEL x 1"], ["XDEL x 5", "XDEL x 1 x", "XDEL s 1"]),
+    "XGROUP|CREATE": (["XGROUP CREATE x g 0"], ["XGROUP CREATE x g 0", "XGROUP CREATE x h y MKSTREAM"]),
+    "XGROUP|SETID": (["XGROUP SETID x g 0"], ["XGROUP SETID x h 0", "XGROUP SETID x g y"]),
+    "XGROUP|DESTROY": (["XGROUP DESTROY x g"], ["XGROUP DESTROY x h"]),
+    "XGROUP|CREATECONSUMER": (["XGROUP CREATECONSUMER x g c"], ["XGROUP CREATECONSUMER x g c"]),
+    "XGROUP|DELCONSUMER": (["XGROUP DELCONSUMER x g c"], ["XGROUP DELCONSUMER x g d"]),
+    "XACK": (["XACK x g 1"], ["XACK x g 1", "XACK x h 1", "XACK x g y"]),
     "DEL": (["DEL s l"], ["DEL nosuch other"]),
     "UNLINK": (["UNLINK s l"], ["UNLINK nosuch other"]),
     "RENAME": (["RENAME s d"], ["RENAME s s", "RENAME nosuch s"]),

@@ -24,6 +24,7 @@ Stores = Callable[[tuple[str, str], int], Path]
 SMALL, LARGE = 10, 40_000  # three levels of runs
 AT_ONCE = 1000
 
+ENTRIES = ("XADD x", "{m} f v")  # one for each call; all but the last one are pending in the group g
 PUSHES = ("RPUSH l", "{n:06d}")
 FIELDS = ("HSET h", "{n:06d} {n}")
 MEMBERS = ("SADD s", "{n:06d}")
@@ -33,6 +34,7 @@ SCORES = ("ZADD z", "{n} {n:06d}")
 # rank takes a walk over a part of a run at each level.
 COUNTED = 14
 RANKED = 3 * RUN_MAX
+RUN = 100  # of a stream: to trim a part of one takes a walk over it
 
 # What makes the key, an element of it, the command, and how many calls more the large one may cost.
 COSTS = [
@@ -118,6 +120,34 @@ COSTS = [
     (SCORES, "RENAME z y", 0),
     (SCORES, "OBJECT ENCODING z", 0),
     (SCORES, "DEL z", 0),
+    (ENTRIES, "XADD x * f v", 0),
+    (ENTRIES, "XADD x MAXLEN ~ 100000 * f v", 0),
+    (ENTRIES, "XADD x MINID ~ 1 * f v", 0),
+    (ENTRIES, "XLEN x", 0),
+    (ENTRIES, "XRANGE x 3 6", 0),
+    (ENTRIES, "XRANGE x - + COUNT 4", 0),
+    (ENTRIES, "XREVRANGE x + - COUNT 4", 0),
+    (ENTRIES, "XREAD COUNT 3 STREAMS x 4", 0),
+    (ENTRIES, "XREAD STREAMS x $", 0),
+    (ENTRIES, "XDEL x 3", 4),
+    (ENTRIES, "XSETID x 99999", 4),
+    (ENTRIES, "XINFO GROUPS x", 0),
+    (ENTRIES, "XACK x g 3", 0),
+    (ENTRIES, "XPENDING x g", 0),
+    (ENTRIES, "XREADGROUP GROUP g d STREAMS x >", 0),
+    (ENTRIES, "XREADGROUP GROUP g c COUNT 1 STREAMS x 0", 0),
+    (ENTRIES, "XPENDING x g 3 + 2", 0),
+    (ENTRIES, "XCLAIM x g d 0 3", 0),
+    (ENTRIES, "XAUTOCLAIM x g d 0 0 COUNT 2", 0),
+    (ENTRIES, "XGROUP CREATE x h 0", 0),
+    (ENTRIES, "XGROUP SETID x g 0", 0),
+    (ENTRIES, "XGROUP CREATECONSUMER x g d", 0),
+    (ENTRIES, "XGROUP DESTROY x g", 0),
+    (ENTRIES, "XTRIM x MAXLEN 0", 4),
+    (ENTRIES, "XTRIM x MINID 3", RUN),
+    (ENTRIES, "RENAME x y", 0),
+    (ENTRIES, "OBJECT ENCODING x", 0),
+    (ENTRIES, "DEL x", 0),
 ]
 
 # Where the wanted elements are far from both ends of a large set: walks over runs, never over all that is before them.
@@ -145,8 +175,14 @@ def stores() -> Iterator[Stores]:
         client = lab.connect()
         command, element = recipe
         for start in range(0, size, AT_ONCE):
-            elements = " ".join([element.format(n=number) for number in range(start, min(size, start + AT_ONCE))])
-            assert client.call(f"{command} {elements}")[:1] != b"-"
+            numbers = range(start, min(size, start + AT_ONCE))
+            if recipe == ENTRIES:
+                replies = client.call(*[f"{command} {element.format(m=number + 1)}" for number in numbers])
+            else:
+                replies = client.call(f"{command} {' '.join([element.format(n=number) for number in numbers])}")
+            assert replies[:1] != b"-"
+        if recipe == ENTRIES:
+            client.call("XGROUP CREATE x g 0", f"XREADGROUP GROUP g c COUNT {size - 1} STREAMS x >")
         lab.close()
         return path
 

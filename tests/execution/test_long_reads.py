@@ -16,12 +16,15 @@ MANY = 2 * AT_ONCE_MAX
 LONG = [
     "HGETALL h", "HKEYS h", "HVALS h", "HRANDFIELD h 100", "HRANDFIELD h -100 WITHVALUES", f"HRANDFIELD h {MANY}",
     f"HSCAN h 0 COUNT {MANY}", "SMEMBERS s", "SRANDMEMBER s 100", "SRANDMEMBER s -100", f"SRANDMEMBER s {MANY}",
-    f"SSCAN s 0 COUNT {MANY}", "SINTER s t", "SINTERCARD 2 s t", "SUNION s few", "SDIFF s few",
+    f"SSCAN s 0 COUNT {MANY}", "SINTER s t", "SINTERCARD 2 s t", "SUNION s few", "SDIFF s few", "XRANGE x - +",
+    "XREVRANGE x + -", "XREAD STREAMS x 0", "XINFO STREAM x FULL COUNT 0", "XPENDING x g - + 100000",
 ]  # fmt: skip
 SHORT = [
     "HGET h 1", "HMGET h 1 2 3", "HLEN h", "HRANDFIELD h", "HRANDFIELD h 5", "HSCAN h 0", "HGETALL few:h",
     "SISMEMBER s 1", "SCARD s", "SRANDMEMBER s", "SRANDMEMBER s -5", "SSCAN s 0", "SMEMBERS few", "SINTER s few",
     "SINTERCARD 2 few s", "SUNION few few", "SDIFF few s", "SINTER s nosuch", "SDIFF s s", "HGETALL nosuch",
+    "XRANGE x - 9", "XRANGE x - + COUNT 9", "XREVRANGE x + - COUNT 9", f"XREAD STREAMS x {MANY - 5}", "XLEN x",
+    "XINFO STREAM x", "XINFO STREAM x FULL", "XPENDING x g", "XPENDING x g 5 + 9", "XINFO CONSUMERS x g",
 ]  # fmt: skip
 
 
@@ -41,6 +44,8 @@ def fill(client: Connection) -> None:
         part = numbers[start : start + 1000]
         client.call(f"HSET h {' '.join([f'{number} x' for number in part])}")
         client.call(f"SADD s {' '.join(part)}", f"SADD t {' '.join(part)}")
+        client.call(*[f"XADD x {int(number) + 1} f v" for number in part])
+    client.call("XGROUP CREATE x g 0", "XREADGROUP GROUP g c STREAMS x >")
     client.call("HSET few:h 1 x 2 x", "SADD few 1 2 3")
 
 

@@ -11,7 +11,20 @@ from typing import Any
 import pytest
 
 from keyp.resp.encoder import SLICE_ITEMS, encode, encode_in_slices, encode_into, format_double
-from keyp.resp.values import NO_REPLY, NULL_ARRAY, DoubleText, Pairs, Push, Reply, ReplyError, Set, Several, Verbatim
+from keyp.resp.values import (
+    NO_REPLY,
+    NULL_ARRAY,
+    DoubleText,
+    Encoded,
+    PairedMap,
+    Pairs,
+    Push,
+    Reply,
+    ReplyError,
+    Set,
+    Several,
+    Verbatim,
+)
 
 BIG = b"x" * 100_000
 
@@ -52,6 +65,13 @@ ROWS: list[tuple[Any, bytes, bytes]] = [
     ({b"a": 1, "b": True}, b"*4\r\n$1\r\na\r\n:1\r\n+b\r\n:1\r\n", b"%2\r\n$1\r\na\r\n:1\r\n+b\r\n#t\r\n"),
     (OrderedDict(a=None), b"*2\r\n+a\r\n$-1\r\n", b"%1\r\n+a\r\n_\r\n"),
     (MappingProxyType({1: 2}), b"*2\r\n:1\r\n:2\r\n", b"%1\r\n:1\r\n:2\r\n"),
+    (
+        PairedMap([(b"a", [1, None]), (b"a", b"b")]),
+        b"*2\r\n*2\r\n$1\r\na\r\n*2\r\n:1\r\n$-1\r\n*2\r\n$1\r\na\r\n$1\r\nb\r\n",
+        b"%2\r\n$1\r\na\r\n*2\r\n:1\r\n_\r\n$1\r\na\r\n$1\r\nb\r\n",
+    ),
+    (PairedMap([]), b"*0\r\n", b"%0\r\n"),
+    (Encoded(b"*1\r\n$1\r\na\r\n"), b"*1\r\n$1\r\na\r\n", b"*1\r\n$1\r\na\r\n"),
     (Set([b"b", b"a"]), b"*2\r\n$1\r\nb\r\n$1\r\na\r\n", b"~2\r\n$1\r\nb\r\n$1\r\na\r\n"),
     (
         Pairs([(b"a", 1.5), (b"b", b"c"), (b"", 3.0)]),
@@ -155,3 +175,8 @@ def test_long_replies_in_slices(protocol: int, count: int) -> None:
         if reply is items:
             assert len(breaths) == -(-count // SLICE_ITEMS)
             assert len(out) == 1 + len(breaths)
+
+
+@pytest.mark.parametrize("value", [b"", b"a\r\nb", [], [b"$1\r\n", b""], [b"id", [b"f", b"v"], []]])
+def test_what_is_encoded_is_read_again(value: Any) -> None:
+    assert Encoded(encode(value, 2)).decoded() == value

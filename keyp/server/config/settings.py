@@ -105,6 +105,7 @@ class Settings:
         self.set_max_listpack_value = self._number("set-max-listpack-value")
         self.zset_max_listpack_entries = self._number("zset-max-listpack-entries")
         self.zset_max_listpack_value = self._number("zset-max-listpack-value")
+        self.stream_node_max_entries = self._number("stream-node-max-entries")
 
     def get(self, name: str) -> str:
         """A setting's value as CONFIG GET shows it; memory in bytes. Raises `KeyError` for a name not in the table."""

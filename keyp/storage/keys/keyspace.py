@@ -21,11 +21,13 @@ from keyp.storage.lmdb.layout import HAS_DEADLINE, HAS_ELEMENTS, NO_DEADLINE, ON
 from keyp.storage.lmdb.proof import ascend, seek
 from keyp.storage.lmdb.store import Space
 from keyp.storage.lmdb.transaction import Transaction, WriteTransaction
-from keyp.storage.value_types import NOTHING, WAKES
+from keyp.storage.value_types import NOTHING, WAKES, WAKES_WHEN_GONE
 
 ANY: Final = 0  # instead of a type of values
 
 KEEP_DEADLINE: Final = -1  # instead of a deadline: the one the key has
+
+ALL_OF_THEM: Final = 1 << 62  # entries
 
 NAMES_AT_ONCE: Final = 1024  # when all names of a database are asked for
 
@@ -285,7 +287,10 @@ class WritableKeyspace(Keyspace):
             # LMDB would reuse pages that this transaction has written, all of them, however few are needed now.
             self.transaction.delete(space.keys, stored)
         self.transaction.put(space.keys, stored, record)
-        if WAKES[type_] and (old is None or old[0] & TYPE_MASK != type_):
+        if old is None:
+            if WAKES[type_]:
+                self.transaction.ready.append((self.index, key))
+        elif old[0] & TYPE_MASK != type_ and (WAKES[type_] or WAKES_WHEN_GONE[old[0] & TYPE_MASK]):
             self.transaction.ready.append((self.index, key))
         if deadline_ms not in (NO_DEADLINE, had_ms):
             self.transaction.put(space.expiry, layout.expiry_entry(deadline_ms, stored), b"")
@@ -321,9 +326,16 @@ class WritableKeyspace(Keyspace):
 
     def mark(self, key: bytes, record: bytes, flag: int) -> None:
         """Sets a flag of a key's value. Nothing else changes, not even the version."""
-        stored = layout.stored_name(key)
         marked = (record[0] | flag).to_bytes(1, "big") + record[1 : -layout.CHECKSUM]
-        self.transaction.put(self.writable_space().keys, stored, layout.with_checksum(stored, marked))
+        self._put_unversioned(key, marked)
+
+    def put_body(self, key: bytes, record: bytes, body: bytes) -> None:
+        """Gives a key's value another body. Nothing else changes, not even the version: WATCH does not see it."""
+        self._put_unversioned(key, record[: layout.body_offset(record)] + body)
+
+    def _put_unversioned(self, key: bytes, record: bytes) -> None:
+        stored = layout.stored_name(key)
+        self.transaction.put(self.writable_space().keys, stored, layout.with_checksum(stored, record))
 
     def remove(self, key: bytes) -> bool:
         """Removes a key of any type; whether it was there. What it held is cleared later, in bounded steps.
@@ -346,6 +358,8 @@ class WritableKeyspace(Keyspace):
         space = self.space
         assert space is not None
         self.transaction.delete(space.keys, stored)
+        if WAKES_WHEN_GONE[record[0] & TYPE_MASK]:
+            self.transaction.ready.append((self.index, layout.record_name(stored, record)))
         if record[0] & HAS_DEADLINE:
             self.transaction.delete(space.expiry, layout.expiry_entry(layout.record_deadline_ms(record), stored))
         if record[0] & HAS_ELEMENTS and with_elements:
@@ -356,6 +370,26 @@ class WritableKeyspace(Keyspace):
         assert self.space is not None
         self.transaction.discard(layout.elements_garbage(self.space.number, collection))
 
+    def discard_range(self, collection: int, section: bytes, stop: bytes) -> None:
+        """Leaves the elements of a section before the place `stop` to the sweeper."""
+        assert self.space is not None
+        self.transaction.discard(layout.range_garbage(self.space.number, collection, section, stop))
+
+    def discard_part(self, collection: int, prefix: bytes) -> None:
+        """Leaves the elements of a collection whose places, with section, begin with `prefix` to the sweeper."""
+        assert self.space is not None
+        self.transaction.discard(layout.elements_garbage(self.space.number, collection) + prefix)
+
+    def clear_discarded_ranges(self, collection: int, sections: tuple[bytes, ...]) -> None:
+        """Removes what the sweeper has not cleared yet of sections that hold nothing else."""
+        space = self.space
+        assert space is not None
+        garbage = self.transaction.environment.garbage
+        for section in sections:
+            name = layout.range_garbage(space.number, collection, section, b"")
+            self.transaction.delete_first(garbage, name, ALL_OF_THEM)
+            self.transaction.delete_first(space.elements, layout.number(collection) + section, ALL_OF_THEM)
+
     def rename(self, key: bytes, record: bytes, new_key: bytes) -> None:
         """Moves a key's value and deadline under another name, in place of whatever was there."""
         assert self.space is not None
@@ -363,6 +397,8 @@ class WritableKeyspace(Keyspace):
         deadline_ms = layout.record_deadline_ms(record)
         stored = layout.stored_name(key)
         self.transaction.delete(self.space.keys, stored)
+        if WAKES_WHEN_GONE[record[0] & TYPE_MASK]:
+            self.transaction.ready.append((self.index, key))
         if deadline_ms != NO_DEADLINE:
             self.transaction.delete(self.space.expiry, layout.expiry_entry(deadline_ms, stored))
         flags = record[0] & layout.OF_VALUE
@@ -375,6 +411,7 @@ class WritableKeyspace(Keyspace):
         if size:
             self.transaction.changes += size
             self.transaction.flush(self.index)
+            self.transaction.swapped.append(self.index)
             self.refresh()
 
     def refresh(self) -> None:

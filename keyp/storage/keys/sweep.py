@@ -6,6 +6,8 @@ whether there is more; how often it runs, and in which transaction, is decided b
 
 from __future__ import annotations
 
+from itertools import islice, takewhile
+
 from keyp.storage.keys.keyspace import Keyspace, WritableKeyspace
 from keyp.storage.lmdb import layout
 from keyp.storage.lmdb.layout import NO_DEADLINE
@@ -68,6 +70,8 @@ def _clear(transaction: WriteTransaction, entry: bytes, budget: int) -> tuple[in
     space = environment.spaces.get(number) or environment.open_space(transaction.txn, number)
     if entry.startswith(b"e"):
         return _clear_collection(transaction, space, entry[9:], budget)
+    if entry.startswith(b"r"):
+        return _clear_range(transaction, space, entry[9:], budget)
     if transaction.is_small(space):
         transaction.empty(space)
         return 0, True
@@ -80,3 +84,14 @@ def _clear(transaction: WriteTransaction, entry: bytes, budget: int) -> tuple[in
 def _clear_collection(transaction: WriteTransaction, space: Space, collection: bytes, budget: int) -> tuple[int, bool]:
     removed = transaction.delete_first(space.elements, collection, budget)
     return removed, removed < budget
+
+
+def _clear_range(transaction: WriteTransaction, space: Space, stop: bytes, budget: int) -> tuple[int, bool]:
+    """Clears the elements of the section of `stop`, a collection's id with section and place, that stand before it."""
+    start = stop[: layout.NUMBER + 1]
+    with transaction.txn.cursor(space.elements) as cursor:
+        found = cursor.set_range(start)
+        names = list(islice(takewhile(stop.__gt__, cursor.iternext(True, False)), budget)) if found else []
+    for name in names:
+        transaction.delete(space.elements, name)
+    return len(names), len(names) < budget

@@ -6,7 +6,7 @@ each database uses, so that FLUSHDB and SWAPDB are a change of that list, whatev
     keys:S      stored name                 -> record
     elements:S  collection id + place       -> a piece of the value that the record's header stands for
     expiry:S    deadline + stored name      -> nothing
-    garbage     what is left to clear       -> checksum     (a space, or one collection of a space)
+    garbage     what is left to clear       -> checksum     (a space, a collection of a space, or a part of one)
     meta        a name                      -> a number or a list of them, and checksum
 
 Stored name. LMDB keys hold 1 to 511 bytes, Redis names 0 to 512 MiB. A name of 1 to 479 bytes is stored as it is;
@@ -208,8 +208,13 @@ def space_garbage(space: int) -> bytes:
 
 
 def elements_garbage(space: int, collection: int) -> bytes:
-    """The garbage entry of one collection's elements."""
+    """The garbage entry of one collection's elements; with the beginning of their places behind it, of some of them."""
     return b"e" + number(space) + number(collection)
+
+
+def range_garbage(space: int, collection: int, section: bytes, stop: bytes) -> bytes:
+    """The garbage entry of what stands before the place `stop` in a section of a collection."""
+    return b"r" + number(space) + number(collection) + section + stop
 
 
 def pack_numbers(values: list[int]) -> bytes:

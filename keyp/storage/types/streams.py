@@ -1,0 +1,435 @@
+"""Streams: each entry an entry of its own at its id, with its fields and values, as RESP has them, for data.
+
+Entries are added behind all others and go mostly from the front. They are counted in *runs*, as many as one node of
+Redis's has, so that trimming counts runs and not entries, and `~` cuts where Redis would. The last run, to which
+entries are added, is in the header; a run that is full has an entry of its own:
+
+    b"m" + id              ->   the entry's words, as a RESP array
+    b"c" + first id        ->   last id (16), entries left (4), entries ever (4)
+    b"g", b"d"                  groups (`stream_groups.py`)
+
+What stands before the stream's first id is not there any more: trimming many entries moves the first id and leaves what
+is before it to the sweeper, as a range of garbage. So whatever looks at elements begins at `first`.
+
+A stream without entries exists, unlike other collections. All functions that find a stream raise WRONGTYPE where the
+key holds another type of value.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import islice
+from struct import Struct
+from typing import Any, Final
+
+from keyp.errors import WRONG_TYPE, CommandError
+from keyp.storage.keys.keyspace import KEEP_DEADLINE, Keyspace, WritableKeyspace
+from keyp.storage.lmdb import layout
+from keyp.storage.lmdb.errors import Damaged
+from keyp.storage.lmdb.layout import CHECKSUM, HAS_ELEMENTS
+from keyp.storage.lmdb.proof import ascend
+from keyp.storage.types.collection import Collection
+from keyp.storage.types.elements import Entry
+from keyp.storage.types.stream_ids import ZERO
+from keyp.storage.value_types import COUNTS, MEMBERS, STREAM
+
+# Last, first, and largest deleted id; entries ever added; groups, and groups ever made; the last run: its first id and
+# what `_RUN` has of it; of the first run its last id and the entries left, 0 where they are not known.
+_HEADER: Final = Struct(">16s16s16sQQQ16s16sII16sI")
+_RUN: Final = Struct(">16sII")
+_NEW: Final = bytes(_HEADER.size)
+
+RUN_MAX: Final = 4096  # entries, where the setting names more or no limit
+
+_FIRST_LOOK: Final = 4  # elements that are read in one go at first, where it is not known how many are wanted …
+_AT_ONCE: Final = 512  # … and at most
+_REMOVED_AT_ONCE: Final = 512  # more entries, or runs, than this are left to the sweeper
+
+
+class Run:
+    """Entries from the id `start` to `last`, of which `live` are left of `total`. `is_open` is the last one."""
+
+    def __init__(self, start: bytes, last: bytes, live: int, total: int, is_open: bool = False) -> None:
+        self.start = start
+        self.last = last
+        self.live = live
+        self.total = total
+        self.is_open = is_open
+
+    def packed(self) -> bytes:
+        """As it is stored."""
+        return _RUN.pack(self.last, self.live, self.total)
+
+
+def read_run(start: bytes, data: bytes) -> Run:
+    """The run that is stored under the id `start`."""
+    last, live, total = _RUN.unpack_from(data)
+    return Run(start, last, live, total)
+
+
+def read_ends(own: bytes) -> tuple[bytes, Run, int]:
+    """The id of the first entry, the last run and the number of groups, from a header's own bytes."""
+    _, first, _, _, groups, _, start, last, live, total, _, _ = _HEADER.unpack(own)
+    return first, Run(start, last, live, total, is_open=True), groups
+
+
+class Stream(Collection):
+    """The stream of `record`, the record of `key`; a new one where there is none. Ids are the 16 bytes of `stream_ids`.
+
+    `last` is the id that was added last, `first` that of the first entry, ZERO without entries; `added` is how many
+    entries were ever added, `deleted` the largest id that was removed by itself. `groups` is how many there are, and
+    `groups_made` numbers them.
+    """
+
+    last: bytes
+    first: bytes
+    deleted: bytes
+    added: int
+    groups: int
+    groups_made: int
+    _head_last: bytes
+    _head_live: int
+
+    def __init__(self, keys: Keyspace, key: bytes, record: bytes | None) -> None:
+        super().__init__(keys, key, STREAM, record, _NEW)
+        (
+            self.last, self.first, self.deleted, self.added, self.groups, self.groups_made, start, last, live, total,
+            self._head_last, self._head_live,
+        ) = _HEADER.unpack(self.own)  # fmt: skip
+        self._run = Run(start, last, live, total, is_open=True)
+
+    def save(self, deadline_ms: int = KEEP_DEADLINE) -> None:
+        """Writes the header, with the version of the command that runs, also without entries."""
+        keys = self.keys
+        assert isinstance(keys, WritableKeyspace)
+        keys.put(self.key, self.record, self.type_, HAS_ELEMENTS, self._body(), deadline_ms)
+
+    def save_unwatched(self) -> None:
+        """Writes the header for a command that clients who watch the key do not see, as in Redis."""
+        keys = self.keys
+        assert isinstance(keys, WritableKeyspace)
+        if self.record is None:
+            self.save()
+        else:
+            keys.put_body(self.key, self.record, self._body())
+
+    def _body(self) -> bytes:
+        run = self._run
+        self.own = _HEADER.pack(
+            self.last, self.first, self.deleted, self.added, self.groups, self.groups_made, run.start, run.last,
+            run.live, run.total, self._head_last, self._head_live,
+        )  # fmt: skip
+        return self.id + layout.number(self.count) + self.own
+
+    # Entries.
+
+    def add(self, entry_id: bytes, data: bytes) -> None:
+        """Adds an entry, whose id is larger than `last`."""
+        most = self.keys.lookups.limits.stream_entries
+        run = self._run
+        if run.live == 0 or run.total >= RUN_MAX or 0 < most <= run.total:
+            if run.live:
+                self.put(COUNTS + run.start, run.packed())
+            run = self._run = Run(entry_id, entry_id, 0, 0, is_open=True)
+        run.last = entry_id
+        run.live += 1
+        run.total += 1
+        self.put(MEMBERS + entry_id, data)
+        if self.count == 0:
+            self.first = entry_id
+        self.count += 1
+        self.added += 1
+        self.last = entry_id
+
+    def entry(self, entry_id: bytes) -> bytes | None:
+        """The words of an entry, None where there is none of this id."""
+        if not self.count or not self.first <= entry_id <= self.last:
+            return None
+        return self.get(MEMBERS + entry_id)
+
+    def first_entry(self) -> Entry:
+        """The first entry; there is one. Raises `Damaged` where it is not there."""
+        return self.first, self.must_get(MEMBERS + self.first)
+
+    def last_entry(self) -> Entry:
+        """The last entry, whose id may be less than `last`; there is one. Raises `Damaged` where it is not there."""
+        run = self._run
+        if 0 < run.live == run.total:
+            return run.last, self.must_get(MEMBERS + run.last)
+        found = self.range_back(self.first, self.last, 1)
+        if not found:
+            raise Damaged(self.where())
+        return found[0]
+
+    def range(self, start: bytes, stop: bytes, count: int) -> list[Entry]:
+        """Up to `count` entries from the id `start` to `stop`, both included: ids and words."""
+        start = max(start, self.first)
+        if not self.count or count <= 0 or start > stop or start > self.last:
+            return []
+        if start == stop:
+            data = self.get(MEMBERS + start)
+            return [] if data is None else [(start, data)]
+        ahead = self.id + MEMBERS
+        end = ahead + stop
+        found: list[Entry] = []
+        with self.txn.cursor(self.database) as cursor:
+            if start == self.first and stop >= self.last and cursor.set_range(ahead + start):
+                found = list(islice(cursor.iternext(True, True), min(count, self.count)))
+            elif self.seek(cursor, ahead + start):
+                entry: Entry
+                for entry in cursor.iternext(True, True):
+                    found.append(entry)
+                    if entry[0] > end or len(found) == count:
+                        break
+        if found and found[-1][0] > end:
+            self._must_be_intact(found.pop())
+        return self._checked(found, start, stop, count)
+
+    def range_back(self, start: bytes, stop: bytes, count: int) -> list[Entry]:
+        """The same against the order, from the id `stop` down to `start`."""
+        start = max(start, self.first)
+        stop = min(stop, self.last)
+        if not self.count or count <= 0 or start > stop:
+            return []
+        ahead = self.id + MEMBERS
+        end = ahead + start
+        found: list[Entry] = []
+        with self.txn.cursor(self.database) as cursor:
+            if self._seek_back(cursor, ahead + stop):
+                entry: Entry
+                for entry in cursor.iterprev(True, True):
+                    found.append(entry)
+                    if entry[0] < end or len(found) == count:
+                        break
+        if found and found[-1][0] < end:
+            self._must_be_intact(found.pop())
+        found.reverse()
+        entries = self._checked(found, start, stop, count)
+        entries.reverse()
+        return entries
+
+    def _seek_back(self, cursor: Any, name: bytes) -> bool:
+        """Sets a cursor on the last entry at `name` or before it; whether there is one."""
+        if not cursor.set_range(name):
+            return bool(cursor.last())
+        at = cursor.item()
+        if at[0] == name:
+            return True
+        if at[0] < name:
+            raise Damaged(self.where())
+        self._must_be_intact(at)
+        return bool(cursor.prev())
+
+    def _must_be_intact(self, entry: Entry) -> None:
+        """Raises `Damaged` where an entry of LMDB at which a walk ends is not what was written."""
+        if not layout.is_intact(entry[0], entry[1]):
+            raise Damaged(self.where())
+
+    def _checked(self, found: list[Entry], start: bytes, stop: bytes, count: int) -> list[Entry]:
+        """Ids and words of the entries of a range as LMDB has them, in order.
+
+        Raises `Damaged` where they are not what was written, or are not all where the range is the whole stream.
+        """
+        if start == self.first and stop >= self.last and len(found) != min(count, self.count):
+            raise Damaged(self.where())
+        ahead = self.id + MEMBERS
+        names = [entry[0] for entry in found]
+        if not layout.are_intact(found) or not ascend(names) or (names and not names[0] >= ahead + start):
+            raise Damaged(self.where())
+        if names and names[-1] > ahead + stop:
+            raise Damaged(self.where())
+        cut = len(ahead)
+        return [(name[cut:], raw[:-CHECKSUM]) for name, raw in found]
+
+    def remove(self, entry_id: bytes) -> bool:
+        """Removes an entry; whether it was there."""
+        if not self.count or not self.first <= entry_id <= self.last or not self.delete(MEMBERS + entry_id):
+            return False
+        self.count -= 1
+        run = self._run_of(entry_id)
+        if run.start <= self.first:
+            self._head_live = 0
+        run.live -= 1
+        self._put_run(run)
+        self.deleted = max(self.deleted, entry_id)
+        if entry_id == self.first:
+            self._find_first(entry_id)
+        return True
+
+    def _find_first(self, place: bytes) -> None:
+        """The first entry is at `place` or behind it now, or there is none."""
+        self.first = self.exactly(MEMBERS, place, 1)[0][0] if self.count else ZERO
+
+    def take_header(self, source: Stream) -> None:
+        """Becomes a stream with the entries and groups of another one, which are to be written."""
+        self.count = source.count
+        self.last, self.first, self.deleted = source.last, source.first, source.deleted
+        self.added, self.groups, self.groups_made = source.added, source.groups, source.groups_made
+        self._run = source._run
+        self._head_last, self._head_live = source._head_last, source._head_live
+
+    def walk(self, section: bytes, place: bytes, expected: int = -1) -> Iterator[Entry]:
+        """The elements of a section from a place on, in order; those that it has given may be changed meanwhile.
+
+        Raises `Damaged` at the end where they were not as many as `expected`, -1 for any number.
+        """
+        met, size = 0, _FIRST_LOOK
+        while entries := self.forward(section, place, size):
+            yield from entries
+            met += len(entries)
+            if len(entries) < size:
+                break
+            place = entries[-1][0] + b"\0"
+            size = min(2 * size, _AT_ONCE)
+        if met != expected != -1:
+            raise Damaged(self.where())
+
+    # Runs.
+
+    def runs(self) -> Iterator[Run]:
+        """The runs that have entries, in order."""
+        if not self.count:
+            return
+        before = self.backward(COUNTS, self.first, 1)
+        place = before[0][0] if before else self.first
+        for start, data in self.walk(COUNTS, place):
+            run = read_run(start, data)
+            if run.last >= self.first:
+                yield run
+        if self._run.live:
+            yield self._run
+
+    def _run_of(self, entry_id: bytes) -> Run:
+        """The run of an entry that is there."""
+        if entry_id >= self._run.start:
+            return self._run
+        found = self.backward(COUNTS, entry_id, 1)
+        if not found:
+            raise Damaged(self.where())
+        return read_run(found[0][0], found[0][1])
+
+    def _put_run(self, run: Run) -> None:
+        """Writes a run that has changed; the last one goes with the header."""
+        if run.is_open:
+            return
+        if run.live:
+            self.put(COUNTS + run.start, run.packed())
+        else:
+            self.delete(COUNTS + run.start)
+
+    # Trimming.
+
+    def trim(self, most: int, least: bytes, whole_runs: bool, limit: int) -> int:
+        """Removes entries from the front until there are at most `most`, and those with ids below `least`; how many.
+
+        With `whole_runs` it leaves those of a run that would go in part. It stops before a run whose entries would be
+        more than `limit` with what it has removed, 0 for none.
+        """
+        if self.count <= most and self.first >= least:
+            return 0
+        if whole_runs and self._keeps_first_run(most, least):
+            return 0  # at no cost where each addition trims
+        if (most == 0 or least > self.last) and not limit and self.count > _REMOVED_AT_ONCE:
+            return self._remove_all()
+        gone: list[Run] = []
+        removed = 0
+        bound = self.first  # the first entry that is left is here or behind it
+        self._head_live = 0
+        for run in self.runs():
+            left = self.count - removed
+            fits = (left <= most and least == ZERO) or bool(limit and removed + run.live > limit)
+            if not fits and (left - run.live >= most or run.last < least):
+                removed += run.live
+                gone.append(run)
+                bound = run.last + b"\0"
+                continue
+            if not fits and not whole_runs:
+                places = self._places_to_trim(run, left - most, least)
+                if places:
+                    bound = places[-1] + b"\0"
+                    removed += len(places)
+                    run.live -= len(places)
+                    self._put_run(run)
+            if not run.is_open:
+                self._head_last, self._head_live = run.last, run.live
+            break
+        if removed:
+            self._remove_before(bound, removed, gone)
+        return removed
+
+    def _keeps_first_run(self, most: int, least: bytes) -> bool:
+        """Whether it is known that trimming would remove a part of the first run only, or nothing."""
+        run = self._run
+        if run.live == self.count:
+            return most > 0 and run.last >= least
+        return self._head_live > 0 and self.count - self._head_live < most and self._head_last >= least
+
+    def _places_to_trim(self, run: Run, excess: int, least: bytes) -> list[bytes]:
+        """The ids of the first entries of a run that go, which are not all: `excess`, or those below `least`."""
+        start = max(run.start, self.first)
+        if least == ZERO:
+            return self.places(MEMBERS, start, excess)
+        return [place for place in self.places(MEMBERS, start, run.live) if place < least]
+
+    def _remove_before(self, bound: bytes, removed: int, gone: list[Run]) -> None:
+        """Removes `removed` entries, which are all those before `bound`, and the runs that are empty now."""
+        keys = self.keys
+        assert isinstance(keys, WritableKeyspace)
+        if removed <= _REMOVED_AT_ONCE:
+            for place in self.places(MEMBERS, self.first, removed):
+                self.delete(MEMBERS + place)
+        else:
+            keys.discard_range(self.number, MEMBERS, bound)
+        if len(gone) <= _REMOVED_AT_ONCE:
+            for run in gone:
+                run.live = 0
+                self._put_run(run)
+        else:
+            keys.discard_range(self.number, COUNTS, gone[-1].start + b"\0")
+        self.count -= removed
+        if not self.count:
+            self._run.live = 0
+        self._find_first(bound)
+
+    def _remove_all(self) -> int:
+        """Leaves all entries to the sweeper; how many they are."""
+        keys = self.keys
+        assert isinstance(keys, WritableKeyspace)
+        removed = self.count
+        for section in (MEMBERS, COUNTS):
+            keys.discard_range(self.number, section, self.last + b"\0")
+        self.count = self._run.live = self._head_live = 0
+        self.first = ZERO
+        return removed
+
+    def set_last(self, entry_id: bytes) -> None:
+        """Sets `last`, which is not less than the last entry's id.
+
+        New entries may come to ids that were trimmed away then; so nothing of these may be left.
+        """
+        if not self.count and entry_id < self.last:
+            keys = self.keys
+            assert isinstance(keys, WritableKeyspace)
+            keys.clear_discarded_ranges(self.number, (MEMBERS, COUNTS))
+        self.last = entry_id
+
+
+def find(keys: Keyspace, key: bytes) -> Stream | None:
+    """The stream a key holds, None where there is no such key."""
+    record = keys.find(key, STREAM)
+    return None if record is None else Stream(keys, key, record)
+
+
+def read(keys: Keyspace, key: bytes) -> Stream | None:
+    """As `find`; in a write, too, it counts as a hit or a miss, for commands that use `lookupKeyRead` in Redis."""
+    record = keys.read(key)
+    if record is None:
+        return None
+    if layout.record_type(record) != STREAM:
+        raise CommandError(WRONG_TYPE)
+    return Stream(keys, key, record)
+
+
+def find_or_make(keys: WritableKeyspace, key: bytes) -> Stream:
+    """The stream a key holds, or a new one that is there once it is saved."""
+    return Stream(keys, key, keys.find(key, STREAM))

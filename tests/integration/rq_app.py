@@ -1,0 +1,17 @@
+"""Jobs for RQ."""
+
+import os
+
+import redis
+
+
+def double(number: int) -> int:
+    """Notes that it has run."""
+    with redis.Redis(port=int(os.environ["KEYP_PORT"])) as connection:
+        connection.rpush("ran", number)
+    return 2 * number
+
+
+def fail() -> None:
+    """A job that fails."""
+    raise ValueError("never mind")

@@ -1,0 +1,74 @@
+"""RQ: jobs, whose results are entries of streams, workers in processes of their own, and a server that is killed."""
+
+from __future__ import annotations
+
+import shutil
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import redis
+from rq import Queue
+from rq.results import Result
+
+from tests.integration.conftest import StartServer
+from tests.integration.daemon import Daemon
+from tests.integration.programs import finish
+
+APP = Path(__file__).with_name("rq_app.py")
+WORKER = str(Path(sys.executable).with_name("rq"))
+
+
+@pytest.fixture
+def daemon(server: StartServer) -> Daemon:
+    daemon = server()
+    shutil.copy(APP, daemon.directory)
+    return daemon
+
+
+@pytest.fixture
+def connection(daemon: Daemon) -> Iterator[Any]:
+    with redis.Redis(port=daemon.port) as connection:
+        yield connection
+
+
+def work(daemon: Daemon, *options: str) -> None:
+    """A worker that ends when there is nothing left to do."""
+    url = f"redis://127.0.0.1:{daemon.port}"
+    command = [sys.executable, WORKER, "worker", "--burst", "--url", url, "--path", ".", *options]
+    finish(command, daemon.directory, {"KEYP_PORT": str(daemon.port)})
+
+
+def test_jobs(daemon: Daemon, connection: Any) -> None:
+    queue = Queue(connection=connection)
+    jobs = [queue.enqueue("rq_app.double", number) for number in range(6)]
+    failing = queue.enqueue("rq_app.fail")
+    work(daemon, "--max-jobs", "3")
+    daemon.kill()
+    daemon.start()
+    work(daemon, "--worker-class", "rq.worker.SimpleWorker")
+    assert sorted(map(int, connection.lrange("ran", 0, -1))) == list(range(6))
+    assert [job.return_value(refresh=True) for job in jobs] == [0, 2, 4, 6, 8, 10]
+    for job in jobs:
+        result = job.latest_result()
+        assert result is not None
+        assert (result.type, result.return_value) == (Result.Type.SUCCESSFUL, job.args[0] * 2)
+        assert connection.type(f"rq:results:{job.id}") == b"stream"
+    result = failing.latest_result()
+    assert result is not None
+    assert result.type == Result.Type.FAILED
+    assert result.exc_string is not None
+    assert "never mind" in result.exc_string
+
+
+def test_a_result_is_waited_for(daemon: Daemon, connection: Any) -> None:
+    """`latest_result` with a timeout is an XREAD that blocks."""
+    queue = Queue(connection=connection, is_async=True)
+    job = queue.enqueue("rq_app.double", 21)
+    assert job.latest_result(timeout=1) is None
+    work(daemon)
+    result = job.latest_result(timeout=20)
+    assert result is not None
+    assert result.return_value == 42
