@@ -70,7 +70,8 @@ def info(spec: CommandSpec) -> Reply:
 
 
 def _key_spec(key_spec: KeySpec) -> Reply:
-    return {
+    notes: dict[bytes, Reply] = {b"notes": key_spec.notes.encode()} if key_spec.notes else {}
+    return notes | {
         b"flags": Set(key_spec.flags.split()),
         b"begin_search": key_spec.search(),
         b"find_keys": key_spec.find(),

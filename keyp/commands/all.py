@@ -27,6 +27,7 @@ from keyp.commands.lists import LISTS
 from keyp.commands.object import OBJECT
 from keyp.commands.pubsub import PUBSUB
 from keyp.commands.scan import SCAN
+from keyp.commands.scripting import SCRIPTING
 from keyp.commands.server import SERVER
 from keyp.commands.set_algebra import SET_ALGEBRA
 from keyp.commands.sets import SETS
@@ -67,6 +68,7 @@ TABLES: Final[tuple[CommandTable, ...]] = (
     EXPIRY,
     DATABASES,
     TRANSACTIONS,
+    SCRIPTING,
     PUBSUB,
     SERVER,
     INFO,

@@ -14,6 +14,7 @@
 | Pairs                  | flat array                   | array of arrays  |
 | Set                    | array                        | set              |
 | Verbatim               | bulk string                  | verbatim string  |
+| BigNumber              | bulk string                  | big number       |
 | Push                   | array                        | push             |
 | ReplyError             | error                        | error            |
 | Several                | its replies, one by one      | likewise         |
@@ -66,10 +67,18 @@ class DoubleText:
 
 
 class Verbatim:
-    """Text meant for people (INFO, CLIENT LIST)."""
+    """Text meant for people (INFO, CLIENT LIST). RESP3 says in three letters what it is written in."""
 
-    def __init__(self, text: bytes) -> None:
+    def __init__(self, text: bytes, text_format: bytes = b"txt") -> None:
         self.text = text
+        self.text_format = text_format
+
+
+class BigNumber:
+    """A whole number of any length, in decimal digits. Only scripts reply with one."""
+
+    def __init__(self, digits: bytes) -> None:
+        self.digits = digits
 
 
 class Push:
@@ -114,5 +123,5 @@ class Wait:
 
 Reply: TypeAlias = (
     "bool | int | float | bytes | str | Sequence[Reply] | Mapping[Any, Reply] | Set | Pairs | DoubleText | Verbatim"
-    " | Push | Several | ReplyError | NullArray | NoReply | Wait | None"
+    " | BigNumber | Push | Several | ReplyError | NullArray | NoReply | Wait | None"
 )

@@ -15,6 +15,7 @@ from tests.differential import (
     calls_hashes,
     calls_lists,
     calls_pubsub,
+    calls_scripts,
     calls_sets,
     calls_sort,
     calls_sortedsets,
@@ -32,6 +33,7 @@ FAMILIES = (
     calls_sortedsets,
     calls_sort,
     calls_pubsub,
+    calls_scripts,
 )
 TEMPLATES: dict[str, Strategy] = {name: template for family in FAMILIES for name, template in family.TEMPLATES.items()}
 
