@@ -34,6 +34,7 @@ UNKILLABLE: Final = (
 )
 BUSY_WITH_SCRIPT: Final = "BUSY Redis is busy running a script. You can only call SCRIPT KILL or SHUTDOWN NOSAVE."
 BUSY_WITH_FUNCTION: Final = "BUSY Redis is busy running a script. You can only call FUNCTION KILL or SHUTDOWN NOSAVE."
+HOW_KEYS_ARE_USED: Final = "We cannot tell how the keys will be used so we assume the worst, RW and UPDATE"
 MILLISECOND_NS: Final = 1_000_000
 
 

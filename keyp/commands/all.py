@@ -14,6 +14,7 @@ from keyp.commands.connection import CONNECTION
 from keyp.commands.counters import COUNTERS
 from keyp.commands.databases import DATABASES
 from keyp.commands.expiry import EXPIRY
+from keyp.commands.functions import FUNCTIONS
 from keyp.commands.geo import GEO
 from keyp.commands.geo_search import GEO_SEARCH
 from keyp.commands.hashes import HASHES
@@ -69,6 +70,7 @@ TABLES: Final[tuple[CommandTable, ...]] = (
     DATABASES,
     TRANSACTIONS,
     SCRIPTING,
+    FUNCTIONS,
     PUBSUB,
     SERVER,
     INFO,

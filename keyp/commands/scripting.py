@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Final
 
 from keyp.command.context import SessionContext
-from keyp.command.script_calls import keys_and_arguments, kill_script, run_script
+from keyp.command.script_calls import HOW_KEYS_ARE_USED, keys_and_arguments, kill_script, run_script
 from keyp.command.spec import (
     ALLOW_BUSY,
     MAY_REPLICATE,
@@ -39,14 +39,13 @@ SHA_DIGITS: Final = 40
 OF_EVAL: Final = NOSCRIPT | SKIP_MONITOR | MAY_REPLICATE | NO_MANDATORY_KEYS | STALE | MOVABLEKEYS | RUNS_SCRIPT
 OF_EVAL_RO: Final = READS_DATA | NOSCRIPT | SKIP_MONITOR | NO_MANDATORY_KEYS | STALE | MOVABLEKEYS | RUNS_SCRIPT | WALKS
 
-WORST_CASE: Final = "We cannot tell how the keys will be used so we assume the worst, RW and UPDATE"
 COMPLEXITY: Final = "What the script does."
 
 
 @SCRIPTING.session(
     "EVAL",
     arity=-3,
-    keys=counted_keys(2, "RW access update", WORST_CASE),
+    keys=counted_keys(2, "RW access update", HOW_KEYS_ARE_USED),
     flags=OF_EVAL,
     since="2.6.0",
     complexity=COMPLEXITY,
@@ -61,7 +60,7 @@ def eval_(context: SessionContext, args: Args) -> Reply:
 @SCRIPTING.session(
     "EVALSHA",
     arity=-3,
-    keys=counted_keys(2, "RW access update", WORST_CASE),
+    keys=counted_keys(2, "RW access update", HOW_KEYS_ARE_USED),
     flags=OF_EVAL,
     since="2.6.0",
     complexity=COMPLEXITY,

@@ -55,7 +55,8 @@ class ScriptEngine:
         """
         if word.startswith(b"#!"):
             return b"no-writes" in word.partition(b"\n")[0]
-        return word in self.read_only_functions or self.cache.reads_only(word.lower())
+        word = word.lower()
+        return word in self.read_only_functions or self.cache.reads_only(word)
 
     def borrow(self) -> Runtime:
         """A runtime, for one thread until `give_back`."""

@@ -67,6 +67,7 @@ class Function:
         self.callback = callback
         self.flags = flags
         self.description = description
+        self.is_read_only = b"no-writes" in flags
 
 
 class _Ends(Exception):
@@ -92,6 +93,7 @@ class Runtime:
         self._resp3 = False
         self._functions: dict[bytes, Function] | None = None  # of the library that is loaded just now
         self._scripts: dict[bytes, Any] = {}
+        self.libraries: Any = None  # `keyp.scripting.libraries.Libraries`, for who compiles them
         major, minor, patch = [int(part) for part in version.split(".")]
         api: dict[bytes, Any] = {
             b"call": self._call,
@@ -204,9 +206,9 @@ class Runtime:
             return FlatList(outcome[1:]).reply()
         raise ScriptFailed(one_line(outcome[1]), one_line(outcome[2]), outcome[3])
 
-    def load_library(self, code: bytes, commands: Commands) -> dict[bytes, Function]:
+    def load_library(self, code: bytes) -> dict[bytes, Function]:
         """Runs a library, which registers its functions. Raises `CommandError`."""
-        self._commands, self._failure, self._functions = commands, None, {}
+        self._commands, self._failure, self._functions = None, None, {}
         self._prepare(len(code) * 2)
         try:
             outcome = self._load_library(code)
@@ -411,7 +413,7 @@ def _named(table: Any) -> Function:
             callback = value
         elif key == b"flags":
             flags = _flags(value)
-        elif isinstance(key, bytes):
+        elif _as_text(key) is not None:
             raise CallError("ERR unknown argument given to redis.register_function")
         else:
             raise CallError("ERR named argument key given to redis.register_function is not a string")

@@ -41,6 +41,13 @@ INNER = st.sampled_from([name for name in EXACT if any(name in family.TEMPLATES 
 CALL = INNER.flatmap(_call).filter(lambda call: not any(isinstance(word, Span) for word in call))
 SCRIPT = st.sampled_from(TEXTS)
 DIGEST = st.sampled_from([sha1(text).hexdigest().encode() for text in TEXTS] + [b"x", b"f" * 40])
+LIBRARY = (
+    b"#!lua name=l\n"
+    b"redis.register_function('write', function(keys, args) return redis.call(unpack(args)) end)\n"
+    b"redis.register_function{function_name='read', flags={'no-writes'},"
+    b" callback=function(keys, args) return redis.pcall(unpack(args)) end}"
+)
+FUNCTIONS = st.sampled_from([b"write", b"write", b"read", b"nosuch"])
 BEHIND = st.one_of(words("0", CALL), words("1", KEYS, CALL), words(COUNTS))
 
 TEMPLATES: dict[str, Strategy] = {
@@ -48,5 +55,8 @@ TEMPLATES: dict[str, Strategy] = {
     "EVAL_RO": words(SCRIPT, BEHIND),
     "EVALSHA": words(DIGEST, BEHIND),
     "EVALSHA_RO": words(DIGEST, BEHIND),
+    "FCALL": words(FUNCTIONS, BEHIND),
+    "FCALL_RO": words(FUNCTIONS, BEHIND),
+    "FUNCTION": st.one_of(words("LOAD", "REPLACE", st.just(LIBRARY)), words("FLUSH"), words("DELETE", "l")),
     "SCRIPT": st.one_of(words("LOAD", SCRIPT), words("EXISTS", DIGEST), words("FLUSH")),
 }
