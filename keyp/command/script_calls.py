@@ -118,7 +118,7 @@ def run_script(
     except ScriptFailed as failure:
         raise CommandError(_located(failure.text, run, failure.source, failure.line)) from None
     except Killed as killed:
-        if scripts.is_stopping:
+        if not run.is_killed:
             raise  # nothing of its group is to stay
         raise CommandError(_located(KILLED, run, killed.source, killed.line)) from None
     finally:

@@ -42,7 +42,8 @@ class ScriptEngine:
         self.cache = ScriptCache()
         self.runs: list[Run] = []
         self.busy: Run | None = None  # the overdue script of the writer's thread
-        self.is_stopping = False
+        self.is_stopping = False  # SHUTDOWN NOSAVE: no script goes on
+        self.ends_overdue = False  # the server stops and waits for its scripts, but for those that are overdue
         self.read_only_functions: frozenset[bytes] = frozenset()
         self.on_busy: Callable[[], None] = _nobody_listens
         self._idle: list[Runtime] = []
@@ -88,7 +89,7 @@ class ScriptEngine:
             if run.is_on_writer:
                 self.busy = run
                 self.on_busy()
-        return run.is_killed or self.is_stopping
+        return run.is_killed or self.is_stopping or (self.ends_overdue and run.is_overdue)
 
     def flush(self) -> None:
         """SCRIPT FLUSH: what the runtimes have compiled is forgotten, too, as soon as they are idle."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -31,7 +33,5 @@ def test_lzf(packed: bytes, plain: bytes) -> None:
 
 @given(packed=st.binary(max_size=40), length=st.integers(0, 60))
 def test_any_bytes_are_read_or_refused(packed: bytes, length: int) -> None:
-    try:
+    with suppress(ValueError):
         assert len(decompress(packed, length)) == length
-    except ValueError:
-        pass
