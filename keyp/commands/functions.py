@@ -104,8 +104,7 @@ def _libraries(context: SessionContext, runtime: Runtime) -> Libraries:
         texts = function_libraries.texts(transaction)
         libraries = compile_all(runtime, digest, texts, libraries or Libraries(b""))
         runtime.libraries = libraries
-        names = [name for name, function in libraries.functions.items() if function.is_read_only]
-        context.server.scripts.read_only_functions = frozenset(names)
+        context.server.scripts.note_libraries(libraries)
     return libraries
 
 

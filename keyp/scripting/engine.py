@@ -11,6 +11,7 @@ from collections.abc import Callable
 from typing import Final
 
 from keyp.scripting.cache import ScriptCache
+from keyp.scripting.libraries import Libraries
 from keyp.scripting.runtime import Runtime
 
 EVAL: Final = 0
@@ -44,7 +45,11 @@ class ScriptEngine:
         self.busy: Run | None = None  # the overdue script of the writer's thread
         self.is_stopping = False  # SHUTDOWN NOSAVE: no script goes on
         self.ends_overdue = False  # the server stops and waits for its scripts, but for those that are overdue
+        # Of the libraries that were compiled last:
         self.read_only_functions: frozenset[bytes] = frozenset()
+        self.library_count = 0
+        self.function_count = 0
+        self.library_bytes = 0
         self.on_busy: Callable[[], None] = _nobody_listens
         self._idle: list[Runtime] = []
         self._made: list[Runtime] = []
@@ -58,6 +63,13 @@ class ScriptEngine:
             return b"no-writes" in word.partition(b"\n")[0]
         word = word.lower()
         return word in self.read_only_functions or self.cache.reads_only(word)
+
+    def note_libraries(self, libraries: Libraries) -> None:
+        """These are the libraries now."""
+        functions = libraries.functions
+        self.read_only_functions = frozenset([name for name, function in functions.items() if function.is_read_only])
+        self.library_count, self.function_count = len(libraries.by_name), len(functions)
+        self.library_bytes = sum([len(library.text) for library in libraries.by_name.values()])
 
     def borrow(self) -> Runtime:
         """A runtime, for one thread until `give_back`."""

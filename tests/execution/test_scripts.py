@@ -138,6 +138,23 @@ def test_calls_of_scripts_are_counted(lab: Lab, client: Connection) -> None:
     assert client.answer("SLOWLOG LEN") == 0
 
 
+def test_info_tells_of_scripts(client: Connection) -> None:
+    def fields() -> dict[str, str]:
+        return dict(line.split(":") for line in client.answer("INFO memory").decode().splitlines()[1:])
+
+    assert fields()["used_memory_lua"] == "0"
+    ask(client, "EVAL", INCR, "1", "n")
+    ask(client, "SCRIPT", "LOAD", GET)
+    ask(client, "FUNCTION", "LOAD", LIBRARY)
+    ask(client, "FCALL", "get", "1", "n")
+    found = fields()
+    assert int(found["used_memory_lua"]) > 10_000
+    assert found["number_of_cached_scripts"] == "2"
+    assert found["used_memory_scripts_eval"] == str(len(INCR + GET))
+    assert (found["number_of_functions"], found["number_of_libraries"]) == ("2", "1")
+    assert found["used_memory_functions"] == str(len(LIBRARY))
+
+
 def while_it_runs(lab: Lab, act: Callable[[], object]) -> None:
     """From now on the first look of a script at the clock finds it overdue, and `act` is called then."""
     lab.clock.step_ns = 6_000_000_000
