@@ -51,7 +51,7 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
         "twisted.plugins.keyp_reactor",
     ),
     "zope": ("keyp.net",),
-    "lupa": ("keyp.scripting.runtime",),
+    "lupa": ("keyp.scripting.registration", "keyp.scripting.runtime"),
     "lmdb": ("keyp.storage", "keyp.execution.commit"),  # the latter for the types of its exceptions
 }
 

@@ -34,7 +34,8 @@ from keyp.errors import CommandError, printable, wrong_subcommand
 from keyp.resp.values import Reply, Set
 from keyp.scripting.engine import EVAL, FUNCTION, Run
 from keyp.scripting.libraries import Libraries, Library, compile_all, compile_library
-from keyp.scripting.runtime import Function, Runtime
+from keyp.scripting.registration import Function
+from keyp.scripting.runtime import Runtime
 from keyp.scripting.script import read_library
 from keyp.storage import function_libraries
 from keyp.storage.lmdb.transaction import WriteTransaction

@@ -6,7 +6,8 @@ from collections.abc import Iterable
 from typing import Final
 
 from keyp.errors import CommandError
-from keyp.scripting.runtime import Function, Runtime
+from keyp.scripting.registration import Function
+from keyp.scripting.runtime import Runtime
 from keyp.scripting.script import read_library
 
 NO_FUNCTIONS: Final = "ERR No functions registered"

@@ -25,7 +25,8 @@ from keyp.resp.values import Reply, ReplyError
 from keyp.scripting import binary
 from keyp.scripting.conversions import FlatList, argument, one_line, size_in_lua, to_lua
 from keyp.scripting.errors import CallError, Killed, ScriptFailed
-from keyp.scripting.script import BAD_NAME, FLAG_NAMES, NAME, Script, digest
+from keyp.scripting.registration import Function, as_text, function_of
+from keyp.scripting.script import Script, digest
 
 LUA_FILES: Final = Path(__file__).parent / "lua"
 
@@ -33,6 +34,7 @@ MEMORY_MAX: Final = 512 << 20  # bytes that one runtime may take
 HEADROOM: Final = 32 << 20  # of which so many are left for what Python pushes
 TIDY_BYTES: Final = 32 << 20  # what is left behind by a script beyond this is collected at once
 COMPILED_MAX: Final = 500  # scripts
+SMALL_BYTES: Final = 4096  # of a string for which there is room anyway
 UNPACKED_MAX: Final = 64  # arguments that are passed one by one
 
 NO_MEMORY: Final = "ERR not enough memory"
@@ -59,17 +61,6 @@ class Commands(Protocol):
         """Where the random numbers of a script begin that names no seed, below 2**32."""
 
 
-class Function:
-    """A function of a library: its name, what it calls, and what was said of it."""
-
-    def __init__(self, name: bytes, callback: Any, flags: list[bytes], description: bytes | None) -> None:
-        self.name = name
-        self.callback = callback
-        self.flags = flags
-        self.description = description
-        self.is_read_only = b"no-writes" in flags
-
-
 class _Ends(Exception):
     """Passes through Lua; what it stands for is in `_failure`."""
 
@@ -78,7 +69,8 @@ class Runtime:
     """A Lua with the globals of scripts. To be used by one thread at a time."""
 
     def __init__(self, version: str, memory_max: int = MEMORY_MAX) -> None:
-        self._memory_max = memory_max
+        self._memory_max = self._limit = memory_max
+        self._tidy_bytes = min(TIDY_BYTES, memory_max // 4)
         self._headroom = min(HEADROOM, memory_max // 8)
         self._lua: Any = lua51.LuaRuntime(
             encoding=None,
@@ -88,6 +80,7 @@ class Runtime:
             unpack_returned_tuples=True,
             max_memory=memory_max,
         )
+        self._used: Any = self._lua.get_memory_used
         self._commands: Commands | None = None
         self._failure: BaseException | None = None
         self._resp3 = False
@@ -139,7 +132,7 @@ class Runtime:
     @property
     def memory(self) -> int:
         """Bytes that it takes."""
-        used: int = self._lua.get_memory_used()
+        used: int = self._used()
         return used
 
     # Running.
@@ -230,25 +223,35 @@ class Runtime:
 
     def _prepare(self, size: int) -> None:
         """There is to be room for `size` bytes before the script begins."""
-        if self.memory + size + self._headroom > self._memory_max:
-            self._lua.gccollect()
-            if self.memory + size + self._headroom > self._memory_max:
-                self._lua.set_max_memory(self.memory + size + 2 * self._headroom)
+        if not self._has_room(size):
+            self._extend(size)
+
+    def _has_room(self, size: int) -> bool:
+        """Whether there is room for `size` bytes and some more, perhaps after the garbage has gone."""
+        if self._used() + size + self._headroom <= self._limit:
+            return True
+        self._lua.gccollect()
+        used: int = self._used()
+        return used + size + self._headroom <= self._limit
+
+    def _extend(self, size: int) -> None:
+        """Gives more memory than a script has, until `_tidy`."""
+        self._limit = self._used() + size + 2 * self._headroom
+        self._lua.set_max_memory(self._limit)
 
     def _tidy(self) -> None:
-        if self.memory > min(TIDY_BYTES, self._memory_max // 4):
+        if self._used() > self._tidy_bytes:
             self._forget()
             self._lua.gccollect()
-        if self._lua.get_max_memory() != self._memory_max:
-            self._lua.set_max_memory(self._memory_max)
+        if self._limit != self._memory_max:
+            self._limit = self._memory_max
+            self._lua.set_max_memory(self._limit)
 
     def _make_room(self, size: int) -> None:
         """There is to be room for `size` bytes that Python pushes; where there is none the script ends."""
-        if self.memory + size + self._headroom > self._lua.get_max_memory():
-            self._lua.gccollect()
-            if self.memory + size + self._headroom > self._lua.get_max_memory():
-                self._lua.set_max_memory(self.memory + size + 2 * self._headroom)
-                raise self._end(ScriptFailed(NO_MEMORY))
+        if not self._has_room(size):
+            self._extend(size)
+            raise self._end(ScriptFailed(NO_MEMORY))
 
     def _make_room_for_reply(self) -> None:
         self._make_room(0)
@@ -262,8 +265,10 @@ class Runtime:
 
     def _call(self, *args: Any) -> Any:
         reply = self._reply_to(args)
-        if isinstance(reply, bytes) and len(reply) < 4096:
+        if isinstance(reply, bytes) and len(reply) < SMALL_BYTES:
             return reply
+        if isinstance(reply, str):
+            return self._lua.table_from({b"ok": reply.encode("latin-1", "replace")})
         if isinstance(reply, ReplyError):
             raise CallError(reply.text)
         return self._pushed(reply)
@@ -282,7 +287,7 @@ class Runtime:
     def _reply_to(self, args: tuple[Any, ...]) -> Reply:
         if self._failure is not None:
             raise _Ends()
-        if self.memory + self._headroom > self._memory_max:
+        if self._used() + self._headroom > self._limit:
             self._make_room(0)
         if not args:
             raise CallError("ERR Please specify at least one argument for this redis lib call")
@@ -302,7 +307,7 @@ class Runtime:
             self._make_room(size_in_lua(value))
             if not isinstance(value, bytes):
                 try:
-                    return self._lua.table_from(value, recursive=True)
+                    return self._lua.table_from(value, recursive=_is_nested(value))
                 except lua51.LuaError as error:
                     raise self._end(error) from None
         return value
@@ -326,14 +331,14 @@ class Runtime:
             raise CallError("ERR First argument must be a number (log level).")
         if not 0 <= level <= 3:
             raise CallError("ERR Invalid debug level.")
-        words = [_as_text(arg) for arg in args[1:]]
+        words = [as_text(arg) for arg in args[1:]]
         if self._commands is not None:
             self._commands.log(int(level), b" ".join([word for word in words if word is not None]))
 
     def _setresp(self, *args: Any) -> None:
         if len(args) != 1:
             raise CallError("ERR redis.setresp() requires one argument.")
-        version = _as_text(args[0])
+        version = as_text(args[0])
         if version not in (b"2", b"3"):
             raise CallError("ERR RESP version must be 2 or 3.")
         self._resp3 = version == b"3"
@@ -368,90 +373,22 @@ class Runtime:
         if functions is None:
             raise CallError("ERR redis.register_function can only be called on FUNCTION LOAD command")
         self._make_room(0)
-        function = _function_of(args)
+        function = function_of(args)
         if function.name in functions:
             raise CallError("ERR Function already exists in the library")
         functions[function.name] = function
 
 
-def _function_of(args: tuple[Any, ...]) -> Function:
-    """The function that the arguments of `redis.register_function` describe. Raises `CallError`."""
-    if len(args) == 1:
-        return _named(args[0])
-    if len(args) != 2:
-        raise CallError("ERR wrong number of arguments to redis.register_function")
-    name = _as_text(args[0])
-    if name is None:
-        raise CallError("ERR first argument to redis.register_function must be a string")
-    if lua51.lua_type(args[1]) != "function":
-        raise CallError("ERR second argument to redis.register_function must be a function")
-    return _checked(Function(name, args[1], [], None))
-
-
-def _named(table: Any) -> Function:
-    if lua51.lua_type(table) != "table":
-        raise CallError(
-            "ERR calling redis.register_function with a single argument is only applicable to Lua table "
-            "(representing named arguments)."
-        )
-    name: bytes | None = None
-    callback: Any = None
-    flags: list[bytes] = []
-    description: bytes | None = None
-    for key, value in table.items():
-        if key == b"function_name":
-            name = _as_text(value)
-            if name is None:
-                raise CallError("ERR function_name argument given to redis.register_function must be a string")
-        elif key == b"description":
-            description = _as_text(value)
-            if description is None:
-                raise CallError("ERR description argument given to redis.register_function must be a string")
-        elif key == b"callback":
-            if lua51.lua_type(value) != "function":
-                raise CallError("ERR callback argument given to redis.register_function must be a function")
-            callback = value
-        elif key == b"flags":
-            flags = _flags(value)
-        elif _as_text(key) is not None:
-            raise CallError("ERR unknown argument given to redis.register_function")
-        else:
-            raise CallError("ERR named argument key given to redis.register_function is not a string")
-    if name is None:
-        raise CallError("ERR redis.register_function must get a function name argument")
-    if callback is None:
-        raise CallError("ERR redis.register_function must get a callback argument")
-    return _checked(Function(name, callback, flags, description))
-
-
-def _flags(table: Any) -> list[bytes]:
-    if lua51.lua_type(table) != "table":
-        raise CallError("ERR flags argument to redis.register_function must be a table representing function flags")
-    flags = list(table.values())
-    if any(flag not in FLAG_NAMES for flag in flags):
-        raise CallError("ERR unknown flag given")
-    return flags
-
-
-def _checked(function: Function) -> Function:
-    if not NAME.fullmatch(function.name):
-        raise CallError(BAD_NAME)
-    return function
-
-
-def _as_text(value: Any) -> bytes | None:
-    """A string, or a number as Lua writes it; None for all else."""
-    if isinstance(value, bytes):
-        return value
-    if isinstance(value, (int, float)) and not isinstance(value, bool):
-        return binary.number_text(value)
-    return None
+def _is_nested(value: Any) -> bool:
+    """Whether there are lists or dicts in a list or a dict."""
+    items = value.values() if isinstance(value, dict) else value
+    return any(isinstance(item, (list, dict)) for item in items)
 
 
 def _sha1hex(*args: Any) -> bytes:
     if len(args) != 1:
         raise CallError("ERR wrong number of arguments")
-    return digest(_as_text(args[0]) or b"")
+    return digest(as_text(args[0]) or b"")
 
 
 def _set_repl(*args: Any) -> None:

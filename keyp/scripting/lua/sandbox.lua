@@ -511,14 +511,14 @@ local DEPTH_MAX = 200
 
 local flatten
 
-local function flatten_pairs(out, n, pairs_of, kind, depth, resp3)
+local function flatten_pairs(out, n, pairs_of, kind, depth)
   out[n + 1], out[n + 2], out[n + 3] = false, kind, 0
   local at, count = n + 3, 0
   n = at
   for key, value in next, pairs_of do
-    n = flatten(out, n, key, depth, resp3)
+    n = flatten(out, n, key, depth)
     if kind == MAP then
-      n = flatten(out, n, value, depth, resp3)
+      n = flatten(out, n, value, depth)
     end
     count = count + 1
   end
@@ -526,7 +526,7 @@ local function flatten_pairs(out, n, pairs_of, kind, depth, resp3)
   return n
 end
 
-local function flatten_table(out, n, t, depth, resp3)
+local function flatten_table(out, n, t, depth)
   local value = rawget(t, "err")
   if type(value) == "string" then
     out[n + 1], out[n + 2], out[n + 3] = false, ERROR, value
@@ -544,11 +544,11 @@ local function flatten_table(out, n, t, depth, resp3)
   end
   value = rawget(t, "map")
   if type(value) == "table" then
-    return flatten_pairs(out, n, value, MAP, depth, resp3)
+    return flatten_pairs(out, n, value, MAP, depth)
   end
   value = rawget(t, "set")
   if type(value) == "table" then
-    return flatten_pairs(out, n, value, SET, depth, resp3)
+    return flatten_pairs(out, n, value, SET, depth)
   end
   value = rawget(t, "big_number")
   if type(value) == "string" then
@@ -571,14 +571,14 @@ local function flatten_table(out, n, t, depth, resp3)
     if item == nil then
       break
     end
-    n = flatten(out, n, item, depth, resp3)
+    n = flatten(out, n, item, depth)
     count = count + 1
   end
   out[at] = count
   return n
 end
 
-function flatten(out, n, value, depth, resp3)
+function flatten(out, n, value, depth)
   local kind = type(value)
   if kind == "string" or kind == "number" then
     out[n + 1] = value
@@ -588,8 +588,8 @@ function flatten(out, n, value, depth, resp3)
       out[n + 1], out[n + 2], out[n + 3] = false, ERROR, "ERR reached lua stack limit"
       return n + 3
     end
-    return flatten_table(out, n, value, depth + 1, resp3)
-  elseif kind == "boolean" and resp3 then
+    return flatten_table(out, n, value, depth + 1)
+  elseif kind == "boolean" and host.is_resp3() then
     out[n + 1], out[n + 2], out[n + 3] = false, BOOLEAN, value and 1 or 0
     return n + 3
   elseif value == true then
@@ -628,13 +628,16 @@ end
 
 local function finish(ok, result)
   if ok then
-    local resp3 = host.is_resp3()
+    local kind = type(result)
+    if kind == "string" or kind == "number" then
+      return true, result
+    end
     local out = {}
-    local n = flatten(out, 0, result, 0, resp3)
-    host.make_room()
+    local n = flatten(out, 0, result, 0)
     if n <= FLAT_MAX then
       return true, unpack(out, 1, n)
     end
+    host.make_room()
     return out
   end
   if type(result) == "table" then
