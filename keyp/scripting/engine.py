@@ -95,20 +95,13 @@ class ScriptEngine:
             self.busy = None
 
     def is_due(self, run: Run, now_ns: int, threshold_ns: int) -> bool:
-        """Whether a script is to end. Called by the script's thread now and then."""
-        if not run.is_overdue and now_ns - run.started_ns >= threshold_ns:
+        """Whether a script is to end. Called by the script's thread now and then. None is overdue without a threshold."""
+        if not run.is_overdue and 0 < threshold_ns <= now_ns - run.started_ns:
             run.is_overdue = True
             if run.is_on_writer:
                 self.busy = run
                 self.on_busy()
         return run.is_killed or self.is_stopping or (self.ends_overdue and run.is_overdue)
-
-    def flush(self) -> None:
-        """SCRIPT FLUSH: what the runtimes have compiled is forgotten, too, as soon as they are idle."""
-        idle, self._idle = self._idle, []
-        for runtime in idle:
-            runtime.forget_scripts()
-        self._idle += idle
 
     @property
     def memory(self) -> int:

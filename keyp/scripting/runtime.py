@@ -156,11 +156,6 @@ class Runtime:
         self._scripts[script.sha] = compiled
         return compiled
 
-    def forget_scripts(self) -> None:
-        """Forgets what it has compiled."""
-        self._scripts = {}
-        self._lua.gccollect()
-
     def run(self, script: Any, keys: list[bytes], rest: list[bytes], commands: Commands) -> Reply:
         """Runs what `compile` has given. Raises `ScriptFailed`, `Killed`, or what a call has raised."""
         return self._guarded(self._run, script, keys, rest, commands)

@@ -155,6 +155,18 @@ def test_info_tells_of_scripts(client: Connection) -> None:
     assert found["used_memory_functions"] == str(len(LIBRARY))
 
 
+def test_ten_thousand_scripts_take_little(lab: Lab, client: Connection) -> None:
+    for start in range(0, 10_000, 1000):
+        texts = [f"return {number} -- {'x' * 500}" for number in range(start, start + 1000)]
+        replies = client.send(b"".join([request("SCRIPT", "LOAD", text) for text in texts]))
+        assert replies.count(b"$40") == 1000
+    scripts = lab.server.state.scripts
+    assert len(scripts.cache) == 10_000
+    assert scripts.cache.text_bytes < 6_000_000
+    assert scripts.memory < 10_000_000
+    assert ask(client, "EVALSHA", sha(texts[-1]), "0") == b":9999\r\n"
+
+
 def while_it_runs(lab: Lab, act: Callable[[], object]) -> None:
     """From now on the first look of a script at the clock finds it overdue, and `act` is called then."""
     lab.clock.step_ns = 6_000_000_000
