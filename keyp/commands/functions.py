@@ -12,7 +12,14 @@ from typing import Final
 from keyp.algorithms.glob import Glob
 from keyp.command.context import SessionContext, WriteContext
 from keyp.command.function_dump import dump, read_dump
-from keyp.command.script_calls import BUSY_WITH_SCRIPT, HOW_KEYS_ARE_USED, keys_and_arguments, kill_script, run_script
+from keyp.command.script_calls import (
+    BUSY_WITH_SCRIPT,
+    HOW_KEYS_ARE_USED,
+    LibraryLoad,
+    keys_and_arguments,
+    kill_script,
+    run_script,
+)
 from keyp.command.spec import (
     ALLOW_BUSY,
     DENYOOM,
@@ -103,7 +110,7 @@ def _libraries(context: SessionContext, runtime: Runtime) -> Libraries:
     libraries: Libraries | None = runtime.libraries
     if libraries is None or libraries.digest != digest:
         texts = function_libraries.texts(transaction)
-        libraries = compile_all(runtime, digest, texts, libraries or Libraries(b""))
+        libraries = compile_all(runtime, digest, texts, libraries or Libraries(b""), LibraryLoad(context))
         runtime.libraries = libraries
         context.server.scripts.note_libraries(libraries)
     return libraries
@@ -153,19 +160,19 @@ def function_load(context: SessionContext, args: Args) -> Reply:
     runtime = context.server.scripts.borrow()
     try:
         libraries = _libraries(context, runtime).copy()
-        library = _load(runtime, libraries, args[-1], len(args) > 3)
+        library = _load(context, runtime, libraries, args[-1], len(args) > 3)
     finally:
         context.server.scripts.give_back(runtime)
     function_libraries.put(writing, library.name, library.text)
     return library.name
 
 
-def _load(runtime: Runtime, libraries: Libraries, text: bytes, replaces: bool) -> Library:
+def _load(context: SessionContext, runtime: Runtime, libraries: Libraries, text: bytes, replaces: bool) -> Library:
     """Compiles a library and adds it to the others. Raises `CommandError`."""
     name, _ = read_library(text)
     if name in libraries.by_name and not replaces:
         raise CommandError(f"ERR Library '{name.decode()}' already exists")
-    library = compile_library(runtime, text)
+    library = compile_library(runtime, text, LibraryLoad(context))
     libraries.remove(name)
     libraries.add(library)
     return library
@@ -341,7 +348,7 @@ def function_restore(context: SessionContext, args: Args) -> Reply:
     runtime = context.server.scripts.borrow()
     try:
         libraries = Libraries(b"") if policy == b"FLUSH" else _libraries(context, runtime).copy()
-        loaded = [_load(runtime, libraries, text, policy == b"REPLACE") for text in texts]
+        loaded = [_load(context, runtime, libraries, text, policy == b"REPLACE") for text in texts]
     finally:
         context.server.scripts.give_back(runtime)
     if policy == b"FLUSH":

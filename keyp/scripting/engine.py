@@ -95,7 +95,7 @@ class ScriptEngine:
             self.busy = None
 
     def is_due(self, run: Run, now_ns: int, threshold_ns: int) -> bool:
-        """Whether a script is to end. Called by the script's thread now and then. None is overdue without a threshold."""
+        """Whether a script is to end. Called by its thread now and then. Without a threshold none is overdue."""
         if not run.is_overdue and 0 < threshold_ns <= now_ns - run.started_ns:
             run.is_overdue = True
             if run.is_on_writer:

@@ -7,7 +7,7 @@ from typing import Final
 
 from keyp.errors import CommandError
 from keyp.scripting.registration import Function
-from keyp.scripting.runtime import Runtime
+from keyp.scripting.runtime import Commands, Runtime
 from keyp.scripting.script import read_library
 
 NO_FUNCTIONS: Final = "ERR No functions registered"
@@ -53,19 +53,21 @@ class Libraries:
         return copy
 
 
-def compile_library(runtime: Runtime, text: bytes) -> Library:
-    """The library of a text. Raises `CommandError`."""
+def compile_library(runtime: Runtime, text: bytes, commands: Commands) -> Library:
+    """The library of a text, which may ask `commands` for little while it is loaded. Raises `CommandError`."""
     name, code = read_library(text)
-    functions = runtime.load_library(code)
+    functions = runtime.load_library(code, commands)
     if not functions:
         raise CommandError(NO_FUNCTIONS)
     return Library(name, text, functions)
 
 
-def compile_all(runtime: Runtime, digest: bytes, texts: Iterable[bytes], before: Libraries) -> Libraries:
+def compile_all(
+    runtime: Runtime, digest: bytes, texts: Iterable[bytes], before: Libraries, commands: Commands
+) -> Libraries:
     """The libraries of these texts, those of them that have not changed as they are in `before`."""
     libraries = Libraries(digest)
     known = {library.text: library for library in before.by_name.values()}
     for text in texts:
-        libraries.add(known.get(text) or compile_library(runtime, text))
+        libraries.add(known.get(text) or compile_library(runtime, text, commands))
     return libraries

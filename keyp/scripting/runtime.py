@@ -165,7 +165,7 @@ class Runtime:
         return self._guarded(self._run_function, callback, keys, rest, commands)
 
     def _guarded(self, entry: Any, function: Any, keys: list[bytes], rest: list[bytes], commands: Commands) -> Reply:
-        self._commands, self._failure, self._resp3 = commands, None, False
+        self._begin(commands)
         self._prepare(sum([len(word) for word in keys]) + sum([len(word) for word in rest]))
         try:
             if len(keys) + len(rest) <= UNPACKED_MAX:
@@ -183,6 +183,10 @@ class Runtime:
             self._commands = self._failure = None
             self._tidy()
 
+    def _begin(self, commands: Commands) -> None:
+        """Forgets the last run. In a method, so that no type checker takes the failure for None while Lua runs."""
+        self._commands, self._failure, self._resp3 = commands, None, False
+
     def _result(self, outcome: Any) -> Reply:
         if not isinstance(outcome, tuple):
             return FlatList(list(outcome.values())).reply()
@@ -194,9 +198,10 @@ class Runtime:
             return FlatList(outcome[1:]).reply()
         raise ScriptFailed(one_line(outcome[1]), one_line(outcome[2]), outcome[3])
 
-    def load_library(self, code: bytes) -> dict[bytes, Function]:
+    def load_library(self, code: bytes, commands: Commands) -> dict[bytes, Function]:
         """Runs a library, which registers its functions. Raises `CommandError`."""
-        self._commands, self._failure, self._functions = None, None, {}
+        self._begin(commands)
+        self._functions = {}
         self._prepare(len(code) * 2)
         try:
             outcome = self._load_library(code)
@@ -208,6 +213,8 @@ class Runtime:
                     raise CommandError(f"ERR Error compiling function: {text}")
                 raise CommandError(f"ERR Error registering functions: {text}")
             return self._functions
+        except Killed:
+            raise CommandError("ERR Error registering functions: ERR FUNCTION LOAD timeout") from None
         except lua51.LuaError:
             raise self._failure or CommandError("ERR Error registering functions: not enough memory") from None
         finally:

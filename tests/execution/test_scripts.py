@@ -241,6 +241,18 @@ def test_a_function_is_killed_by_its_own_word(lab: Lab, client: Connection) -> N
     assert seen[2] == b"+OK\r\n"
 
 
+def test_a_library_is_not_loaded_for_ever(lab: Lab, client: Connection) -> None:
+    lab.clock.step_ns = 100_000_000
+    reply = ask(client, "FUNCTION", "LOAD", "#!lua name=l\nredis.log(3, 'a line') while true do end")
+    assert reply == b"-ERR Error registering functions: ERR FUNCTION LOAD timeout\r\n"
+
+
+def test_a_long_string_that_a_script_sets_is_staged(client: Connection) -> None:
+    text = "redis.call('set', KEYS[1], string.rep('x', 40000000)) return redis.call('strlen', KEYS[1])"
+    assert ask(client, "EVAL", text, "1", "k") == b":40000000\r\n"
+    assert client.answer("INFO errorstats") == b"# Errorstats\r\n"
+
+
 def test_the_end_of_the_server_undoes_a_script(lab: Lab, client: Connection) -> None:
     other = lab.connect()
     while_it_runs(lab, lambda: other.call("SHUTDOWN NOSAVE"))
