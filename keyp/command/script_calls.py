@@ -148,7 +148,10 @@ def run_script(
         raise CommandError(_located(failure.text, run, failure.source, failure.line)) from None
     except Killed as killed:
         if not run.is_killed:
-            raise  # nothing of its group is to stay
+            scripts.is_stopping = True
+            if run.is_on_writer:
+                raise  # nothing of what it has written is to stay: its group is undone
+            raise CommandError(STOPPED) from None
         raise CommandError(_located(KILLED, run, killed.source, killed.line)) from None
     finally:
         scripts.end(run)
