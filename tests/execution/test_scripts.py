@@ -9,7 +9,6 @@ import pytest
 
 from keyp.scripting.cache import EVAL_SCRIPTS_MAX, ScriptCache
 from keyp.scripting.script import digest, read_script
-from keyp.storage.lmdb import transaction
 from tests import wire
 from tests.fakes import Connection, Lab
 
@@ -78,25 +77,34 @@ def test_what_was_written_before_an_error_stays(lab: Lab, client: Connection) ->
     assert client.answer("GET k") == b"v"
 
 
+def failing(lab: Lab, monkeypatch: pytest.MonkeyPatch, times: int) -> list[int]:
+    """Has APPEND fail as a defect would, so many times, each of which undoes its group; how often is left."""
+    spec, left = lab.server.state.registry.get(b"APPEND"), [times]
+    assert spec is not None
+
+    def append(context: object, args: object) -> int:
+        if left[0]:
+            left[0] -= 1
+            raise ZeroDivisionError
+        return 1
+
+    monkeypatch.setattr(spec, "function", append)
+    return left
+
+
 def test_a_group_that_is_undone_runs_its_scripts_again(
     lab: Lab, client: Connection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    commit, failures = transaction.WriteTransaction.commit, [ZeroDivisionError]
-
-    def fail_once(self: transaction.WriteTransaction) -> None:
-        if failures:
-            raise failures.pop()
-        commit(self)
-
-    monkeypatch.setattr(transaction.WriteTransaction, "commit", fail_once)
+    left = failing(lab, monkeypatch, 1)
     replies = client.send(
         request("EVAL", INCR, "1", "n")
         + request("EVALSHA", sha(INCR), "1", "n")
         + request("SCRIPT", "FLUSH")
         + request("EVALSHA", sha(INCR), "1", "n")
+        + request("APPEND", "a", "b")
     )
-    assert replies == b":1\r\n:2\r\n+OK\r\n-NOSCRIPT No matching script. Please use EVAL.\r\n"
-    assert not failures
+    assert replies == b":1\r\n:2\r\n+OK\r\n-NOSCRIPT No matching script. Please use EVAL.\r\n:1\r\n"
+    assert left == [0]
     assert client.answer("GET n") == b"2"
 
 
@@ -104,14 +112,10 @@ def test_the_cache_is_as_it_was_where_a_batch_is_refused(
     lab: Lab, client: Connection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     ask(client, "SCRIPT", "LOAD", INCR)
-
-    def fail(self: transaction.WriteTransaction) -> None:
-        raise ZeroDivisionError
-
-    with monkeypatch.context() as patch:
-        patch.setattr(transaction.WriteTransaction, "commit", fail)
-        client.send(request("SCRIPT", "FLUSH") + request("EVAL", "return redis.call('set', 'a', 1)", "0"))
-    assert client.answer(f"SCRIPT EXISTS {sha(INCR)}") == [1]
+    failing(lab, monkeypatch, 2)
+    replies = client.send(request("SCRIPT", "FLUSH") + request("EVAL", GET, "1", "k") + request("APPEND", "a", "b"))
+    assert replies.count(b"-ERR internal error") == 3
+    assert client.answer(f"SCRIPT EXISTS {sha(INCR)} {sha(GET)}") == [1, 0]
 
 
 def test_a_defect_in_a_call_undoes_the_script(lab: Lab, client: Connection, monkeypatch: pytest.MonkeyPatch) -> None:
