@@ -37,7 +37,7 @@ from keyp.command.spec import (
     counted_keys,
 )
 from keyp.command.table import CommandTable
-from keyp.errors import CommandError, printable, wrong_subcommand
+from keyp.errors import INTERNAL, CommandError, printable, wrong_subcommand
 from keyp.resp.values import Reply, Set
 from keyp.scripting.engine import EVAL, FUNCTION, Run
 from keyp.scripting.libraries import Libraries, Library, compile_all, compile_library
@@ -129,7 +129,7 @@ FUNCTIONS.container(
 def _writing(context: SessionContext) -> WriteTransaction:
     """The transaction, which must be one that writes. Raises `CommandError` while writes are refused."""
     if not isinstance(context.data, WriteContext):
-        raise CommandError(context.server.write_refusal)
+        raise CommandError(context.server.write_refusal or INTERNAL)
     return context.data.writing
 
 

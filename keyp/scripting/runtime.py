@@ -15,6 +15,7 @@ raised again by `run`.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final, Protocol
 
@@ -35,6 +36,7 @@ HEADROOM: Final = 32 << 20  # of which so many are left for what Python pushes
 TIDY_BYTES: Final = 32 << 20  # what is left behind by a script beyond this is collected at once
 COMPILED_MAX: Final = 500  # scripts
 SMALL_BYTES: Final = 4096  # of a string for which there is room anyway
+ARGUMENTS_MAX: Final = 8000  # of a call from Lua to C
 UNPACKED_MAX: Final = 64  # arguments that are passed one by one
 
 NO_MEMORY: Final = "ERR not enough memory"
@@ -81,6 +83,10 @@ class Runtime:
             max_memory=memory_max,
         )
         self._used: Any = self._lua.get_memory_used
+        # Each table that is passed to Python has an entry in a table of lupa's, which is not to grow when there may be
+        # no room for it: as many as a call may have arguments.
+        entries = [self._lua.table() for _ in range(ARGUMENTS_MAX)]
+        entries.clear()
         self._commands: Commands | None = None
         self._failure: BaseException | None = None
         self._resp3 = False
@@ -91,17 +97,17 @@ class Runtime:
         api: dict[bytes, Any] = {
             b"call": self._call,
             b"pcall": self._pcall,
-            b"error_reply": self._error_reply,
-            b"status_reply": self._status_reply,
-            b"sha1hex": _sha1hex,
-            b"log": self._log,
-            b"setresp": self._setresp,
-            b"set_repl": _set_repl,
-            b"acl_check_cmd": self._acl_check_cmd,
+            b"error_reply": self._with_room(self._error_reply),
+            b"status_reply": self._with_room(self._status_reply),
+            b"sha1hex": self._with_room(_sha1hex),
+            b"log": self._with_room(self._log),
+            b"setresp": self._with_room(self._setresp),
+            b"set_repl": self._with_room(_set_repl),
+            b"acl_check_cmd": self._with_room(self._acl_check_cmd),
             b"replicate_commands": _replicate_commands,
             b"breakpoint": _breakpoint,
             b"debug": _nothing,
-            b"register_function": self._register_function,
+            b"register_function": self._with_room(self._register_function),
             b"REDIS_VERSION": version.encode(),
             b"REDIS_VERSION_NUM": major << 16 | minor << 8 | patch,
             **LOG_LEVELS,
@@ -109,13 +115,16 @@ class Runtime:
         }
         host: dict[bytes, Any] = {
             b"is_due": self._is_due,
-            b"describe": _describe,
+            b"describe": self._describe,
             b"seed": self._seed,
             b"ended_at": self._ended_at,
             b"is_resp3": self._is_resp3,
             b"make_room": self._make_room_for_reply,
         }
-        libraries: dict[bytes, Any] = {b"bit": binary.BIT, b"struct": binary.STRUCT, b"doubles": binary.DOUBLES}
+        libraries: dict[bytes, Any] = {
+            name: {function: self._with_room(python) for function, python in functions.items()}
+            for name, functions in ((b"bit", binary.BIT), (b"struct", binary.STRUCT), (b"doubles", binary.DOUBLES))
+        }
         chunks = [self._chunk(name) for name in ("cjson", "cmsgpack", "sandbox")]
         tables = [self._lua.table_from(table) for table in (host, api)]
         binaries = self._lua.table_from(libraries, recursive=True)
@@ -255,6 +264,30 @@ class Runtime:
             self._extend(size)
             raise self._end(ScriptFailed(NO_MEMORY))
 
+    def _with_room(self, function: Callable[..., Any]) -> Callable[..., Any]:
+        """The function, called only where there is room for what it returns, or for the error that it raises."""
+
+        def call(*args: Any) -> Any:
+            if self._failure is not None:
+                raise _Ends()
+            if self._used() + self._headroom > self._limit:
+                self._make_room(0)
+            result = function(*args)
+            if isinstance(result, (bytes, tuple)):
+                self._make_room(_size(result))
+            return result
+
+        return call
+
+    def _describe(self, exception: Any) -> tuple[bytes, bool]:
+        """The text of an error that a script may see, and whether the script is to end without seeing it."""
+        if isinstance(exception, CallError) and self._has_room(len(exception.text)):
+            return exception.text.encode("latin-1", "replace"), False
+        if self._failure is None:
+            self._failure = ScriptFailed(NO_MEMORY)
+        self._extend(0)
+        return b"", True
+
     def _make_room_for_reply(self) -> None:
         self._make_room(0)
 
@@ -387,6 +420,13 @@ def _is_nested(value: Any) -> bool:
     return any(isinstance(item, (list, dict)) for item in items)
 
 
+def _size(result: bytes | tuple[Any, ...]) -> int:
+    """About how many bytes a result takes that is pushed item by item."""
+    if isinstance(result, bytes):
+        return len(result)
+    return sum([len(item) for item in result if isinstance(item, bytes)])
+
+
 def _sha1hex(*args: Any) -> bytes:
     if len(args) != 1:
         raise CallError("ERR wrong number of arguments")
@@ -412,13 +452,6 @@ def _breakpoint(*args: Any) -> bool:
 
 def _nothing(*args: Any) -> None:
     """There is no debugger to tell."""
-
-
-def _describe(exception: Any) -> tuple[bytes, bool]:
-    """The text of an error that a script may see, and whether the script is to end without seeing it."""
-    if isinstance(exception, CallError):
-        return exception.text.encode("latin-1", "replace"), False
-    return b"", True
 
 
 def _no_attribute(value: Any, name: Any, is_setting: bool) -> Any:

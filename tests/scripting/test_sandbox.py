@@ -280,6 +280,38 @@ def test_bombs_end_in_an_error(lua: Lua, text: str) -> None:
     lua.commands.looks_max = 20
 
 
+@pytest.mark.parametrize(
+    "call",
+    [
+        "redis.call('echo', 'a')",
+        "redis.pcall('fail')",
+        "redis.error_reply('a b')",
+        "redis.status_reply('a')",
+        "redis.sha1hex('a')",
+        "redis.setresp(9)",
+        "redis.log(1, 'a')",
+        "redis.acl_check_cmd('a')",
+        "redis.set_repl(99)",
+        "bit.tohex(1)",
+        "bit.band({})",
+        "struct.pack('c0', ('x'):rep(1000))",
+        "struct.unpack('c100', ('x'):rep(1000))",
+        "cmsgpack.pack(0.1)",
+        "cmsgpack.unpack('\\203\\1\\1\\1\\1\\1\\1\\1\\1')",
+        "redis.call({}, {}, {}, {}, {}, {}, {}, {}, {}, {}, {}, {}, {}, {}, {}, {}, {}, {}, {}, {}, {}, {}, {}, {})",
+        "math.random()",
+        "error('x')",
+    ],
+)
+def test_no_memory_is_left_for_python(lua: Lua, call: str) -> None:
+    """What Python pushes must not be what runs out of memory: that would jump over its frames."""
+    fill = "local t, n = {}, 0 pcall(function() while true do n = n + 1 t[n] = {} end end) "
+    more = "local s = {} pcall(function() for i = 1, 1e6 do t[n] = {} n = n - 1 s[i] = i .. 'x' end end) "
+    for text in (fill, fill + more):
+        with suppress(ScriptFailed, Killed):
+            lua.run(f"{text} for i = 1, 100 do pcall(function() {call} end) end {call} return 1")
+
+
 def test_a_reply_nests_only_so_deep(lua: Lua) -> None:
     reply = lua.run("local t = {} t[1] = t return t")
     depth = 0
