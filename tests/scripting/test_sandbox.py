@@ -272,6 +272,11 @@ def test_a_script_that_is_due_ends(lua: Lua, text: str) -> None:
         "local function f() return 1 + f() end return f()",
         "return loadstring(string.rep('(', 1000) .. '1' .. string.rep(')', 1000))()",
         "local f = coroutine.wrap(function() end) f() f()",
+        "local function f() return coroutine.wrap(f)() end f()",
+        "local function f() local a, b = coroutine.resume(coroutine.create(f)) if not a then error(b, 0) end end f()",
+        "local function f() return pcall(f) end error(tostring(f()))",
+        "local t = setmetatable({}, {}) getmetatable(t).__index = function(_, k) return t[k + 1] end return t[1]",
+        "local t = setmetatable({}, {__tostring = function(t) return tostring(t) end}) return tostring(t)",
     ],
 )
 def test_bombs_end_in_an_error(lua: Lua, text: str) -> None:

@@ -218,7 +218,7 @@ local function resumed(ok, problem, ...)
     return problem, ...
   elseif type(problem) == "string" then
     local file, _, line = position(3)
-    problem = file .. ":" .. line .. ": " .. problem
+    problem = file .. ":" .. line .. ": " .. gsub(problem, "^keyp:%d+: ", "")
   end
   error(problem, 0)
 end
