@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import threading
 from contextlib import suppress
 from random import Random
+from typing import Any
 
 import pytest
 import redis
@@ -62,3 +64,35 @@ def test_a_script_is_all_or_nothing(server: StartServer, mode: str, seed: str, r
                 assert found in (client.answered, client.answered + 1), "a script that was answered is lost"
                 numbers[index] = found
     assert sum(numbers) > CLIENTS
+
+
+def test_no_message_of_a_queue_is_lost(server: StartServer, seed: str, rounds: int) -> None:
+    """dramatiq enqueues by a script, which the death of the server may meet anywhere."""
+    dramatiq = pytest.importorskip("dramatiq")
+    from dramatiq.brokers.redis import RedisBroker
+
+    random = Random(f"{seed}/queue")
+    daemon = server("--journal-size=256kb")
+    enqueued: set[str] = set()
+    for _ in range(-(-rounds // 3)):
+        broker = RedisBroker(client=redis.Redis(port=daemon.port, retry=NEVER_AGAIN))
+        broker.declare_queue("work")
+
+        def produce(broker: Any = broker) -> None:
+            with suppress(redis.RedisError):
+                while True:
+                    message = dramatiq.Message(queue_name="work", actor_name="work", args=(), kwargs={}, options={})
+                    broker.enqueue(message)
+                    enqueued.add(message.message_id)
+
+        producer = threading.Thread(target=produce, daemon=True)
+        producer.start()
+        threading.Event().wait(random.uniform(0.05, LIFE_S))
+        daemon.kill()
+        producer.join()
+        daemon.start()
+    with redis.Redis(port=daemon.port) as r:
+        kept = {json.loads(data)["message_id"] for data in r.hvals("dramatiq:work.msgs")}
+        assert len(kept) == r.llen("dramatiq:work"), "a message is there in part"
+    assert enqueued
+    assert enqueued <= kept, "a message that was enqueued is lost"
