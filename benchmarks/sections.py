@@ -5,10 +5,12 @@ from __future__ import annotations
 from benchmarks.growth import GROWTH, LARGE_THINGS
 from benchmarks.latency import LATENCY
 from benchmarks.rounds import Section
+from benchmarks.scripts import SCRIPTS
 from benchmarks.streams import STREAMS
 from benchmarks.throughput import COMMANDS, DURABLE, ORIGINAL
 from benchmarks.types import TYPES
 
 SECTIONS: dict[str, Section] = {
-    section.name: section for section in (ORIGINAL, COMMANDS, DURABLE, TYPES, STREAMS, GROWTH, LATENCY, LARGE_THINGS)
+    section.name: section
+    for section in (ORIGINAL, COMMANDS, SCRIPTS, DURABLE, TYPES, STREAMS, GROWTH, LATENCY, LARGE_THINGS)
 }

@@ -117,6 +117,9 @@ class FakeLoop:
         self.holds = owner
         return self.held
 
+    def call_from_writer(self, function: Callable[[], None]) -> None:
+        self.reactor.callLater(0, function)
+
     def release_reactor(self) -> None:
         self.releases += 1
 

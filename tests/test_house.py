@@ -30,7 +30,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
         "keyp.storage.value_types",
     ),
     ("keyp.algorithms", "keyp.resp", "keyp.storage.journal"),
-    ("keyp.server", "keyp.storage.lmdb"),
+    ("keyp.scripting", "keyp.server", "keyp.storage.lmdb"),
     ("keyp.storage.keys",),
     ("keyp.storage.types",),
     ("keyp.storage",),
@@ -51,6 +51,7 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
         "twisted.plugins.keyp_reactor",
     ),
     "zope": ("keyp.net",),
+    "lupa": ("keyp.scripting.registration", "keyp.scripting.runtime"),
     "lmdb": ("keyp.storage", "keyp.execution.commit"),  # the latter for the types of its exceptions
 }
 
@@ -62,6 +63,7 @@ PURE = (
     "keyp.commands",
     "keyp.execution",
     "keyp.resp",
+    "keyp.scripting",
     "keyp.storage",
 )
 IMPURE = {
@@ -78,6 +80,10 @@ ALLOWED: dict[tuple[str, str], str] = {
         "threading.Lock",
     ): "the writer's thread and others take checkpoints; no effect depends on it",
     ("keyp.storage.lmdb.reader", "time.sleep"): "the tools wait until a server's file shows what it has answered",
+    (
+        "keyp.scripting.cache",
+        "threading.Lock",
+    ): "the writer's thread and readers share the cache; a batch sees it through a view of its own",
     (
         "keyp.command.scan_cursors",
         "threading.Lock",

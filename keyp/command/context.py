@@ -15,12 +15,13 @@ from collections.abc import Callable
 from random import Random
 from typing import Any, Final
 
-from keyp.command.effects import Effect
+from keyp.command.effects import Effect, KeepScripts
 from keyp.command.scan_cursors import CursorTable
 from keyp.command.server_state import ServerState
 from keyp.command.spec import DENYOOM, CommandSpec
 from keyp.errors import DATABASE_OUT_OF_RANGE, CommandError
 from keyp.resp.values import Reply
+from keyp.scripting.cache import ScriptView
 from keyp.server.clients import Client, ClientState
 from keyp.storage.access_times import AccessTimes
 from keyp.storage.compact_limits import CompactLimits
@@ -170,10 +171,32 @@ class SessionContext:
         self.exec_bytes = 0  # … and how much they took while they were queued
         self.effects: list[Effect] = []
         self.invoke: Callable[[CommandSpec, list[bytes]], Reply] = _not_running
+        self.invoke_in_script: Callable[[CommandSpec, list[bytes]], Reply] = _not_running
+        self.nanoseconds: Callable[[], int] = _no_clock
 
     def after(self, effect: Effect) -> None:
         """Asks for an effect once the batch has committed, before its replies are sent."""
         self.effects.append(effect)
+
+    @property
+    def scripts(self) -> ScriptView:
+        """The cache of scripts, with what this batch has changed of it."""
+        view: ScriptView | None = self.state.scripts
+        if view is None:
+            view = self.state.scripts = ScriptView(self.server.scripts.cache)
+        return view
+
+    @property
+    def is_on_writer(self) -> bool:
+        """Whether the batch runs in a transaction that may write."""
+        return isinstance(self.data, WriteContext)
+
+    def keep_scripts(self) -> None:
+        """The batch has changed the cache of scripts: others are to see it once the batch has committed."""
+        view = self.scripts
+        if not view.is_to_be_kept:
+            view.is_to_be_kept = True
+            self.after(KeepScripts(view))
 
     def write_refusal(self, specs: list[CommandSpec]) -> str:
         """The error that one of these commands would meet because writes, or growth, are refused now."""
@@ -188,6 +211,10 @@ class SessionContext:
         self.data.check_index(index)
         self.state.database = index
         self.data.select(index)
+
+
+def _no_clock() -> int:
+    return 0
 
 
 def _not_running(spec: Any, args: list[bytes]) -> Reply:

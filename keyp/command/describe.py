@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from keyp.command.spec import ADMIN, BLOCKING, FAST, FLAG_NAMES, PUBSUB, READ, WRITE, CommandSpec, KeySpec
+from keyp.command.spec import ADMIN, BLOCKING, FAST, FLAG_NAMES, PUBSUB, READ, WRITE, WRITES_DATA, CommandSpec, KeySpec
 from keyp.command.syntax import arguments
 from keyp.resp.values import Reply, Set
 
@@ -32,7 +32,7 @@ def categories(spec: CommandSpec) -> list[str]:
     words = spec.categories.split()
     unknown = set(words).difference(CATEGORIES)
     assert not unknown, f"{spec} is in no category that exists: {unknown}"
-    if spec.access == WRITE:
+    if spec.access == WRITE or spec.flags & WRITES_DATA:
         words.append("write")
     elif reads_keys(spec):
         words.append("read")
@@ -70,7 +70,8 @@ def info(spec: CommandSpec) -> Reply:
 
 
 def _key_spec(key_spec: KeySpec) -> Reply:
-    return {
+    notes: dict[bytes, Reply] = {b"notes": key_spec.notes.encode()} if key_spec.notes else {}
+    return notes | {
         b"flags": Set(key_spec.flags.split()),
         b"begin_search": key_spec.search(),
         b"find_keys": key_spec.find(),

@@ -8,6 +8,7 @@ fails, the call that asked for it is answered with an error.
 from __future__ import annotations
 
 from keyp.events import Event
+from keyp.scripting.cache import ScriptView
 
 
 class Effect:
@@ -119,6 +120,21 @@ class Announce(PubSubEffect):
         super().__init__(protocol)
         self.events = events
         self.targets = targets
+
+
+class LogLine(Effect):
+    """A line for the server's log, by a script. `level` is one of Redis's, 0 (debug) to 3 (warning)."""
+
+    def __init__(self, level: int, text: str) -> None:
+        self.level = level
+        self.text = text
+
+
+class KeepScripts(Effect):
+    """Makes what the batch has changed of the cache of scripts visible to all."""
+
+    def __init__(self, view: ScriptView) -> None:
+        self.view = view
 
 
 class ResumeClients(Effect):

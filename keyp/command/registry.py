@@ -45,6 +45,11 @@ class Registry:
         """The command or container of that name, None where there is none."""
         return self._by_name.get(name) or self._by_name.get(name.upper())
 
+    def is_container(self, name: bytes) -> bool:
+        """Whether the word before subcommands has that name."""
+        spec = self.get(name)
+        return spec is not None and bool(spec.subcommands)
+
     def get_full(self, name: bytes) -> CommandSpec | None:
         """The command, container or `container|subcommand` of that name."""
         word, bar, rest = name.partition(b"|")

@@ -6,8 +6,10 @@ with consequences outside goes through an effect (`effects.py`).
 
 from __future__ import annotations
 
+from keyp import REDIS_VERSION
 from keyp.command.blocked_clients import BlockedClients
 from keyp.command.registry import Registry
+from keyp.scripting.engine import ScriptEngine
 from keyp.server import process
 from keyp.server.clients import ClientTable
 from keyp.server.config import Settings
@@ -55,5 +57,6 @@ class ServerState:
         self.write_refusal = ""  # the error for every write while the disk has failed
         self.paused_until_ns = 0  # CLIENT PAUSE; 0 where clients are not paused
         self.paused_writes_only = False
+        self.scripts = ScriptEngine(REDIS_VERSION)
         self.compiled = False  # whether the hot modules run compiled
         self.reactor = ""  # which of Twisted's reactors runs

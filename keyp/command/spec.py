@@ -35,6 +35,10 @@ MOVABLEKEYS: Final = 1 << 13
 ALLOW_BUSY: Final = 1 << 14
 NO_ASYNC_LOADING: Final = 1 << 15
 PROTECTED: Final = 1 << 16
+NO_MANDATORY_KEYS: Final = 1 << 17
+# What COMMAND INFO calls a session command that reads or writes data; of others it follows from the access.
+READS_DATA: Final = 1 << 18
+WRITES_DATA: Final = 1 << 19
 # … and our own, which say how a call runs. The work grows with the database, so it leaves the reactor's thread:
 WALKS: Final = 1 << 20
 # carried out at once even while a MULTI is queueing:
@@ -46,8 +50,12 @@ BEGINS_QUEUE: Final = 1 << 23
 RUNS_QUEUE: Final = 1 << 24
 # a command of Keyp's own, which Redis lacks: nothing of it is compared with a real server:
 OWN: Final = 1 << 25
+# runs a script, which may write, so that it belongs on the writer, unless the script says that it does not:
+RUNS_SCRIPT: Final = 1 << 26
 
 FLAG_NAMES: Final = (
+    (WRITES_DATA, "write"),
+    (READS_DATA, "readonly"),
     (DENYOOM, "denyoom"),
     (ADMIN, "admin"),
     (PUBSUB, "pubsub"),
@@ -60,6 +68,7 @@ FLAG_NAMES: Final = (
     (FAST, "fast"),
     (NO_AUTH, "no_auth"),
     (NO_MULTI, "no_multi"),
+    (NO_MANDATORY_KEYS, "no_mandatory_keys"),
     (MOVABLEKEYS, "movablekeys"),
     (ALLOW_BUSY, "allow_busy"),
     (NO_ASYNC_LOADING, "no_async_loading"),
@@ -84,6 +93,7 @@ class KeySpec:
         self.last = last
         self.step = step
         self.flags = flags
+        self.notes = ""
         self._flags_of = flags_of
 
     def flags_in(self, call: Args) -> list[str]:
@@ -119,8 +129,9 @@ class KeySpec:
 class CountedKeys(KeySpec):
     """As many keys as the argument at `begin` says, right behind it."""
 
-    def __init__(self, begin: int, flags: str) -> None:
+    def __init__(self, begin: int, flags: str, notes: str) -> None:
         super().__init__(begin, 0, 1, flags)
+        self.notes = notes
 
     def positions(self, call: Args) -> list[int]:
         """As many keys as the number says. Raises `ValueError` for 0 or more than there are arguments."""
@@ -262,9 +273,9 @@ def keys_from(position: int, flags: str, step: int = 1) -> tuple[KeySpec, ...]:
     return (KeySpec(position, -1, step, flags),)
 
 
-def counted_keys(position: int, flags: str) -> tuple[KeySpec, ...]:
-    """As many keys as the argument at `position` says, right behind it."""
-    return (CountedKeys(position, flags),)
+def counted_keys(position: int, flags: str, notes: str = "") -> tuple[KeySpec, ...]:
+    """As many keys as the argument at `position` says, right behind it. COMMAND INFO shows the notes."""
+    return (CountedKeys(position, flags, notes),)
 
 
 class CommandSpec:

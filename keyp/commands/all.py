@@ -14,6 +14,7 @@ from keyp.commands.connection import CONNECTION
 from keyp.commands.counters import COUNTERS
 from keyp.commands.databases import DATABASES
 from keyp.commands.expiry import EXPIRY
+from keyp.commands.functions import FUNCTIONS
 from keyp.commands.geo import GEO
 from keyp.commands.geo_search import GEO_SEARCH
 from keyp.commands.hashes import HASHES
@@ -27,6 +28,7 @@ from keyp.commands.lists import LISTS
 from keyp.commands.object import OBJECT
 from keyp.commands.pubsub import PUBSUB
 from keyp.commands.scan import SCAN
+from keyp.commands.scripting import SCRIPTING
 from keyp.commands.server import SERVER
 from keyp.commands.set_algebra import SET_ALGEBRA
 from keyp.commands.sets import SETS
@@ -77,6 +79,8 @@ TABLES: Final[tuple[CommandTable, ...]] = (
     EXPIRY,
     DATABASES,
     TRANSACTIONS,
+    SCRIPTING,
+    FUNCTIONS,
     PUBSUB,
     SERVER,
     INFO,

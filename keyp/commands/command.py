@@ -7,7 +7,7 @@ from typing import Final
 from keyp.algorithms.glob import Glob
 from keyp.command.context import SessionContext
 from keyp.command.describe import categories, docs, info
-from keyp.command.spec import LOADING, STALE, Args, CommandSpec, KeySpec
+from keyp.command.spec import LOADING, NO_MANDATORY_KEYS, STALE, Args, CommandSpec, KeySpec
 from keyp.command.table import CommandTable
 from keyp.errors import SYNTAX, CommandError
 from keyp.resp.values import Reply, Set
@@ -163,4 +163,6 @@ def _keys(context: SessionContext, call: Args) -> list[tuple[bytes, KeySpec]]:
     try:
         return [(call[at], key_spec) for key_spec in keys for at in key_spec.positions(call)]
     except ValueError:
+        if spec.flags & NO_MANDATORY_KEYS:
+            return []
         raise CommandError("ERR Invalid arguments specified for command") from None

@@ -18,6 +18,7 @@ from keyp.command.server_state import ServerState
 from keyp.command.spec import LOADING, STALE, Args
 from keyp.command.table import CommandTable
 from keyp.resp.values import Reply, Verbatim
+from keyp.scripting.engine import ScriptEngine
 from keyp.server import process
 from keyp.server.metrics import Latencies, Metrics, Rate
 from keyp.server.pubsub import CHANNEL, PATTERN, SHARD
@@ -149,19 +150,7 @@ def _memory(context: SessionContext) -> list[str]:
         f"allocator_resident:{memory.resident}",
         f"total_system_memory:{total}",
         f"total_system_memory_human:{human(total)}",
-        "used_memory_lua:0",
-        "used_memory_vm_eval:0",
-        "used_memory_lua_human:0B",
-        "used_memory_scripts_eval:0",
-        "number_of_cached_scripts:0",
-        "number_of_functions:0",
-        "number_of_libraries:0",
-        "used_memory_vm_functions:0",
-        "used_memory_vm_total:0",
-        "used_memory_vm_total_human:0B",
-        "used_memory_functions:0",
-        "used_memory_scripts:0",
-        "used_memory_scripts_human:0B",
+        *_scripts(context.server.scripts),
         f"maxmemory:{limit}",
         f"maxmemory_human:{human(limit)}",
         f"maxmemory_policy:{settings.get('maxmemory-policy')}",
@@ -184,6 +173,26 @@ def _memory(context: SessionContext) -> list[str]:
         "active_defrag_running:0",
         f"lazyfree_pending_objects:{measure.garbage_entries(context.data.transaction, context.server.environment)}",
         "lazyfreed_objects:0",
+    ]
+
+
+def _scripts(scripts: ScriptEngine) -> list[str]:
+    """Scripts and functions run in the same runtimes; the libraries are those that were compiled last."""
+    runtimes, texts = scripts.memory, scripts.cache.text_bytes + scripts.library_bytes
+    return [
+        f"used_memory_lua:{runtimes}",
+        f"used_memory_vm_eval:{runtimes}",
+        f"used_memory_lua_human:{human(runtimes)}",
+        f"used_memory_scripts_eval:{scripts.cache.text_bytes}",
+        f"number_of_cached_scripts:{len(scripts.cache)}",
+        f"number_of_functions:{scripts.function_count}",
+        f"number_of_libraries:{scripts.library_count}",
+        "used_memory_vm_functions:0",
+        f"used_memory_vm_total:{runtimes}",
+        f"used_memory_vm_total_human:{human(runtimes)}",
+        f"used_memory_functions:{scripts.library_bytes}",
+        f"used_memory_scripts:{texts}",
+        f"used_memory_scripts_human:{human(texts)}",
     ]
 
 

@@ -13,6 +13,7 @@ from keyp import REDIS_VERSION
 from keyp.command.arguments import integer, integer_between, to_int64
 from keyp.command.context import ReadContext, SessionContext
 from keyp.command.effects import Delay, ReopenStore, SaveStore, StopServer
+from keyp.command.script_calls import busy_error
 from keyp.command.spec import (
     ADMIN,
     ALLOW_BUSY,
@@ -201,6 +202,11 @@ def shutdown(context: SessionContext, args: Args) -> Reply:
         raise CommandError(SYNTAX)
     if b"ABORT" in words:
         raise CommandError("ERR No shutdown in progress." if len(words) == 1 else SYNTAX)
+    scripts = context.server.scripts
+    if scripts.busy is not None:
+        if b"NOSAVE" not in words:
+            raise CommandError(busy_error(scripts.busy))
+        scripts.is_stopping = True
     context.after(StopServer())
     return NO_REPLY
 

@@ -14,7 +14,7 @@ from keyp.command.arguments import INT64_MAX, integer_between
 from keyp.command.context import ReadContext, WriteContext
 from keyp.command.spec import DENYOOM, MOVABLEKEYS, Args, counted_keys, key_at, keys_from
 from keyp.command.table import CommandTable
-from keyp.errors import NEGATIVE_LIMIT, NUMKEYS_TOO_LOW, SYNTAX, CommandError
+from keyp.errors import NEGATIVE_LIMIT, NUMKEYS_TOO_HIGH, NUMKEYS_TOO_LOW, SYNTAX, CommandError
 from keyp.resp import values
 from keyp.resp.values import Reply
 from keyp.storage.types import sets
@@ -28,7 +28,6 @@ SET_ALGEBRA = CommandTable(group="set", categories="set")
 ANY_ORDER: Final = ("nondeterministic_output_order",)
 KEYS_OF_STORE: Final = key_at(1, "OW update") + keys_from(2, "RO access")
 
-NUMKEYS_TOO_HIGH: Final = "ERR Number of keys can't be greater than number of args"
 
 _NOTHING: Final[list[list[Entry]]] = []
 

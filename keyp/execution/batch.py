@@ -14,11 +14,13 @@ from keyp.command.blocked_clients import BlockedClient
 from keyp.command.protection import refusal
 from keyp.command.server_state import ServerState
 from keyp.command.spec import (
+    ALLOW_BUSY,
     BEGINS_QUEUE,
     MAY_REPLICATE,
     NOT_QUEUED,
     PROTECTED,
     RUNS_QUEUE,
+    RUNS_SCRIPT,
     SESSION,
     Args,
     CommandSpec,
@@ -44,6 +46,13 @@ def is_http(args: Args) -> bool:
 def may_replicate(spec: CommandSpec) -> bool:
     """Whether a command writes or does something that is replicated, so that CLIENT PAUSE WRITE holds it."""
     return spec.is_write or bool(spec.flags & MAY_REPLICATE)
+
+
+def script_writes(server: ServerState, spec: CommandSpec, args: Args) -> bool:
+    """Whether a command runs a script that may write. One that says that it does not is known by its first argument."""
+    if not spec.flags & RUNS_SCRIPT or spec.walks:
+        return False
+    return len(args) < 2 or not server.scripts.reads_only(args[1])
 
 
 class Call:
@@ -112,6 +121,9 @@ class Batch:
                     queueing = False
                 elif spec.flags & NOT_QUEUED:
                     queueing = False
+                elif spec.flags & RUNS_SCRIPT:
+                    self.walks = True  # where nothing may be written now; never on the reactor's thread
+                    self.writes = self.writes or (not queueing and script_writes(server, spec, args))
             elif spec.is_write and not queueing:
                 self.writes = True
             if spec.walks or len(args) > MANY_ARGUMENTS:
@@ -126,15 +138,40 @@ class Batch:
         self.pending: PendingEffects | None = None
         self.blocked: BlockedClient | None = None
         self.ends_connection = False
+        self.in_scripts: dict[str, list[int]] = {}  # what scripts have called: how often, how long, and errors
         self.messages = 0  # that the calls send to those who listen
         self.hits = 0
         self.misses = 0
 
+    def count_in_script(self, name: str, nanoseconds: int, failed: bool) -> None:
+        """A script has called a command, which took so long."""
+        counts = self.in_scripts.get(name)
+        if counts is None:
+            counts = self.in_scripts[name] = [0, 0, 0]
+        counts[0] += 1
+        counts[1] += nanoseconds
+        if failed:
+            counts[2] += 1
+
     def _queue_writes(self) -> bool:
         """Whether an EXEC in this batch would write: what was queued before, or what this batch queues itself."""
         state = self.client.state
-        queued = [spec for spec, _ in (state.queue or [])[: state.queued]]
-        return any(spec.is_write for spec in queued + [call.spec for call in self.calls if call.spec is not None])
+        queued = (state.queue or [])[: state.queued]
+        queued = queued + [(call.spec, call.args) for call in self.calls if call.spec is not None]
+        for spec, args in queued:
+            if spec.flags & RUNS_SCRIPT:
+                self.walks = True
+            if spec.is_write or script_writes(self.server, spec, args):
+                return True
+        return False
+
+    def refuse_while_busy(self, error: str) -> None:
+        """A script runs for too long: only the calls run that need not wait for it. The batch needs no writer then."""
+        self.writes = self.walks = False
+        for call in self.calls:
+            if call.spec is not None and not call.refusal and not call.spec.flags & ALLOW_BUSY:
+                call.refusal = error
+                self.simple = False
 
     def hold_writes(self) -> bool:
         """Whether CLIENT PAUSE WRITE holds all of the batch. Where it holds a part, that is cut off."""

@@ -25,6 +25,7 @@ from keyp.execution.batch import Batch
 from keyp.execution.executor import Executor
 from keyp.execution.limited_log import LimitedLog
 from keyp.execution.loop import Loop
+from keyp.scripting.errors import Killed
 from keyp.storage.keys.keyspace import WritableKeyspace
 from keyp.storage.keys.staging import LargeWrite, StagedString
 from keyp.storage.keys.sweep import sweep
@@ -94,7 +95,7 @@ class Committer:
             self._commit_batches(report.group, report, [])
         except CommitFailed as failure:
             self._commit_failed(failure, report)
-        except LargeWrite:
+        except (LargeWrite, Killed):
             self._commit_one_by_one(report)
         except Exception as error:
             self._log.failure("a group of batches was undone; they run again one by one", error)

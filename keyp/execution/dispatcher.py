@@ -15,6 +15,7 @@ from twisted.logger import Logger
 
 from keyp import errors
 from keyp.command.context import CommandEnvironment, ReadContext, TooLong
+from keyp.command.script_calls import busy_error
 from keyp.command.server_state import ServerState
 from keyp.events import KEYEVENT, KEYSPACE
 from keyp.execution import performer
@@ -67,6 +68,7 @@ class Dispatcher:
         environment, settings = server.environment, server.settings
         self.shared = shared
         settings.on_change(self._follow_settings)
+        server.scripts.on_busy = self._script_overdue
         self.limited_log = LimitedLog(loop)
         self.snapshot = SharedSnapshot(environment, self.shared, loop)
         committer = Committer(environment, self.shared, loop, server.blocked_clients, self.limited_log)
@@ -128,7 +130,20 @@ class Dispatcher:
                 self._active += 1
                 self._run(batch)
 
+    def _script_overdue(self) -> None:
+        """Called on the writer's thread: a script runs there for too long, those who wait are to be told."""
+        self._loop.call_from_writer(self._refuse_while_busy)
+
+    def _refuse_while_busy(self) -> None:
+        """Those who wait for the writer are answered BUSY, while the script goes on."""
+        if self.server.scripts.busy is not None:
+            for batch in self.group_commit.take_queue():
+                self._run(batch)
+
     def _run(self, batch: Batch) -> None:
+        busy = self.server.scripts.busy
+        if busy is not None:
+            batch.refuse_while_busy(busy_error(busy))
         if batch.writes and not self.server.write_refusal:
             self.group_commit.add(batch)
         elif batch.walks:
@@ -302,6 +317,9 @@ class Dispatcher:
                     note_slow(metrics, client, name, spec, call.args, call.nanoseconds, now_us)
             if call.error:
                 metrics.error(call.error)
+        if batch.in_scripts:
+            for command, (calls, nanoseconds, failed) in batch.in_scripts.items():
+                metrics.record_in_scripts(command, calls, nanoseconds, failed)
         answered = len(batch.calls) - len(batch.rest)
         if answered:
             last = batch.calls[answered - 1].spec

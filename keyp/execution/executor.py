@@ -11,7 +11,18 @@ from typing import Final
 from keyp.command.blocked_clients import BlockedClient
 from keyp.command.context import ReadContext, SessionContext, WriteContext
 from keyp.command.effects import Announce, CloseClient, PauseClients, Publish, StopServer, WarnOfHttp
-from keyp.command.spec import FOR_SUBSCRIBERS, NO_MULTI, NOT_QUEUED, READ, RUNS_QUEUE, SESSION, WRITE, Args, CommandSpec
+from keyp.command.spec import (
+    FOR_SUBSCRIBERS,
+    NO_MULTI,
+    NOT_QUEUED,
+    READ,
+    RUNS_QUEUE,
+    RUNS_SCRIPT,
+    SESSION,
+    WRITE,
+    Args,
+    CommandSpec,
+)
 from keyp.errors import EXEC_REFUSED, CommandError
 from keyp.events import KEYEVENT, KEYSPACE
 from keyp.execution.apply import apply
@@ -35,6 +46,7 @@ MESSAGES_MAX: Final = 1000
 PART_MIN: Final = 8
 
 
+RUNS_OTHERS: Final = RUNS_QUEUE | RUNS_SCRIPT  # commands that run others, which may write
 POINTER: Final = 8  # bytes, of each argument that is queued
 
 
@@ -239,6 +251,35 @@ class Executor:
             reply = reply.otherwise
         return reply
 
+    def invoke_in_script(self, spec: CommandSpec, args: Args) -> Reply:
+        """Runs one command that a script calls, of which there may be millions: only their number and time is kept.
+
+        An error is the reply; but what is no `CommandError` leaves the script, and is raised.
+        """
+        started = self._read_at
+        data = self.data
+        function = spec.function
+        failed = False
+        reply: Reply
+        try:
+            if spec.access == WRITE:
+                if not isinstance(data, WriteContext):
+                    raise self._why_no_write()
+                reply = apply(data, spec, args)
+            else:
+                assert function is not None
+                reply = function(data if spec.access == READ else self._session_context(), args)
+        except CommandError as error:
+            failed = True
+            reply = ReplyError(error.text)
+        self._read_at = self._nanoseconds()
+        self._batch.count_in_script(spec.full_name, self._read_at - started, failed)
+        if data.transaction.events:
+            self._take_events()
+        if spec.access == SESSION:
+            self._collect_effects()
+        return reply.otherwise if isinstance(reply, Wait) else reply
+
     def _invoke(self, call: Call, spec: CommandSpec) -> Reply:
         """Runs one command now. Its `CommandError` becomes an error reply; most other exceptions are left to rise."""
         started = self._read_at
@@ -275,7 +316,7 @@ class Executor:
 
     def _is_contained(self, spec: CommandSpec, defect: Exception) -> bool:
         """Whether a call that was left by a defect has changed no data, so that the others may go on."""
-        if self._complain is None or spec.access == WRITE or spec.flags & RUNS_QUEUE or spoils_transaction(defect):
+        if self._complain is None or spec.access == WRITE or spec.flags & RUNS_OTHERS or spoils_transaction(defect):
             return False
         self._complain(defect)
         if self._context is not None:
@@ -292,6 +333,8 @@ class Executor:
             batch = self._batch
             context = self._context = SessionContext(batch.client, self._state, batch.server, self.data)
             context.invoke = self.invoke
+            context.invoke_in_script = self.invoke_in_script
+            context.nanoseconds = self._nanoseconds
             context.now_ns = self._read_at
         return context
 

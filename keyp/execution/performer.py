@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from typing import Final, Protocol
 
 from twisted.internet.defer import Deferred
-from twisted.logger import Logger
+from twisted.logger import Logger, LogLevel
 from twisted.python.failure import Failure
 
 from keyp import errors
@@ -23,6 +23,8 @@ from keyp.command.effects import (
     Delay,
     Effect,
     EndWait,
+    KeepScripts,
+    LogLine,
     PauseClients,
     Publish,
     PubSubEffect,
@@ -49,6 +51,9 @@ HTTP_SENT: Final = (
     "possible attack: {} has sent POST or Host: where Redis has commands, as a browser does that a web page makes "
     "write to this port (cross-protocol scripting). The connection is closed, nothing behind it has run."
 )
+
+# Twisted's levels for those of Redis: debug, verbose, notice, warning.
+LOG_LEVELS: Final = (LogLevel.debug, LogLevel.info, LogLevel.info, LogLevel.warn)
 
 
 class Listener(Protocol):
@@ -141,6 +146,10 @@ class Performer:
             host.resume_clients()
         elif isinstance(effect, StopServer):
             host.stop()
+        elif isinstance(effect, KeepScripts):
+            effect.view.apply()
+        elif isinstance(effect, LogLine):
+            log.emit(LOG_LEVELS[effect.level], "{text}", text=effect.text)
         elif isinstance(effect, WarnOfHttp):
             self._limited_log.warn("HTTP", HTTP_SENT.format(effect.address))
         return None

@@ -33,6 +33,7 @@ class ReactorLoop:
         self.run_on_writer: Callable[[Callable[[Any], Any], Any, bool], Deferred[Any]] = self._writer.run_attended
         self.run_on_reader: Callable[[Callable[[Any], Any], Any], Deferred[Any]] = self._readers.run
         self.release_reactor = self._writer.release
+        self.call_from_writer: Callable[[Callable[[], None]], None] = reactor.callFromThread
 
     def _call_next(self, function: Callable[[], None]) -> Any:
         return self._reactor.callLater(0, function)

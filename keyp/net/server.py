@@ -217,6 +217,7 @@ class Server:
 
     def _end_delays(self) -> None:
         self._stopping = True
+        self.state.scripts.ends_overdue = True
         for delay in list(self._delays):
             self._delay_over(delay)
 

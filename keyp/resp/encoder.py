@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Final
 
 from keyp.resp.values import (
+    BigNumber,
     DoubleText,
     Encoded,
     NoReply,
@@ -152,13 +153,18 @@ def _append_rare(out: list[bytes], reply: Reply, protocol: int) -> None:
         _append_items(out, b">" if resp3 else b"*", reply.items, protocol)
     elif isinstance(reply, Verbatim):
         if resp3:
-            out.append(b"=%d\r\ntxt:" % (len(reply.text) + 4))
+            out.append(b"=%d\r\n%b:" % (len(reply.text) + 4, reply.text_format[:3].ljust(3)))
             out.append(reply.text)
             out.append(b"\r\n")
         else:
             _append_bulk(out, reply.text)
     elif isinstance(reply, DoubleText):
         _append_double(out, reply.text, resp3)
+    elif isinstance(reply, BigNumber):
+        if resp3:
+            out.append(b"(%b\r\n" % reply.digits)
+        else:
+            _append_bulk(out, reply.digits)
     elif isinstance(reply, NullArray):
         out.append(b"_\r\n" if resp3 else b"*-1\r\n")
     elif isinstance(reply, Several):

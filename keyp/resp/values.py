@@ -15,6 +15,7 @@
 | PairedMap              | array of arrays              | map              |
 | Set                    | array                        | set              |
 | Verbatim               | bulk string                  | verbatim string  |
+| BigNumber              | bulk string                  | big number       |
 | Push                   | array                        | push             |
 | ReplyError             | error                        | error            |
 | Several                | its replies, one by one      | likewise         |
@@ -100,10 +101,18 @@ class DoubleText:
 
 
 class Verbatim:
-    """Text meant for people (INFO, CLIENT LIST)."""
+    """Text meant for people (INFO, CLIENT LIST). RESP3 says in three letters what it is written in."""
 
-    def __init__(self, text: bytes) -> None:
+    def __init__(self, text: bytes, text_format: bytes = b"txt") -> None:
         self.text = text
+        self.text_format = text_format
+
+
+class BigNumber:
+    """A whole number of any length, in decimal digits. Only scripts reply with one."""
+
+    def __init__(self, digits: bytes) -> None:
+        self.digits = digits
 
 
 class Push:
@@ -164,5 +173,5 @@ class Wait:
 
 Reply: TypeAlias = (
     "bool | int | float | bytes | str | Sequence[Reply] | Mapping[Any, Reply] | Set | Pairs | PairedMap | Encoded"
-    " | DoubleText | Verbatim | Push | Several | ReplyError | NullArray | NoReply | Wait | None"
+    " | DoubleText | Verbatim | BigNumber | Push | Several | ReplyError | NullArray | NoReply | Wait | None"
 )

@@ -38,6 +38,8 @@ class ClientState:
         self.subscriptions = (0, 0, 0)
         self.is_subscriber = False
         self.subscription_changes: dict[tuple[int, bytes], bool] | None = None
+        # The cache of scripts as the running batch sees it (`keyp.scripting.cache.ScriptView`); a copy begins without.
+        self.scripts: Any = None
 
     def end_transaction(self) -> None:
         """Drops the queued calls and the watched keys."""

@@ -190,6 +190,14 @@ class Metrics:
             stats.latencies.add(nanoseconds)
         self.commands_processed += 1
 
+    def record_in_scripts(self, name: str, calls: int, nanoseconds: int, failed: int) -> None:
+        """Scripts have called a command so many times, which took so long together; so many of the calls failed."""
+        stats = self._stats(name)
+        stats.calls += calls
+        stats.nanoseconds += nanoseconds
+        stats.failed += failed
+        self.commands_processed += calls
+
     def reject(self, name: str) -> None:
         """A command was refused before it ran."""
         self._stats(name).rejected += 1

@@ -15,6 +15,7 @@ from tests.differential import (
     calls_hashes,
     calls_lists,
     calls_pubsub,
+    calls_scripts,
     calls_sets,
     calls_sort,
     calls_sortedsets,
@@ -34,6 +35,7 @@ FAMILIES = (
     calls_streams,
     calls_sort,
     calls_pubsub,
+    calls_scripts,
 )
 TEMPLATES: dict[str, Strategy] = {name: template for family in FAMILIES for name, template in family.TEMPLATES.items()}
 

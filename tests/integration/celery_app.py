@@ -1,28 +1,17 @@
-"""What test_celery.py runs: an application with tasks whose results are in Keyp.
+"""What test_celery.py runs: an application with tasks whose messages and results are in Keyp.
 
-    KEYP_PORT=… celery --app celery_app worker
-
-Messages between the application and its worker go through files: see test_celery.py for why not through Keyp.
+KEYP_PORT=… celery --app celery_app worker
 """
 
 from __future__ import annotations
 
 import os
-from pathlib import Path
 
 from celery import Celery, Task
 
-queue = Path("queue").absolute()
-queue.mkdir(exist_ok=True)
-
-app = Celery(broker="filesystem://", backend=f"redis://127.0.0.1:{os.environ['KEYP_PORT']}/1")
+url = f"redis://127.0.0.1:{os.environ['KEYP_PORT']}"
+app = Celery(broker=f"{url}/2", backend=f"{url}/1")
 app.conf.update(
-    broker_transport_options={
-        "data_folder_in": str(queue),
-        "data_folder_out": str(queue),
-        "control_folder": str(queue / "control"),
-        "polling_interval": 0.05,  # seconds
-    },
     result_expires=1000,
     result_extended=True,
     task_track_started=True,
@@ -32,6 +21,11 @@ app.conf.update(
 @app.task
 def add(one: int, other: int) -> int:
     return one + other
+
+
+@app.task
+def total(numbers: list[int]) -> int:
+    return sum(numbers)
 
 
 @app.task(bind=True)

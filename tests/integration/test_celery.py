@@ -1,8 +1,7 @@
-"""Celery with its results in Keyp: a worker in a process of its own, and a restart of Keyp in the middle.
+"""Celery with its messages and results in Keyp: a worker in a process of its own, and a restart of Keyp in the middle.
 
-Waiting for a result is publish/subscribe: the worker sets the result and publishes it, in a transaction. As a broker
-Celery's Redis transport needs scripts: its worker gives back a lock by EVALSHA when it starts. So do chords. Keyp has
-no scripts, so messages go through files here.
+Waiting for a result is publish/subscribe: the worker sets the result and publishes it, in a transaction. Its transport
+takes a lock when it starts, which it gives back by EVALSHA.
 """
 
 from __future__ import annotations
@@ -45,12 +44,13 @@ def app(daemon: Daemon, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
 
 
 def test_results(daemon: Daemon, app: Any) -> None:
-    from celery import chain, group
+    from celery import chain, chord, group
 
     assert app.add.delay(2, 3).get(timeout=20) == 5
     assert group(app.add.s(number, number) for number in range(20))().get(timeout=20) == list(range(0, 40, 2))
     last = chain(app.add.s(1, 2), app.add.s(10), app.add.s(100))()
     assert (last.get(timeout=20), last.parent.get(timeout=20)) == (113, 13)
+    assert chord(app.add.s(number, number) for number in range(5))(app.total.s()).get(timeout=20) == 20
     assert app.fails_twice.delay().get(timeout=20) == 2
     with pytest.raises(ValueError, match="never mind"):
         app.fails.delay().get(timeout=20)

@@ -91,6 +91,7 @@ class Settings:
         self.pubsub_output_limits = limits[PUBSUB]
         self.notify_keyspace_events = self._number("notify-keyspace-events")
         self.hll_sparse_max_bytes = self._number("hll-sparse-max-bytes")
+        self.busy_reply_threshold = self._number("busy-reply-threshold")
         self.loglevel = self._text("loglevel")
         self.slowlog_log_slower_than = self._number("slowlog-log-slower-than")
         self.slowlog_max_len = self._number("slowlog-max-len")

@@ -148,6 +148,8 @@ TABLE: Final[tuple[Setting, ...]] = (
     _obeyed("loglevel", Choice(*_LOG_LEVELS), "notice",
             "what is logged: `debug` all, `verbose` and `notice` Twisted's level info and above, `warning` warnings and"
             " errors, `nothing` nothing"),
+    _obeyed("busy-reply-threshold", _LONG, 5000,
+            "milliseconds that a script may run before others are answered BUSY", "lua-time-limit"),
     _obeyed("notify-keyspace-events", EventClasses(), 0, "which keyspace notifications are published"),
     _obeyed("slowlog-log-slower-than", Number(-1, INT64_MAX), 10000, "microseconds of a slow command; -1 logs none"),
     _obeyed("slowlog-max-len", _LONG, 128, "how many slow commands are remembered"),
@@ -266,8 +268,7 @@ TABLE: Final[tuple[Setting, ...]] = (
             ("active-defrag-max-scan-fields", Number(1, INT64_MAX), 1000)),
     *_inert("runs of a stream's entries are as long as `stream-node-max-entries` says, whatever their bytes",
             ("stream-node-max-bytes", _SIZE, 4096)),
-    *_inert("there are no scripts, users, or tracking of clients' caches yet",
-            ("busy-reply-threshold", _LONG, 5000, "lua-time-limit"),
+    *_inert("there are no users, or tracking of clients' caches yet",
             ("tracking-table-max-keys", _LONG, 1_000_000),
             ("acllog-max-len", _LONG, 128),
             ("acl-pubsub-default", Choice("allchannels", "resetchannels"), "resetchannels")),
