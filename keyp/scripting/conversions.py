@@ -15,7 +15,9 @@ from keyp.resp.encoder import format_double
 from keyp.resp.values import (
     BigNumber,
     DoubleText,
+    Encoded,
     NullArray,
+    PairedMap,
     Pairs,
     Reply,
     ReplyError,
@@ -96,6 +98,12 @@ def _rare(reply: Reply, resp3: bool) -> Any:
         if resp3:
             return [[member, to_lua(value, True)] for member, value in reply.pairs]
         return [part for member, value in reply.pairs for part in (member, to_lua(value, False))]
+    if isinstance(reply, Encoded):
+        return to_lua(reply.decoded(), resp3)
+    if isinstance(reply, PairedMap):
+        if resp3:
+            return {b"map": {key: to_lua(value, True) for key, value in reply.pairs}}
+        return [[key, to_lua(value, False)] for key, value in reply.pairs]
     if isinstance(reply, Set):
         members = reply.members
         return {b"set": {to_lua(member, True): True for member in members}} if resp3 else _array(members, False)
