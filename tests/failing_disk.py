@@ -32,11 +32,11 @@ class FailingTransaction:
 
     def __init__(self, real: Any, disk: FailingDisk) -> None:
         self.real = real
-        self._disk = disk
+        self.disk: Any = disk
 
     def commit(self) -> None:
         try:
-            self._disk.fail_if_due()
+            self.disk.fail_if_due()
         except lmdb.Error:
             self.real.abort()
             raise

@@ -24,7 +24,7 @@ from keyp.storage.types import strings
 from tests.execution.test_faults import Panicking
 from tests.execution.test_groups import FAULTY, INTERNAL
 from tests.execution.test_journaled_work import flush
-from tests.failing_disk import DATA_FILE, error_with, failing
+from tests.failing_disk import DATA_FILE, FailingDisk, FailingTransaction, error_with, failing
 from tests.fakes import Lab
 from tests.log import observed
 from tests.wire import request
@@ -312,23 +312,43 @@ def test_a_group_that_finds_the_transaction_full_and_the_disk_broken_is_refused_
     assert client.call("GET k", "SET k 3") == b"$1\r\n1\r\n+OK\r\n"
 
 
+class CountlessTransaction(FailingTransaction):
+    """A write transaction that says nothing of its sub-databases' sizes while its disk `fails`."""
+
+    def stat(self, *args: Any) -> Any:
+        if self.disk.fails:
+            raise error_with(errno.EIO)
+        return self.real.stat(*args)
+
+
+class CountlessDisk(FailingDisk):
+    """An LMDB environment with such transactions."""
+
+    fails = False
+
+    def begin(self, *args: Any, **options: Any) -> Any:
+        real = self.real.begin(*args, **options)
+        return CountlessTransaction(real, self) if options.get("write") else real
+
+
 def test_a_group_that_fails_behind_its_record_leaves_none(
     lab: Lab, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Not in the transaction that the groups before it are made in again, and not in the journal."""
-
-    def fail(*_: object) -> int:
-        raise error_with(errno.EIO)
-
     client = lab.connect()
-    client.call("SET k 1")
-    assert is_open(lab)
+    flush(lab)
+    disk: Any = CountlessDisk(lab.environment.lmdb, error_with(errno.EIO), 0)
     with monkeypatch.context() as patch:
-        patch.setattr(write_back, "dirty_bytes", fail)
+        patch.setattr(lab.environment, "lmdb", disk)
+        client.call(*[f"SET k{number} 1" for number in range(200)], "SET k 1")  # so many that they are looked at
+        assert is_open(lab)
         patch.setattr(lab.environment.write_back, "_look_at", 1)
+        disk.fails = True
         assert client.call("SET k 2") == FAILED
-    assert client.call("GET k") == b"$1\r\n1\r\n"
-    environment = killed(lab, tmp_path / "killed")
+        disk.fails = False
+        assert client.call("GET k") == b"$1\r\n1\r\n"
+        environment = killed(lab, tmp_path / "killed")
+        flush(lab)
     with ReadTransaction(environment, 0) as transaction:
         assert strings.get(Keyspace(transaction, 0), b"k") == b"1"
     environment.close()

@@ -33,10 +33,10 @@ from keyp.storage.lmdb.store import Database, Store, Transaction, put_own
 # LMDB's commit takes 0.5 ms for a thousand changes in a small store, ten times that in a large one, where each is in a
 # page of its own. So after the first LOOK_CHANGES it is looked at what they would write. All of them write about as
 # much as the reserve has at most, so that a commit that finds the disk full can still be made.
-LOOK_CHANGES: Final = 1000
+LOOK_CHANGES: int = 1000
 LOOK_WRITTEN: Final = 2 << 20
-FLUSH_CHANGES: Final = 4000
-FLUSH_BYTES: Final = 2 << 20  # of the ring
+FLUSH_CHANGES: int = 4000
+FLUSH_BYTES: int = 2 << 20  # of the ring
 
 # LMDB's transaction stays open no longer than this after a group: other processes are to see what has been written.
 SHOWN_S: Final = 0.05
