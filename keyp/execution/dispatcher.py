@@ -137,7 +137,8 @@ class Dispatcher:
     def _refuse_while_busy(self) -> None:
         """Those who wait for the writer are answered BUSY, while the script goes on."""
         if self.server.scripts.busy is not None:
-            for batch in self.group_commit.take_queue():
+            waiting, self._waiting_reads = self._waiting_reads, []
+            for batch in [*self.group_commit.take_queue(), *waiting]:
                 self._run(batch)
 
     def _run(self, batch: Batch) -> None:
@@ -148,7 +149,7 @@ class Dispatcher:
             self.group_commit.add(batch)
         elif batch.walks:
             self._read_on_thread(batch)
-        elif self._present_hidden:
+        elif self._present_hidden and busy is None:  # what is left of it while a script is overdue reads no data
             self._waiting_reads.append(batch)
         else:
             try:

@@ -204,6 +204,33 @@ def test_others_get_busy_while_a_script_is_overdue(lab: Lab, client: Connection)
     assert other.call("GET a", "SCRIPT KILL") == b"$-1\r\n-NOTBUSY No scripts in execution right now.\r\n"
 
 
+def test_others_get_busy_while_an_overdue_script_has_the_open_transaction(tmp_path: Path) -> None:
+    """Those as well who wait to read what it alone shows."""
+    lab = Lab(tmp_path, writes_back=True)
+    client, other, reader = lab.connect(), lab.connect(), lab.connect()
+    client.call("SET a 1")
+    client.call("SET a 2")
+    assert lab.environment.write_back.transaction is not None
+    seen: list[bytes] = []
+
+    def act() -> None:
+        seen.append(other.call("GET a", "KEYS *", "SET a b"))
+        seen.append(other.call("PING", "SCRIPT KILL"))
+
+    lab.writer_thread.held = True
+    client.send(request("EVAL", "while true do end", "0"))
+    reader.send(request("GET", "a"))
+    assert reader.transport.sent == b""
+    while_it_runs(lab, act)
+    lab.writer_thread.held = False
+    lab.writer_thread.work()
+    lab.settle()
+    assert seen == [BUSY * 3, BUSY + b"+OK\r\n"]
+    assert reader.transport.sent == BUSY
+    assert other.call("GET a") == b"$1\r\n2\r\n"
+    lab.close()
+
+
 def test_who_waits_for_the_writer_gets_busy(lab: Lab, client: Connection) -> None:
     other = lab.connect()
     lab.writer_thread.held = True
