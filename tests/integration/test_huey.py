@@ -93,9 +93,13 @@ def test_priorities(daemon: Daemon, app: Any, consume: Consume) -> None:
 
 
 def test_delayed_tasks(daemon: Daemon, app: Any, consume: Consume) -> None:
-    soon, late = app.add.schedule((1, 2), delay=1), app.add.schedule((3, 4), delay=1000)
+    soon, late = app.add.schedule((1, 2), delay=3), app.add.schedule((3, 4), delay=1000)
     with consume():
-        wait_until(lambda: len(app.huey.scheduled()) >= 1, "a worker has put them into the schedule")
+        # Huey takes a task out of its queue first, and has it only in the worker until it is in the schedule.
+        wait_until(
+            lambda: {task.id for task in app.huey.scheduled()} == {soon.id, late.id},
+            "a worker has put both into the schedule",
+        )
         daemon.stop()
         daemon.start()
         assert soon(blocking=True, timeout=20) == 3
