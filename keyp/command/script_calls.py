@@ -13,7 +13,18 @@ from typing import Any, Final
 from keyp.command.arguments import integer
 from keyp.command.context import SessionContext
 from keyp.command.effects import LogLine
-from keyp.command.spec import MAY_REPLICATE, NOSCRIPT, CommandSpec
+from keyp.command.spec import (
+    MAY_REPLICATE,
+    MOVABLEKEYS,
+    NO_MANDATORY_KEYS,
+    NOSCRIPT,
+    READS_DATA,
+    RUNS_SCRIPT,
+    SKIP_MONITOR,
+    STALE,
+    WALKS,
+    CommandSpec,
+)
 from keyp.errors import NUMKEYS_TOO_HIGH, CommandError
 from keyp.resp.values import Reply
 from keyp.scripting.engine import FUNCTION, Run, ScriptEngine
@@ -34,6 +45,11 @@ UNKILLABLE: Final = (
 )
 BUSY_WITH_SCRIPT: Final = "BUSY Redis is busy running a script. You can only call SCRIPT KILL or SHUTDOWN NOSAVE."
 BUSY_WITH_FUNCTION: Final = "BUSY Redis is busy running a script. You can only call FUNCTION KILL or SHUTDOWN NOSAVE."
+# Flags of the commands that run a script or a function, and of those that run one that only reads.
+RUNS: Final = NOSCRIPT | SKIP_MONITOR | MAY_REPLICATE | NO_MANDATORY_KEYS | STALE | MOVABLEKEYS | RUNS_SCRIPT
+RUNS_READ_ONLY: Final = (
+    READS_DATA | NOSCRIPT | SKIP_MONITOR | NO_MANDATORY_KEYS | STALE | MOVABLEKEYS | RUNS_SCRIPT | WALKS
+)
 HOW_KEYS_ARE_USED: Final = "We cannot tell how the keys will be used so we assume the worst, RW and UPDATE"
 MILLISECOND_NS: Final = 1_000_000
 LOAD_MAX_MS: Final = 500  # that a library may take to be loaded

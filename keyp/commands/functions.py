@@ -15,6 +15,8 @@ from keyp.command.function_dump import dump, read_dump
 from keyp.command.script_calls import (
     BUSY_WITH_SCRIPT,
     HOW_KEYS_ARE_USED,
+    RUNS,
+    RUNS_READ_ONLY,
     LibraryLoad,
     keys_and_arguments,
     kill_script,
@@ -23,14 +25,8 @@ from keyp.command.script_calls import (
 from keyp.command.spec import (
     ALLOW_BUSY,
     DENYOOM,
-    MAY_REPLICATE,
-    MOVABLEKEYS,
-    NO_MANDATORY_KEYS,
     NOSCRIPT,
-    READS_DATA,
     RUNS_SCRIPT,
-    SKIP_MONITOR,
-    STALE,
     WALKS,
     WRITES_DATA,
     Args,
@@ -61,7 +57,7 @@ ON_ALL_SHARDS: Final = ("request_policy:all_shards", "response_policy:all_succee
     "FCALL",
     arity=-3,
     keys=counted_keys(2, "RW access update", HOW_KEYS_ARE_USED),
-    flags=NOSCRIPT | SKIP_MONITOR | MAY_REPLICATE | NO_MANDATORY_KEYS | STALE | MOVABLEKEYS | RUNS_SCRIPT,
+    flags=RUNS,
     since="7.0.0",
     complexity=COMPLEXITY,
     syntax="function numkeys [key [key ...]] [arg [arg ...]]",
@@ -76,7 +72,7 @@ def fcall(context: SessionContext, args: Args) -> Reply:
     "FCALL_RO",
     arity=-3,
     keys=counted_keys(2, "RO access"),
-    flags=READS_DATA | NOSCRIPT | SKIP_MONITOR | NO_MANDATORY_KEYS | STALE | MOVABLEKEYS | RUNS_SCRIPT | WALKS,
+    flags=RUNS_READ_ONLY,
     since="7.0.0",
     complexity=COMPLEXITY,
     syntax="function numkeys [key [key ...]] [arg [arg ...]]",
@@ -89,8 +85,7 @@ def fcall_ro(context: SessionContext, args: Args) -> Reply:
 
 def _fcall(context: SessionContext, args: Args, is_read_only: bool) -> Reply:
     scripts = context.server.scripts
-    runtime = scripts.borrow()
-    try:
+    with scripts.runtime() as runtime:
         function = _libraries(context, runtime).functions.get(args[1].lower())
         if function is None:
             raise CommandError(NOT_FOUND)
@@ -99,8 +94,6 @@ def _fcall(context: SessionContext, args: Args, is_read_only: bool) -> Reply:
             raise CommandError(MAY_WRITE)
         run = Run(FUNCTION, function.name, args, context.is_on_writer, context.nanoseconds())
         return run_script(context, run, function.is_read_only, runtime.call, function.callback, words, key_count)
-    finally:
-        scripts.give_back(runtime)
 
 
 def _libraries(context: SessionContext, runtime: Runtime) -> Libraries:
@@ -157,12 +150,9 @@ def function_load(context: SessionContext, args: Args) -> Reply:
         if option.upper() != b"REPLACE":
             raise CommandError(f"ERR Unknown option given: {printable(option)}")
     writing = _growing(context)
-    runtime = context.server.scripts.borrow()
-    try:
+    with context.server.scripts.runtime() as runtime:
         libraries = _libraries(context, runtime).copy()
         library = _load(context, runtime, libraries, args[-1], len(args) > 3)
-    finally:
-        context.server.scripts.give_back(runtime)
     function_libraries.put(writing, library.name, library.text)
     return library.name
 
@@ -241,11 +231,8 @@ def function_list(context: SessionContext, args: Args) -> Reply:
         else:
             raise CommandError(f"ERR Unknown argument {printable(args[at])}")
         at += 1
-    runtime = context.server.scripts.borrow()
-    try:
+    with context.server.scripts.runtime() as runtime:
         libraries = list(_libraries(context, runtime).by_name.values())
-    finally:
-        context.server.scripts.give_back(runtime)
     glob = None if pattern is None else Glob(pattern.lower())
     chosen = [library for library in libraries if glob is None or glob.matches(library.name.lower())]
     return [_described(library, with_code) for library in chosen]
@@ -291,11 +278,8 @@ def function_stats(context: SessionContext, args: Args) -> Reply:
             b"command": list(busy.call),
             b"duration_ms": (context.nanoseconds() - busy.started_ns) // 1_000_000,
         }
-    runtime = scripts.borrow()
-    try:
+    with scripts.runtime() as runtime:
         libraries = _libraries(context, runtime)
-    finally:
-        scripts.give_back(runtime)
     counts = {b"libraries_count": len(libraries.by_name), b"functions_count": len(libraries.functions)}
     return {b"running_script": running, b"engines": {b"LUA": counts}}
 
@@ -345,12 +329,9 @@ def function_restore(context: SessionContext, args: Args) -> Reply:
         raise CommandError("ERR Wrong restore policy given, value should be either FLUSH, APPEND or REPLACE.")
     texts = read_dump(args[2])
     writing = _growing(context)
-    runtime = context.server.scripts.borrow()
-    try:
+    with context.server.scripts.runtime() as runtime:
         libraries = Libraries(b"") if policy == b"FLUSH" else _libraries(context, runtime).copy()
         loaded = [_load(context, runtime, libraries, text, policy == b"REPLACE") for text in texts]
-    finally:
-        context.server.scripts.give_back(runtime)
     if policy == b"FLUSH":
         function_libraries.flush(writing)
     for library in loaded:

@@ -9,16 +9,17 @@ from __future__ import annotations
 from typing import Final
 
 from keyp.command.context import SessionContext
-from keyp.command.script_calls import HOW_KEYS_ARE_USED, keys_and_arguments, kill_script, run_script
+from keyp.command.script_calls import (
+    HOW_KEYS_ARE_USED,
+    RUNS,
+    RUNS_READ_ONLY,
+    keys_and_arguments,
+    kill_script,
+    run_script,
+)
 from keyp.command.spec import (
     ALLOW_BUSY,
-    MAY_REPLICATE,
-    MOVABLEKEYS,
-    NO_MANDATORY_KEYS,
     NOSCRIPT,
-    READS_DATA,
-    RUNS_SCRIPT,
-    SKIP_MONITOR,
     STALE,
     WALKS,
     Args,
@@ -36,9 +37,6 @@ NO_SCRIPT: Final = "NOSCRIPT No matching script. Please use EVAL."
 BAD_FLUSH: Final = "ERR SCRIPT FLUSH only support SYNC|ASYNC option"
 SHA_DIGITS: Final = 40
 
-OF_EVAL: Final = NOSCRIPT | SKIP_MONITOR | MAY_REPLICATE | NO_MANDATORY_KEYS | STALE | MOVABLEKEYS | RUNS_SCRIPT
-OF_EVAL_RO: Final = READS_DATA | NOSCRIPT | SKIP_MONITOR | NO_MANDATORY_KEYS | STALE | MOVABLEKEYS | RUNS_SCRIPT | WALKS
-
 COMPLEXITY: Final = "What the script does."
 
 
@@ -46,7 +44,7 @@ COMPLEXITY: Final = "What the script does."
     "EVAL",
     arity=-3,
     keys=counted_keys(2, "RW access update", HOW_KEYS_ARE_USED),
-    flags=OF_EVAL,
+    flags=RUNS,
     since="2.6.0",
     complexity=COMPLEXITY,
     syntax="script numkeys [key [key ...]] [arg [arg ...]]",
@@ -61,7 +59,7 @@ def eval_(context: SessionContext, args: Args) -> Reply:
     "EVALSHA",
     arity=-3,
     keys=counted_keys(2, "RW access update", HOW_KEYS_ARE_USED),
-    flags=OF_EVAL,
+    flags=RUNS,
     since="2.6.0",
     complexity=COMPLEXITY,
     syntax="sha1 numkeys [key [key ...]] [arg [arg ...]]",
@@ -76,7 +74,7 @@ def evalsha(context: SessionContext, args: Args) -> Reply:
     "EVAL_RO",
     arity=-3,
     keys=counted_keys(2, "RO access"),
-    flags=OF_EVAL_RO,
+    flags=RUNS_READ_ONLY,
     since="7.0.0",
     complexity=COMPLEXITY,
     syntax="script numkeys [key [key ...]] [arg [arg ...]]",
@@ -91,7 +89,7 @@ def eval_ro(context: SessionContext, args: Args) -> Reply:
     "EVALSHA_RO",
     arity=-3,
     keys=counted_keys(2, "RO access"),
-    flags=OF_EVAL_RO,
+    flags=RUNS_READ_ONLY,
     since="7.0.0",
     complexity=COMPLEXITY,
     syntax="sha1 numkeys [key [key ...]] [arg [arg ...]]",
@@ -128,8 +126,7 @@ def _run(
     is_new: bool,
 ) -> Reply:
     scripts = context.server.scripts
-    runtime = scripts.borrow()
-    try:
+    with scripts.runtime() as runtime:
         function = runtime.compile(script)
         if is_new:
             context.scripts.add(script, is_loaded=False)
@@ -137,8 +134,6 @@ def _run(
         run = Run(EVAL, script.sha, args, context.is_on_writer, context.nanoseconds())
         is_read_only = is_read_only or script.is_read_only
         return run_script(context, run, is_read_only, runtime.run, function, words, key_count)
-    finally:
-        scripts.give_back(runtime)
 
 
 SCRIPTING.container(
@@ -180,11 +175,8 @@ def script_exists(context: SessionContext, args: Args) -> Reply:
 def script_load(context: SessionContext, args: Args) -> Reply:
     """Replies with the script's digest."""
     script, _ = context.scripts.take_up(args[2])
-    runtime = context.server.scripts.borrow()
-    try:
+    with context.server.scripts.runtime() as runtime:
         runtime.compile(script)
-    finally:
-        context.server.scripts.give_back(runtime)
     context.scripts.add(script, is_loaded=True)
     context.keep_scripts()
     return script.sha

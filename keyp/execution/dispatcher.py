@@ -358,8 +358,7 @@ class Dispatcher:
 
     def swept(self, report: SweepReport) -> None:
         """See `Publisher`."""
-        if self.snapshot.transaction is not None:
-            self.snapshot.close()
+        self.snapshot.close()
         if self.server.environment.journal.is_due:
             self._host.take_checkpoint()
         if report.disk_failed:

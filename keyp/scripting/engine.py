@@ -35,6 +35,20 @@ class Run:
         self.is_killed = False
 
 
+class Borrowed:
+    """A runtime for a `with` block; `idle` is the list to which it goes back."""
+
+    def __init__(self, runtime: Runtime, idle: list[Runtime]) -> None:
+        self._runtime = runtime
+        self._idle = idle
+
+    def __enter__(self) -> Runtime:
+        return self._runtime
+
+    def __exit__(self, *_: object) -> None:
+        self._idle.append(self._runtime)
+
+
 class ScriptEngine:
     """The scripts of one server."""
 
@@ -71,18 +85,14 @@ class ScriptEngine:
         self.library_count, self.function_count = len(libraries.by_name), len(functions)
         self.library_bytes = sum([len(library.text) for library in libraries.by_name.values()])
 
-    def borrow(self) -> Runtime:
-        """A runtime, for one thread until `give_back`."""
+    def runtime(self) -> Borrowed:
+        """A runtime for one thread, as long as its `with` block goes on."""
         try:
-            return self._idle.pop()
+            runtime = self._idle.pop()
         except IndexError:
             runtime = Runtime(self._version)
             self._made.append(runtime)
-            return runtime
-
-    def give_back(self, runtime: Runtime) -> None:
-        """The thread is done with it."""
-        self._idle.append(runtime)
+        return Borrowed(runtime, self._idle)
 
     def begin(self, run: Run) -> None:
         """A script begins to run."""

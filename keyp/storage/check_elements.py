@@ -15,6 +15,13 @@ from keyp.storage.types.sortedsets import SCORE, same_score
 from keyp.storage.value_types import COUNTS, MEMBERS, ORDER, ValueType
 
 
+def entry_problem(txn: Transaction, database: Database, name: bytes, raw: bytes) -> str:
+    """What is wrong with an entry that a walk has met, by itself; empty where nothing is."""
+    if not layout.is_intact(name, raw):
+        return "is not what was written"
+    return "" if txn.get(name, None, database) == raw else "is there and is not found"
+
+
 class CollectionCheck:
     """The collection `number` of `type_` whose record says that it has `count` elements."""
 
@@ -51,10 +58,9 @@ class CollectionCheck:
     def _entry(self, name: bytes, raw: bytes) -> Iterator[str]:
         section, place = name[8:9], name[9:]
         self.seen[section] = self.seen.get(section, 0) + 1
-        if not layout.is_intact(name, raw):
-            yield f"an element of collection {self.number} is not what was written"
-        elif self.txn.get(name, None, self.database) != raw:
-            yield f"an element of collection {self.number} is there and is not found"
+        problem = entry_problem(self.txn, self.database, name, raw)
+        if problem:
+            yield f"an element of collection {self.number} {problem}"
         elif section == COUNTS:
             self.levels.setdefault(place[0], []).append(Run(place[1:], raw))
         elif section == self.type.ranked:

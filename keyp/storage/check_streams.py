@@ -11,6 +11,7 @@ from collections import Counter
 from collections.abc import Iterator
 from struct import error as StructError
 
+from keyp.storage.check_elements import entry_problem
 from keyp.storage.lmdb import layout
 from keyp.storage.lmdb.layout import CHECKSUM, NUMBER
 from keyp.storage.lmdb.store import Database, Transaction
@@ -61,10 +62,9 @@ class StreamCheck:
                 if name <= before:
                     yield f"an element of stream {self.number} is not in order"
                 before = name
-                if not layout.is_intact(name, raw):
-                    yield f"an element of stream {self.number} is not what was written"
-                elif self.txn.get(name, None, self.database) != raw:
-                    yield f"an element of stream {self.number} is there and is not found"
+                problem = entry_problem(self.txn, self.database, name, raw)
+                if problem:
+                    yield f"an element of stream {self.number} {problem}"
                 else:
                     yield from self._element(name[NUMBER:], raw[:-CHECKSUM])
                 found = cursor.next()
