@@ -3,7 +3,7 @@
 In the script's own protocol, which is RESP2 until it calls `redis.setresp`, whatever its client speaks. What Lua has no
 value for is a table with one field: `ok`, `err`, and in RESP3 `double`, `map`, `set`, `verbatim_string`.
 
-From Lua come flat lists (`flatten` in `lua/sandbox.lua`), so that no table has to be asked for its fields one by one.
+From Lua come flat lists (`flatten` in `lua/replies.lua`), so that no table has to be asked for its fields one by one.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from keyp.resp.values import (
 )
 from keyp.scripting.errors import CallError
 
-# What stands behind a false in a flat list; `lua/sandbox.lua` has the same numbers.
+# What stands behind a false in a flat list; `lua/replies.lua` has the same numbers.
 NIL: Final = 0
 ARRAY: Final = 1
 STATUS: Final = 2

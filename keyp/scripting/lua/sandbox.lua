@@ -9,14 +9,13 @@
 --
 -- A frozen table is empty; what it shows is in another one behind `__index`. So each assignment to it is noticed, but
 -- for those of functions that pass by metatables, which are wrapped.
-local cjson, cmsgpack, host_functions, api_functions, binary_functions = ...
+local cjson, cmsgpack, make_random, make_replies, host_functions, api_functions, binary_functions = ...
 
 local assert, error, getmetatable, ipairs = assert, error, getmetatable, ipairs
 local load, loadstring = load, loadstring
 local next, pairs, pcall, rawget, rawset, select = next, pairs, pcall, rawget, rawset, select
 local setfenv, setmetatable, tonumber, tostring, type = setfenv, setmetatable, tonumber, tostring, type
 local collectgarbage, rawequal, unpack, xpcall = collectgarbage, rawequal, unpack, xpcall
-local ceil, floor = math.ceil, math.floor
 local concat, insert, remove, setn = table.concat, table.insert, table.remove, table.setn
 local foreach, foreachi = table.foreach, table.foreachi
 local gsub, byte = string.gsub, string.byte
@@ -44,6 +43,8 @@ end
 
 local python = python
 local host, api_values = functions_of(host_functions), functions_of(api_functions)
+local random, randomseed, begin_random_anew = make_random(host.seed)
+local flatten = make_replies(host.is_resp3)
 local ending = false -- the script is to end, whatever it does
 
 local function end_if_ending()
@@ -288,63 +289,6 @@ local function safe_load(...)
   return nil, is_bytecode and gsub(problem, "near '\\'$", "near 'char(27)'") or problem
 end
 
--- Pseudo-random numbers: the 48-bit generator of Redis (as lrand48 of POSIX), in two halves of 24 bits.
-
-local HALF = 16777216
-local random_high, random_low
-
-local function seed(number)
-  number = number % 4294967296
-  random_high = floor(number / 256)
-  random_low = number % 256 * 65536 + 0x330E
-end
-
-local function next_31_bits()
-  if not random_low then
-    seed(host.seed())
-  end
-  local low = random_low * 15525485 + 11
-  local high = random_high * 15525485 + random_low * 1502 + floor(low / HALF)
-  random_low, random_high = low % HALF, high % HALF
-  return random_high * 128 + floor(random_low / 131072)
-end
-
-local function number_argument(name, position, value)
-  local number = type(value) ~= "boolean" and type(value) ~= "nil" and tonumber(value)
-  if not number then
-    local given = value == nil and "no value" or type(value)
-    error("bad argument #" .. position .. " to '" .. name .. "' (number expected, got " .. given .. ")", 0)
-  end
-  return number < 0 and ceil(number) or floor(number)
-end
-
-local function random(...)
-  local count = select("#", ...)
-  local drawn = next_31_bits() % 2147483647 / 2147483647
-  if count == 0 then
-    return drawn
-  elseif count == 1 then
-    local high = number_argument("random", 1, (...))
-    if high < 1 then
-      error("bad argument #1 to 'random' (interval is empty)", 0)
-    end
-    return floor(drawn * high) + 1
-  elseif count == 2 then
-    local one, other = ...
-    local low = number_argument("random", 1, one)
-    local high = number_argument("random", 2, other)
-    if low > high then
-      error("bad argument #2 to 'random' (interval is empty)", 0)
-    end
-    return floor(drawn * (high - low + 1)) + low
-  end
-  error("wrong number of arguments", 0)
-end
-
-local function randomseed(...)
-  seed(number_argument("randomseed", 1, (...)))
-end
-
 -- Globals.
 
 local function copy(library, but)
@@ -502,105 +446,9 @@ local function library_globals()
   end
 end
 
--- Replies: what a script returns as one flat list. A string or a number stands for itself; false begins what does not,
--- and a number behind it says what that is.
-
-local NIL, ARRAY, STATUS, ERROR, DOUBLE, MAP, SET, BIG_NUMBER, VERBATIM, BOOLEAN = 0, 1, 2, 3, 4, 5, 6, 7, 8, 9
-local FLAT_MAX = 1000 -- items that are returned one by one
-local DEPTH_MAX = 200
-
-local flatten
-
-local function flatten_pairs(out, n, pairs_of, kind, depth)
-  out[n + 1], out[n + 2], out[n + 3] = false, kind, 0
-  local at, count = n + 3, 0
-  n = at
-  for key, value in next, pairs_of do
-    n = flatten(out, n, key, depth)
-    if kind == MAP then
-      n = flatten(out, n, value, depth)
-    end
-    count = count + 1
-  end
-  out[at] = count
-  return n
-end
-
-local function flatten_table(out, n, t, depth)
-  local value = rawget(t, "err")
-  if type(value) == "string" then
-    out[n + 1], out[n + 2], out[n + 3] = false, ERROR, value
-    return n + 3
-  end
-  value = rawget(t, "ok")
-  if type(value) == "string" then
-    out[n + 1], out[n + 2], out[n + 3] = false, STATUS, value
-    return n + 3
-  end
-  value = rawget(t, "double")
-  if type(value) == "number" then
-    out[n + 1], out[n + 2], out[n + 3] = false, DOUBLE, value
-    return n + 3
-  end
-  value = rawget(t, "map")
-  if type(value) == "table" then
-    return flatten_pairs(out, n, value, MAP, depth)
-  end
-  value = rawget(t, "set")
-  if type(value) == "table" then
-    return flatten_pairs(out, n, value, SET, depth)
-  end
-  value = rawget(t, "big_number")
-  if type(value) == "string" then
-    out[n + 1], out[n + 2], out[n + 3] = false, BIG_NUMBER, value
-    return n + 3
-  end
-  value = rawget(t, "verbatim_string")
-  if type(value) == "table" then
-    local text, format = rawget(value, "string"), rawget(value, "format")
-    if type(text) == "string" and type(format) == "string" then
-      out[n + 1], out[n + 2], out[n + 3], out[n + 4] = false, VERBATIM, format, text
-      return n + 4
-    end
-  end
-  out[n + 1], out[n + 2], out[n + 3] = false, ARRAY, 0
-  local at, count = n + 3, 0
-  n = at
-  while true do
-    local item = rawget(t, count + 1)
-    if item == nil then
-      break
-    end
-    n = flatten(out, n, item, depth)
-    count = count + 1
-  end
-  out[at] = count
-  return n
-end
-
-function flatten(out, n, value, depth)
-  local kind = type(value)
-  if kind == "string" or kind == "number" then
-    out[n + 1] = value
-    return n + 1
-  elseif kind == "table" then
-    if depth > DEPTH_MAX then
-      out[n + 1], out[n + 2], out[n + 3] = false, ERROR, "ERR reached lua stack limit"
-      return n + 3
-    end
-    return flatten_table(out, n, value, depth + 1)
-  elseif kind == "boolean" and host.is_resp3() then
-    out[n + 1], out[n + 2], out[n + 3] = false, BOOLEAN, value and 1 or 0
-    return n + 3
-  elseif value == true then
-    out[n + 1] = 1
-    return n + 1
-  end
-  out[n + 1], out[n + 2] = false, NIL
-  return n + 2
-end
-
 -- Running.
+
+local FLAT_MAX = 1000 -- items of a reply that are returned one by one
 
 local function trap(problem)
   if ending then
@@ -666,7 +514,8 @@ end
 local function run(f, key_count, ...)
   ending = false
   reset_cjson()
-  running, random_low = f, nil
+  running = f
+  begin_random_anew()
   script_real.KEYS, script_real.ARGV = split(key_count, ...)
   return finish(xpcall(f, trap))
 end
@@ -674,7 +523,8 @@ end
 local function call(f, key_count, ...)
   ending = false
   reset_cjson()
-  running, random_low = f, nil
+  running = f
+  begin_random_anew()
   local keys, rest = split(key_count, ...)
   return finish(xpcall(function()
     return f(keys, rest)
