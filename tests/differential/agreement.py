@@ -3,7 +3,7 @@
 | how      | agree                                                                           |
 |----------|---------------------------------------------------------------------------------|
 | EXACT    | the same bytes                                                                  |
-| NEARLY   | so do two positive numbers a moment apart                                       |
+| NEARLY   | so do two positive numbers a moment apart, and consumers idle a moment more     |
 | ANY_ORDER| so do arrays, maps and sets with the same members                               |
 | SCANNED  | so do a scan's batches with the same names; the cursors are each server's own   |
 | ENCODED  | so do those of texts, and those of sorted sets (see `differences.py`)           |
@@ -28,6 +28,9 @@ FIELDS = "fields"
 
 # How far apart two clocks may be read: seconds, or milliseconds.
 NEAR = {b"TTL": 2, b"EXPIRETIME": 2, b"PTTL": 2000, b"PEXPIRETIME": 2000}
+# How long a consumer has been idle, in milliseconds: any two replies may be so far apart on a busy machine.
+IDLE = re.compile(rb"(?<=\$4\r\nidle\r\n:)\d+|(?<=\$8\r\ninactive\r\n:)\d+")
+IDLE_NEAR_MS = 2000
 OF_TEXTS = {b"$3\r\nraw\r\n", b"$6\r\nembstr\r\n"}
 OF_SORTED_SETS = {b"$8\r\nlistpack\r\n", b"$8\r\nskiplist\r\n"}
 # Errors of scripts: what Valkey says, and Redis.
@@ -57,6 +60,8 @@ def agree(how: str, call: list[bytes], theirs: bytes, ours: bytes) -> bool:
     if how == ENCODED:
         return {theirs, ours} == OF_TEXTS or {theirs, ours} == OF_SORTED_SETS
     one, other = wire.parse(theirs), wire.parse(ours)
+    if how == NEARLY and not isinstance(one, int):
+        return _are_nearly_idle(theirs, ours)
     if how == NEARLY:
         return bool(one > 0 and other > 0 and abs(one - other) <= NEAR.get(call[0].upper(), 2))
     if how == ANY_ORDER:
@@ -65,6 +70,13 @@ def agree(how: str, call: list[bytes], theirs: bytes, ours: bytes) -> bool:
         return bool(_unordered(one[1]) == _unordered(other[1]))
     assert how == FIELDS
     return _fields(other) <= _fields(one)
+
+
+def _are_nearly_idle(theirs: bytes, ours: bytes) -> bool:
+    """Whether two replies differ in nothing but how long consumers have been idle, and in that by a moment."""
+    times = zip(IDLE.findall(theirs), IDLE.findall(ours), strict=False)
+    near = [abs(int(one) - int(other)) <= IDLE_NEAR_MS for one, other in times]
+    return IDLE.sub(b"", theirs) == IDLE.sub(b"", ours) and all(near)
 
 
 def in_words_of_redis(reply: bytes) -> bytes:
