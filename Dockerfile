@@ -1,6 +1,7 @@
 # Keyp in a container: docker build -t keyp . && docker run -p 127.0.0.1:6377:6377 -v keyp-data:/data keyp
 #
-# There is no password yet: publish the port to the loopback address or to a network of containers, never to the world.
+# Without a password everybody who reaches the port may do everything: publish it to the loopback address or to a network
+# of containers, or mount an ACL file and end the command with --aclfile /path/in/the/container.
 
 FROM python:3.13-slim AS build
 # A compiler for what has no wheel for this platform; it stays behind in this stage.
@@ -27,5 +28,6 @@ VOLUME /data
 EXPOSE 6377
 STOPSIGNAL SIGTERM
 HEALTHCHECK --interval=10s --timeout=3s --start-period=5s --retries=3 \
-    CMD ["python", "-c", "import socket; s = socket.create_connection(('127.0.0.1', 6377), 2); s.sendall(b'PING\\r\\n'); assert s.recv(7) == b'+PONG\\r\\n'"]
-ENTRYPOINT ["keyp", "--host", "0.0.0.0", "--data-dir", "/data"]
+    CMD ["python", "-c", "import socket; s = socket.create_connection(('127.0.0.1', 6377), 2); s.sendall(b'PING\\r\\n'); assert s.recv(7) in (b'+PONG\\r\\n', b'-NOAUTH')"]
+# Who connects from outside of the container comes from another machine, so protected mode would refuse everybody.
+ENTRYPOINT ["keyp", "--host", "0.0.0.0", "--protected-mode", "no", "--data-dir", "/data"]

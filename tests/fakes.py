@@ -261,12 +261,16 @@ class Lab:
             databases=self.environment.databases,
             fsync="no",
             enable_debug_command=options.get("enable_debug_command", "yes"),
+            acl_file=options.get("acl_file", ""),
+            password=options.get("password", ""),
+            protected_mode=options.get("protected_mode", "no"),  # its clients come from another machine
         )
         self.loop = FakeLoop(self.reactor, self.clock)
         self.writer_thread = self.loop.writer_thread
         self.reader_threads = self.loop.reader_threads
         loop: Any = self.loop
         self.server = Server(loop, self.environment, settings, Random(1), self._stop)
+        self.server.dispatcher.performer.users_file.start()
         self.factory = RedisFactory()
         self.factory.server = self.server
 

@@ -15,13 +15,14 @@ from collections.abc import Callable
 from random import Random
 from typing import Any, Final
 
-from keyp.command.effects import Effect, KeepScripts
+from keyp.command.effects import Effect, KeepScripts, KeepUsers
 from keyp.command.scan_cursors import CursorTable
 from keyp.command.server_state import ServerState
 from keyp.command.spec import DENYOOM, CommandSpec
 from keyp.errors import DATABASE_OUT_OF_RANGE, CommandError
 from keyp.resp.values import Reply
 from keyp.scripting.cache import ScriptView
+from keyp.server.acl.users import Users
 from keyp.server.clients import Client, ClientState
 from keyp.storage.access_times import AccessTimes
 from keyp.storage.compact_limits import CompactLimits
@@ -47,6 +48,7 @@ class CommandEnvironment:
 
     def __init__(self, random: Random, databases: int, max_string_bytes: int, now_s: int = 0) -> None:
         self.random = random
+        self.secret = random  # for what nobody is to guess; the server has the system's
         self.databases = databases
         self.max_string_bytes = max_string_bytes
         self.hll_sparse_max_bytes = 3000
@@ -117,6 +119,10 @@ class ReadContext:
         self.check_index(index)
         return Keyspace(self.transaction, index)
 
+    def has_changed(self, watched: dict[tuple[int, bytes], int]) -> bool:
+        """Whether any watched key has changed since its version was seen: written to, made, removed, or expired."""
+        return any(self.database(index).version(key) != seen for (index, key), seen in watched.items())
+
     def check_index(self, index: int) -> None:
         """Raises `ERR DB index is out of range` unless there is a database `index`."""
         if not 0 <= index < self.shared.databases:
@@ -185,6 +191,26 @@ class SessionContext:
         if view is None:
             view = self.state.scripts = ScriptView(self.server.scripts.cache)
         return view
+
+    @property
+    def users(self) -> Users:
+        """The users, with what this batch has changed of them."""
+        view: Users | None = self.state.users
+        return self.server.users if view is None else view
+
+    def users_to_change(self) -> Users:
+        """The same, to be changed; `keep_users` then."""
+        view: Users | None = self.state.users
+        if view is None:
+            view = self.state.users = self.server.users.view()
+        return view
+
+    def keep_users(self) -> None:
+        """The batch has changed users: others are to see it once the batch has committed (`KeepUsers`)."""
+        view = self.users_to_change()
+        if not view.is_to_be_kept:
+            view.is_to_be_kept = True
+            self.after(KeepUsers(view.changes()))
 
     @property
     def is_on_writer(self) -> bool:

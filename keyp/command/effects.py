@@ -9,6 +9,8 @@ from __future__ import annotations
 
 from keyp.events import Event
 from keyp.scripting.cache import ScriptView
+from keyp.server.acl.acl_log import Refusal
+from keyp.server.acl.user import User
 
 
 class Effect:
@@ -135,6 +137,31 @@ class KeepScripts(Effect):
 
     def __init__(self, view: ScriptView) -> None:
         self.view = view
+
+
+class NoteRefusal(Effect):
+    """Notes in ACL LOG what a user was refused."""
+
+    def __init__(self, refusal: Refusal) -> None:
+        self.refusal = refusal
+
+
+class KeepUsers(Effect):
+    """Makes what the batch has changed of the users visible to all: None for one that is gone.
+
+    Ends the connections of users that are gone, and of those that listen to what they may not any more.
+    """
+
+    def __init__(self, changes: dict[bytes, User | None]) -> None:
+        self.changes = changes
+
+
+class LoadUsers(Effect):
+    """Takes the users from the ACL file. Ends the connections of those that are not what they were."""
+
+
+class SaveUsers(Effect):
+    """Writes the users to the ACL file before the reply is sent."""
 
 
 class ResumeClients(Effect):

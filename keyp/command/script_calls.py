@@ -10,9 +10,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Final
 
+from keyp.command.access_control import refusal_in_script
 from keyp.command.arguments import integer
 from keyp.command.context import SessionContext
 from keyp.command.effects import LogLine
+from keyp.command.permission import denial
 from keyp.command.spec import (
     MAY_REPLICATE,
     MOVABLEKEYS,
@@ -65,6 +67,7 @@ class ScriptCalls:
         self._is_read_only = is_read_only
         self._threshold_ns = context.server.settings.busy_reply_threshold * MILLISECOND_NS
         self._known: dict[bytes, CommandSpec] = {}
+        self._is_restricted = context.users.restricted(context.state) is not None
 
     def call(self, words: list[bytes]) -> Reply:
         """See `Commands`."""
@@ -75,6 +78,10 @@ class ScriptCalls:
             raise CallError(WRONG_ARITY)
         if spec.flags & NOSCRIPT:
             raise CallError(NOT_ALLOWED)
+        if self._is_restricted:
+            refused = refusal_in_script(self._context, spec, words)
+            if refused:
+                raise CallError(refused)
         if spec.is_write or spec.flags & MAY_REPLICATE:
             if self._is_read_only:
                 raise CallError(READ_ONLY)
@@ -96,10 +103,12 @@ class ScriptCalls:
         self._context.after(LogLine(level, message.decode("utf-8", "replace")))
 
     def is_known(self, words: list[bytes]) -> bool:
-        """See `Commands`: there are no users, so each command may be called."""
-        if self._registry.find(words) is None:
+        """See `Commands`."""
+        spec = self._registry.find(words)
+        if spec is None:
             raise CallError("ERR Invalid command passed to redis.acl_check_cmd()")
-        return True
+        user = self._context.users.restricted(self._context.state)
+        return user is None or denial(user, spec, words) is None
 
     def is_due(self) -> bool:
         """See `Commands`."""

@@ -8,9 +8,12 @@ from __future__ import annotations
 
 from keyp import REDIS_VERSION
 from keyp.command.blocked_clients import BlockedClients
+from keyp.command.permission import command_index
 from keyp.command.registry import Registry
 from keyp.scripting.engine import ScriptEngine
 from keyp.server import process
+from keyp.server.acl.acl_log import AclLog
+from keyp.server.acl.users import Users
 from keyp.server.clients import ClientTable
 from keyp.server.config import Settings
 from keyp.server.metrics import Metrics
@@ -36,6 +39,8 @@ class ServerState:
         self.clients = clients
         self.pubsub = PubSub()
         self.registry = registry
+        self.users = Users(command_index(registry))
+        self.acl_log = AclLog()
         self.environment = environment
         self.blocked_clients = BlockedClients()
         self.under_way = 0  # batches whose replies have not left yet

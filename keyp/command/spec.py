@@ -234,6 +234,10 @@ class UnknownKeys(KeySpec):
         """Not known from the arguments."""
         return _described(b"unknown", {})
 
+    def options_in(self, call: Args) -> list[bytes]:
+        """The options of a call that have patterns which lead to keys."""
+        return [call[at] for at in _sort_options(call) if _leads_to_keys(call, at)]
+
 
 class KeyToStore(UnknownKeys):
     """SORT's key behind the last STORE, a word that may also be the argument of another option."""
@@ -244,17 +248,40 @@ class KeyToStore(UnknownKeys):
 
     def positions(self, call: Args) -> list[int]:
         """The argument behind the last STORE that is no other option's argument."""
-        found: list[int] = []
-        at = 2
-        while at < len(call):
-            word = call[at].upper()
-            if word == b"STORE" and at + 1 < len(call):
-                found = [at + 1]
-            at += 1 + _SORT_OPERANDS.get(word, 0)
-        return found
+        found = [at + 1 for at in _sort_options(call) if call[at].upper() == b"STORE" and at + 1 < len(call)]
+        return found[-1:]
 
 
 _SORT_OPERANDS: Final = {b"LIMIT": 2, b"GET": 1, b"BY": 1}
+
+
+def _sort_options(call: Args) -> list[int]:
+    """Where a call of SORT has words that are no operands of others."""
+    found: list[int] = []
+    at = 2
+    while at < len(call):
+        found.append(at)
+        at += 1 + _SORT_OPERANDS.get(call[at].upper(), 0)
+    return found
+
+
+def _leads_to_keys(call: Args, at: int) -> bool:
+    word = call[at].upper()
+    return at + 1 < len(call) and (word == b"GET" or (word == b"BY" and b"*" in call[at + 1]))
+
+
+class ChannelSpec:
+    """Where channels stand among the arguments: at `begin`, or from there to the end. They may be patterns."""
+
+    def __init__(self, begin: int, reaches_end: bool = False, are_patterns: bool = False) -> None:
+        self.are_patterns = are_patterns
+        self._begin = begin
+        self._reaches_end = reaches_end
+
+    def positions(self, call: Args) -> list[int]:
+        """The indexes of the channels in a call."""
+        return list(range(self._begin, len(call) if self._reaches_end else self._begin + 1))
+
 
 _LEADING_NUMBER: Final = re.compile(rb"[0-9]{1,18}")
 
@@ -298,6 +325,7 @@ class CommandSpec:
         tips: tuple[str, ...],
         aliases: tuple[str, ...],
         secrets: Callable[[Args], list[int]] | None = None,
+        channels: ChannelSpec | None = None,
     ) -> None:
         self.name = name
         self.group = group
@@ -305,6 +333,7 @@ class CommandSpec:
         self.function = function
         self.arity = arity
         self.keys = keys
+        self.channels = channels
         self.flags = flags
         self.since = since
         self.summary = summary

@@ -50,6 +50,7 @@ DOUBLES: Final = frozenset(("score", "longitude", "latitude", "radius", "width",
 OF_ONE_COMMAND: Final = {
     ("INCRBYFLOAT", "increment"): b"double",
     ("HINCRBYFLOAT", "increment"): b"double",
+    ("ACL|GENPASS", "bits"): b"integer",
     ("SETBIT", "value"): b"integer",
     ("BITFIELD", "value"): b"integer",
     ("ZRANGE", "start"): b"string",

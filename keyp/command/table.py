@@ -20,7 +20,7 @@ from collections.abc import Callable
 from typing import Any, Final, TypeAlias
 
 from keyp.command.context import ReadContext, SessionContext, WriteContext
-from keyp.command.spec import LOADING, READ, SESSION, STALE, WRITE, Args, CommandSpec, KeySpec
+from keyp.command.spec import LOADING, READ, SESSION, STALE, WRITE, Args, ChannelSpec, CommandSpec, KeySpec
 from keyp.resp.values import Reply
 
 ReadFunction: TypeAlias = Callable[[ReadContext, Args], Reply]
@@ -112,13 +112,14 @@ class CommandTable:
         tips: tuple[str, ...] = (),
         aliases: tuple[str, ...] = (),
         secrets: Callable[[Args], list[int]] | None = None,
+        channels: ChannelSpec | None = None,
     ) -> None:
         """`secrets` gives the indexes of passwords in a call, which are never shown."""
         given = self.categories if categories is None else categories
         self.specs.append(
             CommandSpec(
                 name, self.group, access, function, arity, keys, flags, since, summary, syntax, complexity, given, tips,
-                aliases, secrets,
+                aliases, secrets, channels,
             )
         )  # fmt: skip
 

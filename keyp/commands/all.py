@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from keyp.command.table import CommandTable
+from keyp.commands.acl import ACL
 from keyp.commands.bitfield import BITFIELD
 from keyp.commands.bits import BITS
 from keyp.commands.client import CLIENT
@@ -50,6 +51,7 @@ from keyp.commands.wait import WAIT
 TABLES: Final[tuple[CommandTable, ...]] = (
     CONNECTION,
     CLIENT,
+    ACL,
     STRINGS,
     COUNTERS,
     LCS,

@@ -9,11 +9,11 @@ from __future__ import annotations
 from typing import Final
 
 from keyp.command.arguments import INT64_MAX, integer, to_int64
+from keyp.command.client_line import describe
 from keyp.command.context import SessionContext
 from keyp.command.effects import CloseClient, EndWait, PauseClients, ResumeClients
 from keyp.command.spec import ADMIN, LOADING, NO_MULTI, NOSCRIPT, STALE, Args
 from keyp.command.table import CommandTable
-from keyp.commands.client_line import describe
 from keyp.errors import (
     BAD_TIMEOUT,
     NEGATIVE_TIMEOUT,
@@ -186,6 +186,7 @@ class KillFilter:
         self.address: str | None = None
         self.local_address: str | None = None
         self.client_type = b""  # any
+        self.user: bytes | None = None
         self.skip_me = True
 
     def matches(self, client: Client) -> bool:
@@ -194,6 +195,7 @@ class KillFilter:
             self.client_id in (0, client.id)
             and self.address in (None, client.address)
             and self.local_address in (None, client.local_address)
+            and self.user in (None, client.state.user)
             and (not self.client_type or _is_of_type(client, self.client_type))
             and not client.closing
         )
@@ -211,7 +213,7 @@ class KillFilter:
 )
 def client_kill(context: SessionContext, args: Args) -> Reply:
     """Replies OK for the old form with an address alone, else with how many connections were ended."""
-    found = _kill_filter(args)
+    found = _kill_filter(context, args)
     victims = [client for client in context.server.clients.all() if found.matches(client)]
     if found.skip_me:
         victims = [client for client in victims if client is not context.client]
@@ -222,20 +224,20 @@ def client_kill(context: SessionContext, args: Args) -> Reply:
     return "OK" if len(args) == 3 else len(victims)
 
 
-def _kill_filter(args: Args) -> KillFilter:
+def _kill_filter(context: SessionContext, args: Args) -> KillFilter:
     found = KillFilter()
     if len(args) == 3:
         found.address = printable(args[2])
         found.skip_me = False
         return found
     for option, value in zip(args[2::2], args[3::2], strict=False):
-        _read_kill_option(found, option.upper(), value)
+        _read_kill_option(context, found, option.upper(), value)
     if len(args) % 2:
         raise CommandError(SYNTAX)
     return found
 
 
-def _read_kill_option(found: KillFilter, option: bytes, value: bytes) -> None:
+def _read_kill_option(context: SessionContext, found: KillFilter, option: bytes, value: bytes) -> None:
     if option == b"ID":
         client = to_int64(value)
         if client is None or client < 1:
@@ -248,8 +250,9 @@ def _read_kill_option(found: KillFilter, option: bytes, value: bytes) -> None:
     elif option == b"LADDR":
         found.local_address = printable(value)
     elif option == b"USER":
-        if value != b"default":
+        if context.users.get(value) is None:
             raise CommandError(f"ERR No such user '{printable(value)}'")
+        found.user = value
     elif option == b"SKIPME" and value.lower() in (b"yes", b"no"):
         found.skip_me = value.lower() == b"yes"
     else:

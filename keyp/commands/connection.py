@@ -1,14 +1,11 @@
-"""The connection itself: its user, its protocol, its database.
-
-There are no passwords. The one user, `default`, may log in with any, as a user without a password may in Redis; there
-is no other.
-"""
+"""The connection itself: its user, its protocol, its database."""
 
 from __future__ import annotations
 
 from typing import Final
 
 from keyp import REDIS_VERSION
+from keyp.command.access_control import log_in, log_out
 from keyp.command.arguments import integer, integer_between
 from keyp.command.context import SessionContext
 from keyp.command.effects import CloseClient
@@ -19,6 +16,7 @@ from keyp.commands.pubsub import unsubscribe_from_all
 from keyp.commands.transactions import discard_queue
 from keyp.errors import NOT_INT32, SYNTAX, CommandError, printable, wrong_arity
 from keyp.resp.values import Reply
+from keyp.server.acl.users import DEFAULT
 from keyp.server.clients import REPLY_OFF, REPLY_ON
 
 CONNECTION = CommandTable(group="connection", categories="connection")
@@ -28,12 +26,14 @@ AT_ANY_TIME: Final = NOSCRIPT | LOADING | STALE | FAST | NO_AUTH | ALLOW_BUSY
 INT32_MIN: Final = -(1 << 31)
 INT32_MAX: Final = (1 << 31) - 1
 
-DEFAULT_USER: Final = b"default"
 NO_PASSWORD: Final = (
     "ERR AUTH <password> called without any password configured for the default user. "
     "Are you sure your configuration is correct?"
 )
-WRONG_PASSWORD: Final = "WRONGPASS invalid username-password pair or user is disabled."
+HELLO_NOT_LOGGED_IN: Final = (
+    "NOAUTH HELLO must be called with the client already authenticated, otherwise the HELLO <proto> AUTH <user> <pass> "
+    "option can be used to authenticate the client and select the RESP protocol version at the same time"
+)
 
 
 @CONNECTION.session(
@@ -112,21 +112,16 @@ def _words_of_auth(call: Args) -> list[int]:
     secrets=_words_of_auth,
     since="1.0.0",
     syntax="[username] password",
-    summary="Logs in; there are no passwords, so that the user default may always.",
+    summary="Logs in.",
 )
 def auth(context: SessionContext, args: Args) -> Reply:
-    """Replies OK to the user `default`."""
+    """Replies OK. Without a name the user is `default`."""
     if len(args) > 3:
         raise CommandError(SYNTAX)
-    if len(args) == 2:
+    if len(args) == 2 and context.users.default.nopass:
         raise CommandError(NO_PASSWORD)
-    _check_user(args[1])
+    log_in(context, DEFAULT if len(args) == 2 else args[1], args[-1], args)
     return "OK"
-
-
-def _check_user(name: bytes) -> None:
-    if name != DEFAULT_USER:
-        raise CommandError(WRONG_PASSWORD)
 
 
 def _words_of_hello(call: Args) -> list[int]:
@@ -162,8 +157,11 @@ def hello(context: SessionContext, args: Args) -> Reply:
         protocol = integer(args[1], "ERR Protocol version is not an integer or out of range")
         if protocol not in (2, 3):
             raise CommandError("NOPROTO unsupported protocol version")
-    user, name = _hello_options(args, state.name)
-    _check_user(user)
+    log_in_as, name = _hello_options(args, state.name)
+    if log_in_as:
+        log_in(context, log_in_as[0], log_in_as[1], args)
+    if context.users.must_log_in(state):
+        raise CommandError(HELLO_NOT_LOGGED_IN)
     state.name = name
     state.protocol = protocol
     return {
@@ -177,14 +175,14 @@ def hello(context: SessionContext, args: Args) -> Reply:
     }
 
 
-def _hello_options(args: Args, name: bytes) -> tuple[bytes, bytes]:
-    """Reads the options behind the version: the user who logs in, and the connection's name, now `name`."""
-    user = DEFAULT_USER
+def _hello_options(args: Args, name: bytes) -> tuple[list[bytes], bytes]:
+    """Reads the options behind the version: the user and password to log in, and the connection's name, now `name`."""
+    log_in_as: list[bytes] = []
     at = 2
     while at < len(args):
         option, left = args[at].upper(), len(args) - at - 1
         if option == b"AUTH" and left >= 2:
-            user = args[at + 1]
+            log_in_as = args[at + 1 : at + 3]
             at += 3
         elif option == b"SETNAME" and left >= 1:
             name = args[at + 1]
@@ -192,7 +190,7 @@ def _hello_options(args: Args, name: bytes) -> tuple[bytes, bytes]:
             at += 2
         else:
             raise CommandError(f"ERR Syntax error in HELLO option '{printable(args[at])}'")
-    return user, name
+    return log_in_as, name
 
 
 @CONNECTION.session(
@@ -203,8 +201,9 @@ def _hello_options(args: Args, name: bytes) -> tuple[bytes, bytes]:
     summary="Makes the connection what it was when it began.",
 )
 def reset(context: SessionContext, args: Args) -> Reply:
-    """Replies RESET: no transaction, nothing watched, no channels, database 0, RESP2, no name, replies on."""
+    """Replies RESET: no user, no transaction, nothing watched, no channels, database 0, RESP2, no name, replies on."""
     discard_queue(context)
+    log_out(context)
     unsubscribe_from_all(context)
     context.select(0)
     state = context.state

@@ -20,6 +20,8 @@ from keyp.command.table import CommandTable
 from keyp.resp.values import Reply, Verbatim
 from keyp.scripting.engine import ScriptEngine
 from keyp.server import process
+from keyp.server.acl import acl_log
+from keyp.server.acl.acl_log import AUTH, COMMAND, KEY
 from keyp.server.metrics import Latencies, Metrics, Rate
 from keyp.server.pubsub import CHANNEL, PATTERN, SHARD
 from keyp.storage import measure
@@ -282,6 +284,7 @@ def _stats(context: SessionContext) -> list[str]:
         f"pubsub_patterns:{pubsub.size(PATTERN)}",
         f"pubsubshard_channels:{pubsub.size(SHARD)}",
         *_rarer_stats(metrics),
+        *_refusals(context),
     ]
 
 
@@ -314,10 +317,16 @@ def _rarer_stats(metrics: Metrics) -> list[str]:
         "eventloop_duration_cmd_sum:0",
         "instantaneous_eventloop_cycles_per_sec:0",
         "instantaneous_eventloop_duration_usec:0",
-        "acl_access_denied_auth:0",
-        "acl_access_denied_cmd:0",
-        "acl_access_denied_key:0",
-        "acl_access_denied_channel:0",
+    ]
+
+
+def _refusals(context: SessionContext) -> list[str]:
+    counts = context.server.acl_log.counts
+    return [
+        f"acl_access_denied_auth:{counts[AUTH]}",
+        f"acl_access_denied_cmd:{counts[COMMAND]}",
+        f"acl_access_denied_key:{counts[KEY]}",
+        f"acl_access_denied_channel:{counts[acl_log.CHANNEL]}",
     ]
 
 

@@ -15,7 +15,18 @@ from typing import Final
 from keyp.algorithms.glob import Glob
 from keyp.command.context import SessionContext
 from keyp.command.effects import Publish, Subscribe, Unsubscribe
-from keyp.command.spec import FAST, FOR_SUBSCRIBERS, LOADING, MAY_REPLICATE, NOSCRIPT, STALE, Args, key_at, keys_from
+from keyp.command.spec import (
+    FAST,
+    FOR_SUBSCRIBERS,
+    LOADING,
+    MAY_REPLICATE,
+    NOSCRIPT,
+    STALE,
+    Args,
+    ChannelSpec,
+    key_at,
+    keys_from,
+)
 from keyp.command.spec import PUBSUB as ABOUT_PUBSUB
 from keyp.command.table import CommandTable
 from keyp.errors import CommandError, wrong_subcommand
@@ -76,6 +87,7 @@ def unsubscribe_from_all(context: SessionContext) -> None:
 @PUBSUB.session(
     "SUBSCRIBE",
     arity=-2,
+    channels=ChannelSpec(1, reaches_end=True),
     flags=LISTEN | FOR_SUBSCRIBERS,
     since="2.0.0",
     complexity="O(N) with N the number of channels",
@@ -104,6 +116,7 @@ def unsubscribe(context: SessionContext, args: Args) -> Reply:
 @PUBSUB.session(
     "PSUBSCRIBE",
     arity=-2,
+    channels=ChannelSpec(1, reaches_end=True, are_patterns=True),
     flags=LISTEN | FOR_SUBSCRIBERS,
     since="2.0.0",
     complexity="O(N) with N the number of patterns",
@@ -132,6 +145,7 @@ def punsubscribe(context: SessionContext, args: Args) -> Reply:
 @PUBSUB.session(
     "SSUBSCRIBE",
     arity=-2,
+    channels=ChannelSpec(1, reaches_end=True),
     keys=keys_from(1, "not_key"),
     flags=LISTEN | FOR_SUBSCRIBERS,
     since="7.0.0",
@@ -170,6 +184,7 @@ def _publish(context: SessionContext, channel_type: int, args: Args) -> Reply:
 @PUBSUB.session(
     "PUBLISH",
     arity=3,
+    channels=ChannelSpec(1),
     flags=PUBLISH_FLAGS,
     since="2.0.0",
     complexity="O(N+M) with N the number of clients that listen to the channel and M the number of all patterns",
@@ -184,6 +199,7 @@ def publish(context: SessionContext, args: Args) -> Reply:
 @PUBSUB.session(
     "SPUBLISH",
     arity=3,
+    channels=ChannelSpec(1),
     keys=key_at(1, "not_key"),
     flags=PUBLISH_FLAGS,
     since="7.0.0",

@@ -10,6 +10,7 @@ from math import isfinite
 from typing import Final
 
 from keyp import REDIS_VERSION
+from keyp.command.access_control import set_password
 from keyp.command.arguments import integer, integer_between, to_int64
 from keyp.command.context import ReadContext, SessionContext
 from keyp.command.effects import Delay, ReopenStore, SaveStore, StopServer
@@ -92,8 +93,11 @@ def config_set(context: SessionContext, args: Args) -> Reply:
     server = context.server
     server.settings.set_many(list(zip(args[2::2], args[3::2], strict=True)))
     context.data.follow_settings()
-    if b"appendfsync" in [name.lower() for name in args[2::2]]:
+    names = [name.lower() for name in args[2::2]]
+    if b"appendfsync" in names:
         context.after(ReopenStore())
+    if b"requirepass" in names:
+        set_password(context, server.settings.get("requirepass"))
     return "OK"
 
 

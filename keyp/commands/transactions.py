@@ -7,7 +7,7 @@ There is no table of watchers, so a key that was made and removed in between doe
 
 from __future__ import annotations
 
-from keyp.command.context import ReadContext, SessionContext
+from keyp.command.context import SessionContext
 from keyp.command.spec import (
     ALLOW_BUSY,
     BEGINS_QUEUE,
@@ -65,7 +65,7 @@ def exec_(context: SessionContext, args: Args) -> Reply:
     if state.queue is None:
         raise CommandError("ERR EXEC without MULTI")
     calls = state.queue[: state.queued]
-    broken, changed = state.queue_broken, watched_changed(context.data, state.watched)
+    broken, changed = state.queue_broken, context.data.has_changed(state.watched)
     context.exec_bytes = state.queue_bytes
     discard_queue(context)
     if broken:
@@ -131,8 +131,3 @@ def unwatch(context: SessionContext, args: Args) -> Reply:
     """Replies OK."""
     context.state.watched = {}
     return "OK"
-
-
-def watched_changed(data: ReadContext, watched: dict[tuple[int, bytes], int]) -> bool:
-    """Whether any watched key has changed: written to, made, removed, or expired."""
-    return any(data.database(index).version(key) != seen for (index, key), seen in watched.items())

@@ -93,7 +93,10 @@ class Batch:
         self.walks = False
         state = client.state
         self.simple = (
-            state.queue is None and state.reply_mode == REPLY_ON and not (state.is_subscriber and state.protocol == 2)
+            state.queue is None
+            and state.reply_mode == REPLY_ON
+            and not (state.is_subscriber and state.protocol == 2)
+            and server.users.is_open
         )
         self.held: list[Args] | None = None
         self.has_waited = False  # for the store to be opened anew; it does so once

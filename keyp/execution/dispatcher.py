@@ -73,7 +73,7 @@ class Dispatcher:
         self.snapshot = SharedSnapshot(environment, self.shared, loop)
         committer = Committer(environment, self.shared, loop, server.blocked_clients, self.limited_log)
         self.group_commit = GroupCommit(server, committer, loop, self)
-        self.performer = Performer(host, server.pubsub, server.clients, server.metrics, self.limited_log)
+        self.performer = Performer(host, server, loop, self.limited_log)
         self.unblocker = Unblocker(server.blocked_clients, server.metrics, loop, self.group_commit.between_groups)
         self._present_hidden = False
         self._waiting_reads: list[Batch] = []  # until the present is shown again
@@ -90,6 +90,7 @@ class Dispatcher:
         self.shared.hll_sparse_max_bytes = settings.hll_sparse_max_bytes
         self.shared.limits = _compact_limits(settings)
         self.server.environment.max_bytes = settings.maxmemory
+        self.server.acl_log.limit = settings.acllog_max_len
         wanted = settings.notify_keyspace_events
         self.shared.wanted_events = wanted if wanted & (KEYSPACE | KEYEVENT) else 0
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Final
 
+from keyp.command.access_control import refusal, refusal_in_exec, refusal_of_patterns
 from keyp.command.blocked_clients import BlockedClient
 from keyp.command.context import ReadContext, SessionContext, WriteContext
 from keyp.command.effects import Announce, CloseClient, PauseClients, Publish, StopServer, WarnOfHttp
@@ -31,7 +32,8 @@ from keyp.execution.serve_blocked import serve_blocked
 from keyp.resp.encoder import encode_in_slices, encode_into
 from keyp.resp.values import NO_REPLY, Reply, ReplyError, Several, Wait
 from keyp.server.clients import REPLY_ON, REPLY_SKIP_NEXT, REPLY_SKIP_NOW, ClientState
-from keyp.storage.lmdb.errors import refusal, spoils_transaction
+from keyp.storage.lmdb.errors import refusal as store_refusal
+from keyp.storage.lmdb.errors import spoils_transaction
 
 NOT_FOR_SUBSCRIBERS: Final = (
     "ERR Can't execute '{}': only (P|S)SUBSCRIBE / (P|S)UNSUBSCRIBE / PING / QUIT / RESET are allowed in this context"
@@ -195,9 +197,21 @@ class Executor:
         """Runs one call of a batch that is not simple."""
         if self._state.is_subscriber and self._state.protocol == 2 and not spec.flags & FOR_SUBSCRIBERS:
             return self._reject(call, NOT_FOR_SUBSCRIBERS.format(spec.full_name))
+        users = self._state.users
+        if users is not None or not self._batch.server.users.is_open:
+            refused = self._refusal(spec, call.args)
+            if refused:
+                return self._reject(call, refused)
         if self._state.queue is not None and not spec.flags & NOT_QUEUED:
             return self._queue(call, spec)
         return self._invoke(call, spec)
+
+    def _refusal(self, spec: CommandSpec, args: Args) -> str:
+        """The error for what the client's user may not do; empty where he may."""
+        context = self._session_context()
+        refused = refusal(context, spec, args) or refusal_of_patterns(context, spec, args)
+        self._collect_effects()
+        return refused
 
     def _reject(self, call: Call, error: str) -> Reply:
         if call.spec is None and is_http(call.args):
@@ -245,6 +259,12 @@ class Executor:
     def invoke(self, spec: CommandSpec, args: Args) -> Reply:
         """Runs one command inside another one's call (EXEC). Errors as in a call of its own."""
         call = Call(args, spec, "")
+        context = self._session_context()
+        if not context.users.is_open:
+            call.error = refusal_in_exec(context, spec, args) or refusal_of_patterns(context, spec, args)
+            if call.error:
+                self._ended(call)
+                return ReplyError(call.error)
         reply = self._invoke(call, spec)
         if isinstance(reply, Wait):  # a transaction does not wait
             self._ended(call)
@@ -302,7 +322,7 @@ class Executor:
         except Exception as defect:
             if not self._is_contained(spec, defect):
                 raise
-            call.error = refusal(defect)
+            call.error = store_refusal(defect)
             reply = ReplyError(call.error)
         self._read_at = self._nanoseconds()
         call.nanoseconds = self._read_at - started

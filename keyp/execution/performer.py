@@ -24,26 +24,34 @@ from keyp.command.effects import (
     Effect,
     EndWait,
     KeepScripts,
+    KeepUsers,
+    LoadUsers,
     LogLine,
+    NoteRefusal,
     PauseClients,
     Publish,
     PubSubEffect,
     ReopenStore,
     ResumeClients,
     SaveStore,
+    SaveUsers,
     StopServer,
     Subscribe,
     SyncStore,
     Unsubscribe,
     WarnOfHttp,
 )
+from keyp.command.server_state import ServerState
 from keyp.events import KEYEVENT, KEYSPACE, Event
 from keyp.execution.batch import Batch
 from keyp.execution.limited_log import LimitedLog
+from keyp.execution.loop import Loop
 from keyp.execution.pending_effects import PendingEffects
-from keyp.server.clients import Client, ClientTable
-from keyp.server.metrics import Metrics
-from keyp.server.pubsub import CHANNEL, PubSub
+from keyp.execution.users_file import UsersFile
+from keyp.server.acl.listening import may_not_listen
+from keyp.server.acl.user import User
+from keyp.server.clients import Client
+from keyp.server.pubsub import CHANNEL
 
 log = Logger()
 
@@ -101,15 +109,15 @@ class Host(Protocol):
 class Performer:
     """Performs effects on a server's clients, its table of subscriptions, and the server itself."""
 
-    def __init__(
-        self, host: Host, pubsub: PubSub, clients: ClientTable, metrics: Metrics, limited_log: LimitedLog
-    ) -> None:
+    def __init__(self, host: Host, server: ServerState, loop: Loop, limited_log: LimitedLog) -> None:
         self._host = host
         self._listeners = host.listeners
+        self._server = server
         self._limited_log = limited_log
-        self._pubsub = pubsub
-        self._clients = clients
-        self._metrics = metrics
+        self.users_file = UsersFile(server, loop)
+        self._pubsub = server.pubsub
+        self._clients = server.clients
+        self._metrics = server.metrics
 
     def perform_all(self, batch: Batch, pending: PendingEffects) -> list[Deferred[None]]:
         """Performs what a batch asked for. Its replies wait for the Deferreds, which do not fail."""
@@ -118,7 +126,9 @@ class Performer:
             if isinstance(effect, PubSubEffect):
                 self._perform_on_pubsub(effect, batch.client, pending, index)
                 continue
-            waiting = self._perform(effect)
+            waiting = self._perform_on_users(effect, batch)
+            if waiting is None:
+                waiting = self._perform(effect)
             if waiting is not None:
                 waits.append(waiting.addErrback(self._failed, batch, index))
         return waits
@@ -148,11 +158,36 @@ class Performer:
             host.stop()
         elif isinstance(effect, KeepScripts):
             effect.view.apply()
+        elif isinstance(effect, NoteRefusal):
+            self._server.acl_log.add(effect.refusal)
         elif isinstance(effect, LogLine):
             log.emit(LOG_LEVELS[effect.level], "{text}", text=effect.text)
         elif isinstance(effect, WarnOfHttp):
             self._limited_log.warn("HTTP", HTTP_SENT.format(effect.address))
         return None
+
+    def _perform_on_users(self, effect: Effect, batch: Batch) -> Deferred[None] | None:
+        if isinstance(effect, KeepUsers):
+            self._keep_users(effect.changes, batch, False)
+        elif isinstance(effect, LoadUsers):
+            return self.users_file.load().addCallback(self._keep_users, batch, True)
+        elif isinstance(effect, SaveUsers):
+            return self.users_file.save()
+        return None
+
+    def _keep_users(self, changes: dict[bytes, User | None], batch: Batch, ends_changed: bool) -> None:
+        """Changes users, and ends the connections that may not go on so; with `ends_changed` those of all changed."""
+        users = self._server.users
+        before = {name: users.get(name) for name in changes}
+        users.take_over(changes)
+        for client in self._clients.all():
+            name = client.state.user
+            if name not in before or not ends(client, before[name], changes[name], ends_changed):
+                continue
+            if client is batch.client:
+                batch.ends_connection = True
+            else:
+                self._host.close_client(client.id)
 
     def _failed(self, failure: Failure, batch: Batch, index: int) -> None:
         """The call that asked gets an error in place of its reply."""
@@ -204,6 +239,15 @@ class Performer:
             for channel, message in notifications(events, targets):
                 for client, data in self._pubsub.address(CHANNEL, channel, message):
                     self._push(client, data)
+
+
+def ends(client: Client, before: User | None, now: User | None, ends_changed: bool) -> bool:
+    """Whether a client's connection ends because its user is another one now, or gone."""
+    if now is None:
+        return True
+    if ends_changed and (before is None or before.describe() != now.describe()):
+        return True
+    return may_not_listen(client, now)
 
 
 def notifications(events: list[Event], targets: int) -> list[tuple[bytes, bytes]]:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from keyp.command.blocked_clients import BlockedClient, BlockedClients
 from keyp.command.context import WriteContext
+from keyp.command.permission import denial
 from keyp.errors import CommandError
 from keyp.execution.apply import apply
 from keyp.resp.values import Reply, ReplyError, Wait
@@ -49,6 +50,10 @@ def _serve(context: WriteContext, table: BlockedClients, blocked: BlockedClient,
     """Runs a client's command again; whether something may be left for its rivals."""
     if context.selected != key[0]:
         context.select(key[0])
+    refused = _refusal(blocked)
+    if refused:
+        table.serve(blocked, ReplyError(refused))
+        return True
     reply: Reply
     try:
         reply = apply(context, blocked.spec, blocked.again)
@@ -63,3 +68,13 @@ def _serve(context: WriteContext, table: BlockedClients, blocked: BlockedClient,
         return False
     table.serve(blocked, reply)
     return True
+
+
+def _refusal(blocked: BlockedClient) -> str:
+    """The error for a call that the client may not make any more; empty where it may."""
+    users = blocked.batch.server.users
+    if users.is_open:
+        return ""
+    user = users.restricted(blocked.batch.state)
+    denied = None if user is None else denial(user, blocked.spec, blocked.args)
+    return "" if denied is None else f"NOPERM {denied.text}"

@@ -45,7 +45,14 @@ class Backlog:
         if self.rest:
             requests, self.rest = self.rest, []
             return requests
-        while self.unparsed and self.waiting_bytes <= WAITING_MAX:
+        parser = self._parser
+        if parser.rest and not self._waiting:
+            self.parse(b"")
+        while (
+            self.unparsed
+            and self.waiting_bytes <= WAITING_MAX
+            and not (parser.is_limited and (self._waiting or parser.rest))
+        ):
             data = bytes(self.unparsed[:PARSED_AT_ONCE])
             del self.unparsed[:PARSED_AT_ONCE]
             self.parse(data)

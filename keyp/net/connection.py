@@ -113,6 +113,7 @@ class Connection:
         self._metrics = host.state.metrics
         self._socket_send: Callable[[bytes], int] = transport.getHandle().send
         self._parser = RequestParser()
+        self._parser.is_limited = not self.client.state.authenticated
         self.follow_settings()
         self._read_size = ReadSize(transport)
         self._backlog = Backlog(self._parser)
@@ -147,6 +148,8 @@ class Connection:
             self._keep(data)
             return
         parser = self._parser
+        if parser.is_limited:
+            self._follow_user()
         requests = parser.feed(data)
         client.input_buffered = parser.buffered_bytes
         if requests:
@@ -155,6 +158,10 @@ class Connection:
         elif parser.error is not None:
             self._end_in_error()
 
+    def _follow_user(self) -> None:
+        """A client that has to log in may send short requests only."""
+        self._parser.is_limited = self._state.users.must_log_in(self.client.state)
+
     def _keep(self, data: bytes) -> None:
         """Keeps what has come while earlier requests are under way.
 
@@ -162,7 +169,7 @@ class Connection:
         sends is not parsed before it is unblocked, and too much of it ends the connection.
         """
         backlog = self._backlog
-        if self._work == BLOCKED or backlog.unparsed:
+        if self._work == BLOCKED or backlog.unparsed or self._parser.is_limited:
             backlog.unparsed += data
         else:
             backlog.parse(data)
@@ -188,9 +195,11 @@ class Connection:
             return
         self._work = IDLE
         self._blocked = None
+        if self._parser.is_limited or not batch.state.authenticated:
+            self._follow_user()
         if batch.ends_connection or self.client.closing:
             self.close()
-        elif batch.rest or batch.held or self._backlog.unparsed:
+        elif batch.rest or batch.held or self._backlog.unparsed or self._parser.rest:
             self._backlog.rest = batch.rest + (batch.held or [])
             self._yield_turn()
         elif (

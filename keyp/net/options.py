@@ -50,7 +50,7 @@ _size.coerceDoc = "A number of bytes, or one with kb, mb or gb."  # type: ignore
 
 class Options(usage.Options):
     """Command line to values: `host`, `port`, `data-dir`, `databases`, `fsync`, `enable-debug-command`,
-    `journal-size`, `max-size` and the list `endpoint`."""
+    `requirepass`, `aclfile`, `protected-mode`, `journal-size`, `max-size` and the list `endpoint`."""
 
     longdesc = "A Redis-compatible key-value server that keeps what it has acknowledged."
     optParameters = [  # noqa: RUF012 - the name and the form are Twisted's
@@ -60,6 +60,9 @@ class Options(usage.Options):
         ["databases", None, 16, "How many databases SELECT can choose from.", _number("--databases", 1, 1024)],
         ["fsync", None, ALWAYS, f"When a write is synced to the disk: {ALWAYS}, {EVERYSEC} or {NO}."],
         ["enable-debug-command", None, "no", "Who may call DEBUG: yes (all), local (from this machine) or no."],
+        ["requirepass", None, "", "Password of the user default. Others on this machine see it; an ACL file is safer."],
+        ["aclfile", None, "", "File of users, which ACL LOAD and ACL SAVE use."],
+        ["protected-mode", None, "yes", "Serve this machine only while no password is needed: yes or no."],
         [
             "journal-size",
             None,
@@ -73,6 +76,8 @@ class Options(usage.Options):
         optActions={
             "fsync": usage.CompleteList([ALWAYS, EVERYSEC, NO]),
             "enable-debug-command": usage.CompleteList(WHO),
+            "aclfile": usage.CompleteFiles(),
+            "protected-mode": usage.CompleteList(["yes", "no"]),
         }
     )
 
@@ -101,6 +106,10 @@ class Options(usage.Options):
             raise usage.UsageError(f"--fsync is {ALWAYS}, {EVERYSEC} or {NO}, not {self['fsync']!r}")
         if self["enable-debug-command"] not in WHO:
             raise usage.UsageError(f"--enable-debug-command is {', '.join(WHO)}, not {self['enable-debug-command']!r}")
+        if self["protected-mode"] not in ("yes", "no"):
+            raise usage.UsageError(f"--protected-mode is yes or no, not {self['protected-mode']!r}")
+        if self["requirepass"] and self["aclfile"]:
+            raise usage.UsageError("--requirepass and --aclfile exclude each other: the file has the passwords")
         if not self["data-dir"]:
             raise usage.UsageError("--data-dir is empty")
         self["wants-tcp"] = not self["endpoint"] or self["host"] is not None or self["port"] is not None

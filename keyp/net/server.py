@@ -8,7 +8,7 @@ from __future__ import annotations
 import secrets
 import socket
 from collections.abc import Callable, Mapping
-from random import Random
+from random import Random, SystemRandom
 from typing import Any, Final
 
 from twisted.internet.address import UNIXAddress
@@ -45,6 +45,19 @@ KEEP_ALIVE_MAX_S: Final = 32767  # Linux takes no more
 # A checkpoint comes at the latest so long after the last one, if there is anything for it: in the mode `no`, what a
 # power cut may lose is no older. With load they come by volume.
 CHECKPOINT_NS: Final = 10 * 1_000_000_000
+
+PROTECTED: Final = (
+    "DENIED Redis is running in protected mode because protected mode is enabled and no password is set for the "
+    "default user. In this mode connections are only accepted from the loopback interface. If you want to connect from "
+    "external computers to Redis you may adopt one of the following solutions: 1) Just disable protected mode sending "
+    "the command 'CONFIG SET protected-mode no' from the loopback interface by connecting to Redis from the same host "
+    "the server is running, however MAKE SURE Redis is not publicly accessible from internet if you do so. Use CONFIG "
+    "REWRITE to make this change permanent. 2) Alternatively you can just disable the protected mode by editing the "
+    "Redis configuration file, and setting the protected mode option to 'no', and then restarting the server. 3) If "
+    "you started the server manually just for testing, restart it with the '--protected-mode no' option. 4) Setup a an "
+    "authentication password for the default user. NOTE: You only need to do one of the above things in order for the "
+    "server to start accepting connections from the outside."
+)
 
 READERS_LOOKED_AT_S: Final = 60  # seconds between looks for readers of other processes that have died
 
@@ -85,6 +98,7 @@ class Server:
         self._connections: dict[int, Connection] = {}
         now_s = loop.time_ns() // 1_000_000_000
         shared = CommandEnvironment(random, environment.databases, settings.proto_max_bulk_len, now_s)
+        shared.secret = SystemRandom()
         self.dispatcher = Dispatcher(self.state, shared, loop, self)
         self.saver = Saver(self.state, self.dispatcher, loop)
         self.recovery = Recovery(self.dispatcher, self.state, loop, self.saver.interrupt)
@@ -109,7 +123,9 @@ class Server:
 
     def describe(self, transport: Any) -> Client:
         """The client at the other end of a new connection."""
-        return _describe(transport, self.state.clients.next_id(), self.loop.nanoseconds())
+        client = _describe(transport, self.state.clients.next_id(), self.loop.nanoseconds())
+        client.state.authenticated = self.state.users.default.is_open
+        return client
 
     def client_came(self, connection: Connection) -> None:
         """A connection stands: its client joins the others, or is refused because there are too many."""
@@ -125,6 +141,8 @@ class Server:
         if len(state.clients) > state.settings.maxclients:
             state.metrics.connections_rejected += 1
             connection.refuse("ERR max number of clients reached")
+        elif state.settings.protected_mode and not client.is_local and state.users.default.nopass:
+            connection.refuse(PROTECTED)
 
     def client_left(self, connection: Connection) -> None:
         """A connection is gone."""

@@ -23,6 +23,7 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 import keyp
+from keyp.errors import CommandError
 from keyp.net import log_level, signals
 from keyp.net.accepting import Refusals
 from keyp.net.clock import keep_steady
@@ -92,6 +93,9 @@ class KeypService(Service):
             fsync=options["fsync"],
             max_size=options["max-size"],
             enable_debug_command=options["enable-debug-command"],
+            acl_file=options["aclfile"],
+            password=options["requirepass"],
+            protected_mode=options["protected-mode"],
         )
         try:
             _fit_clients(settings)
@@ -101,6 +105,11 @@ class KeypService(Service):
         log_level.follow(settings)
         self._reactor.callWhenRunning(log_level.follow, settings)  # twist begins its log late
         self.server = Server(self._loop, environment, settings, Random(), self._reactor.stop)
+        try:
+            self.server.dispatcher.performer.users_file.start()
+        except CommandError as error:
+            environment.close()
+            raise StartupError(error.text.removeprefix("ERR ")) from None
         self._loop.start()
         self._factory.server = self.server
         for notice in environment.notices:

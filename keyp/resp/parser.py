@@ -32,6 +32,9 @@ _NINE: Final = 0x39
 _MAX_LINE_BYTES: Final = 64 * 1024
 _MAX_ARGUMENTS: Final = 2**31 - 1
 
+_LIMITED_ARGUMENTS: Final = 10
+_LIMITED_BULK_BYTES: Final = 16384
+
 _INT64_MIN: Final = -(2**63)
 _INT64_MAX: Final = 2**63 - 1
 _INT64_MAX_DIGITS: Final = 19
@@ -56,6 +59,9 @@ class RequestParser:
     `max_bulk_bytes` (proto-max-bulk-len) and `max_buffer_bytes` (client-query-buffer-limit) may change at any time and
     hold from the next `feed`. `buffered_bytes` is how many received bytes belong to a request that is not complete yet,
     framing included. `error` is None until the stream breaks, and stays set from then on.
+
+    Where it `is_limited`, because its client has to log in, arguments are few and short, and each call gives one
+    request at most, since that may log him in. What stands behind it is `rest`, and is parsed in the next call.
     """
 
     def __init__(self, max_bulk_bytes: int = 512 * 1024 * 1024, max_buffer_bytes: int = 1024 * 1024 * 1024) -> None:
@@ -63,6 +69,8 @@ class RequestParser:
         self.max_buffer_bytes = max_buffer_bytes
         self.buffered_bytes = 0
         self.error: ProtocolError | None = None
+        self.is_limited = False
+        self.rest = b""
         # The unfinished request: arguments read, arguments still to read, the length line read last.
         self._args: list[bytes] = []
         self._missing = 0
@@ -85,6 +93,9 @@ class RequestParser:
         if broken is not None:
             return requests
         self.buffered_bytes += len(data)
+        if self.rest:
+            data = self.rest + data
+            self.rest = b""
         if self._needed:
             resumed = self._resume(data)
             if resumed is None:
@@ -130,6 +141,9 @@ class RequestParser:
                 done = i
             if i >= size:
                 break
+            if self.is_limited and requests:
+                self.rest = data[i:]
+                break
             if data[i] != _STAR:
                 i = self._read_inline(data, i, args)
             elif i + 4 <= size and data[i + 2] == _CR and _ZERO < data[i + 1] <= _NINE:
@@ -160,6 +174,8 @@ class RequestParser:
         count = _strict_int(data[i + 1 : end])
         if count is None or count > _MAX_ARGUMENTS:
             return self._fail("invalid multibulk length")
+        if self.is_limited and count > _LIMITED_ARGUMENTS:
+            return self._fail("unauthenticated multibulk length")
         self._length = max(count, 0)
         return end + 2
 
@@ -174,6 +190,8 @@ class RequestParser:
         length = _strict_int(data[i + 1 : end])
         if length is None or length < 0 or length > self.max_bulk_bytes:
             return self._fail("invalid bulk length")
+        if self.is_limited and length > _LIMITED_BULK_BYTES:
+            return self._fail("unauthenticated bulk length")
         self._length = length
         return end + 2
 
@@ -262,6 +280,7 @@ class RequestParser:
     def _release(self) -> None:
         """Let go of every byte held: a broken stream is not read again, yet its parser may live on for a while."""
         self.buffered_bytes = 0
+        self.rest = b""
         self._args = []
         self._missing = 0
         self._pieces = []

@@ -20,6 +20,8 @@ class ClientState:
     def __init__(self) -> None:
         self.database = 0
         self.protocol = 2
+        self.user = b"default"
+        self.authenticated = True  # or need not be, as the client came
         self.name = b""
         self.lib_name = b""
         self.lib_version = b""
@@ -40,6 +42,8 @@ class ClientState:
         self.subscription_changes: dict[tuple[int, bytes], bool] | None = None
         # The cache of scripts as the running batch sees it (`keyp.scripting.cache.ScriptView`); a copy begins without.
         self.scripts: Any = None
+        # The users as the running batch sees them, where it has changed some (`keyp.server.acl.users`); likewise.
+        self.users: Any = None
 
     def end_transaction(self) -> None:
         """Drops the queued calls and the watched keys."""
@@ -54,6 +58,8 @@ class ClientState:
         copy = ClientState()
         copy.database = self.database
         copy.protocol = self.protocol
+        copy.user = self.user
+        copy.authenticated = self.authenticated
         copy.name = self.name
         copy.lib_name = self.lib_name
         copy.lib_version = self.lib_version

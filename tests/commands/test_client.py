@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from keyp.command.client_line import CONNECTION_BYTES
 from keyp.command.context import AT_ONCE_MAX
-from keyp.commands.client_line import CONNECTION_BYTES
 from keyp.storage.keys.keyspace import WritableKeyspace
 from keyp.storage.lmdb.transaction import WriteTransaction
 from tests import wire

@@ -54,6 +54,28 @@ LAGGING = (
 )
 
 
+USER_IN_REDIS = rb".*user ann on nopass sanitize-payload ~a resetchannels -@all \+get \(%R~b resetchannels -@all\).*"
+USER_IN_VALKEY = USER_IN_REDIS.replace(b" sanitize-payload", b"")
+NO_ACL_FILE = rb"-ERR This %binstance is not configured to use an ACL file. .*"
+
+OF_USERS = [
+    Difference(
+        "ACL SETUSER ann on nopass ~a +get (%R~b)\nACL LIST",
+        USER_IN_VALKEY,
+        USER_IN_REDIS,
+        "Redis 7.2 shows a flag that all users have; Valkey does not",
+    ),
+    Difference(
+        "ACL SETUSER ann ~a &b +get\nACL GETUSER ann",
+        rb"\*14\r\n.*databases.*",
+        rb"\*12\r\n\$5\r\nflags\r\n\*2\r\n\$3\r\noff\r\n\$16\r\nsanitize-payload\r\n.*",
+        "Valkey 9 has rights for databases, and does not show a flag that all users have",
+    ),
+    Difference("ACL LOAD", NO_ACL_FILE % b"", NO_ACL_FILE % b"Redis ", "Valkey does not call itself Redis"),
+    Difference("ACL SAVE", NO_ACL_FILE % b"", NO_ACL_FILE % b"Redis ", "Valkey does not call itself Redis"),
+    Difference("ACL HELP", rb".*<username> <rule>.*", rb".*<username> <attribute>.*", "Valkey calls them rules"),
+]
+
 IN_VALKEY_9 = [
     Difference("SET k v IFEQ v", rb"\$-1\r\n", SYNTAX, "SET compares before it writes: Valkey 8.1's own option"),
     Difference("DELIFEQ k v", rb":0\r\n", rb"-ERR unknown command 'DELIFEQ'.*", "a command of Valkey's own"),
@@ -279,13 +301,6 @@ KEYPS_OWN = [
     ),
     Difference("SET delete 1\nDELETE delete", rb"-ERR unknown command.*", rb":1\r\n", "an alias of DEL", False),
     Difference(
-        "CONFIG SET protected-mode yes",
-        OK,
-        rb"-ERR CONFIG SET failed .* - Keyp listens where the command line says.*",
-        "what would promise more than Keyp does is refused",
-        valkey_only=False,
-    ),
-    Difference(
         "RPUSH l a b c\nMULTI\nCONFIG SET list-max-listpack-size 2\nOBJECT ENCODING l\n"
         "CONFIG SET list-max-listpack-size -2\nEXEC",
         rb"\*3\r\n\+OK\r\n\$8\r\nlistpack\r\n\+OK\r\n",
@@ -295,4 +310,4 @@ KEYPS_OWN = [
     ),
 ]
 
-DIFFERENCES = IN_VALKEY_9 + KEYPS_OWN
+DIFFERENCES = OF_USERS + IN_VALKEY_9 + KEYPS_OWN

@@ -83,8 +83,9 @@ class Reference:
         return ReferenceConnection(self)
 
     def clear(self) -> None:
-        """Removes all keys."""
+        """Removes all keys and users."""
         self.control.send(wire.request(b"FLUSHALL"), 1)
+        remove_users(self.control)
 
 
 class ReferenceConnection:
@@ -183,9 +184,10 @@ class Keyp:
         return KeypConnection(self.lab)
 
     def clear(self) -> None:
-        """Removes all keys, and what is left of them."""
+        """Removes all keys, and what is left of them, and users."""
         connection = self.connect()
         connection.send(wire.request(b"FLUSHALL"), 1)
+        remove_users(connection)
         connection.close()
         self.lab.sweep()
 
@@ -235,3 +237,10 @@ def played(row: Row, sides: Sequence[Sequence[ReferenceConnection | KeypConnecti
         for clients in sides:
             clients[step.client].send(step.data, step.replies or 0)
         yield step
+
+
+def remove_users(client: ReferenceConnection | KeypConnection) -> None:
+    """Removes all users but the one who needs no password."""
+    names = wire.parse(client.send(wire.request(b"ACL", b"USERS"), 1)[0])
+    if len(names) > 1:
+        client.send(wire.request(b"ACL", b"DELUSER", *[name for name in names if name != b"default"]), 1)

@@ -14,8 +14,10 @@ OTHER_VALUES = {
     b"appendfsync", b"appendonly", b"bind", b"dbfilename", b"dir", b"port", b"protected-mode", b"set-proc-title",
     b"unixsocket", b"enable-debug-command", b"proto-max-bulk-len",
 }  # fmt: skip
-# The Redis would lock us out, listen elsewhere, stop for minutes, write a log of changes or be watched by signals.
-NOT_TRIED = {b"requirepass", b"bind", b"port", b"tls-port", b"maxclients", b"appendonly", b"watchdog-period"}
+# One of them would lock us out, listen elsewhere, stop for minutes, write a log of changes or be watched by signals.
+NOT_TRIED = {
+    b"requirepass", b"protected-mode", b"bind", b"port", b"tls-port", b"maxclients", b"appendonly", b"watchdog-period",
+}  # fmt: skip
 # Redis 7.2 knows other words.
 NEWER_WORDS = {b"loglevel"}
 

@@ -170,7 +170,7 @@ class Daemon:
         try:
             with socket.create_connection(("127.0.0.1", self.port), timeout=DEADLINE_S) as connection:
                 connection.sendall(b"PING\r\n")
-                return connection.recv(100) == b"+PONG\r\n"
+                return connection.recv(100) in (b"+PONG\r\n", b"-NOAUTH Authentication required.\r\n")
         except OSError:
             return False
 

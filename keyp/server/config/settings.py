@@ -30,6 +30,9 @@ class Settings:
         unix_socket: str = "",
         max_size: int = 0,
         enable_debug_command: str = "no",
+        acl_file: str = "",
+        password: str = "",
+        protected_mode: str = "yes",
     ) -> None:
         self._table: dict[str, Setting] = {name: setting for setting in TABLE for name in setting.names}
         self._values: dict[str, Value] = {setting.name: setting.default for setting in TABLE}
@@ -44,6 +47,9 @@ class Settings:
                 "unixsocket": unix_socket,
                 "maxmemory": max_size,
                 "enable-debug-command": enable_debug_command,
+                "aclfile": acl_file,
+                "requirepass": password,
+                "protected-mode": protected_mode,
             }
         )
         self.port = port
@@ -106,6 +112,9 @@ class Settings:
         self.set_max_listpack_value = self._number("set-max-listpack-value")
         self.zset_max_listpack_entries = self._number("zset-max-listpack-entries")
         self.zset_max_listpack_value = self._number("zset-max-listpack-value")
+        self.acl_all_channels = self._text("acl-pubsub-default") == "allchannels"
+        self.acllog_max_len = self._number("acllog-max-len")
+        self.protected_mode = self._text("protected-mode") == "yes"
         self.stream_node_max_entries = self._number("stream-node-max-entries")
 
     def get(self, name: str) -> str:

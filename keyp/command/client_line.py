@@ -13,7 +13,6 @@ from typing import Final
 
 from keyp.command.context import SECOND_NS, SessionContext
 from keyp.command.spec import Args
-from keyp.commands.transactions import watched_changed
 from keyp.errors import CommandError
 from keyp.server.clients import Client, ClientState
 from keyp.server.pubsub import CHANNEL, PATTERN, SHARD
@@ -58,7 +57,7 @@ def describe(context: SessionContext, client: Client, call: Args) -> bytes:
         ("tot-mem", CONNECTION_BYTES + buffered),
         ("events", "rw" if client.output_buffered else "r"),
         ("cmd", b"|".join(call[:2]).decode().lower() if asks else client.last_command),
-        ("user", "default"),
+        ("user", state.user.decode("latin-1")),
         ("redir", -1),
         ("resp", state.protocol),
         ("lib-name", state.lib_name.decode("ascii")),
@@ -81,6 +80,6 @@ def _flags(context: SessionContext, client: Client, state: ClientState, queued: 
 def _has_lost(context: SessionContext, state: ClientState) -> bool:
     """Whether an EXEC would be called off because a watched key has changed."""
     try:
-        return watched_changed(context.data, state.watched)
+        return context.data.has_changed(state.watched)
     except CommandError:  # the key is damaged
         return True

@@ -1,0 +1,84 @@
+"""The file that ACL LOAD and ACL SAVE name: read and written on a reader's thread."""
+
+from __future__ import annotations
+
+import os
+from typing import Final
+
+from twisted.internet.defer import Deferred
+from twisted.logger import Logger
+
+from keyp.command.server_state import ServerState
+from keyp.errors import CommandError
+from keyp.execution.loop import Loop
+from keyp.server.acl.rules import FileErrors, parse_file
+from keyp.server.acl.user import User
+from keyp.storage.lmdb.hot_copy import sync_directory
+
+log = Logger()
+
+MODE: Final = 0o600  # nobody else is to see hashes of passwords
+CANNOT_SAVE: Final = "ERR There was an error trying to save the ACLs. Please check the server logs for more information"
+
+
+class UsersFile:
+    """The ACL file of a server. Its path is the setting `aclfile`, which is empty where there is none."""
+
+    def __init__(self, server: ServerState, loop: Loop) -> None:
+        self._server = server
+        self._loop = loop
+
+    def start(self) -> None:
+        """The users are those of the file, or, without one, the default user with the password in the settings.
+
+        Raises as `read`.
+        """
+        server = self._server
+        path, password = server.settings.get("aclfile"), server.settings.get("requirepass")
+        if path:
+            server.users.take_over(self._read_changes(path))
+        elif password:
+            server.users.put(server.users.default.with_password(password))
+
+    def read(self, path: str) -> dict[bytes, User]:
+        """The users in the file. Raises `CommandError` for one that cannot be read, or is wrong."""
+        try:
+            with open(path, "rb") as file:
+                text = file.read()
+        except OSError as error:
+            raise CommandError(f"ERR Error loading ACLs, opening file '{path}': {error.strerror}") from None
+        try:
+            return parse_file(text, path, self._server.users.index, self._server.settings.acl_all_channels)
+        except FileErrors as errors:
+            raise CommandError(f"ERR {errors}") from None
+
+    def load(self) -> Deferred[dict[bytes, User | None]]:
+        """The users in the file, and None for those of now that it has not. Fails as `read`."""
+        return self._loop.run_on_reader(self._read_changes, self._server.settings.get("aclfile"))
+
+    def _read_changes(self, path: str) -> dict[bytes, User | None]:
+        gone: dict[bytes, User | None] = dict.fromkeys(self._server.users.names())
+        return {**gone, **self.read(path)}
+
+    def save(self) -> Deferred[None]:
+        """Writes the users of now. Fires when they are on the disk; fails with `CommandError`."""
+        text = b"".join([user.describe() + b"\n" for user in self._server.users.all()])
+        return self._loop.run_on_reader(self._write, text)
+
+    def _write(self, text: bytes) -> None:
+        path = self._server.settings.get("aclfile")
+        new = f"{path}.tmp-{os.getpid()}"
+        try:
+            try:
+                with open(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, MODE), "wb") as file:
+                    file.write(text)
+                    file.flush()
+                    os.fsync(file.fileno())
+                os.rename(new, path)
+            except BaseException:
+                os.unlink(new)
+                raise
+            sync_directory(os.path.dirname(path) or ".")
+        except OSError as error:
+            log.error("the users could not be saved to {path}: {reason}", path=path, reason=str(error))
+            raise CommandError(CANNOT_SAVE) from None
