@@ -454,7 +454,7 @@ class Dispatcher:
             return
         self.snapshot.close()
         function, done = self._exclusive[0]
-        is_safe = is_shown or self.server.environment.write_back.is_lost
+        is_safe = is_shown or not self.server.environment.shows_what_was_answered
         outcome = maybeDeferred(function) if is_safe else fail(StoreError(NOT_COMMITTED))
         del self._exclusive[0]
         self._release_held()

@@ -120,7 +120,7 @@ class GroupCommit:
             self._when_flushed.append(function)
             self._schedule()
         else:
-            function(not write_back.is_lost)
+            function(self._environment.shows_what_was_answered)
 
     def between_groups(
         self, function: Callable[[BlockedClient, Reply], None], blocked: BlockedClient, reply: Reply

@@ -58,7 +58,7 @@ class Recovery:
     def disk_failed(self) -> None:
         """Called by the dispatcher when something on the disk has failed: makes sure that the store can be read."""
         environment = self._state.environment
-        if self._reopening or (environment.is_readable() and not environment.journal.shows_refused):
+        if self._reopening or environment.is_readable():
             return
         self._reopening = True
         self._interrupt()

@@ -43,8 +43,8 @@ class SharedSnapshot:
             transaction: ReadTransaction | PresentTransaction
             if self.present is not None:
                 transaction = PresentTransaction(self._environment, self.present, now_us // 1000)
-            elif self._environment.write_back.is_lost:
-                raise MustReopen("what was committed last is not shown")
+            elif self._environment.write_back.is_lost or self._environment.journal.shows_refused:
+                raise MustReopen("not what was answered is shown")
             else:
                 transaction = ReadTransaction(self._environment, now_us // 1000)
             self.transaction = transaction

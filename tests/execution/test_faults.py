@@ -216,6 +216,24 @@ def test_a_large_write_that_is_refused_is_not_seen(lab: Lab, name: str) -> None:
     assert client.call("GET a", "SET a 2", "GET a") == b"$1\r\n1\r\n+OK\r\n$1\r\n2\r\n"
 
 
+@pytest.mark.parametrize(("read", "reply"), [("GET a", b"$1\r\n1\r\n"), ("KEYS *", b"*1\r\n$1\r\na\r\n")])
+def test_nor_is_it_while_other_work_keeps_the_store_from_being_opened_anew(lab: Lab, read: str, reply: bytes) -> None:
+    """Reads wait meanwhile; and nobody may copy what is there."""
+    client, other = lab.connect(), lab.connect()
+    client.call("SET a 1")
+    lab.reader_threads.held = True
+    lab.server.dispatcher.in_background(lambda: None)
+    with failing_syncs(DATA_FILE, 1):
+        assert client.send(b"*3\r\n$3\r\nSET\r\n$1\r\nb\r\n$1000000\r\n%b\r\n" % (b"x" * 1_000_000)) == FAILED
+        assert not lab.server.state.environment.shows_what_was_answered
+        assert other.call(read) == b""
+    lab.reader_threads.held = False
+    lab.reader_threads.work()
+    lab.settle()
+    assert lab.server.state.environment.shows_what_was_answered
+    assert other.transport.sent == reply
+
+
 def test_a_checkpoint_that_could_not_be_noted_leaves_the_one_before(lab: Lab) -> None:
     """Its page in the journal is written and not synced: a start may find either."""
     client = lab.connect()

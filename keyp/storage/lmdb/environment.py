@@ -388,9 +388,14 @@ class Environment(Store):
         """Whether writes that add data are refused because the disk has no room for them."""
         return self.growth_refusal() == DISK_FULL
 
+    @property
+    def shows_what_was_answered(self) -> bool:
+        """Whether a snapshot shows all that was answered and nothing that was refused; else it is to be opened anew."""
+        return not (self.write_back.is_lost or self.journal.shows_refused)
+
     def is_readable(self) -> bool:
-        """Whether transactions can begin: not after a commit that failed half-way, before it is opened anew."""
-        if self.write_back.is_lost:
+        """Whether snapshots can be had that are right: not after a failure half-way, before it is opened anew."""
+        if not self.shows_what_was_answered:
             return False
         try:
             self.lmdb.begin().abort()
