@@ -156,6 +156,7 @@ def run_script(
     if scripts.is_stopping:
         raise CommandError(STOPPED)
     database = state.database
+    run.has_company = context.data.has_company
     scripts.begin(run)
     try:
         calls = ScriptCalls(context, run, is_read_only)
@@ -170,7 +171,7 @@ def run_script(
             raise CommandError(STOPPED) from None
         raise CommandError(_located(KILLED, run, killed.source, killed.line)) from None
     finally:
-        scripts.end(run)
+        scripts.end(run, context.nanoseconds() if scripts.slow else 0)
         if state.database != database:
             context.select(database)
 

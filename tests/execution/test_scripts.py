@@ -7,7 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from keyp.execution.thread_reads import SCRIPT_THREADS
 from keyp.scripting.cache import EVAL_SCRIPTS_MAX, ScriptCache
+from keyp.scripting.engine import Run
 from keyp.scripting.script import digest, read_script
 from tests import wire
 from tests.fakes import Connection, Lab
@@ -40,25 +42,29 @@ def request(*words: str | bytes) -> bytes:
     return wire.request(*[word if isinstance(word, bytes) else word.encode() for word in words])
 
 
-def test_a_script_runs_on_the_writer_and_one_that_only_reads_on_a_reader(lab: Lab, client: Connection) -> None:
+def test_a_script_runs_on_the_writer_and_one_that_only_reads_on_a_thread_for_scripts(
+    lab: Lab, client: Connection
+) -> None:
     only_reads = f"#!lua flags=no-writes\n{GET}"
-    for words, on_writer, on_reader in (
-        (("EVAL", INCR, "1", "k"), 1, 0),
-        (("EVALSHA", sha(INCR), "1", "k"), 1, 0),
-        (("EVAL_RO", GET, "1", "k"), 0, 1),
-        (("EVALSHA_RO", sha(GET), "1", "k"), 0, 1),
-        (("EVAL", only_reads, "1", "k"), 0, 1),
-        (("EVALSHA", sha(only_reads), "1", "k"), 0, 1),
-        (("SCRIPT", "LOAD", "return 1"), 0, 1),
-        (("FUNCTION", "LOAD", LIBRARY), 1, 0),
-        (("FCALL", "add", "1", "k", "1"), 1, 0),
-        (("FCALL", "get", "1", "k"), 0, 1),
-        (("FCALL_RO", "get", "1", "k"), 0, 1),
-        (("FUNCTION", "LIST"), 0, 1),
+    writer, scripts, reader = lab.writer_thread, lab.script_threads, lab.reader_threads
+    for words, expected in (
+        (("EVAL", INCR, "1", "k"), writer),
+        (("EVALSHA", sha(INCR), "1", "k"), writer),
+        (("EVAL_RO", GET, "1", "k"), scripts),
+        (("EVALSHA_RO", sha(GET), "1", "k"), scripts),
+        (("EVAL", only_reads, "1", "k"), scripts),
+        (("EVALSHA", sha(only_reads), "1", "k"), scripts),
+        (("SCRIPT", "LOAD", "return 1"), reader),
+        (("FUNCTION", "LOAD", LIBRARY), writer),
+        (("FCALL", "add", "1", "k", "1"), writer),
+        (("FCALL", "get", "1", "k"), scripts),
+        (("FCALL_RO", "get", "1", "k"), scripts),
+        (("FUNCTION", "LIST"), reader),
     ):
-        writes, reads = lab.writer_thread.done, lab.reader_threads.done
+        before = [thread.done for thread in (writer, scripts, reader)]
         assert not ask(client, *words).startswith(b"-"), words
-        assert (lab.writer_thread.done - writes, lab.reader_threads.done - reads) == (on_writer, on_reader), words
+        done = [thread.done - count for thread, count in zip((writer, scripts, reader), before, strict=True)]
+        assert done == [int(thread is expected) for thread in (writer, scripts, reader)], words
 
 
 def test_a_script_that_writes_nothing_commits_nothing(lab: Lab, client: Connection) -> None:
@@ -180,7 +186,7 @@ def while_it_runs(lab: Lab, act: Callable[[], object]) -> None:
         function()
         act()
 
-    lab.loop.call_from_writer = call  # type: ignore[method-assign]
+    lab.loop.call_from_thread = call  # type: ignore[method-assign]
 
 
 def test_others_get_busy_while_a_script_is_overdue(lab: Lab, client: Connection) -> None:
@@ -241,6 +247,166 @@ def test_who_waits_for_the_writer_gets_busy(lab: Lab, client: Connection) -> Non
     lab.writer_thread.work()
     lab.settle()
     assert other.transport.sent.startswith(BUSY)
+
+
+def test_who_waits_for_a_snapshot_gets_busy(tmp_path: Path) -> None:
+    lab = Lab(tmp_path, writes_back=True)
+    client, other = lab.connect(), lab.connect()
+    client.call("SET a 1")
+    client.call("SET a 2")
+    lab.writer_thread.held = True
+    client.send(request("EVAL", "while true do end", "0"))
+    other.send(request("KEYS", "*"))
+    assert lab.reader_threads.done == 0
+    seen: list[bytes] = []
+
+    def act() -> None:
+        seen.append(other.transport.sent)
+        other.call("SCRIPT KILL")
+
+    while_it_runs(lab, act)
+    lab.writer_thread.held = False
+    lab.writer_thread.work()
+    lab.settle()
+    assert seen == [BUSY]
+    lab.close()
+
+
+SLOW = "redis.call('incr', 'runs') for i = 1, 1e6 do end return KEYS[1]"
+
+
+class Group:
+    """A slow script and two other batches, which come together."""
+
+    def __init__(self, lab: Lab) -> None:
+        self.lab = lab
+        self.clients = [lab.connect() for _ in range(3)]
+        self.groups = 0
+
+    def send(self, *script: str) -> list[bytes]:
+        """Their replies; `groups` is how many groups it took."""
+        before, done = [len(client.transport.sent) for client in self.clients], self.lab.writer_thread.done
+        for client, words in zip(self.clients, (("INCR", "a"), script, ("INCR", "b")), strict=True):
+            client.protocol.dataReceived(request(*words))
+        self.lab.settle()
+        self.groups = self.lab.writer_thread.done - done
+        return [client.transport.sent[start:] for client, start in zip(self.clients, before, strict=True)]
+
+
+def test_nobody_waits_in_the_group_of_an_overdue_script(lab: Lab) -> None:
+    group, seen = Group(lab), []
+
+    def act() -> None:
+        seen.append([client.transport.sent for client in group.clients])
+        lab.connect().call("SCRIPT KILL")
+
+    while_it_runs(lab, act)
+    lab.clock.step_ns = 30_000_000
+    replies = group.send("EVAL", "for i = 1, 1e9 do end", "0")
+    assert seen == [[b":1\r\n", b"", b":1\r\n"]]
+    assert replies[1].startswith(b"-ERR Script killed by user")
+
+
+def test_a_slow_script_runs_apart_until_it_is_fast(lab: Lab) -> None:
+    group, scripts = Group(lab), lab.server.state.scripts
+    ask(group.clients[0], "SCRIPT", "LOAD", SLOW)
+    evalsha = ("EVALSHA", sha(SLOW), "1", "k")
+    expected = [b":%d\r\n", b"$1\r\nk\r\n", b":%d\r\n"]
+    runs_begun: list[Run] = []
+    begin = scripts.begin
+
+    def count(run: Run) -> None:
+        runs_begun.append(run)
+        begin(run)
+
+    scripts.begin = count  # type: ignore[method-assign]
+    for number, (step_ns, runs, groups) in enumerate(
+        (
+            (1_000, 1, 1),
+            (30_000_000, 2, 2),  # undone, and the others without it; alone
+            (30_000_000, 1, 3),  # who came before, alone, who came behind
+            (1_000, 1, 3),
+            (1_000, 1, 1),
+        ),
+        start=1,
+    ):
+        runs_begun.clear()
+        lab.clock.step_ns = step_ns
+        replies = group.send(*evalsha)
+        assert replies == [reply % number if b"%" in reply else reply for reply in expected]
+        assert (len(runs_begun), group.groups) == (runs, groups)
+    assert group.clients[0].answer("GET runs") == b"5"
+    assert not scripts.slow
+
+
+def test_a_slow_script_in_a_transaction_runs_apart_as_well(lab: Lab) -> None:
+    group = Group(lab)
+    client = group.clients[1]
+    client.call("MULTI")
+    ask(client, "EVAL", SLOW, "1", "k")
+    lab.clock.step_ns = 30_000_000
+    assert group.send("EXEC") == [b":1\r\n", b"*1\r\n$1\r\nk\r\n", b":1\r\n"]
+    assert group.groups == 2
+    client.call("MULTI")
+    ask(client, "EVAL", SLOW, "1", "k")
+    assert group.send("EXEC") == [b":2\r\n", b"*1\r\n$1\r\nk\r\n", b":2\r\n"]
+    assert group.groups == 3
+
+
+def test_scripts_that_only_read_keep_others_waiting_for_nothing_but_a_thread_of_their_own(lab: Lab) -> None:
+    clients = [lab.connect() for _ in range(SCRIPT_THREADS + 1)]
+    other = lab.connect()
+    ask(other, "SET", "k", "v")
+    for_ever = request("EVAL_RO", "while true do end", "0")
+    seen: list[bytes] = []
+
+    def begin_next() -> None:
+        if lab.script_threads.line:
+            while_it_runs(lab, begin_next)
+            lab.script_threads.work()
+            return
+        seen.append(clients[-1].transport.sent)
+        seen.append(ask(other, "EVAL_RO", GET, "1", "k"))
+        seen.append(other.call("GET k", "KEYS *", "SET k w", "SCRIPT KILL"))
+
+    lab.script_threads.held = True
+    for client in clients:
+        client.send(for_ever)
+    assert len(lab.script_threads.line) == SCRIPT_THREADS
+    begin_next()
+    lab.settle()
+    assert seen == [BUSY, BUSY, b"$1\r\nv\r\n*1\r\n$1\r\nk\r\n+OK\r\n+OK\r\n"]
+    assert [b"killed by user" in client.transport.sent for client in clients] == [True] * SCRIPT_THREADS + [False]
+    lab.script_threads.held = False
+    assert ask(other, "EVAL_RO", GET, "1", "k") == b"$1\r\nw\r\n"
+
+
+@pytest.mark.parametrize("command", ["EVAL", "EVAL_RO"])
+def test_what_wants_the_environment_to_itself_waits_for_an_overdue_script_and_others_do_not(
+    lab: Lab, client: Connection, command: str
+) -> None:
+    other = lab.connect()
+    done: list[str] = []
+    seen: list[bytes] = []
+
+    def act() -> None:
+        assert not done
+        seen.append(other.call("SCRIPT KILL"))
+
+    thread = lab.writer_thread if command == "EVAL" else lab.script_threads
+    thread.held = True
+    client.send(request(command, "while true do end", "0"))
+    lab.server.dispatcher.exclusively(lambda: done.append("alone"))
+    held = lab.connect()
+    held.send(request("GET", "k"))
+    assert held.transport.sent == b""
+    while_it_runs(lab, act)
+    thread.held = False
+    thread.work()
+    lab.settle()
+    assert seen == [b"+OK\r\n"]
+    assert held.transport.sent == (BUSY if command == "EVAL" else b"$-1\r\n")
+    assert done == ["alone"]
 
 
 def test_a_script_that_has_written_is_not_killed(lab: Lab, client: Connection) -> None:
