@@ -84,8 +84,8 @@ SLOW_SCRIPT = Section(
     "Others beside a script of ten seconds",
     EVERYSEC,
     f"{ASKERS} clients GET and SET, each when its last reply is there, while another's script calls GET for "
-    f"{SCRIPT_S:.0f} s. A reply of BUSY counts as a reply. After {BUSY_AFTER_S:.0f} s without one, both servers give it; "
-    "beside a script that only reads Keyp answers as ever.",
+    f"{SCRIPT_S:.0f} s. A reply of BUSY counts as a reply. After {BUSY_AFTER_S:.0f} s without one, both servers give "
+    "it; beside a script that only reads Keyp answers as ever.",
     ("percentile",),
     slow_script,
 )

@@ -70,7 +70,8 @@ class ScriptEngine:
         self.slow: dict[int, None] = {}  # hashes of the words (a text, a digest, a name) that have called slow scripts
         self.is_stopping = False  # SHUTDOWN NOSAVE: no script goes on
         self.ends_overdue = False  # the server stops and waits for its scripts, but for those that are overdue
-        # Of the libraries that were compiled last:
+        # Of the libraries that were looked at last:
+        self.libraries_digest = b""
         self.read_only_functions: frozenset[bytes] = frozenset()
         self.library_count = 0
         self.function_count = 0
@@ -92,6 +93,7 @@ class ScriptEngine:
     def note_libraries(self, libraries: Libraries) -> None:
         """These are the libraries now."""
         functions = libraries.functions
+        self.libraries_digest = libraries.digest
         self.read_only_functions = frozenset([name for name, function in functions.items() if function.is_read_only])
         self.library_count, self.function_count = len(libraries.by_name), len(functions)
         self.library_bytes = sum([len(library.text) for library in libraries.by_name.values()])
