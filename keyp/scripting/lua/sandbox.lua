@@ -478,7 +478,7 @@ local function finish(ok, result)
   if ok then
     local kind = type(result)
     if kind == "string" or kind == "number" then
-      return true, result
+      return result
     end
     local out = {}
     local n = flatten(out, 0, result, 0)
