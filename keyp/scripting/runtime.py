@@ -40,6 +40,7 @@ ARGUMENTS_MAX: Final = 8000  # of a call from Lua to C
 UNPACKED_MAX: Final = 64  # arguments that are passed one by one
 
 NO_MEMORY: Final = "ERR not enough memory"
+NO_ROOM: Final = (lua51.LuaError, MemoryError)
 LOG_LEVELS: Final = {b"LOG_DEBUG": 0, b"LOG_VERBOSE": 1, b"LOG_NOTICE": 2, b"LOG_WARNING": 3}
 REPL_FLAGS: Final = {b"REPL_NONE": 0, b"REPL_AOF": 1, b"REPL_SLAVE": 2, b"REPL_REPLICA": 2, b"REPL_ALL": 3}
 
@@ -296,7 +297,8 @@ class Runtime:
         if isinstance(exception, CallError) and self._has_room(len(exception.text)):
             return exception.text.encode("latin-1", "replace"), False
         if self._failure is None:
-            self._failure = ScriptFailed(NO_MEMORY)
+            is_defect = isinstance(exception, Exception) and not isinstance(exception, (CallError, *NO_ROOM))
+            self._failure = exception if is_defect else ScriptFailed(NO_MEMORY)
         self._extend(0)
         return b"", True
 
