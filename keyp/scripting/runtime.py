@@ -128,9 +128,8 @@ class Runtime:
             for name, functions in ((b"bit", binary.BIT), (b"struct", binary.STRUCT), (b"doubles", binary.DOUBLES))
         }
         chunks = [self._chunk(name) for name in ("cjson", "cmsgpack", "random", "replies", "sandbox")]
-        tables = [self._lua.table_from(table) for table in (host, api)]
         binaries = self._lua.table_from(libraries, recursive=True)
-        opened = chunks[-1](*chunks[:-1], *tables, binaries)
+        opened = chunks[-1](*chunks[:-1], *[self._lua.table_from(table) for table in (host, api)], binaries)
         self._run, self._run_function, self._compile, self._load_library, self._forget = opened
 
     def _chunk(self, name: str) -> Any:
