@@ -6,11 +6,12 @@ from benchmarks.growth import GROWTH, LARGE_THINGS
 from benchmarks.latency import LATENCY
 from benchmarks.rounds import Section
 from benchmarks.scripts import SCRIPTS
+from benchmarks.slow_script import SLOW_SCRIPT
 from benchmarks.streams import STREAMS
 from benchmarks.throughput import COMMANDS, DURABLE, ORIGINAL
 from benchmarks.types import TYPES
 
 SECTIONS: dict[str, Section] = {
     section.name: section
-    for section in (ORIGINAL, COMMANDS, SCRIPTS, DURABLE, TYPES, STREAMS, GROWTH, LATENCY, LARGE_THINGS)
+    for section in (ORIGINAL, COMMANDS, SCRIPTS, DURABLE, TYPES, STREAMS, GROWTH, LATENCY, SLOW_SCRIPT, LARGE_THINGS)
 }

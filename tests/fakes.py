@@ -86,7 +86,7 @@ class FakeThread:
 
 
 class FakeLoop:
-    """A `Loop` on Twisted's test clock, with two fake threads."""
+    """A `Loop` on Twisted's test clock, with fake threads."""
 
     name = "FakeLoop"
     is_prompt = False
@@ -98,6 +98,8 @@ class FakeLoop:
         self.call_later = reactor.callLater
         self.writer_thread = FakeThread()
         self.reader_threads = FakeThread()
+        self.script_threads = FakeThread()
+        self.run_on_script_thread = self.script_threads.run
         self.run_on_writer = self.writer_thread.run
         self.run_on_reader = self.reader_threads.run
         self.releases = 0
@@ -117,7 +119,7 @@ class FakeLoop:
         self.holds = owner
         return self.held
 
-    def call_from_writer(self, function: Callable[[], None]) -> None:
+    def call_from_thread(self, function: Callable[[], None]) -> None:
         self.reactor.callLater(0, function)
 
     def release_reactor(self) -> None:
@@ -268,6 +270,7 @@ class Lab:
         self.loop = FakeLoop(self.reactor, self.clock)
         self.writer_thread = self.loop.writer_thread
         self.reader_threads = self.loop.reader_threads
+        self.script_threads = self.loop.script_threads
         loop: Any = self.loop
         self.server = Server(loop, self.environment, settings, Random(1), self._stop)
         self.server.dispatcher.performer.users_file.start()

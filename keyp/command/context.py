@@ -61,7 +61,7 @@ class CommandEnvironment:
 class ReadContext:
     """The data as one snapshot shows it, with one database selected. `now_us` is the same for the whole batch.
 
-    `hurried` says that the reactor's thread waits for it.
+    `hurried` says that the reactor's thread waits for it. `has_company` says that other batches share its transaction.
     """
 
     def __init__(
@@ -76,6 +76,7 @@ class ReadContext:
         self.now_us = now_us
         self.now_ms = now_us // 1000
         self.hurried = hurried
+        self.has_company = False
         self.selected = 0
         self._keyspace: Keyspace | None = None
         transaction.access_times = shared.access_times

@@ -54,7 +54,6 @@ RUNS_READ_ONLY: Final = (
 )
 HOW_KEYS_ARE_USED: Final = "We cannot tell how the keys will be used so we assume the worst, RW and UPDATE"
 MILLISECOND_NS: Final = 1_000_000
-LOAD_MAX_MS: Final = 500  # that a library may take to be loaded
 
 
 class ScriptCalls:
@@ -120,34 +119,6 @@ class ScriptCalls:
         return self._context.data.random.getrandbits(32)
 
 
-class LibraryLoad:
-    """What a library may do while it is loaded: log, and that not for long."""
-
-    def __init__(self, context: SessionContext) -> None:
-        self._context = context
-        self._end_ns = context.nanoseconds() + LOAD_MAX_MS * MILLISECOND_NS
-
-    def call(self, words: list[bytes]) -> Reply:
-        """See `Commands`: libraries have no `redis.call` yet."""
-        raise CallError(NOT_ALLOWED)
-
-    def log(self, level: int, message: bytes) -> None:
-        """See `Commands`."""
-        self._context.after(LogLine(level, message.decode("utf-8", "replace")))
-
-    def is_known(self, words: list[bytes]) -> bool:
-        """See `Commands`: nor `redis.acl_check_cmd`."""
-        raise CallError(NOT_ALLOWED)
-
-    def is_due(self) -> bool:
-        """See `Commands`."""
-        return self._context.nanoseconds() > self._end_ns
-
-    def seed(self) -> int:
-        """See `Commands`: nor `math`."""
-        return 0
-
-
 def run_script(
     context: SessionContext,
     run: Run,
@@ -165,6 +136,7 @@ def run_script(
     if scripts.is_stopping:
         raise CommandError(STOPPED)
     database = state.database
+    run.has_company = context.data.has_company
     scripts.begin(run)
     try:
         calls = ScriptCalls(context, run, is_read_only)
@@ -179,7 +151,7 @@ def run_script(
             raise CommandError(STOPPED) from None
         raise CommandError(_located(KILLED, run, killed.source, killed.line)) from None
     finally:
-        scripts.end(run)
+        scripts.end(run, context.nanoseconds() if scripts.slow else 0)
         if state.database != database:
             context.select(database)
 

@@ -1,8 +1,8 @@
 """FCALL, FCALL_RO, and FUNCTION: libraries of functions, which are stored with the data.
 
 A library is a text in the store (`keyp/storage/function_libraries.py`). Each runtime compiles those that the
-transaction shows, and does so again when their digest is another one; so a library is there in the transaction that
-loads it, after a restart and in a backup, and is not where the transaction was undone.
+transaction shows (`keyp/command/libraries.py`), and does so again when their digest is another one; so a library is
+there in the transaction that loads it, after a restart and in a backup, and is not where the transaction was undone.
 """
 
 from __future__ import annotations
@@ -12,12 +12,12 @@ from typing import Final
 from keyp.algorithms.glob import Glob
 from keyp.command.context import SessionContext, WriteContext
 from keyp.command.function_dump import dump, read_dump
+from keyp.command.libraries import LibraryLoad, libraries_of
 from keyp.command.script_calls import (
     BUSY_WITH_SCRIPT,
     HOW_KEYS_ARE_USED,
     RUNS,
     RUNS_READ_ONLY,
-    LibraryLoad,
     keys_and_arguments,
     kill_script,
     run_script,
@@ -36,7 +36,7 @@ from keyp.command.table import CommandTable
 from keyp.errors import INTERNAL, CommandError, printable, wrong_subcommand
 from keyp.resp.values import Reply, Set
 from keyp.scripting.engine import EVAL, FUNCTION, Run
-from keyp.scripting.libraries import Libraries, Library, compile_all, compile_library
+from keyp.scripting.libraries import Libraries, Library, compile_library
 from keyp.scripting.registration import Function
 from keyp.scripting.runtime import Runtime
 from keyp.scripting.script import read_library
@@ -86,7 +86,7 @@ def fcall_ro(context: SessionContext, args: Args) -> Reply:
 def _fcall(context: SessionContext, args: Args, is_read_only: bool) -> Reply:
     scripts = context.server.scripts
     with scripts.runtime() as runtime:
-        function = _libraries(context, runtime).functions.get(args[1].lower())
+        function = libraries_of(context, runtime).functions.get(args[1].lower())
         if function is None:
             raise CommandError(NOT_FOUND)
         words, key_count = keys_and_arguments(args, BAD_NUMBER_OF_KEYS)
@@ -94,19 +94,6 @@ def _fcall(context: SessionContext, args: Args, is_read_only: bool) -> Reply:
             raise CommandError(MAY_WRITE)
         run = Run(FUNCTION, function.name, args, context.is_on_writer, context.nanoseconds())
         return run_script(context, run, function.is_read_only, runtime.call, function.callback, words, key_count)
-
-
-def _libraries(context: SessionContext, runtime: Runtime) -> Libraries:
-    """The libraries as the batch's transaction shows them, compiled by a runtime."""
-    transaction = context.data.transaction
-    digest = function_libraries.digest(transaction)
-    libraries: Libraries | None = runtime.libraries
-    if libraries is None or libraries.digest != digest:
-        texts = function_libraries.texts(transaction)
-        libraries = compile_all(runtime, digest, texts, libraries or Libraries(b""), LibraryLoad(context))
-        runtime.libraries = libraries
-        context.server.scripts.note_libraries(libraries)
-    return libraries
 
 
 FUNCTIONS.container(
@@ -151,7 +138,7 @@ def function_load(context: SessionContext, args: Args) -> Reply:
             raise CommandError(f"ERR Unknown option given: {printable(option)}")
     writing = _growing(context)
     with context.server.scripts.runtime() as runtime:
-        libraries = _libraries(context, runtime).copy()
+        libraries = libraries_of(context, runtime).copy()
         library = _load(context, runtime, libraries, args[-1], len(args) > 3)
     function_libraries.put(writing, library.name, library.text)
     return library.name
@@ -232,7 +219,7 @@ def function_list(context: SessionContext, args: Args) -> Reply:
             raise CommandError(f"ERR Unknown argument {printable(args[at])}")
         at += 1
     with context.server.scripts.runtime() as runtime:
-        libraries = list(_libraries(context, runtime).by_name.values())
+        libraries = list(libraries_of(context, runtime).by_name.values())
     glob = None if pattern is None else Glob(pattern.lower())
     chosen = [library for library in libraries if glob is None or glob.matches(library.name.lower())]
     return [_described(library, with_code) for library in chosen]
@@ -279,7 +266,7 @@ def function_stats(context: SessionContext, args: Args) -> Reply:
             b"duration_ms": (context.nanoseconds() - busy.started_ns) // 1_000_000,
         }
     with scripts.runtime() as runtime:
-        libraries = _libraries(context, runtime)
+        libraries = libraries_of(context, runtime)
     counts = {b"libraries_count": len(libraries.by_name), b"functions_count": len(libraries.functions)}
     return {b"running_script": running, b"engines": {b"LUA": counts}}
 
@@ -330,7 +317,7 @@ def function_restore(context: SessionContext, args: Args) -> Reply:
     texts = read_dump(args[2])
     writing = _growing(context)
     with context.server.scripts.runtime() as runtime:
-        libraries = Libraries(b"") if policy == b"FLUSH" else _libraries(context, runtime).copy()
+        libraries = Libraries(b"") if policy == b"FLUSH" else libraries_of(context, runtime).copy()
         loaded = [_load(context, runtime, libraries, text, policy == b"REPLACE") for text in texts]
     if policy == b"FLUSH":
         function_libraries.flush(writing)

@@ -13,18 +13,20 @@ from collections.abc import Callable
 from typing import Final
 
 import keyp
-from keyp.command.context import SECOND_NS, SessionContext
+from keyp.command.context import SECOND_NS, SessionContext, TooLong
+from keyp.command.libraries import libraries_of
 from keyp.command.server_state import ServerState
 from keyp.command.spec import LOADING, STALE, Args
 from keyp.command.table import CommandTable
+from keyp.errors import CommandError
 from keyp.resp.values import Reply, Verbatim
-from keyp.scripting.engine import ScriptEngine
+from keyp.scripting.libraries import Libraries
 from keyp.server import process
 from keyp.server.acl import acl_log
 from keyp.server.acl.acl_log import AUTH, COMMAND, KEY
 from keyp.server.metrics import Latencies, Metrics, Rate
 from keyp.server.pubsub import CHANNEL, PATTERN, SHARD
-from keyp.storage import measure
+from keyp.storage import function_libraries, measure
 from keyp.storage.lmdb import layout
 
 INFO = CommandTable(group="server")
@@ -152,7 +154,7 @@ def _memory(context: SessionContext) -> list[str]:
         f"allocator_resident:{memory.resident}",
         f"total_system_memory:{total}",
         f"total_system_memory_human:{human(total)}",
-        *_scripts(context.server.scripts),
+        *_scripts(context),
         f"maxmemory:{limit}",
         f"maxmemory_human:{human(limit)}",
         f"maxmemory_policy:{settings.get('maxmemory-policy')}",
@@ -178,8 +180,18 @@ def _memory(context: SessionContext) -> list[str]:
     ]
 
 
-def _scripts(scripts: ScriptEngine) -> list[str]:
-    """Scripts and functions run in the same runtimes; the libraries are those that were compiled last."""
+def _scripts(context: SessionContext) -> list[str]:
+    """Scripts and functions run in the same runtimes. Where the libraries are not known yet they are compiled."""
+    scripts = context.server.scripts
+    digest = function_libraries.digest(context.data.transaction)
+    if digest != scripts.libraries_digest:
+        if context.data.hurried:
+            raise TooLong
+        with scripts.runtime() as runtime:
+            try:
+                libraries_of(context, runtime)
+            except CommandError:
+                scripts.note_libraries(Libraries(digest))
     runtimes, texts = scripts.memory, scripts.cache.text_bytes + scripts.library_bytes
     return [
         f"used_memory_lua:{runtimes}",

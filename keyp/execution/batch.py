@@ -73,8 +73,9 @@ class Call:
 class Batch:
     """The calls of one chunk, the way they have to take, and what came of them.
 
-    `writes` and `walks` say where the batch belongs: to the writer, or to a thread of the reader pool. `simple` means
-    that the client's state neither is changed by a call nor changes what a call does. After a run, `replies` holds
+    `writes` and `walks` say where the batch belongs: to the writer, or to a thread of the reader pool. `runs_scripts`
+    means that some of its calls run scripts; one that `is_apart` has a commit group of its own. `simple` means that the
+    client's state neither is changed by a call nor changes what a call does. After a run, `replies` holds
     encoded bytes; `done` is called with the batch when they may leave. `done_calls` are the calls that have ended, in
     that order; those that EXEC has run are among them. `rest` are the last requests, which have not run because the
     replies, or the `messages` to others, were many by then, or because the client is blocked. `blocked` is its
@@ -91,6 +92,8 @@ class Batch:
         self.calls: list[Call] = []
         self.writes = False
         self.walks = False
+        self.runs_scripts = False
+        self.is_apart = False
         state = client.state
         self.simple = (
             state.queue is None
@@ -125,6 +128,7 @@ class Batch:
                 elif spec.flags & NOT_QUEUED:
                     queueing = False
                 elif spec.flags & RUNS_SCRIPT:
+                    self.runs_scripts = True
                     self.walks = True  # where nothing may be written now; never on the reactor's thread
                     self.writes = self.writes or (not queueing and script_writes(server, spec, args))
             elif spec.is_write and not queueing:
@@ -158,15 +162,22 @@ class Batch:
 
     def _queue_writes(self) -> bool:
         """Whether an EXEC in this batch would write: what was queued before, or what this batch queues itself."""
-        state = self.client.state
-        queued = (state.queue or [])[: state.queued]
-        queued = queued + [(call.spec, call.args) for call in self.calls if call.spec is not None]
-        for spec, args in queued:
+        for spec, args in self._queued_and_called():
             if spec.flags & RUNS_SCRIPT:
-                self.walks = True
+                self.walks = self.runs_scripts = True
             if spec.is_write or script_writes(self.server, spec, args):
                 return True
         return False
+
+    def _queued_and_called(self) -> list[tuple[CommandSpec, Args]]:
+        state = self.client.state
+        queued: list[tuple[CommandSpec, Args]] = (state.queue or [])[: state.queued]
+        return queued + [(call.spec, call.args) for call in self.calls if call.spec is not None]
+
+    def runs_slow_scripts(self) -> bool:
+        """Whether it calls a script that has been slow before."""
+        slow, called = self.server.scripts.slow, self._queued_and_called()
+        return any(spec.flags & RUNS_SCRIPT and len(args) > 1 and hash(args[1]) in slow for spec, args in called)
 
     def refuse_while_busy(self, error: str) -> None:
         """A script runs for too long: only the calls run that need not wait for it. The batch needs no writer then."""

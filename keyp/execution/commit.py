@@ -25,7 +25,7 @@ from keyp.execution.batch import Batch
 from keyp.execution.executor import Executor
 from keyp.execution.limited_log import LimitedLog
 from keyp.execution.loop import Loop
-from keyp.scripting.errors import Killed
+from keyp.scripting.errors import Killed, Overstays
 from keyp.storage.keys.keyspace import WritableKeyspace
 from keyp.storage.keys.staging import LargeWrite, StagedString
 from keyp.storage.keys.sweep import sweep
@@ -37,10 +37,14 @@ log = Logger()
 
 
 class GroupReport:
-    """What became of a group: its batches know their own results; `expired` keys were found past their deadline."""
+    """What became of a group: its batches know their own results; `expired` keys were found past their deadline.
+
+    Those in `put_off` have not run: each is to have a group of its own.
+    """
 
     def __init__(self, group: list[Batch]) -> None:
         self.group = group
+        self.put_off: list[Batch] = []
         self.expired = 0
         self.nanoseconds = 0
         self.disk_failed = False
@@ -91,17 +95,29 @@ class Committer:
     def commit_group(self, report: GroupReport) -> GroupReport:
         """Runs and commits a group; what cannot be applied is refused, and nothing of it is."""
         started = self._loop.nanoseconds()
-        try:
-            self._commit_batches(report.group, report, [])
-        except CommitFailed as failure:
-            self._commit_failed(failure, report)
-        except (LargeWrite, Killed):
-            self._commit_one_by_one(report)
-        except Exception as error:
-            self._log.failure("a group of batches was undone; they run again one by one", error)
-            self._commit_one_by_one(report)
+        while report.group:
+            try:
+                self._commit_batches(report.group, report, [])
+            except Overstays:
+                self._put_off(report)
+                continue
+            except CommitFailed as failure:
+                self._commit_failed(failure, report)
+            except (LargeWrite, Killed):
+                self._commit_one_by_one(report)
+            except Exception as error:
+                self._log.failure("a group of batches was undone; they run again one by one", error)
+                self._commit_one_by_one(report)
+            break
         report.nanoseconds = self._loop.nanoseconds() - started
         return report
+
+    def _put_off(self, report: GroupReport) -> None:
+        """The scripts of a group that are slow are not to run in it; the others are to run again."""
+        for batch in report.group:
+            batch.is_apart = batch.is_apart or batch.runs_slow_scripts()
+        report.put_off += [batch for batch in report.group if batch.is_apart]
+        report.group = [batch for batch in report.group if not batch.is_apart]
 
     def _commit_failed(self, failure: CommitFailed, report: GroupReport) -> None:
         """A full disk may still take some of the group; a disk that failed is not asked again."""
@@ -173,9 +189,14 @@ class Committer:
 
     def _run_batches(self, transaction: WriteTransaction, now_us: int, group: list[Batch]) -> bool:
         context = WriteContext(transaction, self._shared, now_us)
+        context.has_company = len(group) > 1
         executor = Executor(context, self._nanoseconds, complain=self._complain)
-        for batch in group:
-            executor.run(batch)
+        try:
+            for batch in group:
+                executor.run(batch)
+        except Overstays:
+            batch.is_apart = True
+            raise
         return self._environment.fsync != ALWAYS or transaction.has_changes
 
     def _complain(self, defect: Exception) -> None:

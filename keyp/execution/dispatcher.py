@@ -1,6 +1,6 @@
 """Where a batch runs, and what comes of it: reads here and now, long reads on a thread, writes in a commit group.
 
-One way down: `submit` finds where a batch belongs. One way up: `_settle` makes its results real - the client's new
+One way down: `submit` finds where a batch belongs. One way up: `settle` makes its results real - the client's new
 state, statistics, effects - and lets its replies leave. The dispatcher knows no sockets; who gave it a batch is called
 when the batch is done, always on the reactor's thread.
 """
@@ -14,20 +14,21 @@ from twisted.internet.defer import Deferred, DeferredList, fail, maybeDeferred
 from twisted.logger import Logger
 
 from keyp import errors
-from keyp.command.context import CommandEnvironment, ReadContext, TooLong
+from keyp.command.context import CommandEnvironment, TooLong
 from keyp.command.script_calls import busy_error
 from keyp.command.server_state import ServerState
 from keyp.events import KEYEVENT, KEYSPACE
 from keyp.execution import performer
 from keyp.execution.batch import Batch
 from keyp.execution.commit import Committer, GroupReport, SweepReport
-from keyp.execution.executor import Executor, NeedsWriter
+from keyp.execution.executor import NeedsWriter
 from keyp.execution.group_commit import GroupCommit
 from keyp.execution.limited_log import LimitedLog
 from keyp.execution.loop import Loop
 from keyp.execution.performer import Performer
 from keyp.execution.shared_snapshot import SharedSnapshot
 from keyp.execution.slow_calls import note_slow
+from keyp.execution.thread_reads import ThreadReads
 from keyp.execution.unblock import Unblocker
 from keyp.server.config import Settings
 from keyp.storage.compact_limits import CompactLimits
@@ -68,11 +69,12 @@ class Dispatcher:
         environment, settings = server.environment, server.settings
         self.shared = shared
         settings.on_change(self._follow_settings)
-        server.scripts.on_busy = self._script_overdue
+        server.scripts.on_overdue = self._script_overdue
         self.limited_log = LimitedLog(loop)
         self.snapshot = SharedSnapshot(environment, self.shared, loop)
         committer = Committer(environment, self.shared, loop, server.blocked_clients, self.limited_log)
         self.group_commit = GroupCommit(server, committer, loop, self)
+        self._thread_reads = ThreadReads(server, shared, loop, self.group_commit, self)
         self.performer = Performer(host, server, loop, self.limited_log)
         self.unblocker = Unblocker(server.blocked_clients, server.metrics, loop, self.group_commit.between_groups)
         self._present_hidden = False
@@ -103,11 +105,19 @@ class Dispatcher:
         batch.client.last_seen_ns = now_ns
         if self.server.paused_until_ns and self._must_wait(batch, now_ns):
             self._paused.append(batch)
-        elif self._exclusive and self._background == 0:
+        elif self._exclusive and self._must_rest():
             self._held.append(batch)
         else:
             self._active += 1
-            self._run(batch)
+            self.route(batch)
+
+    def _must_rest(self) -> bool:
+        """Whether nothing is to begin, so that what wants the environment to itself comes to it soon.
+
+        It does not while a script goes on that is overdue; SCRIPT KILL is among what may begin then.
+        """
+        scripts = self.server.scripts
+        return self._background == 0 and scripts.busy is None and not scripts.overdue_reads()
 
     def _must_wait(self, batch: Batch, now_ns: int) -> bool:
         """Whether a pause of clients goes on and concerns the batch."""
@@ -125,31 +135,36 @@ class Dispatcher:
 
     def _route_all(self, batches: list[Batch]) -> None:
         for batch in batches:
-            if self._exclusive and self._background == 0:
+            if self._exclusive and self._must_rest():
                 self._held.append(batch)
             else:
                 self._active += 1
-                self._run(batch)
+                self.route(batch)
 
     def _script_overdue(self) -> None:
-        """Called on the writer's thread: a script runs there for too long, those who wait are to be told."""
-        self._loop.call_from_writer(self._refuse_while_busy)
+        """Called on its thread: a script runs for too long, those who wait are to be told."""
+        self._loop.call_from_thread(self._refuse_while_busy)
 
     def _refuse_while_busy(self) -> None:
-        """Those who wait for the writer are answered BUSY, while the script goes on."""
+        """Those who wait for the writer are answered BUSY, while the script goes on, or those who wait for a thread."""
         if self.server.scripts.busy is not None:
             waiting, self._waiting_reads = self._waiting_reads, []
-            for batch in [*self.group_commit.take_queue(), *waiting]:
-                self._run(batch)
+            for batch in [*self.group_commit.take_queue(), *waiting, *self._thread_reads.take_waiting()]:
+                self.route(batch)
+        else:
+            self._thread_reads.refuse_scripts()
+        if self._held and not self._must_rest():
+            self._release_held()
 
-    def _run(self, batch: Batch) -> None:
+    def route(self, batch: Batch) -> None:
+        """See `Router`: to the writer, to a thread, or here and now."""
         busy = self.server.scripts.busy
         if busy is not None:
             batch.refuse_while_busy(busy_error(busy))
         if batch.writes and not self.server.write_refusal:
             self.group_commit.add(batch)
         elif batch.walks:
-            self._read_on_thread(batch)
+            self._thread_reads.add(batch)
         elif self._present_hidden and busy is None:  # what is left of it while a script is overdue reads no data
             self._waiting_reads.append(batch)
         else:
@@ -161,9 +176,9 @@ class Dispatcher:
                 if is_spoilt:
                     self._read_elsewhere(batch)
                 else:
-                    self._other_way(batch, error)(batch)
+                    self.other_way(batch, error)(batch)
             else:
-                self._settle(batch)
+                self.settle(batch)
 
     def _read_elsewhere(self, batch: Batch) -> None:
         """LMDB does nothing more in its open transaction: a read has met damage in it. Nobody else is to see that.
@@ -171,48 +186,25 @@ class Dispatcher:
         The transaction is made anew before LMDB commits, and the batch has a snapshot of its own then.
         """
         self.present_hidden()
-        self._read_on_thread(batch)
+        self._thread_reads.add(batch)
 
-    def _read_on_thread(self, batch: Batch) -> None:
-        def read(is_shown: bool) -> None:
-            if is_shown:
-                self._loop.run_on_reader(self._read, batch).addCallback(self._read_done, batch)
-            else:
-                self._wait_for_reopening(batch)
-
-        self.group_commit.when_flushed(read)
-
-    def _read(self, batch: Batch) -> Callable[[Batch], None]:
-        """Runs a batch on a snapshot of its own; what is to be done with it then, on the reactor's thread."""
-        now_us = self._loop.time_ns() // 1000
-        try:
-            with ReadTransaction(self.server.environment, now_us // 1000) as transaction:
-                context = ReadContext(transaction, self.shared, now_us)
-                Executor(context, self._nanoseconds, self._loop.breathe).run(batch)
-        except Exception as error:
-            return self._other_way(batch, error)
-        return self._settle
-
-    def _other_way(self, batch: Batch, error: Exception) -> Callable[[Batch], None]:
-        """Where a batch belongs that could not be run as a read. Called while `error` is handled."""
+    def other_way(self, batch: Batch, error: Exception) -> Callable[[Batch], None]:
+        """See `Router`."""
         if isinstance(error, TooLong):
-            return self._read_on_thread
+            return self._thread_reads.add
         if isinstance(error, (NeedsWriter, NotYetOpen)):
             return self.group_commit.add
         if isinstance(error, MustReopen):
-            return self._wait_for_reopening
+            return self.wait_for_reopening
         self.limited_log.failure("a batch of reads failed", error)
         batch.refuse(refusal(error))
-        return self._settle
+        return self.settle
 
-    def _read_done(self, what_now: Callable[[Batch], None], batch: Batch) -> None:
-        what_now(batch)
-
-    def _wait_for_reopening(self, batch: Batch) -> None:
+    def wait_for_reopening(self, batch: Batch) -> None:
         """A commit has failed half-way: the store can be read again when it has been opened anew, if it can be."""
         if batch.has_waited:
             batch.refuse(errors.DISK_FAILED)
-            self._settle(batch)
+            self.settle(batch)
             return
         batch.has_waited = True
         self._active -= 1
@@ -242,7 +234,7 @@ class Dispatcher:
         self._present_hidden = False
         waiting, self._waiting_reads = self._waiting_reads, []
         for batch in waiting:
-            self._run(batch)
+            self.route(batch)
 
     def flush_failed(self) -> None:
         """See `Publisher`."""
@@ -255,20 +247,21 @@ class Dispatcher:
         if self.server.environment.journal.is_due:
             self._host.take_checkpoint()
         metrics = self.server.metrics
-        metrics.group_committed(len(report.group), report.nanoseconds)
+        if report.group:
+            metrics.group_committed(len(report.group), report.nanoseconds)
         metrics.expired_keys += report.expired
         if report.disk_failed:
             self.disk_failed()
         self._host.hold_replies()
         try:
             for batch in report.group:
-                self._settle(batch)
+                self.settle(batch)
             for blocked in report.served:
                 self.unblocker.end(blocked)
         finally:
             self._host.send_replies()
 
-    def _settle(self, batch: Batch) -> None:
+    def settle(self, batch: Batch) -> None:
         """Makes the batch's results real. Its replies leave when the effects they wait for have happened."""
         self._active -= 1
         batch.client.state = batch.state
@@ -374,7 +367,7 @@ class Dispatcher:
         """From now on every write is refused, queued ones too, until `trust_disk`; reads go on."""
         self.server.write_refusal = errors.DISK_FAILED
         for batch in self.group_commit.take_queue():
-            self._run(batch)
+            self.route(batch)
         self._host.disk_failed()
 
     def trust_disk(self) -> None:

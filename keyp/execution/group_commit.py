@@ -73,6 +73,8 @@ class GroupCommit:
         self._publisher = publisher
         self.wants_idle = False  # whether the publisher waits to hear of it
         self._queue: list[Batch] = []
+        self._slow_scripts = server.scripts.slow
+        self._apart = 0  # how many of the queue are to have groups of their own
         self._delay = CommitDelay(loop)
         self._sweep_wanted = False
         self._resting = False
@@ -87,6 +89,9 @@ class GroupCommit:
     def add(self, batch: Batch) -> None:
         """Queues a batch. Its group starts when those that are on their way have joined it (`CommitDelay`)."""
         self._queue.append(batch)
+        if batch.is_apart or (self._slow_scripts and batch.runs_slow_scripts()):
+            batch.is_apart = True
+            self._apart += 1
         if not self._running and not self._scheduled:
             self._scheduled = True
             self._loop.call_soon(self._dispatch)
@@ -106,6 +111,7 @@ class GroupCommit:
     def take_queue(self) -> list[Batch]:
         """Takes all batches out of the queue: they will not be written."""
         queue, self._queue = self._queue, []
+        self._apart = 0
         return queue
 
     @property
@@ -157,6 +163,8 @@ class GroupCommit:
 
     def _start_group(self) -> None:
         group, self._queue = self._queue, []
+        if self._apart:
+            group, self._queue = self._up_to_apart(group)
         clients = set()
         for batch in group:
             clients.add(batch.client.id)
@@ -166,6 +174,14 @@ class GroupCommit:
         self._start()
         committing = self._loop.run_on_writer(self._committer.commit_group, GroupReport(group), is_brief)
         committing.addCallbacks(self._group_done, self._failed)
+
+    def _up_to_apart(self, queue: list[Batch]) -> tuple[list[Batch], list[Batch]]:
+        """Those before the first that is to have a group of its own, or that one, and the rest."""
+        first = next(index for index, batch in enumerate(queue) if batch.is_apart)
+        if first == 0:
+            self._apart -= 1
+        count = first or 1
+        return queue[:count], queue[count:]
 
     def _start(self) -> None:
         self._running = True
@@ -201,6 +217,8 @@ class GroupCommit:
 
     def _group_done(self, report: GroupReport) -> None:
         self._delay.group_done(report.nanoseconds)
+        for batch in report.put_off:
+            self.add(batch)
         self._publish(self._publisher.group_committed, report)
 
     def _step_done(self, report: SweepReport) -> None:

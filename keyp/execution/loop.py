@@ -54,8 +54,11 @@ class Loop(Protocol):
     def run_on_reader(self, function: Callable[[Any], T], argument: Any) -> Deferred[T]:
         """The same on one of the threads that read."""
 
-    def call_from_writer(self, function: Callable[[], None]) -> None:
-        """Called on the writer's thread: has `function` called on the reactor's, soon, while the work goes on."""
+    def run_on_script_thread(self, function: Callable[[Any], T], argument: Any) -> Deferred[T]:
+        """The same on one of the threads for scripts that only read."""
+
+    def call_from_thread(self, function: Callable[[], None]) -> None:
+        """Called on one of the threads: has `function` called on the reactor's, soon, while the work goes on."""
 
     def drop_closed(self) -> Any:
         """Has the connections dropped, here and now, that are known to have been closed at their other end."""

@@ -1,4 +1,4 @@
-"""The loop that a server runs on: a Twisted reactor, the writer's thread, the readers' threads, the machine's clock."""
+"""The loop that a server runs on: a Twisted reactor, threads that write, read and run scripts, the machine's clock."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from typing import Any, Final
 from twisted.internet.defer import Deferred
 
 from keyp.execution.loop import Timer
+from keyp.execution.thread_reads import SCRIPT_THREADS
 from keyp.net.threads import AttendedThread, ThreadLine
 
 READER_THREADS: Final = 2
@@ -30,10 +31,12 @@ class ReactorLoop:
         self.drop_closed: Callable[[], Any] = getattr(reactor, "dropClosed", _nothing)
         self._writer = AttendedThread(reactor, "keyp-writer")
         self._readers = ThreadLine(reactor, "keyp-reader", READER_THREADS)
+        self._scripts = ThreadLine(reactor, "keyp-scripts", SCRIPT_THREADS)
         self.run_on_writer: Callable[[Callable[[Any], Any], Any, bool], Deferred[Any]] = self._writer.run_attended
         self.run_on_reader: Callable[[Callable[[Any], Any], Any], Deferred[Any]] = self._readers.run
+        self.run_on_script_thread: Callable[[Callable[[Any], Any], Any], Deferred[Any]] = self._scripts.run
         self.release_reactor = self._writer.release
-        self.call_from_writer: Callable[[Callable[[], None]], None] = reactor.callFromThread
+        self.call_from_thread: Callable[[Callable[[], None]], None] = reactor.callFromThread
 
     def _call_next(self, function: Callable[[], None]) -> Any:
         return self._reactor.callLater(0, function)
@@ -42,11 +45,13 @@ class ReactorLoop:
         """Starts the threads."""
         self._writer.start()
         self._readers.start()
+        self._scripts.start()
 
     def stop(self) -> None:
         """Ends the threads; nothing may be under way."""
         self._writer.stop()
         self._readers.stop()
+        self._scripts.stop()
 
     def breathe(self) -> None:
         """Lets the other threads of the process run that wait for Python's lock."""

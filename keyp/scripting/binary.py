@@ -62,9 +62,13 @@ def number_text(value: Number) -> bytes:
 # Bits: numbers are taken modulo 2^32 and come back as signed ones.
 
 
+# Added to a number it puts its last 32 bits at the end of the double, as the library that Redis uses does it.
+BITS_BIAS: Final = 1.5 * 2**52
+
+
 def _bits(args: tuple[Any, ...], index: int, name: str) -> int:
     value = number(args, index, name)
-    return round(value) & 0xFFFFFFFF if isfinite(value) else 0
+    return int.from_bytes(struct.pack("<d", value + BITS_BIAS)[:4], "little")
 
 
 def _signed(value: int) -> int:

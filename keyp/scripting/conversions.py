@@ -9,6 +9,7 @@ From Lua come flat lists (`flatten` in `lua/replies.lua`), so that no table has 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from math import copysign, isnan
 from typing import Any, Final
 
 from keyp.resp.encoder import format_double
@@ -50,7 +51,7 @@ def argument(value: Any) -> bytes:
     if isinstance(value, int) and not isinstance(value, bool):
         return b"%d" % value if -WHOLE_MAX <= value <= WHOLE_MAX else format_double(float(value))
     if isinstance(value, float):
-        return format_double(value)
+        return b"-nan" if isnan(value) and copysign(1, value) < 0 else format_double(value)
     raise CallError(NOT_AN_ARGUMENT)
 
 

@@ -34,3 +34,7 @@ class Killed(Exception):
         super().__init__()
         self.source = ""
         self.line = -1
+
+
+class Overstays(Exception):
+    """A script has run for too long beside other batches of its group, which wait for it: it is to run again alone."""

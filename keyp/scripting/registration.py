@@ -78,7 +78,7 @@ def _flags(table: Any) -> list[bytes]:
     flags = list(table.values())
     if any(flag not in FLAG_NAMES for flag in flags):
         raise CallError("ERR unknown flag given")
-    return flags
+    return [flag for flag in FLAG_NAMES if flag in flags]
 
 
 def _checked(function: Function) -> Function:

@@ -24,7 +24,7 @@ from lupa import lua51
 from keyp.errors import CommandError
 from keyp.resp.values import Reply, ReplyError
 from keyp.scripting import binary
-from keyp.scripting.conversions import FlatList, argument, one_line, size_in_lua, to_lua
+from keyp.scripting.conversions import FlatList, argument, one_line, size_in_lua, to_lua, whole
 from keyp.scripting.errors import CallError, Killed, ScriptFailed
 from keyp.scripting.registration import Function, as_text, function_of
 from keyp.scripting.script import Script, digest
@@ -40,6 +40,7 @@ ARGUMENTS_MAX: Final = 8000  # of a call from Lua to C
 UNPACKED_MAX: Final = 64  # arguments that are passed one by one
 
 NO_MEMORY: Final = "ERR not enough memory"
+NO_ROOM: Final = (lua51.LuaError, MemoryError)
 LOG_LEVELS: Final = {b"LOG_DEBUG": 0, b"LOG_VERBOSE": 1, b"LOG_NOTICE": 2, b"LOG_WARNING": 3}
 REPL_FLAGS: Final = {b"REPL_NONE": 0, b"REPL_AOF": 1, b"REPL_SLAVE": 2, b"REPL_REPLICA": 2, b"REPL_ALL": 3}
 
@@ -83,6 +84,7 @@ class Runtime:
             max_memory=memory_max,
         )
         self._used: Any = self._lua.get_memory_used
+        self._idle_memory = 0  # that it took when it was last used
         # Each table that is passed to Python has an entry in a table of lupa's, which is not to grow when there may be
         # no room for it: as many as a call may have arguments.
         entries = [self._lua.table() for _ in range(ARGUMENTS_MAX)]
@@ -126,9 +128,8 @@ class Runtime:
             for name, functions in ((b"bit", binary.BIT), (b"struct", binary.STRUCT), (b"doubles", binary.DOUBLES))
         }
         chunks = [self._chunk(name) for name in ("cjson", "cmsgpack", "random", "replies", "sandbox")]
-        tables = [self._lua.table_from(table) for table in (host, api)]
         binaries = self._lua.table_from(libraries, recursive=True)
-        opened = chunks[-1](*chunks[:-1], *tables, binaries)
+        opened = chunks[-1](*chunks[:-1], *[self._lua.table_from(table) for table in (host, api)], binaries)
         self._run, self._run_function, self._compile, self._load_library, self._forget = opened
 
     def _chunk(self, name: str) -> Any:
@@ -175,9 +176,17 @@ class Runtime:
 
     def _guarded(self, entry: Any, function: Any, keys: list[bytes], rest: list[bytes], commands: Commands) -> Reply:
         self._begin(commands)
-        self._prepare(sum([len(word) for word in keys]) + sum([len(word) for word in rest]))
+        size = 0
+        for word in keys:
+            size += len(word)
+        for word in rest:
+            size += len(word)
+        if self._idle_memory + size + self._headroom > self._limit:
+            self._prepare(size)
         try:
-            if len(keys) + len(rest) <= UNPACKED_MAX:
+            if not rest and len(keys) == 1:
+                outcome = entry(function, 1, keys[0])
+            elif len(keys) + len(rest) <= UNPACKED_MAX:
                 outcome = entry(function, len(keys), *keys, *rest)
             else:
                 outcome = entry(function, -1, self._lua.table_from(keys), self._lua.table_from(rest))
@@ -197,13 +206,13 @@ class Runtime:
         self._commands, self._failure, self._resp3 = commands, None, False
 
     def _result(self, outcome: Any) -> Reply:
+        if isinstance(outcome, (bytes, int)):
+            return outcome
+        if isinstance(outcome, float):
+            return whole(outcome)
         if not isinstance(outcome, tuple):
             return FlatList(list(outcome.values())).reply()
         if outcome[0]:
-            if len(outcome) == 2:
-                value = outcome[1]
-                if isinstance(value, bytes):
-                    return value
             return FlatList(outcome[1:]).reply()
         raise ScriptFailed(one_line(outcome[1]), one_line(outcome[2]), outcome[3])
 
@@ -251,9 +260,12 @@ class Runtime:
         self._lua.set_max_memory(self._limit)
 
     def _tidy(self) -> None:
-        if self._used() > self._tidy_bytes:
+        used: int = self._used()
+        if used > self._tidy_bytes:
             self._forget()
             self._lua.gccollect()
+            used = self._used()
+        self._idle_memory = used
         if self._limit != self._memory_max:
             self._limit = self._memory_max
             self._lua.set_max_memory(self._limit)
@@ -284,7 +296,8 @@ class Runtime:
         if isinstance(exception, CallError) and self._has_room(len(exception.text)):
             return exception.text.encode("latin-1", "replace"), False
         if self._failure is None:
-            self._failure = ScriptFailed(NO_MEMORY)
+            is_defect = isinstance(exception, Exception) and not isinstance(exception, (CallError, *NO_ROOM))
+            self._failure = exception if is_defect else ScriptFailed(NO_MEMORY)
         self._extend(0)
         return b"", True
 
@@ -300,9 +313,12 @@ class Runtime:
 
     def _call(self, *args: Any) -> Any:
         reply = self._reply_to(args)
-        if isinstance(reply, bytes) and len(reply) < SMALL_BYTES:
-            return reply
-        if isinstance(reply, str):
+        if isinstance(reply, bytes):
+            if len(reply) < SMALL_BYTES:
+                return reply
+        elif isinstance(reply, int):
+            return int(reply) if isinstance(reply, bool) and not self._resp3 else reply
+        elif isinstance(reply, str):
             return self._lua.table_from({b"ok": reply.encode("latin-1", "replace")})
         if isinstance(reply, ReplyError):
             raise CallError(reply.text)

@@ -7,6 +7,7 @@ from hashlib import sha1
 from typing import Final
 
 from keyp.errors import CommandError, printable
+from keyp.resp.inline import split_inline
 
 NO_WRITES: Final = 1
 ALLOW_OOM: Final = 2
@@ -59,7 +60,9 @@ def read_script(sha: bytes, text: bytes) -> Script:
     line, newline, _ = text.partition(b"\n")
     if not newline:
         raise CommandError("ERR Invalid script shebang")
-    words = line.split()
+    words = split_inline(line)
+    if not words:
+        raise CommandError("ERR Invalid engine in script shebang")
     if words[0] != b"#!lua":
         raise CommandError(f"ERR Unexpected engine in script shebang: {printable(words[0])}")
     flags = 0
@@ -80,7 +83,9 @@ def read_library(text: bytes) -> tuple[bytes, bytes]:
     line, newline, _ = text.partition(b"\n")
     if not newline:
         raise CommandError("ERR Invalid library metadata")
-    words = line[2:].split()
+    words = split_inline(line)
+    if not words:
+        raise CommandError("ERR Invalid library metadata")
     name: bytes | None = None
     for word in words[1:]:
         if not word.lower().startswith(b"name="):
@@ -92,7 +97,7 @@ def read_library(text: bytes) -> tuple[bytes, bytes]:
         raise CommandError("ERR Library name was not given")
     if not NAME.fullmatch(name):
         raise CommandError(BAD_NAME)
-    engine = words[0] if words else b""
+    engine = words[0][2:]
     if engine.lower() != b"lua":
         raise CommandError(f"ERR Engine '{printable(engine)}' not found")
     return name, text[len(line) :]

@@ -9,7 +9,8 @@ What is stored twice must agree, every reference must have its target, and nothi
 - deadlines: each record's is in the expiry index, each entry of the index has its record;
 - elements: a value has as many as it says, intact by their checksums and in order, and the counts of its runs are
   right; the pieces of a long string are all there and of the right size or holes, no collection belongs to two keys,
-  and what belongs to none is in the garbage.
+  and what belongs to none is in the garbage;
+- libraries of functions: intact by their checksums, each under its own name, and known to be there.
 
 Everything is read as a stream; only the ids of collections are remembered, a few dozen bytes for each.
 """
@@ -20,6 +21,7 @@ from collections.abc import Callable, Iterator
 from itertools import islice
 from typing import Final
 
+from keyp.storage import function_libraries
 from keyp.storage.check_elements import CollectionCheck
 from keyp.storage.check_streams import StreamCheck
 from keyp.storage.lmdb import layout, pieces
@@ -48,6 +50,7 @@ def check(transaction: ReadTransaction, progress: Callable[[int], object] | None
 
 class _Check:
     def __init__(self, transaction: ReadTransaction, progress: Callable[[int], object] | None) -> None:
+        self.transaction = transaction
         self.environment = transaction.environment
         self.progress = progress
         self.seen = 0
@@ -79,6 +82,7 @@ class _Check:
             elif not self._in_garbage(layout.space_garbage(number)):
                 yield from self._unused_space(spaces[number])
         yield from self._garbage()
+        yield from function_libraries.problems(self.transaction)
 
     def _in_garbage(self, entry: bytes) -> bool:
         return self.txn.get(entry, None, self.environment.garbage) is not None

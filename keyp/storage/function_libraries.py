@@ -8,12 +8,15 @@ Who has compiled them looks at the digest alone to see whether they are still th
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from hashlib import blake2b
 from typing import Final
 
+from keyp.errors import CommandError
+from keyp.scripting.script import read_library
 from keyp.storage.lmdb import layout
 from keyp.storage.lmdb.errors import Damaged
-from keyp.storage.lmdb.transaction import ReadTransaction, Transaction, WriteTransaction
+from keyp.storage.lmdb.transaction import PresentTransaction, ReadTransaction, Transaction, WriteTransaction
 
 DIGEST: Final = b"libraries"
 PREFIX: Final = b"library:"
@@ -30,7 +33,7 @@ def digest(transaction: Transaction) -> bytes:
 
 
 def _read(transaction: Transaction, name: bytes) -> bytes:
-    assert isinstance(transaction, (ReadTransaction, WriteTransaction))
+    assert isinstance(transaction, (ReadTransaction, PresentTransaction, WriteTransaction))
     raw: bytes | None = transaction.txn.get(name, None, transaction.environment.meta)
     if raw is None:
         return b""
@@ -45,14 +48,39 @@ def _whole(name: bytes, raw: bytes) -> bytes:
 
 def texts(transaction: Transaction) -> list[bytes]:
     """The texts of all libraries, in an order that stays. Raises `Damaged`."""
-    assert isinstance(transaction, (ReadTransaction, WriteTransaction))
-    found: list[bytes] = []
+    return [_whole(entry, raw) for entry, raw in _entries(transaction)]
+
+
+def _entries(transaction: Transaction) -> Iterator[tuple[bytes, bytes]]:
+    assert isinstance(transaction, (ReadTransaction, PresentTransaction, WriteTransaction))
     with transaction.txn.cursor(transaction.environment.meta) as cursor:
         is_there = cursor.set_range(PREFIX)
-        while is_there and (name := bytes(cursor.key())).startswith(PREFIX):
-            found.append(_whole(name, bytes(cursor.value())))
+        while is_there and (entry := bytes(cursor.key())).startswith(PREFIX):
+            yield entry, bytes(cursor.value())
             is_there = cursor.next()
-    return found
+
+
+def problems(transaction: Transaction) -> Iterator[str]:
+    """What is wrong with the libraries, a line each: for `keyp check`."""
+    found = 0
+    for entry, raw in _entries(transaction):
+        found += 1
+        where = f"the library of functions at {entry[len(PREFIX) :].hex()}"
+        if not layout.is_intact(entry, raw):
+            yield f"{where} is not what was written"
+            continue
+        try:
+            name, _ = read_library(raw[: -layout.CHECKSUM])
+        except CommandError as error:
+            yield f"{where} is none: {error.text}"
+            continue
+        if _entry(name) != entry:
+            yield f"{where} has the name of another one"
+    try:
+        if not digest(transaction) and found:
+            yield f"there are {found} libraries of functions, and none is known of"
+    except Damaged:
+        yield "the digest of the libraries of functions is not what was written"
 
 
 def put(writing: WriteTransaction, name: bytes, text: bytes) -> None:
@@ -76,7 +104,8 @@ def flush(writing: WriteTransaction) -> None:
 
 
 def _changed(writing: WriteTransaction, what: bytes) -> None:
-    _write(writing, DIGEST, blake2b(digest(writing) + what, digest_size=DIGEST_BYTES).digest())
+    before = writing.txn.get(DIGEST, b"", writing.environment.meta)  # damaged or not: FLUSH makes it whole
+    _write(writing, DIGEST, blake2b(before + what, digest_size=DIGEST_BYTES).digest())
     writing.changes += 1
 
 

@@ -2,25 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from keyp.scripting.cache import EVAL_SCRIPTS_MAX, ScriptCache
 from keyp.scripting.script import digest, read_script
+from keyp.tools.backup import backup
+from keyp.tools.restore import restore
 from tests import wire
+from tests.execution.script_talk import GET, INCR, LIBRARY, ask, request, sha
 from tests.fakes import Connection, Lab
-
-GET = "return redis.call('get', KEYS[1])"
-INCR = "return redis.call('incr', KEYS[1])"
-BUSY = b"-BUSY Redis is busy running a script. You can only call SCRIPT KILL or SHUTDOWN NOSAVE.\r\n"
-LIBRARY = (
-    "#!lua name=lib\n"
-    "redis.register_function('add', function(keys, args) return redis.call('incrby', keys[1], args[1]) end)\n"
-    "redis.register_function{function_name='get', flags={'no-writes'}, callback=function(keys)"
-    " return redis.call('get', keys[1]) end}"
-)
 
 
 @pytest.fixture
@@ -28,37 +20,29 @@ def client(lab: Lab) -> Connection:
     return lab.connect()
 
 
-def sha(text: str) -> str:
-    return digest(text.encode()).decode()
-
-
-def ask(client: Connection, *words: str | bytes) -> bytes:
-    return client.send(request(*words))
-
-
-def request(*words: str | bytes) -> bytes:
-    return wire.request(*[word if isinstance(word, bytes) else word.encode() for word in words])
-
-
-def test_a_script_runs_on_the_writer_and_one_that_only_reads_on_a_reader(lab: Lab, client: Connection) -> None:
+def test_a_script_runs_on_the_writer_and_one_that_only_reads_on_a_thread_for_scripts(
+    lab: Lab, client: Connection
+) -> None:
     only_reads = f"#!lua flags=no-writes\n{GET}"
-    for words, on_writer, on_reader in (
-        (("EVAL", INCR, "1", "k"), 1, 0),
-        (("EVALSHA", sha(INCR), "1", "k"), 1, 0),
-        (("EVAL_RO", GET, "1", "k"), 0, 1),
-        (("EVALSHA_RO", sha(GET), "1", "k"), 0, 1),
-        (("EVAL", only_reads, "1", "k"), 0, 1),
-        (("EVALSHA", sha(only_reads), "1", "k"), 0, 1),
-        (("SCRIPT", "LOAD", "return 1"), 0, 1),
-        (("FUNCTION", "LOAD", LIBRARY), 1, 0),
-        (("FCALL", "add", "1", "k", "1"), 1, 0),
-        (("FCALL", "get", "1", "k"), 0, 1),
-        (("FCALL_RO", "get", "1", "k"), 0, 1),
-        (("FUNCTION", "LIST"), 0, 1),
+    writer, scripts, reader = lab.writer_thread, lab.script_threads, lab.reader_threads
+    for words, expected in (
+        (("EVAL", INCR, "1", "k"), writer),
+        (("EVALSHA", sha(INCR), "1", "k"), writer),
+        (("EVAL_RO", GET, "1", "k"), scripts),
+        (("EVALSHA_RO", sha(GET), "1", "k"), scripts),
+        (("EVAL", only_reads, "1", "k"), scripts),
+        (("EVALSHA", sha(only_reads), "1", "k"), scripts),
+        (("SCRIPT", "LOAD", "return 1"), reader),
+        (("FUNCTION", "LOAD", LIBRARY), writer),
+        (("FCALL", "add", "1", "k", "1"), writer),
+        (("FCALL", "get", "1", "k"), scripts),
+        (("FCALL_RO", "get", "1", "k"), scripts),
+        (("FUNCTION", "LIST"), reader),
     ):
-        writes, reads = lab.writer_thread.done, lab.reader_threads.done
+        before = [thread.done for thread in (writer, scripts, reader)]
         assert not ask(client, *words).startswith(b"-"), words
-        assert (lab.writer_thread.done - writes, lab.reader_threads.done - reads) == (on_writer, on_reader), words
+        done = [thread.done - count for thread, count in zip((writer, scripts, reader), before, strict=True)]
+        assert done == [int(thread is expected) for thread in (writer, scripts, reader)], words
 
 
 def test_a_script_that_writes_nothing_commits_nothing(lab: Lab, client: Connection) -> None:
@@ -159,6 +143,55 @@ def test_info_tells_of_scripts(client: Connection) -> None:
     assert found["used_memory_functions"] == str(len(LIBRARY))
 
 
+def test_info_counts_libraries_as_they_are(tmp_path: Path) -> None:
+    def counts(client: Connection) -> tuple[str, ...]:
+        lines = client.answer("INFO memory").decode().splitlines()[1:]
+        fields = dict(line.split(":") for line in lines)
+        return tuple(
+            fields[f"{name}"] for name in ("number_of_libraries", "number_of_functions", "used_memory_functions")
+        )
+
+    lab = Lab(tmp_path, writes_back=True)
+    client = lab.connect()
+    none, one = ("0", "0", "0"), ("1", "2", str(len(LIBRARY)))
+    assert counts(client) == none
+    assert lab.reader_threads.done == 0
+    for words, expected in (
+        (("FUNCTION", "LOAD", LIBRARY), one),
+        (("FUNCTION", "DELETE", "lib"), none),
+        (("FUNCTION", "LOAD", LIBRARY), one),
+        (("FUNCTION", "FLUSH"), none),
+        (("FUNCTION", "LOAD", LIBRARY), one),
+    ):
+        ask(client, *words)
+        assert counts(client) == expected
+    assert client.send(
+        request("MULTI") + request("FUNCTION", "FLUSH") + request("INFO", "memory") + request("EXEC")
+    ).count(b"number_of_functions:0")
+    ask(client, "FUNCTION", "LOAD", LIBRARY)
+    lab.close()
+    lab = Lab(tmp_path, writes_back=True)
+    client = lab.connect()
+    assert counts(client) == counts(client) == one
+    assert lab.reader_threads.done == 1  # that has compiled them
+    lab.close()
+
+
+def test_copies_of_the_store_have_the_functions(tmp_path: Path) -> None:
+    lab = Lab(tmp_path / "data")
+    ask(lab.connect(), "FUNCTION", "LOAD", LIBRARY)
+    ask(lab.connect(), "FCALL", "add", "1", "n", "5")
+    assert ask(lab.connect(), "SAVE") == b"+OK\r\n"
+    lab.close()
+    backup(str(tmp_path / "data"), str(tmp_path / "backup"), force=False)
+    for number, copy in enumerate(("backup", "data/backup")):
+        restored = str(tmp_path / f"restored{number}")
+        restore(str(tmp_path / copy), restored, force=False)
+        lab = Lab(Path(restored))
+        assert ask(lab.connect(), "FCALL", "add", "1", "n", "5") == b":10\r\n"
+        lab.close()
+
+
 def test_ten_thousand_scripts_take_little(lab: Lab, client: Connection) -> None:
     for start in range(0, 10_000, 1000):
         texts = [f"return {number} -- {'x' * 500}" for number in range(start, start + 1000)]
@@ -171,107 +204,6 @@ def test_ten_thousand_scripts_take_little(lab: Lab, client: Connection) -> None:
     assert ask(client, "EVALSHA", sha(texts[-1]), "0") == b":9999\r\n"
 
 
-def while_it_runs(lab: Lab, act: Callable[[], object]) -> None:
-    """From now on the first look of a script at the clock finds it overdue, and `act` is called then."""
-    lab.clock.step_ns = 6_000_000_000
-
-    def call(function: Callable[[], None]) -> None:
-        lab.clock.step_ns = 1000
-        function()
-        act()
-
-    lab.loop.call_from_writer = call  # type: ignore[method-assign]
-
-
-def test_others_get_busy_while_a_script_is_overdue(lab: Lab, client: Connection) -> None:
-    other = lab.connect()
-    seen: list[bytes] = []
-
-    def act() -> None:
-        seen.append(other.call("GET a", "SET a b"))
-        seen.append(other.call("MULTI", "GET a", "EXEC"))
-        seen.append(other.call("FUNCTION STATS"))
-        seen.append(other.call("FUNCTION KILL"))
-        seen.append(other.call("SCRIPT KILL"))
-
-    while_it_runs(lab, act)
-    killed = ask(client, "EVAL", "\nwhile true do end", "0")
-    refused = b"-EXECABORT Transaction discarded because of: " + BUSY[1:]
-    assert seen == [BUSY * 2, b"+OK\r\n" + BUSY + refused, BUSY, BUSY, b"+OK\r\n"]
-    text = "\nwhile true do end"
-    where = f"script: {sha(text)}, on @user_script:2."
-    assert killed == f"-ERR Script killed by user with SCRIPT KILL... {where}\r\n".encode()
-    assert other.call("GET a", "SCRIPT KILL") == b"$-1\r\n-NOTBUSY No scripts in execution right now.\r\n"
-
-
-def test_others_get_busy_while_an_overdue_script_has_the_open_transaction(tmp_path: Path) -> None:
-    """Those as well who wait to read what it alone shows."""
-    lab = Lab(tmp_path, writes_back=True)
-    client, other, reader = lab.connect(), lab.connect(), lab.connect()
-    client.call("SET a 1")
-    client.call("SET a 2")
-    assert lab.environment.write_back.transaction is not None
-    seen: list[bytes] = []
-
-    def act() -> None:
-        seen.append(other.call("GET a", "KEYS *", "SET a b"))
-        seen.append(other.call("PING", "SCRIPT KILL"))
-
-    lab.writer_thread.held = True
-    client.send(request("EVAL", "while true do end", "0"))
-    reader.send(request("GET", "a"))
-    assert reader.transport.sent == b""
-    while_it_runs(lab, act)
-    lab.writer_thread.held = False
-    lab.writer_thread.work()
-    lab.settle()
-    assert seen == [BUSY * 3, BUSY + b"+OK\r\n"]
-    assert reader.transport.sent == BUSY
-    assert other.call("GET a") == b"$1\r\n2\r\n"
-    lab.close()
-
-
-def test_who_waits_for_the_writer_gets_busy(lab: Lab, client: Connection) -> None:
-    other = lab.connect()
-    lab.writer_thread.held = True
-    client.send(request("EVAL", "while true do end", "0"))
-    other.send(request("SET", "a", "b"))
-    while_it_runs(lab, lambda: other.call("SCRIPT KILL"))
-    lab.writer_thread.held = False
-    lab.writer_thread.work()
-    lab.settle()
-    assert other.transport.sent.startswith(BUSY)
-
-
-def test_a_script_that_has_written_is_not_killed(lab: Lab, client: Connection) -> None:
-    other = lab.connect()
-    seen: list[bytes] = []
-    while_it_runs(lab, lambda: seen.append(other.call("SCRIPT KILL")))
-    text = "redis.call('set', 'k', 'v') for i = 1, 1e6 do end return 1"
-    assert ask(client, "EVAL", text, "0") == b":1\r\n"
-    assert seen[0].startswith(b"-UNKILLABLE Sorry the script already executed write commands")
-    assert client.answer("GET k") == b"v"
-
-
-def test_a_function_is_killed_by_its_own_word(lab: Lab, client: Connection) -> None:
-    other = lab.connect()
-    ask(client, "FUNCTION", "LOAD", "#!lua name=l\nredis.register_function('f', function() while true do end end)")
-    seen: list[bytes] = []
-
-    def act() -> None:
-        seen.append(other.call("SCRIPT KILL"))
-        seen.append(other.call("FUNCTION STATS"))
-        seen.append(other.call("FUNCTION KILL"))
-
-    while_it_runs(lab, act)
-    killed = ask(client, "FCALL", "f", "0")
-    assert killed == b"-ERR Script killed by user with SCRIPT KILL... script: f, on @user_function:2.\r\n"
-    assert seen[0].startswith(b"-BUSY Redis is busy running a script. You can only call FUNCTION KILL")
-    assert b"FCALL" in seen[1]
-    assert b"duration_ms" in seen[1]
-    assert seen[2] == b"+OK\r\n"
-
-
 def test_a_library_is_not_loaded_for_ever(lab: Lab, client: Connection) -> None:
     lab.clock.step_ns = 100_000_000
     reply = ask(client, "FUNCTION", "LOAD", "#!lua name=l\nredis.log(3, 'a line') while true do end")
@@ -282,15 +214,6 @@ def test_a_long_string_that_a_script_sets_is_staged(client: Connection) -> None:
     text = "redis.call('set', KEYS[1], string.rep('x', 40000000)) return redis.call('strlen', KEYS[1])"
     assert ask(client, "EVAL", text, "1", "k") == b":40000000\r\n"
     assert client.answer("INFO errorstats") == b"# Errorstats\r\n"
-
-
-def test_the_end_of_the_server_undoes_a_script(lab: Lab, client: Connection) -> None:
-    other = lab.connect()
-    while_it_runs(lab, lambda: other.call("SHUTDOWN NOSAVE"))
-    reply = ask(client, "EVAL", "redis.call('set', 'k', 'v') while true do end", "0")
-    assert lab.stopped == 1
-    assert reply == b"-ERR the server stops\r\n"
-    assert client.answer("EXISTS k") == 0
 
 
 def test_functions_are_there_after_a_restart(tmp_path: Path) -> None:

@@ -83,6 +83,45 @@ def test_a_script_that_is_overdue_makes_others_busy_until_it_is_killed(daemon: D
         assert r.get("k") == b"v"
 
 
+def test_everybody_is_answered_while_a_script_is_overdue(daemon: Daemon) -> None:
+    """Those as well whose calls came together with the script."""
+    over = threading.Event()
+    counts = [0] * 6
+
+    def ask(number: int) -> Callable[[redis.Redis], None]:
+        def call(r: redis.Redis) -> None:
+            while not over.is_set():
+                try:
+                    r.incr(f"n{number}")
+                except redis.ResponseError:
+                    counts[number] += 1
+
+        return call
+
+    askers = [Running(daemon.port, ask(number)) for number in range(len(counts))]
+    running = Running(daemon.port, lambda r: r.eval(FOR_EVER, 0))
+    with redis.Redis(port=daemon.port) as r:
+        wait_until(lambda: min(counts) >= 20, "all are answered BUSY")
+        assert kill(r)
+    assert "Script killed by user" in running.end()
+    over.set()
+    assert [asker.end() for asker in askers] == [""] * len(counts)
+
+
+def test_many_endless_scripts_that_only_read_keep_nobody_else_waiting(daemon: Daemon) -> None:
+    endless = [Running(daemon.port, lambda r: r.eval_ro(FOR_EVER, 0)) for _ in range(4)]
+    with redis.Redis(port=daemon.port) as r:
+        wait_until(lambda: sum([bool(running.error) for running in endless]) == 2, "two of them are refused")
+        assert r.keys() == [b"k"]
+        assert r.set("k", "w")
+        assert r.bgsave()
+        assert r.config_set("appendfsync", "everysec")
+        assert r.function_stats()
+        assert kill(r)
+    errors = [running.end() for running in endless]
+    assert sum(["Script killed by user" in error for error in errors]) == 2
+
+
 def test_a_script_that_has_written_ends_with_the_server(daemon: Daemon) -> None:
     running = Running(daemon.port, lambda r: r.eval(WRITES_FOR_EVER, 0))
     with redis.Redis(port=daemon.port, retry=NEVER_AGAIN) as r:

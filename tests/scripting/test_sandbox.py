@@ -356,3 +356,12 @@ def test_any_bytes_are_read_or_refused(lua: Lua, data: bytes, name: str) -> None
 @given(layout=st.text("<>! bBhHlLTiIxfdsc0123456789Z", max_size=8), data=st.binary(max_size=20))
 def test_any_layout_is_read_or_refused(lua: Lua, layout: str, data: bytes) -> None:
     lua.run(f"pcall(struct.unpack, '{layout}', KEYS[1]) pcall(struct.pack, '{layout}', 1, 2, 'a') return 1", data)
+
+
+def test_a_defect_is_not_taken_for_a_lack_of_memory(lua: Lua, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(level: int, message: bytes) -> None:
+        raise ZeroDivisionError
+
+    monkeypatch.setattr(lua.commands, "log", fail)
+    with pytest.raises(ZeroDivisionError):
+        lua.run("pcall(redis.log, 3, 'x') return 1")

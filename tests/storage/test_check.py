@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from hashlib import blake2b
 from typing import Any
 
 import pytest
 
+from keyp.storage import function_libraries
 from keyp.storage.check import PROBLEMS_LISTED, check
 from keyp.storage.keys.keyspace import WritableKeyspace
 from keyp.storage.lmdb import layout
@@ -17,6 +19,9 @@ from keyp.storage.value_types import LIST, MEMBERS, STREAM, STRING
 from tests.storage.conftest import space_of
 
 PIECE = PIECE_BYTES
+LIBRARY = b"#!lua name=lib\n"
+LIBRARY_AT = function_libraries.PREFIX + blake2b(b"lib", digest_size=20).digest()
+NAMED = f"the library of functions at {LIBRARY_AT[8:].hex()}"
 
 
 def fill(keys: WritableKeyspace) -> None:
@@ -27,6 +32,7 @@ def fill(keys: WritableKeyspace) -> None:
     strings.put(keys, b"long", b"l" * (PIECE + 5))  # collection 1
     strings.put(keys, b"gone", bytes(PIECE + 5))  # collection 2
     keys.remove(b"gone")
+    function_libraries.put(keys.transaction, b"lib", LIBRARY)
 
 
 def put_record(keys: Any, stored: bytes, record: bytes) -> None:
@@ -95,11 +101,22 @@ DAMAGE = [
      "the garbage's entry 's\\x00\\x00\\x00\\x00\\x00\\x00\\x00\\t' is not what was written"),
     (lambda keys: garbage(keys, layout.space_garbage(1)),
      "space 1 serves a database and is in the garbage"),
+    (lambda keys: flip(keys, keys.transaction.environment.meta, LIBRARY_AT),
+     f"{NAMED} is not what was written"),
+    (lambda keys: put_own(keys.txn, keys.transaction.environment.meta, LIBRARY_AT, b"text"),
+     f"{NAMED} is none: ERR Missing library metadata"),
+    (lambda keys: put_own(keys.txn, keys.transaction.environment.meta, LIBRARY_AT, b"#!lua name=l\n"),
+     f"{NAMED} has the name of another one"),
+    (lambda keys: flip(keys, keys.transaction.environment.meta, function_libraries.DIGEST),
+     "the digest of the libraries of functions is not what was written"),
+    (lambda keys: keys.txn.delete(function_libraries.DIGEST, b"", keys.transaction.environment.meta),
+     "there are 1 libraries of functions, and none is known of"),
 ]  # fmt: skip
 
 
 def clear_all(keys: WritableKeyspace) -> None:
     keys.transaction.empty(space_of(keys))
+    function_libraries.flush(keys.transaction)
     clear_garbage(keys)
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from keyp.storage import function_libraries
 from keyp.storage.keys.keyspace import WritableKeyspace
 from keyp.storage.lmdb.environment import NO, Environment
 from keyp.storage.lmdb.pieces import PIECE_BYTES
@@ -28,6 +29,7 @@ def fill(keys: WritableKeyspace, marker: bytes) -> None:
     strings.put(keys, b"long", b"x" * (3 * PIECE_BYTES))
     for number in range(300):
         strings.put(keys, b"key:%d" % number, b"v" * 50)
+    function_libraries.put(keys.transaction, b"lib", b"#!lua name=lib\nredis.register_function('f', function() end)")
 
 
 def write(path: Path, *changes: Callable[[WritableKeyspace], object], database: int = 0) -> None:

@@ -174,10 +174,17 @@ local function caught_as_table(ok, problem, ...)
 end
 
 local function safe_pcall(...)
+  if select("#", ...) == 0 then
+    return false, "attempt to call a boolean value" -- that Redis's own puts before what it is given
+  end
   return caught(pcall(...))
 end
 
-local function safe_xpcall(f, handler)
+local function safe_xpcall(...)
+  local f, handler = ...
+  if select("#", ...) < 2 then
+    return relay("xpcall", pcall(xpcall, ...))
+  end
   local function handle(problem)
     if ending then
       return problem
@@ -227,6 +234,9 @@ end
 local safe_coroutine = {
   create = guard("create", new_coroutine),
   resume = function(...)
+    if type((...)) ~= "thread" then
+      return relay("resume", pcall(resume, ...))
+    end
     return caught_as_table(resume(...))
   end,
   running = coroutine.running,
@@ -432,6 +442,7 @@ script_real._G = script_globals
 
 -- What functions see: when their library is loaded, and later.
 local function_real = globals_with(freeze(api(OF_ALL)))
+function_real._G = freeze(function_real, metatable_shown)
 
 local function library_globals()
   local loading_api = api({ "log", "register_function", unpack(CONSTANTS) })
@@ -478,7 +489,7 @@ local function finish(ok, result)
   if ok then
     local kind = type(result)
     if kind == "string" or kind == "number" then
-      return true, result
+      return result
     end
     local out = {}
     local n = flatten(out, 0, result, 0)
