@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import itertools
+from collections import Counter
 from typing import Any
 
 import pytest
 
 from keyp.storage.lmdb.transaction import WriteTransaction
+from tests.counting import CountingLmdb
 
 MANY = 2000  # more than are removed at once
 
@@ -113,12 +115,43 @@ def test_trimming_all(large: Any) -> None:
 
 
 def test_ids_that_were_trimmed_away_come_again(large: Any) -> None:
-    large.answer("XTRIM s MAXLEN 0")
-    assert large.answer("XSETID s 5") == "OK"
-    large.answer("XADD s 6 f new")
-    large.answer(f"XADD s {MANY} f new")
-    large.sweep()
-    assert ids(large) == [6, MANY]
+    """Also where the sweeper has not cleared them yet, which nobody waits for."""
+    before = elements(large)
+    for new in (6, 5, 4):
+        large.answer("XTRIM s MAXLEN 0")
+        counts = counted(large, f"XSETID s {new - 1}")
+        assert counts["delete"] == 0 and counts["put"] <= 2, counts
+        for entry_id in (new, MANY):
+            large.answer(f"XADD s {entry_id} f new")
+        assert ids(large) == [new, MANY]
+        assert large.problems() == []
+        for number in range(MANY + 1, 2 * MANY):
+            large.run("XADD", "s", number, "f", "v")
+        assert large.answer("XTRIM s MAXLEN ~ 1500") > 0
+    assert elements(large) > before + 2 * MANY
+    assert large.answer("XTRIM s MAXLEN 3") > 0
+    large.answer("COPY s t")
+    left = ids(large)
+    while large.sweep(500) >= 500:
+        assert large.problems() == []
+        assert ids(large) == ids(large, "t") == left == list(range(2 * MANY - 3, 2 * MANY))
+    assert elements(large) == 2 * (elements_of(3, MANY - 1) + 1)  # and a full run
+    large.answer("DEL s t")
+    while large.sweep(500) >= 500:
+        pass
+    assert elements(large) == 0
+
+
+def counted(keyp: Any, line: str) -> Counter[str]:
+    """What LMDB is asked to do for a call."""
+    real = keyp.environment.lmdb
+    counting: Any = CountingLmdb(real)
+    keyp.environment.lmdb = counting
+    try:
+        keyp.answer(line)
+    finally:
+        keyp.environment.lmdb = real
+    return counting.counts
 
 
 def test_a_group_goes_with_all_that_is_pending(large: Any) -> None:
