@@ -202,6 +202,50 @@ def test_ids_are_removed_from_any_run(keyp: Any) -> None:
     assert keyp.answer("XADD s 13 f v") == b"13-0"
 
 
+def test_memory_usage(keyp: Any) -> None:
+    """It is what the elements take, groups and pending entries among them, whatever is trimmed and not cleared yet."""
+    keyp.answer("XADD s 1 field value")
+    before = keyp.answer("MEMORY USAGE s")
+    for number in range(2, 1200):
+        keyp.run("XADD", "s", number, "field", "value")
+    for group in range(3):
+        keyp.run("XGROUP", "CREATE", "s", f"group{group}", "0")
+        for consumer in range(7):
+            reads = f"XREADGROUP GROUP group{group} consumer{consumer} COUNT 100 STREAMS s >"
+            keyp.answer(reads)
+    assert before + element_bytes(keyp) * 0.98 < keyp.answer("MEMORY USAGE s SAMPLES 0") < before + element_bytes(keyp)
+    assert keyp.answer("MEMORY USAGE s SAMPLES 1") == pytest.approx(element_bytes(keyp), rel=0.05)
+    keyp.answer("XTRIM s MAXLEN 50")
+    trimmed = keyp.answer("MEMORY USAGE s SAMPLES 0")
+    keyp.sweep()
+    assert keyp.answer("MEMORY USAGE s SAMPLES 0") == trimmed == pytest.approx(element_bytes(keyp) + 200, rel=0.02)
+
+
+def test_memory_usage_looks_at_some(keyp: Any) -> None:
+    """However many groups and consumers there are."""
+    keyp.answer("XADD s 1 f v")
+    looks = []
+    for groups in (range(20), range(20, 100)):
+        for group in groups:
+            keyp.run("XGROUP", "CREATE", "s", f"g{group}", "0")
+            for consumer in range(20):
+                keyp.run("XGROUP", "CREATECONSUMER", "s", f"g{group}", f"c{consumer}")
+        counts = counted(keyp, "MEMORY USAGE s SAMPLES 10")
+        looks.append(counts["next"] + counts["item"])
+    assert looks[0] == looks[1] < 250
+
+
+def element_bytes(keyp: Any) -> int:
+    """What all of the database's elements take, names and data."""
+    transaction = WriteTransaction(keyp.environment, keyp.now_ms)
+    space = transaction.space(0)
+    assert space is not None
+    with transaction.txn.cursor(space.elements) as cursor:
+        size = sum(len(name) + len(data) for name, data in cursor.iternext(True, True))
+    transaction.abort()
+    return size
+
+
 def test_long_names(keyp: Any) -> None:
     groups = [letter * length for letter in "ab" for length in (1, 479, 480, 600)]
     for group, consumer in itertools.product(groups, groups):
