@@ -171,7 +171,12 @@ class Stream(Collection):
         """The words of an entry, None where there is none of this id."""
         if not self.count or not self.first <= entry_id <= self.last:
             return None
-        return self.get(self.entries_section + entry_id)
+        data = self.get(self.entries_section + entry_id)
+        if data is None and self.keys.lookups.in_write:  # what is pending is removed then
+            name = self.id + self.entries_section + entry_id
+            if not self.keys.lookups.proof().of_absence(self.database, name):
+                raise Damaged(self.where())
+        return data
 
     def first_entry(self) -> Entry:
         """The first entry; there is one. Raises `Damaged` where it is not there."""
@@ -208,7 +213,9 @@ class Stream(Collection):
                     if entry[0] > end or len(found) == count:
                         break
         if found and found[-1][0] > end:
-            self._must_be_intact(found.pop())
+            self.must_be_intact(found.pop())
+        if start == self.first and (not found or found[0][0] != ahead + start):
+            raise Damaged(self.where())
         return self._checked(found, start, stop, count)
 
     def range_back(self, start: bytes, stop: bytes, count: int) -> list[Entry]:
@@ -221,35 +228,18 @@ class Stream(Collection):
         end = ahead + start
         found: list[Entry] = []
         with self.txn.cursor(self.database) as cursor:
-            if self._seek_back(cursor, ahead + stop):
+            if self.seek_back(cursor, ahead + stop):
                 entry: Entry
                 for entry in cursor.iterprev(True, True):
                     found.append(entry)
                     if entry[0] < end or len(found) == count:
                         break
         if found and found[-1][0] < end:
-            self._must_be_intact(found.pop())
+            self.must_be_intact(found.pop())
         found.reverse()
         entries = self._checked(found, start, stop, count)
         entries.reverse()
         return entries
-
-    def _seek_back(self, cursor: Any, name: bytes) -> bool:
-        """Sets a cursor on the last entry at `name` or before it; whether there is one."""
-        if not cursor.set_range(name):
-            return bool(cursor.last())
-        at = cursor.item()
-        if at[0] == name:
-            return True
-        if at[0] < name:
-            raise Damaged(self.where())
-        self._must_be_intact(at)
-        return bool(cursor.prev())
-
-    def _must_be_intact(self, entry: Entry) -> None:
-        """Raises `Damaged` where an entry of LMDB at which a walk ends is not what was written."""
-        if not layout.is_intact(entry[0], entry[1]):
-            raise Damaged(self.where())
 
     def _checked(self, found: list[Entry], start: bytes, stop: bytes, count: int) -> list[Entry]:
         """Ids and words of the entries of a range as LMDB has them, in order.
@@ -284,7 +274,7 @@ class Stream(Collection):
 
     def _find_first(self, place: bytes) -> None:
         """The first entry is at `place` or behind it now, or there is none."""
-        self.first = self.exactly(self.entries_section, place, 1)[0][0] if self.count else ZERO
+        self.first = self.must_forward(self.entries_section, place, 1)[0][0] if self.count else ZERO
 
     def take_header(self, source: Stream) -> None:
         """Becomes a stream with the entries and groups of another one, which are to be written."""
