@@ -34,7 +34,7 @@ from keyp.storage.lmdb.layout import CHECKSUM, HAS_ELEMENTS
 from keyp.storage.lmdb.proof import ascend
 from keyp.storage.types.collection import Collection
 from keyp.storage.types.elements import Entry
-from keyp.storage.types.stream_ids import ZERO
+from keyp.storage.types.stream_ids import LARGEST, ZERO, following
 from keyp.storage.value_types import COUNTS, LATER_COUNTS, LATER_MEMBERS, MEMBERS, STREAM
 
 # Last, first, and largest deleted id; entries ever added; groups, and groups ever made; the last run: its first id and
@@ -201,22 +201,46 @@ class Stream(Collection):
             data = self.get(self.entries_section + start)
             return [] if data is None else [(start, data)]
         ahead = self.id + self.entries_section
-        end = ahead + stop
         found: list[Entry] = []
         with self.txn.cursor(self.database) as cursor:
             if start == self.first and stop >= self.last and cursor.set_range(ahead + start):
                 found = list(islice(cursor.iternext(True, True), min(count, self.count)))
             elif self.seek(cursor, ahead + start):
-                entry: Entry
-                for entry in cursor.iternext(True, True):
-                    found.append(entry)
-                    if entry[0] > end or len(found) == count:
-                        break
-        if found and found[-1][0] > end:
-            self.must_be_intact(found.pop())
+                found = self._up_to(cursor, ahead + stop, count)
         if start == self.first and (not found or found[0][0] != ahead + start):
             raise Damaged(self.where())
         return self._checked(found, start, stop, count)
+
+    def behind(self, entry_id: bytes, count: int) -> list[Entry]:
+        """Up to `count` entries behind an id.
+
+        Where the entry of this id is there, it shows by itself that none is missing between.
+        """
+        if not self.count or count <= 0 or entry_id >= self.last:
+            return []
+        ahead = self.id + self.entries_section
+        found: list[Entry] = []
+        if entry_id >= self.first:
+            with self.txn.cursor(self.database) as cursor:
+                if cursor.set_key(ahead + entry_id):
+                    found = self._up_to(cursor, ahead + self.last, count + 1)
+        if not found:
+            return self.range(following(entry_id), LARGEST, count)
+        entries = self._checked(found, entry_id, self.last, count + 1)
+        del entries[0]
+        return entries
+
+    def _up_to(self, cursor: Any, end: bytes, count: int) -> list[Entry]:
+        """Up to `count` entries of LMDB from a cursor's place on whose names are not behind `end`."""
+        found: list[Entry] = []
+        entry: Entry
+        for entry in cursor.iternext(True, True):
+            found.append(entry)
+            if entry[0] > end or len(found) == count:
+                break
+        if found and found[-1][0] > end:
+            self.must_be_intact(found.pop())
+        return found
 
     def range_back(self, start: bytes, stop: bytes, count: int) -> list[Entry]:
         """The same against the order, from the id `stop` down to `start`."""
@@ -306,12 +330,14 @@ class Stream(Collection):
         """The runs that have entries, in order."""
         if not self.count:
             return
-        before = self.backward(self.runs_section, self.first, 1)
-        place = before[0][0] if before else self.first
-        for start, data in self.walk(self.runs_section, place):
+        place = self.first
+        for start, data in self.backward(self.runs_section, place, 1):
+            place = start + b"\0"
             run = read_run(start, data)
             if run.last >= self.first:
                 yield run
+        for start, data in self.walk(self.runs_section, place):
+            yield read_run(start, data)
         if self._run.live:
             yield self._run
 
@@ -360,11 +386,11 @@ class Stream(Collection):
                 bound = run.last + b"\0"
                 continue
             if not fits and not whole_runs:
-                places = self._places_to_trim(run, left - most, least)
-                if places:
-                    bound = places[-1] + b"\0"
-                    removed += len(places)
-                    run.live -= len(places)
+                going, bound_in_run = self._part_to_trim(run, left - most, least, removed)
+                if going:
+                    bound = bound_in_run
+                    removed += going
+                    run.live -= going
                     self._put_run(run)
             if not run.is_open:
                 self._head_last, self._head_live = run.last, run.live
@@ -380,22 +406,23 @@ class Stream(Collection):
             return most > 0 and run.last >= least
         return self._head_live > 0 and self.count - self._head_live < most and self._head_last >= least
 
-    def _places_to_trim(self, run: Run, excess: int, least: bytes) -> list[bytes]:
-        """The ids of the first entries of a run that go, which are not all: `excess`, or those below `least`."""
+    def _part_to_trim(self, run: Run, excess: int, least: bytes, removed: int) -> tuple[int, bytes]:
+        """How many of the first entries of a run go, which are not all: `excess`, or those below `least`; and a bound.
+
+        There is none, but the empty id, where with the `removed` ones they are so few that they are removed at once.
+        """
         start = max(run.start, self.first)
-        if least == ZERO:
-            return self.places(self.entries_section, start, excess)
-        return [place for place in self.places(self.entries_section, start, run.live) if place < least]
+        if least == ZERO and removed + excess <= _REMOVED_AT_ONCE:
+            return excess, b""
+        places = self.places(self.entries_section, start, excess if least == ZERO else run.live)
+        if least != ZERO:
+            places = [place for place in places if place < least]
+        return len(places), places[-1] + b"\0" if places else b""
 
     def _remove_before(self, bound: bytes, removed: int, gone: list[Run]) -> None:
         """Removes `removed` entries, which are all those before `bound`, and the runs that are empty now."""
         keys = self.keys
         assert isinstance(keys, WritableKeyspace)
-        if removed <= _REMOVED_AT_ONCE:
-            for place in self.places(self.entries_section, self.first, removed):
-                self.delete(self.entries_section + place)
-        else:
-            keys.discard_range(self.number, self.entries_section, bound)
         if len(gone) <= _REMOVED_AT_ONCE:
             for run in gone:
                 run.live = 0
@@ -405,7 +432,24 @@ class Stream(Collection):
         self.count -= removed
         if not self.count:
             self._run.live = 0
-        self._find_first(bound)
+        if removed <= _REMOVED_AT_ONCE:
+            self._remove_first(removed)
+        else:
+            keys.discard_range(self.number, self.entries_section, bound)
+            self._find_first(bound)
+
+    def _remove_first(self, removed: int) -> None:
+        """Removes the first entries, of which there are so many; `count` is what is left already."""
+        wanted = removed + 1 if self.count else removed
+        places = self.places(self.entries_section, self.first, wanted)
+        if len(places) != wanted or places[0] != self.first:
+            raise Damaged(self.where())
+        for place in places[:removed]:
+            self.delete(self.entries_section + place)
+        self.first = ZERO
+        if self.count:
+            self.first = places[removed]
+            self.must_get(self.entries_section + self.first)
 
     def _remove_all(self) -> int:
         """Leaves all entries to the sweeper; how many they are."""
