@@ -88,8 +88,8 @@ STREAMS = Section(
     NONE,
     f"{CLIENTS} clients, XREADGROUP and XACK {CONSUMERS}, as consumers of one group; entries of one field with "
     f"{len(VALUE)} bytes. SET stands beside for comparison. XRANGE returns the first hundred entries. The streams are "
-    "trimmed to the length they were made with. RENAME and DEL are one call each, by one client, after the loads, as is "
-    "the look at the process's own memory (RssAnon).",
+    "trimmed to the length they were made with. RENAME and DEL are one call each, by one client, after the loads; "
+    "so is the look at the process's own memory (RssAnon).",
     ("entries",),
     streams,
 )

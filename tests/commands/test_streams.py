@@ -120,7 +120,8 @@ def test_ids_that_were_trimmed_away_come_again(large: Any) -> None:
     for new in (6, 5, 4):
         large.answer("XTRIM s MAXLEN 0")
         counts = counted(large, f"XSETID s {new - 1}")
-        assert counts["delete"] == 0 and counts["put"] <= 2, counts
+        assert counts["delete"] == 0
+        assert counts["put"] <= 2
         for entry_id in (new, MANY):
             large.answer(f"XADD s {entry_id} f new")
         assert ids(large) == [new, MANY]
@@ -145,13 +146,14 @@ def test_ids_that_were_trimmed_away_come_again(large: Any) -> None:
 def counted(keyp: Any, line: str) -> Counter[str]:
     """What LMDB is asked to do for a call."""
     real = keyp.environment.lmdb
-    counting: Any = CountingLmdb(real)
+    counting = CountingLmdb(real)
     keyp.environment.lmdb = counting
     try:
         keyp.answer(line)
     finally:
         keyp.environment.lmdb = real
-    return counting.counts
+    counts: Counter[str] = counting.counts
+    return counts
 
 
 def test_a_group_goes_with_all_that_is_pending(large: Any) -> None:

@@ -75,7 +75,8 @@ READS = {
 def test_a_neighbour_of_zeros_is_no_damage(keyp: Any, type_: ValueType, form: int) -> None:
     """What ends a walk may be the piece of a long string, and hold nothing."""
     for before, after in (("", "SETRANGE behind 200000 v"), ("SETRANGE ahead 200000 v", "")):
-        keyp.script(f"FLUSHALL; {before}; {MAKE[type_.name][form].format('k')}; {after}".replace("; ;", ";").strip("; "))
+        lines = ["FLUSHALL", before, MAKE[type_.name][form].format("k"), after]
+        keyp.script("; ".join([line for line in lines if line]))
         for line in READS[type_.name]:
             reply = keyp.answer(line)
             assert not (isinstance(reply, str) and "damaged" in reply), (line, reply)

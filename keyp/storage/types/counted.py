@@ -137,7 +137,7 @@ class Counted(Collection):
         if not ascend(names):
             raise Damaged(self.where())
         behind = bisect_left(names, stop)
-        if not all([self._is_proved(name) for name in names[max(behind - 1, 0) : behind + 1]]):
+        if not all(map(self._is_proved, names[max(behind - 1, 0) : behind + 1])):
             raise Damaged(self.where())
         return before + behind
 

@@ -283,7 +283,9 @@ class Stream(Collection):
 
     def remove(self, entry_id: bytes) -> bool:
         """Removes an entry; whether it was there."""
-        if not self.count or not self.first <= entry_id <= self.last or not self.delete(self.entries_section + entry_id):
+        if not self.count or not self.first <= entry_id <= self.last:
+            return False
+        if not self.delete(self.entries_section + entry_id):
             return False
         self.count -= 1
         run = self._run_of(entry_id)
@@ -471,7 +473,10 @@ class Stream(Collection):
         if not self.count and entry_id < self.last:
             keys = self.keys
             assert isinstance(keys, WritableKeyspace)
-            if any([keys.has_discarded_range(self.number, each) for each in (self.entries_section, self.runs_section)]):
+            number = self.number
+            if keys.has_discarded_range(number, self.entries_section) or keys.has_discarded_range(
+                number, self.runs_section
+            ):
                 self._begin_series(self.series + 1)
         self.last = entry_id
 
