@@ -8,6 +8,8 @@ from typing import Any
 
 import pytest
 
+from keyp.storage.keys.keyspace import WritableKeyspace
+from keyp.storage.lmdb import layout
 from keyp.storage.lmdb.transaction import WriteTransaction
 from tests.counting import CountingLmdb
 
@@ -141,6 +143,22 @@ def test_ids_that_were_trimmed_away_come_again(large: Any) -> None:
     while large.sweep(500) >= 500:
         pass
     assert elements(large) == 0
+
+
+def test_a_stream_of_the_first_series_has_the_header_that_it_always_had(large: Any) -> None:
+    def header_bytes() -> int:
+        transaction = WriteTransaction(large.environment, large.now_ms)
+        record = WritableKeyspace(transaction, 0).find(b"s")
+        transaction.abort()
+        assert record is not None
+        return len(layout.record_body(record))
+
+    large.answer("XTRIM s MAXLEN 10")
+    large.answer(f"XSETID s {MANY + 5}")
+    assert header_bytes() == 148
+    large.answer("XTRIM s MAXLEN 0")
+    large.answer("XSETID s 1")
+    assert header_bytes() == 148 + 8
 
 
 def counted(keyp: Any, line: str) -> Counter[str]:
