@@ -111,14 +111,10 @@ class Executor:
                     self._wait(call, reply, index)
                     break
                 if writer.writing.ready or writer.writing.swapped:
-                    if batch.server.blocked_clients.count:
-                        serve_blocked(writer, batch.server.blocked_clients)
-                        if transaction.events:
-                            self._take_events()
-                        self._read_at = self._nanoseconds()
-                    else:
-                        writer.writing.ready.clear()
-                        writer.writing.swapped.clear()
+                    serve_blocked(writer, batch.server.blocked_clients)
+                    if transaction.events:
+                        self._take_events()
+                    self._read_at = self._nanoseconds()
             elif isinstance(reply, Wait):
                 reply = self._refused_wait(call)
             start = len(replies)

@@ -26,7 +26,8 @@ from keyp.storage.types.stream_groups import (
     read_group_counts,
     read_pending,
 )
-from keyp.storage.types.streams import Run, read_ends, read_run, read_series, sections_of
+from keyp.storage.types.stream_runs import Run, read_run
+from keyp.storage.types.streams import read_ends, read_series, sections_of
 from keyp.storage.value_types import COUNTS, GROUP, GROUPS, LATER_COUNTS, LATER_MEMBERS, MEMBERS
 
 _OF_SERIES = (MEMBERS, COUNTS, LATER_MEMBERS, LATER_COUNTS)

@@ -35,12 +35,12 @@ from keyp.storage.lmdb.proof import ascend
 from keyp.storage.types.collection import Collection
 from keyp.storage.types.elements import Entry
 from keyp.storage.types.stream_ids import LARGEST, ZERO, following
+from keyp.storage.types.stream_runs import Run, read_run
 from keyp.storage.value_types import COUNTS, LATER_COUNTS, LATER_MEMBERS, MEMBERS, STREAM
 
 # Last, first, and largest deleted id; entries ever added; groups, and groups ever made; the last run: its first id and
-# what `_RUN` has of it; of the first run its last id and the entries left, 0 where they are not known.
+# what is stored of a run; of the first run its last id and the entries left, 0 where they are not known.
 _HEADER: Final = Struct(">16s16s16sQQQ16s16sII16sI")
-_RUN: Final = Struct(">16sII")
 _HEADER_SIZE: Final = _HEADER.size
 _NEW: Final = bytes(_HEADER_SIZE)
 
@@ -49,27 +49,6 @@ RUN_MAX: Final = 4096  # entries, where the setting names more or no limit
 _FIRST_LOOK: Final = 4  # elements that are read in one go at first, where it is not known how many are wanted …
 _AT_ONCE: Final = 512  # … and at most
 _REMOVED_AT_ONCE: Final = 512  # more entries, or runs, than this are left to the sweeper
-
-
-class Run:
-    """Entries from the id `start` to `last`, of which `live` are left of `total`. `is_open` is the last one."""
-
-    def __init__(self, start: bytes, last: bytes, live: int, total: int, is_open: bool = False) -> None:
-        self.start = start
-        self.last = last
-        self.live = live
-        self.total = total
-        self.is_open = is_open
-
-    def packed(self) -> bytes:
-        """As it is stored."""
-        return _RUN.pack(self.last, self.live, self.total)
-
-
-def read_run(start: bytes, data: bytes) -> Run:
-    """The run that is stored under the id `start`."""
-    last, live, total = _RUN.unpack_from(data)
-    return Run(start, last, live, total)
 
 
 def read_ends(own: bytes) -> tuple[bytes, Run, int]:
