@@ -108,20 +108,13 @@ def large(bench: Bench) -> None:
         for server in bench.turns(servers, "large"):
             bench.fill(server, range(many))
             with Connection(server.port) as connection:
-                flush = _timed(connection, "FLUSHDB")
+                flush = connection.timed("FLUSHDB")
                 value = bytes(size)
                 connection.call("SET", "k", value)
                 connection.call("SET", "u", value)
                 for command in (("EXPIRE", "k", 1000), ("RENAME", "k", "n"), ("DEL", "n"), ("UNLINK", "u")):
-                    bench.record(str(command[0]), MILLISECONDS, _timed(connection, *command), on=f"{size:,} B")
+                    bench.record(str(command[0]), MILLISECONDS, connection.timed(*command), on=f"{size:,} B")
                 bench.record("FLUSHDB", MILLISECONDS, flush, on=f"{many:,} keys")
-
-
-def _timed(connection: Connection, *words: str | int) -> float:
-    """Milliseconds until the reply."""
-    began = time.perf_counter()
-    connection.call(*words)
-    return (time.perf_counter() - began) * 1e3
 
 
 GROWTH = Section(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+import time
 from collections.abc import Callable, Iterator
 from types import TracebackType
 
@@ -37,6 +38,12 @@ class Connection:
         """The reply. Raises `Refused` for an error reply, `OSError` where the connection fails."""
         self.socket.sendall(encode(*words))
         return self._reply()
+
+    def timed(self, *words: bytes | str | int) -> float:
+        """Milliseconds until the reply."""
+        began = time.perf_counter()
+        self.call(*words)
+        return (time.perf_counter() - began) * 1e3
 
     def read(self, count: int) -> bytes:
         """So many bytes of replies. Raises `OSError` where the connection ends before."""

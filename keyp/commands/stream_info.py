@@ -52,7 +52,17 @@ def _existing(context: ReadContext, key: bytes) -> Stream:
 
 
 def _or_null(number: int) -> Reply:
-    return None if number == UNKNOWN else number
+    return None if number == UNKNOWN else _signed(number)
+
+
+def _signed(number: int) -> int:
+    """A number of entries as Redis shows it, which goes on below zero behind the largest of 63 bits."""
+    return number if -INT64_MAX <= number <= INT64_MAX else (number + INT64_MAX + 1) % (1 << 64) - INT64_MAX - 1
+
+
+def _lag(group: Group) -> Reply:
+    found = lag(group)
+    return None if found is None else _signed(found)
 
 
 @STREAM_INFO.read(
@@ -87,7 +97,7 @@ def _counts(stream: Stream) -> dict[bytes, Reply]:
         b"radix-tree-nodes": runs + 1,
         b"last-generated-id": text(stream.last),
         b"max-deleted-entry-id": text(stream.deleted),
-        b"entries-added": stream.added,
+        b"entries-added": _signed(stream.added),
         b"recorded-first-entry-id": text(stream.first),
     }
 
@@ -118,7 +128,7 @@ def _full_group(context: ReadContext, group: Group, count: int) -> Reply:
         b"name": group.name,
         b"last-delivered-id": text(group.last),
         b"entries-read": _or_null(group.entries_read),
-        b"lag": lag(group),
+        b"lag": _lag(group),
         b"pel-count": group.pending,
         b"pending": pending,
         b"consumers": [_full_consumer(group, consumer, count) for consumer in group.all_consumers()],
@@ -157,7 +167,7 @@ def xinfo_groups(context: ReadContext, args: Args) -> Reply:
             b"pending": group.pending,
             b"last-delivered-id": text(group.last),
             b"entries-read": _or_null(group.entries_read),
-            b"lag": lag(group),
+            b"lag": _lag(group),
         }
         for group in all_groups(_existing(context, args[2]))
     ]

@@ -117,7 +117,7 @@ def xread(context: ReadContext, args: Args) -> Reply:
     for key, stream, after in found:
         context.keys.note_read(key, stream is not None)  # as Redis, which looks a second time
         if stream is not None and stream.count and stream.last > after:
-            entries = stream.range(following(after), LARGEST, context.at_once(options.count))
+            entries = stream.behind(after, context.at_once(options.count))
             context.expect(len(entries))
             if entries:
                 replies.append((key, encoded_entries(entries)))
@@ -213,7 +213,7 @@ def _read_new(context: WriteContext, source: _Source, consumer: Consumer, option
     stream, group = source.stream, source.group
     if not stream.count or stream.last <= group.last:
         return None
-    entries = stream.range(following(group.last), LARGEST, options.count)
+    entries = stream.behind(group.last, options.count)
     if not entries:
         return None
     ids = [each for each, _ in entries]

@@ -16,6 +16,7 @@ from keyp.storage.types import streams
 from keyp.storage.types.elements import Entry
 from keyp.storage.types.stream_ids import (
     HALF_MAX,
+    HALVES,
     LARGEST,
     ZERO,
     following,
@@ -40,6 +41,8 @@ FEWER_THAN_LENGTH: Final = "ERR The entries_added specified in XSETID is smaller
 
 ID_TEXT_MAX: Final = 41  # bytes of an id as clients see it
 _ENTRY_HEADS: Final = [b"*2\r\n$%d\r\n" % size for size in range(ID_TEXT_MAX + 1)]
+_SHOWN: Final = 256
+_SEQUENCES: Final = [b"-%d\r\n" % sequence for sequence in range(_SHOWN)]
 
 
 def words_of(fields: Args) -> bytes:
@@ -57,11 +60,16 @@ def encoded_entry(entry: Entry) -> bytes:
 
 
 def encoded_entries(entries: list[Entry]) -> Encoded:
-    """An array of entries as it is sent."""
+    """An array of entries as it is sent. Entries that follow each other have often the same milliseconds."""
     parts = [b"*%d\r\n" % len(entries)]
+    before, shown = -1, b""
     for place, words in entries:
-        name = text(place)
-        parts += (_ENTRY_HEADS[len(name)], name, b"\r\n", words)
+        milliseconds, sequence = HALVES.unpack(place)
+        if milliseconds != before:
+            before = milliseconds
+            shown = b"%d" % milliseconds
+        tail = _SEQUENCES[sequence] if sequence < _SHOWN else b"-%d\r\n" % sequence
+        parts += (_ENTRY_HEADS[len(shown) + len(tail) - 2], shown, tail, words)
     return Encoded(b"".join(parts))
 
 

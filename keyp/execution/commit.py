@@ -25,6 +25,7 @@ from keyp.execution.batch import Batch
 from keyp.execution.executor import Executor
 from keyp.execution.limited_log import LimitedLog
 from keyp.execution.loop import Loop
+from keyp.execution.serve_blocked import serve_blocked
 from keyp.scripting.errors import Killed, Overstays
 from keyp.storage.keys.keyspace import WritableKeyspace
 from keyp.storage.keys.staging import LargeWrite, StagedString
@@ -55,6 +56,7 @@ class SweepReport:
     """What one step of the sweeper did: `removed` keys and elements, of which `expired` keys past their deadline.
 
     Fewer than `budget` means that nothing is left. `events` are the keys' events, of the classes that are wanted.
+    `served` are the clients that waited for a key which has expired, where `serves` is set.
     """
 
     def __init__(self, budget: int) -> None:
@@ -62,6 +64,8 @@ class SweepReport:
         self.removed = 0
         self.expired = 0
         self.events: list[Event] = []
+        self.serves = True
+        self.served: list[BlockedClient] = []
         self.nanoseconds = 0
         self.failed = False
         self.disk_failed = False
@@ -259,9 +263,16 @@ class Committer:
                 self._out_of_room(failure)
         except Exception as error:
             self._log.failure("a step of the sweeper was undone", error)
+            self._blocked_clients.group_undone()
+            if report.serves and self._blocked_clients.count:  # a waiting client's command may be what failed
+                again = SweepReport(report.budget)
+                again.serves = False
+                return self.sweep(again)
             report.failed = True
         if report.failed:
             report.removed = 0
+            self._blocked_clients.group_undone()
+        report.served = self._blocked_clients.group_committed()
         report.nanoseconds = self._loop.nanoseconds() - started
         return report
 
@@ -270,4 +281,8 @@ class Committer:
         transaction.is_awaited = False  # if it is lost, its keys are past their deadline again
         databases = [WritableKeyspace(transaction, index) for index in range(self._environment.databases)]
         report.removed = sweep(transaction, databases, report.budget)
+        table = self._blocked_clients
+        if transaction.ready and table.count and report.serves:
+            serve_blocked(WriteContext(transaction, self._shared, now_us), table)
+            transaction.is_awaited = bool(table.steps)  # their replies are a promise
         return report.removed > 0

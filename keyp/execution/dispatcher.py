@@ -362,6 +362,8 @@ class Dispatcher:
             return
         self.server.metrics.swept(report.expired, report.removed - report.expired, report.nanoseconds)
         self.performer.notify(report.events, self.shared.wanted_events)
+        for blocked in report.served:
+            self.unblocker.end(blocked)
 
     def disk_failed(self) -> None:
         """From now on every write is refused, queued ones too, until `trust_disk`; reads go on."""

@@ -20,15 +20,18 @@ from keyp.storage.value_types import NOTHING
 def serve_blocked(context: WriteContext, table: BlockedClients) -> None:
     """Serves those blocked on keys that the last command has made, and on those that this in turn makes."""
     writing = context.writing
+    if not table.count:
+        writing.ready.clear()
+        writing.swapped.clear()
+        return
     selected = context.selected
     while writing.ready or writing.swapped:
         ready = dict.fromkeys(writing.ready)
         if writing.swapped:
             ready.update(dict.fromkeys([key for key in table.blocked_keys() if key[0] in writing.swapped]))
         writing.ready, writing.swapped = [], []
-        if table.count:
-            for key in ready:
-                _serve_key(context, table, key)
+        for key in ready:
+            _serve_key(context, table, key)
     if context.selected != selected:
         context.select(selected)
 

@@ -26,9 +26,11 @@ from keyp.storage.types.stream_groups import (
     read_group_counts,
     read_pending,
 )
-from keyp.storage.types.streams import Run, read_ends, read_run
-from keyp.storage.value_types import COUNTS, GROUP, GROUPS, MEMBERS
+from keyp.storage.types.stream_runs import Run, read_run
+from keyp.storage.types.streams import read_ends, read_series, sections_of
+from keyp.storage.value_types import COUNTS, GROUP, GROUPS, LATER_COUNTS, LATER_MEMBERS, MEMBERS
 
+_OF_SERIES = (MEMBERS, COUNTS, LATER_MEMBERS, LATER_COUNTS)
 _PART = 1 + NUMBER  # where the letter of a part stands, behind section and group
 
 
@@ -42,7 +44,9 @@ class StreamCheck:
         self.space = space
         self.number, self.count = layout.record_elements(record)
         self.id = layout.number(self.number)
-        self.first, self.last_run, self.group_count = read_ends(layout.record_body(record)[2 * NUMBER :])
+        own = layout.record_body(record)[2 * NUMBER :]
+        self.first, self.last_run, self.group_count = read_ends(own)
+        self.entries_section, self.runs_section = sections_of(read_series(own))
         self.runs: list[Run] = []
         self.starts: list[bytes] = []  # of the runs
         self.entries: Counter[int] = Counter()  # met in each run
@@ -74,15 +78,17 @@ class StreamCheck:
     def _element(self, place: bytes, data: bytes) -> Iterator[str]:
         section = place[:1]
         try:
-            if section == COUNTS:
-                yield from self._run(place[1:], data)
+            if place.startswith(self.runs_section):
+                yield from self._run(place[len(self.runs_section) :], data)
+            elif place.startswith(self.entries_section):
+                yield from self._entry(place[len(self.entries_section) :])
+            elif section in _OF_SERIES:
+                yield from self._trimmed(place)
             elif section == GROUP:
                 yield from self._part_of_group(place, data)
             elif section == GROUPS:
                 number, pending, consumers = read_group_counts(split_member(place[1:], data)[1])
                 self.groups[number] = pending, consumers
-            elif section == MEMBERS:
-                yield from self._entry(place[1:])
             else:
                 yield f"stream {self.number} has an element in section {section!r}, which streams do not have"
         except StructError:
@@ -91,7 +97,7 @@ class StreamCheck:
     def _run(self, start: bytes, data: bytes) -> Iterator[str]:
         run = read_run(start, data)
         if not self.count or run.last < self.first:
-            yield from self._trimmed(COUNTS, start)
+            yield from self._trimmed(self.runs_section + start)
         else:
             self._add_run(run)
 
@@ -101,7 +107,7 @@ class StreamCheck:
 
     def _entry(self, entry_id: bytes) -> Iterator[str]:
         if not self.count or entry_id < self.first:
-            yield from self._trimmed(MEMBERS, entry_id)
+            yield from self._trimmed(self.entries_section + entry_id)
             return
         last = self.last_run
         if last.live and (not self.starts or self.starts[-1] != last.start):
@@ -111,11 +117,11 @@ class StreamCheck:
             yield f"stream {self.number} has an entry that is in none of its runs"
         self.entries[at] += 1
 
-    def _trimmed(self, section: bytes, place: bytes) -> Iterator[str]:
-        """What stands before the first entry is left to the sweeper."""
-        ahead = layout.range_garbage(self.space, self.number, section, b"")
+    def _trimmed(self, place: bytes) -> Iterator[str]:
+        """What stands before the first entry, or belongs to an earlier series, is left to the sweeper."""
+        ahead = layout.range_garbage(self.space, self.number, place[:1], b"")
         with self.txn.cursor(self.garbage) as cursor:
-            if not cursor.set_range(ahead + place + b"\0") or not cursor.key().startswith(ahead):
+            if not cursor.set_range(ahead + place[1:] + b"\0") or not cursor.key().startswith(ahead):
                 yield f"stream {self.number} has an element before its first entry that is not in the garbage"
 
     def _runs(self) -> Iterator[str]:

@@ -12,7 +12,7 @@ from keyp.storage.types import strings
 from keyp.storage.types.collection import Collection
 from keyp.storage.types.stream_groups import all_groups, group_prefix
 from keyp.storage.types.streams import Stream
-from keyp.storage.value_types import COUNTS, GROUPS, MEMBERS, STREAM, VALUE_TYPES
+from keyp.storage.value_types import GROUPS, STREAM, VALUE_TYPES
 
 COPIED_AT_ONCE = 1024
 
@@ -56,15 +56,17 @@ def _entries(source: Collection, after: bytes) -> list[tuple[bytes, bytes]]:
 def _copy_stream(source: Stream, copy: Stream, deadline_ms: int) -> None:
     """Writes a stream's entries and groups; what the sweeper has still to clear of it is left out."""
     copy.take_header(source)
-    parts = [(GROUPS, b""), *[(group_prefix(group.number), b"") for group in all_groups(source)]]
+    prefixes = [GROUPS, *[group_prefix(group.number) for group in all_groups(source)]]
+    parts = [(prefix, b"", prefix) for prefix in prefixes]
     if source.count:
-        parts += [(MEMBERS, source.first), (COUNTS, next(source.runs()).start)]
+        parts.append((source.entries_section, source.first, copy.entries_section))
+        parts.append((source.runs_section, next(source.runs()).start, copy.runs_section))
     met = 0
-    for section, place in parts:
+    for section, place, to in parts:
         while entries := source.forward(section, place, COPIED_AT_ONCE):
             for name, data in entries:
-                copy.put(section + name, data)
-            met += len(entries) if section == MEMBERS else 0
+                copy.put(to + name, data)
+            met += len(entries) if section == source.entries_section else 0
             place = entries[-1][0] + b"\0"
     if met != source.count:
         raise Damaged(source.where())

@@ -24,6 +24,8 @@ ORDER: Final = b"o"
 COUNTS: Final = b"c"
 GROUPS: Final = b"g"
 GROUP: Final = b"d"
+LATER_COUNTS: Final = b"e"
+LATER_MEMBERS: Final = b"f"
 
 
 class ValueType:

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import itertools
+from collections import Counter
 from typing import Any
 
 import pytest
 
+from keyp.storage.keys.keyspace import WritableKeyspace
+from keyp.storage.lmdb import layout
 from keyp.storage.lmdb.transaction import WriteTransaction
+from tests.counting import CountingLmdb
 
 MANY = 2000  # more than are removed at once
 
@@ -113,12 +117,61 @@ def test_trimming_all(large: Any) -> None:
 
 
 def test_ids_that_were_trimmed_away_come_again(large: Any) -> None:
+    """Also where the sweeper has not cleared them yet, which nobody waits for."""
+    before = elements(large)
+    for new in (6, 5, 4):
+        large.answer("XTRIM s MAXLEN 0")
+        counts = counted(large, f"XSETID s {new - 1}")
+        assert counts["delete"] == 0
+        assert counts["put"] <= 2
+        for entry_id in (new, MANY):
+            large.answer(f"XADD s {entry_id} f new")
+        assert ids(large) == [new, MANY]
+        assert large.problems() == []
+        for number in range(MANY + 1, 2 * MANY):
+            large.run("XADD", "s", number, "f", "v")
+        assert large.answer("XTRIM s MAXLEN ~ 1500") > 0
+    assert elements(large) > before + 2 * MANY
+    assert large.answer("XTRIM s MAXLEN 3") > 0
+    large.answer("COPY s t")
+    left = ids(large)
+    while large.sweep(500) >= 500:
+        assert large.problems() == []
+        assert ids(large) == ids(large, "t") == left == list(range(2 * MANY - 3, 2 * MANY))
+    assert elements(large) == 2 * (elements_of(3, MANY - 1) + 1)  # and a full run
+    large.answer("DEL s t")
+    while large.sweep(500) >= 500:
+        pass
+    assert elements(large) == 0
+
+
+def test_a_stream_of_the_first_series_has_the_header_that_it_always_had(large: Any) -> None:
+    def header_bytes() -> int:
+        transaction = WriteTransaction(large.environment, large.now_ms)
+        record = WritableKeyspace(transaction, 0).find(b"s")
+        transaction.abort()
+        assert record is not None
+        return len(layout.record_body(record))
+
+    large.answer("XTRIM s MAXLEN 10")
+    large.answer(f"XSETID s {MANY + 5}")
+    assert header_bytes() == 148
     large.answer("XTRIM s MAXLEN 0")
-    assert large.answer("XSETID s 5") == "OK"
-    large.answer("XADD s 6 f new")
-    large.answer(f"XADD s {MANY} f new")
-    large.sweep()
-    assert ids(large) == [6, MANY]
+    large.answer("XSETID s 1")
+    assert header_bytes() == 148 + 8
+
+
+def counted(keyp: Any, line: str) -> Counter[str]:
+    """What LMDB is asked to do for a call."""
+    real = keyp.environment.lmdb
+    counting = CountingLmdb(real)
+    keyp.environment.lmdb = counting
+    try:
+        keyp.answer(line)
+    finally:
+        keyp.environment.lmdb = real
+    counts: Counter[str] = counting.counts
+    return counts
 
 
 def test_a_group_goes_with_all_that_is_pending(large: Any) -> None:
@@ -167,6 +220,50 @@ def test_ids_are_removed_from_any_run(keyp: Any) -> None:
         assert ids(keyp) == sorted(left)
         assert keyp.problems() == []
     assert keyp.answer("XADD s 13 f v") == b"13-0"
+
+
+def test_memory_usage(keyp: Any) -> None:
+    """It is what the elements take, groups and pending entries among them, whatever is trimmed and not cleared yet."""
+    keyp.answer("XADD s 1 field value")
+    before = keyp.answer("MEMORY USAGE s")
+    for number in range(2, 1200):
+        keyp.run("XADD", "s", number, "field", "value")
+    for group in range(3):
+        keyp.run("XGROUP", "CREATE", "s", f"group{group}", "0")
+        for consumer in range(7):
+            reads = f"XREADGROUP GROUP group{group} consumer{consumer} COUNT 100 STREAMS s >"
+            keyp.answer(reads)
+    assert before + element_bytes(keyp) * 0.98 < keyp.answer("MEMORY USAGE s SAMPLES 0") < before + element_bytes(keyp)
+    assert keyp.answer("MEMORY USAGE s SAMPLES 1") == pytest.approx(element_bytes(keyp), rel=0.05)
+    keyp.answer("XTRIM s MAXLEN 50")
+    trimmed = keyp.answer("MEMORY USAGE s SAMPLES 0")
+    keyp.sweep()
+    assert keyp.answer("MEMORY USAGE s SAMPLES 0") == trimmed == pytest.approx(element_bytes(keyp) + 200, rel=0.02)
+
+
+def test_memory_usage_looks_at_some(keyp: Any) -> None:
+    """However many groups and consumers there are."""
+    keyp.answer("XADD s 1 f v")
+    looks = []
+    for groups in (range(20), range(20, 100)):
+        for group in groups:
+            keyp.run("XGROUP", "CREATE", "s", f"g{group}", "0")
+            for consumer in range(20):
+                keyp.run("XGROUP", "CREATECONSUMER", "s", f"g{group}", f"c{consumer}")
+        counts = counted(keyp, "MEMORY USAGE s SAMPLES 10")
+        looks.append(counts["next"] + counts["item"])
+    assert looks[0] == looks[1] < 250
+
+
+def element_bytes(keyp: Any) -> int:
+    """What all of the database's elements take, names and data."""
+    transaction = WriteTransaction(keyp.environment, keyp.now_ms)
+    space = transaction.space(0)
+    assert space is not None
+    with transaction.txn.cursor(space.elements) as cursor:
+        size = sum(len(name) + len(data) for name, data in cursor.iternext(True, True))
+    transaction.abort()
+    return size
 
 
 def test_long_names(keyp: Any) -> None:

@@ -48,6 +48,42 @@ def test_what_goes_through_the_table(keyp: Any, type_: ValueType, form: int) -> 
     )
 
 
+READS = {
+    "string": ("GET k", "GETRANGE k 0 99"),
+    "list": ("LRANGE k 0 -1", "LPOS k b"),
+    "hash": ("HGETALL k", "HSCAN k 0", "HKEYS k", "HGET k nosuch"),
+    "set": ("SMEMBERS k", "SSCAN k 0", "SINTER k k", "SISMEMBER k nosuch"),
+    "zset": ("ZRANGE k 0 -1", "ZRANGEBYSCORE k 1 9", "ZREVRANGEBYSCORE k 9 1", "ZSCAN k 0", "ZCOUNT k 1 9"),
+    "stream": (
+        "XGROUP CREATE k g 0",
+        "XINFO STREAM k FULL",
+        "XADD k 2 f v",
+        "XRANGE k 0 9",
+        "XREVRANGE k 9 0",
+        "XREAD COUNT 9 STREAMS k 0-1",
+        "XINFO STREAM k FULL",
+        "XPENDING k g",
+        "XREADGROUP GROUP g c STREAMS k >",
+        "XTRIM k MAXLEN 1",
+        "XDEL k 1",
+    ),
+}
+
+
+@pytest.mark.parametrize("form", [0, 1])
+@pytest.mark.parametrize("type_", TYPES, ids=lambda type_: type_.name)
+def test_a_neighbour_of_zeros_is_no_damage(keyp: Any, type_: ValueType, form: int) -> None:
+    """What ends a walk may be the piece of a long string, and hold nothing."""
+    for before, after in (("", "SETRANGE behind 200000 v"), ("SETRANGE ahead 200000 v", "")):
+        lines = ["FLUSHALL", before, MAKE[type_.name][form].format("k"), after]
+        keyp.script("; ".join([line for line in lines if line]))
+        for line in READS[type_.name]:
+            reply = keyp.answer(line)
+            assert not (isinstance(reply, str) and "damaged" in reply), (line, reply)
+        if after:
+            assert keyp.answer("GETRANGE behind 199999 200000") == b"\0v"
+
+
 def test_a_key_that_is_made_wakes_those_who_wait_for_its_type() -> None:
     """What blocks says for which type it waits: each of those types wakes, and no other."""
     waits = {

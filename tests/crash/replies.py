@@ -66,6 +66,7 @@ def _writes() -> Iterator[Call]:
             *[word for number in numbers for word in (b"%d" % (number // 2), name("scored", number))],
         )
         yield b"ZADD", b"lex:" + label, *[word for number in numbers for word in (b"0", name("lex", number))]
+        yield from _stream(b"stream:" + label, count)
     yield (
         b"HSET",
         b"hash:long",
@@ -86,8 +87,6 @@ def _writes() -> Iterator[Call]:
             for word in (b"%f" % (10 + number * 0.01), b"%f" % (50 + number * 0.01), name("place", number))
         ],
     )
-    for label, count in ((b"small", SMALL), (b"large", LARGE)):
-        yield from _stream(b"stream:" + label, count)
     yield b"SELECT", b"3"
     for number in range(40):
         yield b"SET", name("third", number), b"%d" % number

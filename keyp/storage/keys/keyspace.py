@@ -27,8 +27,6 @@ ANY: Final = 0  # instead of a type of values
 
 KEEP_DEADLINE: Final = -1  # instead of a deadline: the one the key has
 
-ALL_OF_THEM: Final = 1 << 62  # entries
-
 NAMES_AT_ONCE: Final = 1024  # when all names of a database are asked for
 
 
@@ -380,15 +378,12 @@ class WritableKeyspace(Keyspace):
         assert self.space is not None
         self.transaction.discard(layout.elements_garbage(self.space.number, collection) + prefix)
 
-    def clear_discarded_ranges(self, collection: int, sections: tuple[bytes, ...]) -> None:
-        """Removes what the sweeper has not cleared yet of sections that hold nothing else."""
-        space = self.space
-        assert space is not None
-        garbage = self.transaction.environment.garbage
-        for section in sections:
-            name = layout.range_garbage(space.number, collection, section, b"")
-            self.transaction.delete_first(garbage, name, ALL_OF_THEM)
-            self.transaction.delete_first(space.elements, layout.number(collection) + section, ALL_OF_THEM)
+    def has_discarded_range(self, collection: int, section: bytes) -> bool:
+        """Whether the sweeper has still to clear elements of a section."""
+        assert self.space is not None
+        ahead = layout.range_garbage(self.space.number, collection, section, b"")
+        with self.txn.cursor(self.transaction.environment.garbage) as cursor:
+            return bool(cursor.set_range(ahead) and cursor.key().startswith(ahead))
 
     def rename(self, key: bytes, record: bytes, new_key: bytes) -> None:
         """Moves a key's value and deadline under another name, in place of whatever was there."""

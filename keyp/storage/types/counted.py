@@ -137,10 +137,8 @@ class Counted(Collection):
         if not ascend(names):
             raise Damaged(self.where())
         behind = bisect_left(names, stop)
-        proof = self.keys.lookups.proof()
-        for name in names[max(behind - 1, 0) : behind + 1]:
-            if not proof.of(self.database, name):
-                raise Damaged(self.where())
+        if not all(map(self._is_proved, names[max(behind - 1, 0) : behind + 1])):
+            raise Damaged(self.where())
         return before + behind
 
     def at(self, rank: int) -> bytes:
@@ -152,20 +150,28 @@ class Counted(Collection):
         for level in range(self.levels - 1, 0, -1):
             start, before, count = self._walk_to_rank(level, start, rank, before)
         name = self._names_in_run(start, count)[rank - before]
-        if not self.keys.lookups.proof().of(self.database, name):
+        if not self._is_proved(name):
             raise Damaged(self.where())
         return name[len(self.id) + len(self.section) :]
 
     def _names_in_run(self, start: bytes, count: int) -> list[bytes]:
-        """The names of the elements of the run at `start`, of which there must be `count`."""
+        """The names of the elements of the run at `start`, of which there must be `count`; the first of them is proved.
+
+        LMDB may have found an entry before the run whose name has changed: it would be counted for one of the run.
+        """
         ahead = self.id + self.section
         names: list[bytes] = []
         with self.txn.cursor(self.database) as cursor:
             if self.seek(cursor, ahead + start):
                 names = list(islice(cursor.iternext(True, False), count))
-        if len(names) != count or (names and not names[-1].startswith(ahead)):
+        if len(names) != count:
+            raise Damaged(self.where())
+        if names and not (names[0] >= ahead + start and names[-1].startswith(ahead) and self._is_proved(names[0])):
             raise Damaged(self.where())
         return names
+
+    def _is_proved(self, name: bytes) -> bool:
+        return self.keys.lookups.proof().of(self.database, name)
 
     def random_place(self, rank: int) -> bytes:
         """The place of a random element: in a sound collection, that of this rank. It is not proved."""

@@ -137,11 +137,18 @@ class Elements:
                 return []
             return self.opened(list(islice(cursor.iternext(True, True), count)), start)
 
-    def exactly(self, section: bytes, place: bytes, count: int) -> list[Entry]:
-        """The same where there are so many; raises `Damaged` where there are not.
+    def must_forward(self, section: bytes, place: bytes, count: int) -> list[Entry]:
+        """As `forward` where there are so many; raises `Damaged` where there are not."""
+        found = self.forward(section, place, count)
+        if len(found) != count:
+            raise Damaged(self.where())
+        return found
 
-        For callers that know how many there are: where that many different ones are intact none can be missing, and the
-        entries around them need not be looked at.
+    def exactly(self, section: bytes, place: bytes, count: int) -> list[Entry]:
+        """The same for callers that know which they are: all to the section's end, or by the places that they have.
+
+        Where as many different ones are intact as there are, none can be missing, and the entries around them need not
+        be looked at. Of a part of a section that is not certain: it may begin too late.
         """
         start = self.id + section
         found: list[Entry] = []
@@ -153,34 +160,51 @@ class Elements:
         return found
 
     def backward(self, section: bytes, place: bytes | None, count: int) -> list[Entry]:
-        """The same against the order: the first at `place` or before it; None stands for the end."""
+        """As `forward` against the order: the first at `place` or before it; None stands for the end."""
         start = self.id + section
         if count <= 0:
             return []
         with self.txn.cursor(self.database) as cursor:
             target = _behind(start) if place is None else start + place
-            if not cursor.set_range(target):
-                cursor.last()
-            else:
-                at: bytes = cursor.key()
-                if at < target:
-                    raise Damaged(self.where())
-                if at != target and not cursor.prev():
-                    return []
+            if not self.seek_back(cursor, target):
+                return []
             found = list(islice(cursor.iterprev(True, True), count))
+        if found[0][0] > target:
+            raise Damaged(self.where())
         self.leave_foreign(found, start)
         return self.opened(found[::-1], start)[::-1]
 
+    def seek_back(self, cursor: Any, name: bytes) -> bool:
+        """Sets a cursor on the last entry at `name` or before it; whether there is one. Raises `Damaged`.
+
+        The caller checks that the entry found is what was written, and not behind `name`.
+        """
+        if not cursor.set_range(name):
+            return bool(cursor.last())
+        at: Entry = cursor.item()
+        if at[0] == name:
+            return True
+        if at[0] < name:
+            raise Damaged(self.where())
+        self.must_be_intact(at)
+        return bool(cursor.prev())
+
     def places(self, section: bytes, place: bytes, count: int) -> list[bytes]:
-        """Only the places of up to `count` elements, as for `forward`; no data are read, so no place is proved."""
+        """Only the places of up to `count` elements, as for `forward`.
+
+        No data are read: the first place is proved and that none is missing between the others, but not each of them.
+        """
         start = self.id + section
+        behind = b""
         with self.txn.cursor(self.database) as cursor:
             if not self.seek(cursor, start + place):
                 return []
             names = list(islice(cursor.iternext(True, False), count))
+        first = names[0]
         while names and not names[-1].startswith(start):
-            names.pop()
-        if not ascend(names):
+            behind = names.pop()
+        proof = self.keys.lookups.proof()
+        if not proof.of(self.database, first) or (behind and not proof.of(self.database, behind)) or not ascend(names):
             raise Damaged(self.where())
         cut = len(start)
         return [name[cut:] for name in names]
@@ -210,7 +234,12 @@ class Elements:
         last: Entry | None = None
         while found and not found[-1][0].startswith(start):
             last = found.pop()
-        if last is not None and not layout.is_intact(last[0], last[1]):
+        if last is not None:
+            self.must_be_intact(last)
+
+    def must_be_intact(self, entry: Entry) -> None:
+        """Raises `Damaged` where an entry of LMDB at which a walk ends, perhaps a string's, is not what was written."""
+        if not layout.is_intact_or_hole(entry[0], entry[1]):
             raise Damaged(self.where())
 
 

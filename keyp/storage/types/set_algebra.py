@@ -84,7 +84,7 @@ class Stream:
     def fill(self) -> bool:
         """Reads on where nothing is in memory; whether there is something now."""
         if not self._entries:
-            self._entries = self._members.exactly(MEMBERS, self._next, min(self._left, AT_ONCE))
+            self._entries = self._members.must_forward(MEMBERS, self._next, min(self._left, AT_ONCE))
             if self._entries:
                 self._left -= len(self._entries)
                 self._next = behind(self.bound())

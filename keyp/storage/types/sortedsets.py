@@ -162,7 +162,7 @@ class SortedSet(Counted):
             if self.seek(cursor, first):
                 for name, raw in cursor.iternext(True, True):
                     if name >= stop:
-                        self._must_be_intact(name, raw)
+                        self.must_be_intact((name, raw))
                         break
                     found.append((name, raw))
                     if len(found) == count:
@@ -182,7 +182,7 @@ class SortedSet(Counted):
             name: bytes
             raw: bytes
             if cursor.set_range(stop):
-                self._must_be_intact(*cursor.item())
+                self.must_be_intact(cursor.item())
                 if cursor.key() < stop:
                     raise Damaged(self.where())
                 is_any = cursor.prev()
@@ -191,7 +191,7 @@ class SortedSet(Counted):
             if is_any:
                 for name, raw in cursor.iterprev(True, True):
                     if name < first:
-                        self._must_be_intact(name, raw)
+                        self.must_be_intact((name, raw))
                         break
                     found.append((name, raw))
                     if len(found) == count:
@@ -204,11 +204,6 @@ class SortedSet(Counted):
         elements = self._scored(found)
         elements.reverse()
         return elements
-
-    def _must_be_intact(self, name: bytes, raw: bytes) -> None:
-        """Raises `Damaged` where an entry at which a walk ends is not what was written."""
-        if not layout.is_intact(name, raw):
-            raise Damaged(self.where())
 
     def _scored(self, found: list[Entry]) -> list[Scored]:
         """Entries of the order, as LMDB has them, as members and scores."""

@@ -11,12 +11,13 @@ LARGEST: Final = b"\xff" * (2 * HALF)
 
 HALF_MAX: Final = (1 << 64) - 1
 
-_HALVES: Final = Struct(">QQ")
+HALVES: Final = Struct(">QQ")  # milliseconds and sequence number
 
 
 def packed(milliseconds: int, sequence: int) -> bytes:
     """The id of two numbers of 64 bits."""
-    return milliseconds.to_bytes(HALF, "big") + sequence.to_bytes(HALF, "big")
+    entry_id: bytes = HALVES.pack(milliseconds, sequence)
+    return entry_id
 
 
 def milliseconds_of(entry_id: bytes) -> int:
@@ -31,7 +32,7 @@ def sequence_of(entry_id: bytes) -> int:
 
 def text(entry_id: bytes) -> bytes:
     """An id as clients see it: `1526919030474-55`."""
-    return b"%d-%d" % _HALVES.unpack(entry_id)
+    return b"%d-%d" % HALVES.unpack(entry_id)
 
 
 def following(entry_id: bytes) -> bytes:

@@ -9,7 +9,11 @@ entries are added, is in the header; a run that is full has an entry of its own:
     b"g", b"d"                  groups (`stream_groups.py`)
 
 What stands before the stream's first id is not there any more: trimming many entries moves the first id and leaves what
-is before it to the sweeper, as a range of garbage. So whatever looks at elements begins at `first`.
+is before it to the sweeper, as a range of garbage. So whatever looks at elements begins at `first`. XSETID may let ids
+come again that are garbage still; then a new *series* of entries begins, in sections of its own behind those that the
+sweeper clears, with its number between letter and id:
+
+    b"f" + series + id, b"e" + series + first id
 
 A stream without entries exists, unlike other collections. All functions that find a stream raise WRONGTYPE where the
 key holds another type of value.
@@ -30,14 +34,15 @@ from keyp.storage.lmdb.layout import CHECKSUM, HAS_ELEMENTS
 from keyp.storage.lmdb.proof import ascend
 from keyp.storage.types.collection import Collection
 from keyp.storage.types.elements import Entry
-from keyp.storage.types.stream_ids import ZERO
-from keyp.storage.value_types import COUNTS, MEMBERS, STREAM
+from keyp.storage.types.stream_ids import LARGEST, ZERO, following
+from keyp.storage.types.stream_runs import Run, read_run
+from keyp.storage.value_types import COUNTS, LATER_COUNTS, LATER_MEMBERS, MEMBERS, STREAM
 
 # Last, first, and largest deleted id; entries ever added; groups, and groups ever made; the last run: its first id and
-# what `_RUN` has of it; of the first run its last id and the entries left, 0 where they are not known.
+# what is stored of a run; of the first run its last id and the entries left, 0 where they are not known.
 _HEADER: Final = Struct(">16s16s16sQQQ16s16sII16sI")
-_RUN: Final = Struct(">16sII")
-_NEW: Final = bytes(_HEADER.size)
+_HEADER_SIZE: Final = _HEADER.size
+_NEW: Final = bytes(_HEADER_SIZE)
 
 RUN_MAX: Final = 4096  # entries, where the setting names more or no limit
 
@@ -46,31 +51,22 @@ _AT_ONCE: Final = 512  # … and at most
 _REMOVED_AT_ONCE: Final = 512  # more entries, or runs, than this are left to the sweeper
 
 
-class Run:
-    """Entries from the id `start` to `last`, of which `live` are left of `total`. `is_open` is the last one."""
-
-    def __init__(self, start: bytes, last: bytes, live: int, total: int, is_open: bool = False) -> None:
-        self.start = start
-        self.last = last
-        self.live = live
-        self.total = total
-        self.is_open = is_open
-
-    def packed(self) -> bytes:
-        """As it is stored."""
-        return _RUN.pack(self.last, self.live, self.total)
-
-
-def read_run(start: bytes, data: bytes) -> Run:
-    """The run that is stored under the id `start`."""
-    last, live, total = _RUN.unpack_from(data)
-    return Run(start, last, live, total)
-
-
 def read_ends(own: bytes) -> tuple[bytes, Run, int]:
     """The id of the first entry, the last run and the number of groups, from a header's own bytes."""
-    _, first, _, _, groups, _, start, last, live, total, _, _ = _HEADER.unpack(own)
+    _, first, _, _, groups, _, start, last, live, total, _, _ = _HEADER.unpack_from(own)
     return first, Run(start, last, live, total, is_open=True), groups
+
+
+def read_series(own: bytes) -> int:
+    """The number of the series that the entries belong to, from a header's own bytes."""
+    return 0 if len(own) == _HEADER_SIZE else layout.read_number(own, _HEADER_SIZE)
+
+
+def sections_of(series: int) -> tuple[bytes, bytes]:
+    """The sections of the entries and of the runs of a series, a letter and in all but the first its number."""
+    if not series:
+        return MEMBERS, COUNTS
+    return LATER_MEMBERS + layout.number(series), LATER_COUNTS + layout.number(series)
 
 
 class Stream(Collection):
@@ -78,7 +74,7 @@ class Stream(Collection):
 
     `last` is the id that was added last, `first` that of the first entry, ZERO without entries; `added` is how many
     entries were ever added, `deleted` the largest id that was removed by itself. `groups` is how many there are, and
-    `groups_made` numbers them.
+    `groups_made` numbers them. `entries_section` and `runs_section` are those of the `series`, 0 for the first.
     """
 
     last: bytes
@@ -87,6 +83,9 @@ class Stream(Collection):
     added: int
     groups: int
     groups_made: int
+    series: int
+    entries_section: bytes
+    runs_section: bytes
     _head_last: bytes
     _head_live: int
 
@@ -95,7 +94,11 @@ class Stream(Collection):
         (
             self.last, self.first, self.deleted, self.added, self.groups, self.groups_made, start, last, live, total,
             self._head_last, self._head_live,
-        ) = _HEADER.unpack(self.own)  # fmt: skip
+        ) = _HEADER.unpack_from(self.own)  # fmt: skip
+        self.series = 0
+        self.entries_section, self.runs_section = MEMBERS, COUNTS
+        if len(self.own) != _HEADER_SIZE:
+            self._begin_series(read_series(self.own))
         self._run = Run(start, last, live, total, is_open=True)
 
     def save(self, deadline_ms: int = KEEP_DEADLINE) -> None:
@@ -119,6 +122,8 @@ class Stream(Collection):
             self.last, self.first, self.deleted, self.added, self.groups, self.groups_made, run.start, run.last,
             run.live, run.total, self._head_last, self._head_live,
         )  # fmt: skip
+        if self.series:
+            self.own += layout.number(self.series)
         return self.id + layout.number(self.count) + self.own
 
     # Entries.
@@ -129,12 +134,12 @@ class Stream(Collection):
         run = self._run
         if run.live == 0 or run.total >= RUN_MAX or 0 < most <= run.total:
             if run.live:
-                self.put(COUNTS + run.start, run.packed())
+                self.put(self.runs_section + run.start, run.packed())
             run = self._run = Run(entry_id, entry_id, 0, 0, is_open=True)
         run.last = entry_id
         run.live += 1
         run.total += 1
-        self.put(MEMBERS + entry_id, data)
+        self.put(self.entries_section + entry_id, data)
         if self.count == 0:
             self.first = entry_id
         self.count += 1
@@ -145,17 +150,22 @@ class Stream(Collection):
         """The words of an entry, None where there is none of this id."""
         if not self.count or not self.first <= entry_id <= self.last:
             return None
-        return self.get(MEMBERS + entry_id)
+        data = self.get(self.entries_section + entry_id)
+        if data is None and self.keys.lookups.in_write:  # what is pending is removed then
+            name = self.id + self.entries_section + entry_id
+            if not self.keys.lookups.proof().of_absence(self.database, name):
+                raise Damaged(self.where())
+        return data
 
     def first_entry(self) -> Entry:
         """The first entry; there is one. Raises `Damaged` where it is not there."""
-        return self.first, self.must_get(MEMBERS + self.first)
+        return self.first, self.must_get(self.entries_section + self.first)
 
     def last_entry(self) -> Entry:
         """The last entry, whose id may be less than `last`; there is one. Raises `Damaged` where it is not there."""
         run = self._run
         if 0 < run.live == run.total:
-            return run.last, self.must_get(MEMBERS + run.last)
+            return run.last, self.must_get(self.entries_section + run.last)
         found = self.range_back(self.first, self.last, 1)
         if not found:
             raise Damaged(self.where())
@@ -167,23 +177,49 @@ class Stream(Collection):
         if not self.count or count <= 0 or start > stop or start > self.last:
             return []
         if start == stop:
-            data = self.get(MEMBERS + start)
+            data = self.get(self.entries_section + start)
             return [] if data is None else [(start, data)]
-        ahead = self.id + MEMBERS
-        end = ahead + stop
+        ahead = self.id + self.entries_section
         found: list[Entry] = []
         with self.txn.cursor(self.database) as cursor:
             if start == self.first and stop >= self.last and cursor.set_range(ahead + start):
                 found = list(islice(cursor.iternext(True, True), min(count, self.count)))
             elif self.seek(cursor, ahead + start):
-                entry: Entry
-                for entry in cursor.iternext(True, True):
-                    found.append(entry)
-                    if entry[0] > end or len(found) == count:
-                        break
-        if found and found[-1][0] > end:
-            self._must_be_intact(found.pop())
+                found = self._up_to(cursor, ahead + stop, count)
+        if start == self.first and (not found or found[0][0] != ahead + start):
+            raise Damaged(self.where())
         return self._checked(found, start, stop, count)
+
+    def behind(self, entry_id: bytes, count: int) -> list[Entry]:
+        """Up to `count` entries behind an id.
+
+        Where the entry of this id is there, it shows by itself that none is missing between.
+        """
+        if not self.count or count <= 0 or entry_id >= self.last:
+            return []
+        ahead = self.id + self.entries_section
+        found: list[Entry] = []
+        if entry_id >= self.first:
+            with self.txn.cursor(self.database) as cursor:
+                if cursor.set_key(ahead + entry_id):
+                    found = self._up_to(cursor, ahead + self.last, count + 1)
+        if not found:
+            return self.range(following(entry_id), LARGEST, count)
+        entries = self._checked(found, entry_id, self.last, count + 1)
+        del entries[0]
+        return entries
+
+    def _up_to(self, cursor: Any, end: bytes, count: int) -> list[Entry]:
+        """Up to `count` entries of LMDB from a cursor's place on whose names are not behind `end`."""
+        found: list[Entry] = []
+        entry: Entry
+        for entry in cursor.iternext(True, True):
+            found.append(entry)
+            if entry[0] > end or len(found) == count:
+                break
+        if found and found[-1][0] > end:
+            self.must_be_intact(found.pop())
+        return found
 
     def range_back(self, start: bytes, stop: bytes, count: int) -> list[Entry]:
         """The same against the order, from the id `stop` down to `start`."""
@@ -191,39 +227,22 @@ class Stream(Collection):
         stop = min(stop, self.last)
         if not self.count or count <= 0 or start > stop:
             return []
-        ahead = self.id + MEMBERS
+        ahead = self.id + self.entries_section
         end = ahead + start
         found: list[Entry] = []
         with self.txn.cursor(self.database) as cursor:
-            if self._seek_back(cursor, ahead + stop):
+            if self.seek_back(cursor, ahead + stop):
                 entry: Entry
                 for entry in cursor.iterprev(True, True):
                     found.append(entry)
                     if entry[0] < end or len(found) == count:
                         break
         if found and found[-1][0] < end:
-            self._must_be_intact(found.pop())
+            self.must_be_intact(found.pop())
         found.reverse()
         entries = self._checked(found, start, stop, count)
         entries.reverse()
         return entries
-
-    def _seek_back(self, cursor: Any, name: bytes) -> bool:
-        """Sets a cursor on the last entry at `name` or before it; whether there is one."""
-        if not cursor.set_range(name):
-            return bool(cursor.last())
-        at = cursor.item()
-        if at[0] == name:
-            return True
-        if at[0] < name:
-            raise Damaged(self.where())
-        self._must_be_intact(at)
-        return bool(cursor.prev())
-
-    def _must_be_intact(self, entry: Entry) -> None:
-        """Raises `Damaged` where an entry of LMDB at which a walk ends is not what was written."""
-        if not layout.is_intact(entry[0], entry[1]):
-            raise Damaged(self.where())
 
     def _checked(self, found: list[Entry], start: bytes, stop: bytes, count: int) -> list[Entry]:
         """Ids and words of the entries of a range as LMDB has them, in order.
@@ -232,7 +251,7 @@ class Stream(Collection):
         """
         if start == self.first and stop >= self.last and len(found) != min(count, self.count):
             raise Damaged(self.where())
-        ahead = self.id + MEMBERS
+        ahead = self.id + self.entries_section
         names = [entry[0] for entry in found]
         if not layout.are_intact(found) or not ascend(names) or (names and not names[0] >= ahead + start):
             raise Damaged(self.where())
@@ -243,7 +262,9 @@ class Stream(Collection):
 
     def remove(self, entry_id: bytes) -> bool:
         """Removes an entry; whether it was there."""
-        if not self.count or not self.first <= entry_id <= self.last or not self.delete(MEMBERS + entry_id):
+        if not self.count or not self.first <= entry_id <= self.last:
+            return False
+        if not self.delete(self.entries_section + entry_id):
             return False
         self.count -= 1
         run = self._run_of(entry_id)
@@ -258,7 +279,7 @@ class Stream(Collection):
 
     def _find_first(self, place: bytes) -> None:
         """The first entry is at `place` or behind it now, or there is none."""
-        self.first = self.exactly(MEMBERS, place, 1)[0][0] if self.count else ZERO
+        self.first = self.must_forward(self.entries_section, place, 1)[0][0] if self.count else ZERO
 
     def take_header(self, source: Stream) -> None:
         """Becomes a stream with the entries and groups of another one, which are to be written."""
@@ -290,12 +311,14 @@ class Stream(Collection):
         """The runs that have entries, in order."""
         if not self.count:
             return
-        before = self.backward(COUNTS, self.first, 1)
-        place = before[0][0] if before else self.first
-        for start, data in self.walk(COUNTS, place):
+        place = self.first
+        for start, data in self.backward(self.runs_section, place, 1):
+            place = start + b"\0"
             run = read_run(start, data)
             if run.last >= self.first:
                 yield run
+        for start, data in self.walk(self.runs_section, place):
+            yield read_run(start, data)
         if self._run.live:
             yield self._run
 
@@ -303,7 +326,7 @@ class Stream(Collection):
         """The run of an entry that is there."""
         if entry_id >= self._run.start:
             return self._run
-        found = self.backward(COUNTS, entry_id, 1)
+        found = self.backward(self.runs_section, entry_id, 1)
         if not found:
             raise Damaged(self.where())
         return read_run(found[0][0], found[0][1])
@@ -313,9 +336,9 @@ class Stream(Collection):
         if run.is_open:
             return
         if run.live:
-            self.put(COUNTS + run.start, run.packed())
+            self.put(self.runs_section + run.start, run.packed())
         else:
-            self.delete(COUNTS + run.start)
+            self.delete(self.runs_section + run.start)
 
     # Trimming.
 
@@ -344,11 +367,11 @@ class Stream(Collection):
                 bound = run.last + b"\0"
                 continue
             if not fits and not whole_runs:
-                places = self._places_to_trim(run, left - most, least)
-                if places:
-                    bound = places[-1] + b"\0"
-                    removed += len(places)
-                    run.live -= len(places)
+                going, bound_in_run = self._part_to_trim(run, left - most, least, removed)
+                if going:
+                    bound = bound_in_run
+                    removed += going
+                    run.live -= going
                     self._put_run(run)
             if not run.is_open:
                 self._head_last, self._head_live = run.last, run.live
@@ -364,39 +387,57 @@ class Stream(Collection):
             return most > 0 and run.last >= least
         return self._head_live > 0 and self.count - self._head_live < most and self._head_last >= least
 
-    def _places_to_trim(self, run: Run, excess: int, least: bytes) -> list[bytes]:
-        """The ids of the first entries of a run that go, which are not all: `excess`, or those below `least`."""
+    def _part_to_trim(self, run: Run, excess: int, least: bytes, removed: int) -> tuple[int, bytes]:
+        """How many of the first entries of a run go, which are not all: `excess`, or those below `least`; and a bound.
+
+        There is none, but the empty id, where with the `removed` ones they are so few that they are removed at once.
+        """
         start = max(run.start, self.first)
-        if least == ZERO:
-            return self.places(MEMBERS, start, excess)
-        return [place for place in self.places(MEMBERS, start, run.live) if place < least]
+        if least == ZERO and removed + excess <= _REMOVED_AT_ONCE:
+            return excess, b""
+        places = self.places(self.entries_section, start, excess if least == ZERO else run.live)
+        if least != ZERO:
+            places = [place for place in places if place < least]
+        return len(places), places[-1] + b"\0" if places else b""
 
     def _remove_before(self, bound: bytes, removed: int, gone: list[Run]) -> None:
         """Removes `removed` entries, which are all those before `bound`, and the runs that are empty now."""
         keys = self.keys
         assert isinstance(keys, WritableKeyspace)
-        if removed <= _REMOVED_AT_ONCE:
-            for place in self.places(MEMBERS, self.first, removed):
-                self.delete(MEMBERS + place)
-        else:
-            keys.discard_range(self.number, MEMBERS, bound)
         if len(gone) <= _REMOVED_AT_ONCE:
             for run in gone:
                 run.live = 0
                 self._put_run(run)
         else:
-            keys.discard_range(self.number, COUNTS, gone[-1].start + b"\0")
+            keys.discard_range(self.number, self.runs_section, gone[-1].start + b"\0")
         self.count -= removed
         if not self.count:
             self._run.live = 0
-        self._find_first(bound)
+        if removed <= _REMOVED_AT_ONCE:
+            self._remove_first(removed)
+        else:
+            keys.discard_range(self.number, self.entries_section, bound)
+            self._find_first(bound)
+
+    def _remove_first(self, removed: int) -> None:
+        """Removes the first entries, of which there are so many; `count` is what is left already."""
+        wanted = removed + 1 if self.count else removed
+        places = self.places(self.entries_section, self.first, wanted)
+        if len(places) != wanted or places[0] != self.first:
+            raise Damaged(self.where())
+        for place in places[:removed]:
+            self.delete(self.entries_section + place)
+        self.first = ZERO
+        if self.count:
+            self.first = places[removed]
+            self.must_get(self.entries_section + self.first)
 
     def _remove_all(self) -> int:
         """Leaves all entries to the sweeper; how many they are."""
         keys = self.keys
         assert isinstance(keys, WritableKeyspace)
         removed = self.count
-        for section in (MEMBERS, COUNTS):
+        for section in (self.entries_section, self.runs_section):
             keys.discard_range(self.number, section, self.last + b"\0")
         self.count = self._run.live = self._head_live = 0
         self.first = ZERO
@@ -405,13 +446,22 @@ class Stream(Collection):
     def set_last(self, entry_id: bytes) -> None:
         """Sets `last`, which is not less than the last entry's id.
 
-        New entries may come to ids that were trimmed away then; so nothing of these may be left.
+        New entries may come to ids that were trimmed away then. Where the sweeper has not cleared these yet, a new
+        series begins.
         """
         if not self.count and entry_id < self.last:
             keys = self.keys
             assert isinstance(keys, WritableKeyspace)
-            keys.clear_discarded_ranges(self.number, (MEMBERS, COUNTS))
+            number = self.number
+            if keys.has_discarded_range(number, self.entries_section) or keys.has_discarded_range(
+                number, self.runs_section
+            ):
+                self._begin_series(self.series + 1)
         self.last = entry_id
+
+    def _begin_series(self, series: int) -> None:
+        self.series = series
+        self.entries_section, self.runs_section = sections_of(series)
 
 
 def find(keys: Keyspace, key: bytes) -> Stream | None:
