@@ -1,0 +1,143 @@
+"""Task queues whose worker and server are killed in the middle of their work, again and again.
+
+No job is lost that the program's own promise covers, and none runs twice where it promises that: what has run is in a
+file of the jobs' own. KEYP_LONG=1 kills twenty times, and a real server as well, with a log that it syncs each time.
+"""
+
+from __future__ import annotations
+
+import importlib
+import os
+import random
+import signal
+import subprocess
+import sys
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import redis
+
+from tests.integration.conftest import StartServer
+from tests.integration.daemon import DEADLINE_S, LONG, Daemon, wait_until
+from tests.integration.programs import PATH
+from tests.integration.real_server import RealServer
+
+KILLS = 20 if LONG else 2
+JOBS = 20  # more of them before each kill
+FAMILY = "tests.integration.killed_workers"
+
+Server = Daemon | RealServer
+
+
+class Worker:
+    """A worker in processes of its own, which die together; what it prints is in `log`."""
+
+    def __init__(self, command: list[str], directory: Path) -> None:
+        self.command = [sys.executable, *command]
+        self.directory = directory
+        self.log = directory / "worker.log"
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        environment = {**os.environ, "PYTHONPATH": PATH, "PYTHONUNBUFFERED": "1"}
+        with self.log.open("ab") as log:
+            self._process = subprocess.Popen(
+                self.command,
+                cwd=self.directory,
+                env=environment,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+            )
+
+    def kill(self) -> None:
+        if self._process is not None:
+            os.killpg(self._process.pid, signal.SIGKILL)
+            self._process.wait(DEADLINE_S)
+            self._process = None
+
+
+@pytest.fixture(params=["keyp", pytest.param("real server", marks=pytest.mark.skipif(not LONG, reason="long form"))])
+def victim(server: StartServer, request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Server]:
+    if request.param == "keyp":
+        yield server()
+        return
+    real = RealServer(tmp_path, "--appendonly", "yes", "--appendfsync", "always")
+    real.start()
+    yield real
+    real.kill()
+
+
+@pytest.fixture(params=["celery", "dramatiq", "huey", "rq", "taskiq"])
+def program(victim: Server, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
+    """The program, as those who ask for jobs import it."""
+    pytest.importorskip(request.param)
+    monkeypatch.setenv("KEYP_PORT", str(victim.port))
+    monkeypatch.setenv("KEYP_LEDGER", str(victim.directory / "ledger"))
+    yield importlib.import_module(f"{FAMILY}.{request.param}_jobs").program
+    for name in [name for name in sys.modules if name.startswith(FAMILY)]:
+        del sys.modules[name]
+
+
+def ran(victim: Server) -> Counter[int]:
+    path = victim.directory / "ledger"
+    return Counter(map(int, path.read_text().split())) if path.exists() else Counter()
+
+
+def kill_both(first: Worker | Server, second: Worker | Server) -> None:
+    first.kill()
+    second.kill()
+
+
+def test_worker_and_server_are_killed(victim: Server, program: Any) -> None:
+    chance = random.Random(os.environ["KEYP_SEED"])
+    worker = Worker(program.worker, victim.directory)
+    sent, failed = set[int](), set[int]()
+
+    def send() -> None:
+        program.send(len(sent))
+        sent.add(len(sent))
+
+    def some_ran(count: int) -> None:
+        enough = ran(victim).total() + count
+        wait_until(lambda: ran(victim).total() >= enough, "some jobs have run")
+
+    def settled() -> bool:
+        """Asks for another job each time when the last one has run: some programs look after old ones only then."""
+        if program.settled(r):
+            return True
+        if ran(victim)[max(sent)]:
+            send()
+        return False
+
+    try:
+        with redis.Redis(port=victim.port) as r:
+            worker.start()
+            for kill in range(KILLS):
+                for _ in range(JOBS):
+                    send()
+                some_ran(chance.randrange(1, JOBS // 2))
+                kill_both(*(worker, victim) if kill % 2 else (victim, worker))
+                victim.start()
+                failed |= program.failed(r)
+                worker.start()
+            send()
+            wait_until(settled, "nothing waits")
+            wait_until(lambda: ran(victim)[max(sent)], "the last job has run")
+            wait_until(
+                lambda: len(sent - ran(victim).keys() - failed) <= program.unsafe * KILLS, "no job is lost that is safe"
+            )
+    except BaseException as error:
+        error.add_note(f"the worker has printed:\n{worker.log.read_text()[-20000:]}")
+        raise
+    finally:
+        worker.kill()
+    done = ran(victim)
+    assert done.keys() <= sent
+    assert len(failed) <= KILLS
+    if program.once:
+        assert set(done.values()) == {1}
