@@ -9,8 +9,6 @@ from __future__ import annotations
 import importlib
 import os
 import random
-import signal
-import subprocess
 import sys
 from collections import Counter
 from collections.abc import Iterator
@@ -21,8 +19,8 @@ import pytest
 import redis
 
 from tests.integration.conftest import StartServer
-from tests.integration.daemon import DEADLINE_S, LONG, Daemon, wait_until
-from tests.integration.programs import PATH
+from tests.integration.daemon import LONG, Daemon, wait_until
+from tests.integration.programs import Worker
 from tests.integration.real_server import RealServer
 
 KILLS = 20 if LONG else 2
@@ -30,35 +28,6 @@ JOBS = 20  # more of them before each kill
 FAMILY = "tests.integration.killed_workers"
 
 Server = Daemon | RealServer
-
-
-class Worker:
-    """A worker in processes of its own, which die together; what it prints is in `log`."""
-
-    def __init__(self, command: list[str], directory: Path) -> None:
-        self.command = [sys.executable, *command]
-        self.directory = directory
-        self.log = directory / "worker.log"
-        self._process: subprocess.Popen[bytes] | None = None
-
-    def start(self) -> None:
-        environment = {**os.environ, "PYTHONPATH": PATH, "PYTHONUNBUFFERED": "1"}
-        with self.log.open("ab") as log:
-            self._process = subprocess.Popen(
-                self.command,
-                cwd=self.directory,
-                env=environment,
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
-                start_new_session=True,
-            )
-
-    def kill(self) -> None:
-        if self._process is not None:
-            os.killpg(self._process.pid, signal.SIGKILL)
-            self._process.wait(DEADLINE_S)
-            self._process = None
 
 
 @pytest.fixture(params=["keyp", pytest.param("real server", marks=pytest.mark.skipif(not LONG, reason="long form"))])
@@ -114,28 +83,21 @@ def test_worker_and_server_are_killed(victim: Server, program: Any) -> None:
             send()
         return False
 
-    try:
-        with redis.Redis(port=victim.port) as r:
+    with redis.Redis(port=victim.port) as r, worker:
+        for kill in range(KILLS):
+            for _ in range(JOBS):
+                send()
+            some_ran(chance.randrange(1, JOBS // 2))
+            kill_both(*(worker, victim) if kill % 2 else (victim, worker))
+            victim.start()
+            failed |= program.failed(r)
             worker.start()
-            for kill in range(KILLS):
-                for _ in range(JOBS):
-                    send()
-                some_ran(chance.randrange(1, JOBS // 2))
-                kill_both(*(worker, victim) if kill % 2 else (victim, worker))
-                victim.start()
-                failed |= program.failed(r)
-                worker.start()
-            send()
-            wait_until(settled, "nothing waits")
-            wait_until(lambda: ran(victim)[max(sent)], "the last job has run")
-            wait_until(
-                lambda: len(sent - ran(victim).keys() - failed) <= program.unsafe * KILLS, "no job is lost that is safe"
-            )
-    except BaseException as error:
-        error.add_note(f"the worker has printed:\n{worker.log.read_text()[-20000:]}")
-        raise
-    finally:
-        worker.kill()
+        send()
+        wait_until(settled, "nothing waits")
+        wait_until(lambda: ran(victim)[max(sent)], "the last job has run")
+        wait_until(
+            lambda: len(sent - ran(victim).keys() - failed) <= program.unsafe * KILLS, "no job is lost that is safe"
+        )
     done = ran(victim)
     assert done.keys() <= sent
     assert len(failed) <= KILLS
