@@ -79,7 +79,7 @@ def real_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RealServer
 
 @pytest.fixture(params=["keyp", "real server"])
 def port(request: pytest.FixtureRequest) -> int:
-    """The port of the module's server, which is empty, and then that of a real one: what a test asserts holds on both."""
+    """The port of the module's server, then that of a real one; both are empty. What a test asserts holds on both."""
     server = request.getfixturevalue("daemon" if request.param == "keyp" else "real_server")
     with redis.Redis(port=server.port) as r:
         r.flushall()

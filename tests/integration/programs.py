@@ -10,7 +10,6 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
-import sys
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -109,14 +108,14 @@ def service(
 
 
 class Worker:
-    """A program that Python runs in `directory`, with processes of its own; all die together.
+    """A program that runs in `directory`, with processes of its own; all die together.
 
     It need not obey a signal. What it prints is in the file `log`.
     """
 
     def __init__(self, command: Sequence[str], directory: Path) -> None:
         self.log = directory / "worker.log"
-        self._command = [sys.executable, *command]
+        self._command = command
         self._directory = directory
         self._process: subprocess.Popen[bytes] | None = None
 

@@ -20,6 +20,7 @@ import redis
 
 from tests.integration.conftest import StartServer
 from tests.integration.daemon import LONG, Daemon, wait_until
+from tests.integration.node import fetch
 from tests.integration.programs import Worker
 from tests.integration.real_server import RealServer
 
@@ -27,10 +28,12 @@ KILLS = 20 if LONG else 2
 JOBS = 20  # more of them before each kill
 FAMILY = "tests.integration.killed_workers"
 
+IN_LONG_FORM = pytest.mark.skipif(not LONG, reason="many kills, and npm: only with KEYP_LONG=1")
+
 Server = Daemon | RealServer
 
 
-@pytest.fixture(params=["keyp", pytest.param("real server", marks=pytest.mark.skipif(not LONG, reason="long form"))])
+@pytest.fixture(params=["keyp", pytest.param("real server", marks=IN_LONG_FORM)])
 def victim(server: StartServer, request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Server]:
     if request.param == "keyp":
         yield server()
@@ -41,13 +44,28 @@ def victim(server: StartServer, request: pytest.FixtureRequest, tmp_path: Path) 
     real.kill()
 
 
-@pytest.fixture(params=["celery", "dramatiq", "huey", "rq", "taskiq"])
+@pytest.fixture(scope="module")
+def node_modules(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("node")
+    fetch(folder, "bullmq", "ioredis")
+    return folder / "node_modules"
+
+
+PROGRAMS = ["celery", "dramatiq", "huey", "rq", "taskiq", "walrus"]
+
+
+@pytest.fixture(params=[*PROGRAMS, pytest.param("bullmq", marks=IN_LONG_FORM)])
 def program(victim: Server, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
     """The program, as those who ask for jobs import it."""
-    pytest.importorskip(request.param)
+    if request.param == "bullmq":
+        monkeypatch.setenv("NODE_PATH", str(request.getfixturevalue("node_modules")))
+    else:
+        pytest.importorskip(request.param)
     monkeypatch.setenv("KEYP_PORT", str(victim.port))
     monkeypatch.setenv("KEYP_LEDGER", str(victim.directory / "ledger"))
-    yield importlib.import_module(f"{FAMILY}.{request.param}_jobs").program
+    program = importlib.import_module(f"{FAMILY}.{request.param}_jobs").program
+    yield program
+    program.close()
     for name in [name for name in sys.modules if name.startswith(FAMILY)]:
         del sys.modules[name]
 
@@ -93,7 +111,11 @@ def test_worker_and_server_are_killed(victim: Server, program: Any) -> None:
             failed |= program.failed(r)
             worker.start()
         send()
-        wait_until(settled, "nothing waits")
+        try:
+            wait_until(settled, "nothing waits")
+        except AssertionError as e:  # DEBUG
+            e.add_note(repr((max(sent), r.keys(), r.lrange("rq:queue:default",0,-1), r.lrange("rq:queue:default:intermediate",0,-1), r.zrange("rq:wip:default",0,-1), ran(victim)[max(sent)])) + str(r.execute_command("client","list")))
+            raise
         wait_until(lambda: ran(victim)[max(sent)], "the last job has run")
         wait_until(
             lambda: len(sent - ran(victim).keys() - failed) <= program.unsafe * KILLS, "no job is lost that is safe"

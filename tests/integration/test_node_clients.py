@@ -8,13 +8,13 @@ the server.
 from __future__ import annotations
 
 import shutil
-import subprocess
 from pathlib import Path
 
 import pytest
 
 from tests.integration.conftest import StartServer
 from tests.integration.daemon import LONG
+from tests.integration.node import fetch, program
 from tests.integration.programs import finish, play
 
 PACKAGES = (
@@ -28,19 +28,11 @@ HERE = Path(__file__).parent
 pytestmark = pytest.mark.skipif(not LONG, reason="fetches packages from npm: only with KEYP_LONG=1")
 
 
-def program(name: str) -> str:
-    path = shutil.which(name)
-    assert path, f"{name} is missing: install Node.js (apt-get install nodejs npm)"
-    return path
-
-
 @pytest.fixture(scope="module")
 def packages(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder where Node.js finds both clients and the scenarios."""
     folder = tmp_path_factory.mktemp("node")
-    command = [program("npm"), "install", "--no-audit", "--no-fund", "--ignore-scripts", *PACKAGES]
-    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=120, check=False)
-    assert done.returncode == 0, done.stdout + done.stderr
+    fetch(folder, *PACKAGES)
     for scenario in HERE.glob("node_*.js"):
         shutil.copy(scenario, folder)
     return folder

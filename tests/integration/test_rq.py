@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 import sys
 from collections.abc import Iterator
-from datetime import datetime, timedelta, timezone
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -84,7 +84,7 @@ def test_scheduler(port: int, tmp_path: Path) -> None:
     command = worker(port, "--with-scheduler")
     with redis.Redis(port=port) as connection:
         queue = Queue(connection=connection)
-        tomorrow = datetime.now(timezone.utc) + timedelta(days=1)
+        tomorrow = datetime.now(UTC) + timedelta(days=1)
         late = queue.enqueue_at(tomorrow, "rq_app.double", 100)
         soon = [queue.enqueue_in(timedelta(milliseconds=200), "rq_app.double", number) for number in range(3)]
         repeated = queue.enqueue("rq_app.double", 50, repeat=Repeat(times=2, interval=1))

@@ -51,6 +51,6 @@ def test_tasks(port: int, app: Any, tmp_path: Path) -> None:
             assert (group["lag"], group["entries-read"]) == (0, r.xlen("taskiq"))
         await app.broker.shutdown()
 
-    command = ["-m", "taskiq", "worker", f"{APP}:broker", "--workers=1"]
+    command = [sys.executable, "-m", "taskiq", "worker", f"{APP}:broker", "--workers=1"]
     with redis.Redis(port=port) as r:
         asyncio.run(use())

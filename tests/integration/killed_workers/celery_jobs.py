@@ -5,6 +5,8 @@ Its transport takes a message by BRPOP and notes it as unacknowledged after that
 
 from __future__ import annotations
 
+import sys
+
 import redis
 from celery import Celery
 
@@ -26,7 +28,17 @@ job = app.task(name="job")(work)
 
 
 class CeleryJobs(Program):
-    worker = ["-m", "celery", "--app", __name__, "worker", "--pool=solo", "--without-gossip", "--without-mingle"]
+    worker = (
+        sys.executable,
+        "-m",
+        "celery",
+        "--app",
+        __name__,
+        "worker",
+        "--pool=solo",
+        "--without-gossip",
+        "--without-mingle",
+    )
     unsafe = 1
 
     def send(self, number: int) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+
 import dramatiq
 import redis
 from dramatiq.brokers.redis import RedisBroker
@@ -16,7 +18,7 @@ job = dramatiq.actor(actor_name="job", broker=broker)(work)
 
 
 class DramatiqJobs(Program):
-    worker = ["-m", "dramatiq", __name__, "--processes=1", "--threads=2"]
+    worker = (sys.executable, "-m", "dramatiq", __name__, "--processes=1", "--threads=2")
 
     def send(self, number: int) -> None:
         job.send(number)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+
 import redis
 from huey import RedisHuey
 
@@ -12,7 +14,15 @@ job = huey.task()(work)
 
 
 class HueyJobs(Program):
-    worker = ["-m", "huey.bin.huey_consumer", f"{__name__}.huey", "--workers=1", "--no-periodic", "--max-delay=0.1"]
+    worker = (
+        sys.executable,
+        "-m",
+        "huey.bin.huey_consumer",
+        f"{__name__}.huey",
+        "--workers=1",
+        "--no-periodic",
+        "--max-delay=0.1",
+    )
     once = True
     unsafe = 1
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import time
+from collections.abc import Sequence
 
 import redis
 
@@ -25,11 +26,11 @@ def work(number: int) -> None:
 class Program:
     """A task queue, and what it promises of a job whose worker is killed.
 
-    `worker`: what Python runs as its worker. `once`: no job runs twice. `unsafe`: how many jobs a kill may cost, since
+    `worker`: the command that is its worker. `once`: no job runs twice. `unsafe`: how many jobs a kill may cost, since
     its workers have them before they have them safe.
     """
 
-    worker: list[str]
+    worker: Sequence[str]
     once = False
     unsafe = 0
 
@@ -44,3 +45,6 @@ class Program:
     def failed(self, r: redis.Redis) -> set[int]:
         """The jobs that it says have failed with the worker that has just been killed: it has them, and asks."""
         return set()
+
+    def close(self) -> None:
+        """Ends what it has started beside its workers."""

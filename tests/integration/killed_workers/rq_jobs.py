@@ -5,6 +5,7 @@ A job's result is an entry of a stream.
 
 from __future__ import annotations
 
+import sys
 import time
 
 import redis
@@ -19,7 +20,7 @@ queue = Queue(connection=redis.Redis.from_url(URL))
 
 
 class RqJobs(Program):
-    worker = ["-m", "rq.cli", "worker", "--worker-class=rq.worker.SimpleWorker", f"--url={URL}"]
+    worker = (sys.executable, "-m", "rq.cli", "worker", "--worker-class=rq.worker.SimpleWorker", f"--url={URL}")
     once = True
 
     def send(self, number: int) -> None:

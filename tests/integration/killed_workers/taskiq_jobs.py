@@ -6,6 +6,7 @@ Entries are claimed only behind new ones, so that somebody must go on sending.
 from __future__ import annotations
 
 import asyncio
+import sys
 
 import redis
 from taskiq_redis import RedisStreamBroker
@@ -17,7 +18,7 @@ job = broker.task(task_name="job")(work)
 
 
 class TaskiqJobs(Program):
-    worker = ["-m", "taskiq", "worker", f"{__name__}:broker", "--workers=1", "--max-async-tasks=2"]
+    worker = (sys.executable, "-m", "taskiq", "worker", f"{__name__}:broker", "--workers=1", "--max-async-tasks=2")
 
     def send(self, number: int) -> None:
         async def kick() -> None:
