@@ -27,12 +27,13 @@ class Program:
     """A task queue, and what it promises of a job whose worker is killed.
 
     `worker`: the command that is its worker. `once`: no job runs twice. `unsafe`: how many jobs a kill may cost, since
-    its workers have them before they have them safe.
+    its workers have them before they have them safe. `company`: what a dead worker had is done only behind new jobs.
     """
 
     worker: Sequence[str]
     once = False
     unsafe = 0
+    company = False
 
     def send(self, number: int) -> None:
         """Asks for the job; it is accepted when this returns."""

@@ -1,6 +1,6 @@
 """taskiq on a stream: an entry is acknowledged when its task has run, and claimed by another worker where it was not.
 
-Entries are claimed only behind new ones, so that somebody must go on sending.
+Entries are claimed only behind new ones.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ job = broker.task(task_name="job")(work)
 
 class TaskiqJobs(Program):
     worker = (sys.executable, "-m", "taskiq", "worker", f"{__name__}:broker", "--workers=1", "--max-async-tasks=2")
+    company = True
 
     def send(self, number: int) -> None:
         async def kick() -> None:
