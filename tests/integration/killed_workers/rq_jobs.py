@@ -31,11 +31,11 @@ class RqJobs(Program):
 
     def failed(self, r: redis.Redis) -> set[int]:
         known = set(queue.failed_job_registry.get_job_ids(cleanup=False))
-        taken = queue.intermediate_queue
+        queue.started_job_registry.cleanup(time.time() + LATER_S)
+        taken = queue.intermediate_queue  # which a job leaves a moment after it has come into the registry
         for job_id in taken.get_job_ids():
             r.set(taken.get_first_seen_key(job_id), time.time() - LATER_S)
         taken.cleanup(SimpleWorker([queue], connection=r), queue)
-        queue.started_job_registry.cleanup(time.time() + LATER_S)
         new = set(queue.failed_job_registry.get_job_ids(cleanup=False)) - known
         for job_id in new:
             job = queue.fetch_job(job_id)
