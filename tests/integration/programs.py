@@ -55,8 +55,10 @@ def play(daemon: Daemon, command: Sequence[str], seconds: float = 60.0) -> None:
     assert printed[-1:] == ["done\n"], printed
 
 
-def finish(command: Sequence[str], directory: Path, environment: dict[str, str] | None = None) -> str:
-    """Runs a command that ends by itself, with status 0; what it has printed."""
+def finish(
+    command: Sequence[str], directory: Path, environment: dict[str, str] | None = None, seconds: float = DEADLINE_S
+) -> str:
+    """Runs a command that ends by itself within `seconds`, with status 0; what it has printed."""
     done = subprocess.run(
         command,
         cwd=directory,
@@ -65,7 +67,7 @@ def finish(command: Sequence[str], directory: Path, environment: dict[str, str] 
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
-        timeout=DEADLINE_S,
+        timeout=seconds,
         check=False,
     )
     assert done.returncode == 0, done.stdout

@@ -35,7 +35,7 @@ def test_sidekiq(port: int, tmp_path: Path) -> None:
     environment = {"KEYP_PORT": str(port), "RUBYOPT": "-W0"}
     command = [program("sidekiq", "ruby-sidekiq"), "-r", "./sidekiq_jobs.rb", "-c", "2"]
     with service("sidekiq", command, tmp_path, environment):
-        assert finish([program("ruby", "ruby"), "sidekiq_jobs.rb"], tmp_path, environment) == "done\n"
+        assert finish([program("ruby", "ruby"), "sidekiq_jobs.rb"], tmp_path, environment, seconds=90) == "done\n"
 
 
 def test_sessions_of_php(port: int) -> None:

@@ -48,4 +48,4 @@ def test_node_clients(server: StartServer, packages: Path, scenario: str) -> Non
     "scenario", ["node_scripts_scenario.js", "node_bullmq_scenario.js", "node_streams_scenario.js"]
 )
 def test_programs(port: int, packages: Path, scenario: str) -> None:
-    assert finish([program("node"), str(packages / scenario), str(port)], packages) == "done\n"
+    assert finish([program("node"), str(packages / scenario), str(port)], packages, seconds=90) == "done\n"

@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 import redis
 
-from tests.integration.daemon import wait_until
+from tests.integration.daemon import DEADLINE_S, wait_until
 from tests.integration.programs import Worker
 
 APP = "tests.integration.taskiq_app"
@@ -43,8 +43,9 @@ def test_tasks(port: int, app: Any, tmp_path: Path) -> None:
             assert failed.is_err
             assert isinstance(failed.error, ValueError)
             # Entries are claimed behind new ones, once they have been idle for long enough.
-            while not all([await result.is_ready() for result in results]):
-                await (await app.double.kiq(0)).wait_result(timeout=20)
+            async with asyncio.timeout(DEADLINE_S):
+                while not all([await result.is_ready() for result in results]):
+                    await (await app.double.kiq(0)).wait_result(timeout=20)
             assert [(await result.get_result()).return_value for result in results] == [0, 2, 4, 6, 8]
             wait_until(lambda: r.xpending("taskiq", "taskiq")["pending"] == 0, "all entries are acknowledged")
             (group,) = r.xinfo_groups("taskiq")
