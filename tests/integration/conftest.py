@@ -12,6 +12,7 @@ from redis.backoff import ConstantBackoff
 from redis.retry import Retry
 
 from tests.integration.daemon import Daemon
+from tests.integration.real_server import RealServer
 
 StartServer = Callable[..., Daemon]
 Connect = Callable[..., Any]  # redis-py says of each reply all that it could be under any protocol
@@ -63,6 +64,27 @@ def daemon(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Daemon]:
     daemon.start()
     yield daemon
     _end([daemon])
+
+
+@pytest.fixture(scope="module")
+def real_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RealServer]:
+    """The module's own real server; it keeps nothing on the disk."""
+    real = RealServer(tmp_path_factory.mktemp("real"))
+    try:
+        real.start()
+        yield real
+    finally:
+        real.kill()
+
+
+@pytest.fixture(params=["keyp", "real server"])
+def port(request: pytest.FixtureRequest) -> int:
+    """The port of the module's server, then that of a real one; both are empty. What a test asserts holds on both."""
+    server = request.getfixturevalue("daemon" if request.param == "keyp" else "real_server")
+    with redis.Redis(port=server.port) as r:
+        r.flushall()
+        r.script_flush()
+    return int(server.port)
 
 
 @pytest.fixture(params=[2, 3], ids=["RESP2", "RESP3"])

@@ -2,7 +2,7 @@
 
 A scenario ends with the line `done` and status 0. It may print `restart` before: then the server is stopped and started
 again on its data, and the scenario, which waits for a line on its standard input, goes on. A service goes on until the
-test is over; what it prints goes into a file.
+test is over; what it prints goes into a file. A worker is killed, with all the processes that it has started.
 """
 
 from __future__ import annotations
@@ -55,8 +55,10 @@ def play(daemon: Daemon, command: Sequence[str], seconds: float = 60.0) -> None:
     assert printed[-1:] == ["done\n"], printed
 
 
-def finish(command: Sequence[str], directory: Path, environment: dict[str, str] | None = None) -> str:
-    """Runs a command that ends by itself, with status 0; what it has printed."""
+def finish(
+    command: Sequence[str], directory: Path, environment: dict[str, str] | None = None, seconds: float = DEADLINE_S
+) -> str:
+    """Runs a command that ends by itself within `seconds`, with status 0; what it has printed."""
     done = subprocess.run(
         command,
         cwd=directory,
@@ -65,7 +67,7 @@ def finish(command: Sequence[str], directory: Path, environment: dict[str, str] 
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
-        timeout=DEADLINE_S,
+        timeout=seconds,
         check=False,
     )
     assert done.returncode == 0, done.stdout
@@ -105,3 +107,44 @@ def service(
     finally:
         process.kill()
         process.wait()
+
+
+class Worker:
+    """A program that runs in `directory`, with processes of its own; all die together.
+
+    It need not obey a signal. What it prints is in the file `log`.
+    """
+
+    def __init__(self, command: Sequence[str], directory: Path) -> None:
+        self.log = directory / "worker.log"
+        self._command = command
+        self._directory = directory
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        with self.log.open("ab") as log:
+            self._process = subprocess.Popen(
+                self._command,
+                cwd=self._directory,
+                env={**os.environ, "PYTHONPATH": PATH, "PYTHONUNBUFFERED": "1"},
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+            )
+
+    def kill(self) -> None:
+        """Ends it with no chance to do anything more."""
+        if self._process is not None:
+            os.killpg(self._process.pid, signal.SIGKILL)
+            self._process.wait(DEADLINE_S)
+            self._process = None
+
+    def __enter__(self) -> Worker:
+        self.start()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> None:
+        self.kill()
+        if error is not None:
+            error.add_note(f"the worker has printed:\n{self.log.read_text()[-20_000:]}")

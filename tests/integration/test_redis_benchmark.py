@@ -80,6 +80,17 @@ def test_a_command_of_ones_own(daemon: Daemon) -> None:
     assert keyspace["keys"] == keyspace["expires"]
 
 
+def test_scripts(daemon: Daemon) -> None:
+    reset(daemon)
+    script = "return redis.call('incrby', KEYS[1], ARGV[1])"
+    bench(daemon, "-n", "2000", "-r", "500", "-P", "20", "EVAL", script, "1", "key:__rand_int__", "2")
+    counted = calls(daemon)
+    assert counted["eval"] >= 2000
+    assert counted["incrby"] == counted["eval"]
+    with redis.Redis(port=daemon.port) as r:
+        assert sum(int(value) for value in r.mget(r.keys())) == 2 * counted["eval"]
+
+
 def test_a_connection_for_each_request(daemon: Daemon) -> None:
     reset(daemon)
     bench(daemon, "-t", "set", "-k", "0", "-n", "1000", "-c", "20")
