@@ -46,6 +46,17 @@ class ReopenStore(Effect):
     """Syncs the store from now on as the setting says; the reply is sent when that is so."""
 
 
+class ReloadCertificates(Effect):
+    """Has TLS follow its settings before the reply is sent. Where it cannot, the settings are `before` again.
+
+    `argument` names one of those that CONFIG SET was given.
+    """
+
+    def __init__(self, argument: str, before: list[tuple[bytes, bytes]]) -> None:
+        self.argument = argument
+        self.before = before
+
+
 class EndWait(Effect):
     """Unblocks the client `client_id`, if it is blocked, with the reply `error`.
 

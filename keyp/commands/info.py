@@ -333,13 +333,8 @@ def _rarer_stats(metrics: Metrics) -> list[str]:
 
 
 def _refusals(context: SessionContext) -> list[str]:
-    counts = context.server.acl_log.counts
-    return [
-        f"acl_access_denied_auth:{counts[AUTH]}",
-        f"acl_access_denied_cmd:{counts[COMMAND]}",
-        f"acl_access_denied_key:{counts[KEY]}",
-        f"acl_access_denied_channel:{counts[acl_log.CHANNEL]}",
-    ]
+    words = {AUTH: "auth", COMMAND: "cmd", KEY: "key", acl_log.CHANNEL: "channel"}
+    return [f"acl_access_denied_{word}:{context.server.acl_log.counts[reason]}" for reason, word in words.items()]
 
 
 def _replication(context: SessionContext) -> list[str]:

@@ -13,7 +13,7 @@ from keyp import REDIS_VERSION
 from keyp.command.access_control import set_password
 from keyp.command.arguments import integer, integer_between, to_int64
 from keyp.command.context import ReadContext, SessionContext
-from keyp.command.effects import Delay, ReopenStore, SaveStore, StopServer
+from keyp.command.effects import Delay, ReloadCertificates, ReopenStore, SaveStore, StopServer
 from keyp.command.script_calls import busy_error
 from keyp.command.spec import (
     ADMIN,
@@ -91,7 +91,12 @@ def config_set(context: SessionContext, args: Args) -> Reply:
     if len(args) % 2:
         raise CommandError(SYNTAX)
     server = context.server
-    server.settings.set_many(list(zip(args[2::2], args[3::2], strict=True)))
+    pairs = list(zip(args[2::2], args[3::2], strict=True))
+    of_tls = [(name.lower(), b"") for name in args[2::2] if name.lower().startswith(b"tls-")]
+    before = server.settings.matching([name for name, _ in of_tls])
+    server.settings.set_many(pairs)
+    if of_tls:
+        context.after(ReloadCertificates(of_tls[0][0].decode(), list(before.items())))
     context.data.follow_settings()
     names = [name.lower() for name in args[2::2]]
     if b"appendfsync" in names:

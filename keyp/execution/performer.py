@@ -31,6 +31,7 @@ from keyp.command.effects import (
     PauseClients,
     Publish,
     PubSubEffect,
+    ReloadCertificates,
     ReopenStore,
     ResumeClients,
     SaveStore,
@@ -51,6 +52,7 @@ from keyp.execution.users_file import UsersFile
 from keyp.server.acl.listening import may_not_listen
 from keyp.server.acl.user import User
 from keyp.server.clients import Client
+from keyp.server.config.settings import refused_setting
 from keyp.server.pubsub import CHANNEL
 
 log = Logger()
@@ -98,6 +100,9 @@ class Host(Protocol):
 
     def follow_fsync(self) -> Deferred[None] | None:
         """Syncs from now on as the settings say."""
+
+    def reload_certificates(self) -> Deferred[None]:
+        """Has TLS follow its settings; fails with `CommandError`, and all is as before."""
 
     def delay(self, seconds: float) -> Deferred[None] | None:
         """Fires in so many seconds, or when the server stops; None where it stops already."""
@@ -148,6 +153,8 @@ class Performer:
             saving.addErrback(lambda failure: None)  # it is in the log and in INFO
         elif isinstance(effect, ReopenStore):
             return host.follow_fsync()
+        elif isinstance(effect, ReloadCertificates):
+            return host.reload_certificates().addErrback(self._keep_certificates, effect)
         elif isinstance(effect, Delay):
             return host.delay(effect.seconds)
         elif isinstance(effect, PauseClients):
@@ -165,6 +172,11 @@ class Performer:
         elif isinstance(effect, WarnOfHttp):
             self._limited_log.warn("HTTP", HTTP_SENT.format(effect.address))
         return None
+
+    def _keep_certificates(self, failure: Failure, effect: ReloadCertificates) -> None:
+        self._server.settings.set_many(effect.before)
+        reason = str(failure.value).removeprefix("ERR ")
+        raise refused_setting(effect.argument, reason)
 
     def _perform_on_users(self, effect: Effect, batch: Batch) -> Deferred[None] | None:
         if isinstance(effect, KeepUsers):

@@ -14,6 +14,7 @@ from keyp.command.permission import denial
 from keyp.errors import CommandError
 from keyp.execution.apply import apply
 from keyp.resp.values import Reply, ReplyError, Wait
+from keyp.server.acl.users import Users
 from keyp.storage.value_types import NOTHING
 
 
@@ -53,7 +54,8 @@ def _serve(context: WriteContext, table: BlockedClients, blocked: BlockedClient,
     """Runs a client's command again; whether something may be left for its rivals."""
     if context.selected != key[0]:
         context.select(key[0])
-    refused = _refusal(blocked)
+    users = blocked.batch.server.users
+    refused = "" if users.is_open else _refusal(users, blocked)
     if refused:
         table.serve(blocked, ReplyError(refused))
         return True
@@ -73,11 +75,8 @@ def _serve(context: WriteContext, table: BlockedClients, blocked: BlockedClient,
     return True
 
 
-def _refusal(blocked: BlockedClient) -> str:
+def _refusal(users: Users, blocked: BlockedClient) -> str:
     """The error for a call that the client may not make any more; empty where it may."""
-    users = blocked.batch.server.users
-    if users.is_open:
-        return ""
     user = users.restricted(blocked.batch.state)
     denied = None if user is None else denial(user, blocked.spec, blocked.args)
     return "" if denied is None else f"NOPERM {denied.text}"

@@ -95,6 +95,9 @@ class Host(Protocol):
     def client_came(self, connection: Connection) -> None:
         """The connection stands and has its client."""
 
+    def client_certified(self, connection: Connection, name: str) -> None:
+        """The client has a certificate with this common name."""
+
     def client_left(self, connection: Connection) -> None:
         """The connection is gone."""
 
@@ -157,6 +160,11 @@ class Connection:
             self._dispatcher.submit(Batch(self._state, client, requests, self._answered))
         elif parser.error is not None:
             self._end_in_error()
+
+    def log_in(self, name: bytes) -> None:
+        """Makes a user the client's, before anything has run for it."""
+        self.client.state.user, self.client.state.authenticated = name, True
+        self._follow_user()
 
     def _follow_user(self) -> None:
         """A client that has to log in may send short requests only."""
@@ -249,8 +257,10 @@ class Connection:
         error = self._parser.error
         if error is not None and not error.silent:
             self.refuse(error.text)
-        else:
-            self.close()
+            return
+        if error is not None and error.text:
+            self._dispatcher.limited_log.warn("TLS", f"{self.client.address} is disconnected: {error.text}")
+        self.close()
 
     def _send(self, chunks: list[bytes]) -> None:
         """Sends chunks of bytes with the next burst, or now where they are many."""

@@ -15,6 +15,10 @@ DEFAULT_HOST = "localhost"
 DEFAULT_PORT = 6377
 DIGITS_MAX = 4300  # Python does not read more
 WHO = ["yes", "local", "no"]
+TLS_SETTINGS = [
+    "tls-port", "tls-cert-file", "tls-key-file", "tls-ca-cert-file", "tls-ca-cert-dir", "tls-auth-clients",
+    "tls-protocols", "tls-ciphers", "tls-ciphersuites",
+]  # fmt: skip
 
 
 def install_reactor() -> None:
@@ -50,7 +54,8 @@ _size.coerceDoc = "A number of bytes, or one with kb, mb or gb."  # type: ignore
 
 class Options(usage.Options):
     """Command line to values: `host`, `port`, `data-dir`, `databases`, `fsync`, `enable-debug-command`,
-    `requirepass`, `aclfile`, `protected-mode`, `journal-size`, `max-size` and the list `endpoint`."""
+    `requirepass`, `aclfile`, `protected-mode`, `tls-port` and others of TLS, `journal-size`, `max-size` and the list
+    `endpoint`."""
 
     longdesc = "A Redis-compatible key-value server that keeps what it has acknowledged."
     optParameters = [  # noqa: RUF012 - the name and the form are Twisted's
@@ -63,6 +68,22 @@ class Options(usage.Options):
         ["requirepass", None, "", "Password of the user default. Others on this machine see it; an ACL file is safer."],
         ["aclfile", None, "", "File of users, which ACL LOAD and ACL SAVE use."],
         ["protected-mode", None, "yes", "Serve this machine only while no password is needed: yes or no."],
+        [
+            "tls-port",
+            None,
+            0,
+            "TCP port for TLS; no other then, unless --port says so.",
+            _number("--tls-port", 0, 65535),
+        ],
+        ["tls-cert-file", None, "", "Certificate of the server, with the chain behind it."],
+        ["tls-key-file", None, "", "Its key, if it is not in the same file."],
+        ["tls-ca-cert-file", None, "", "Who signs the certificates of clients."],
+        ["tls-ca-cert-dir", None, "", "A directory of such files."],
+        ["tls-auth-clients", None, "yes", "Whether clients need a certificate: yes, optional or no."],
+        ["tls-auth-clients-user", None, "off", "cn: a certificate's common name is the user it logs in."],
+        ["tls-protocols", None, "", "Versions of TLS. [default: TLSv1.2 TLSv1.3]"],
+        ["tls-ciphers", None, "", "Ciphers up to TLS 1.2."],
+        ["tls-ciphersuites", None, "", "Ciphers of TLS 1.3."],
         [
             "journal-size",
             None,
@@ -90,6 +111,10 @@ class Options(usage.Options):
         """Listen on a Twisted endpoint like unix:/run/keyp.sock; repeatable. Only there without --host and --port."""
         self["endpoint"].append(description)
 
+    def tls(self) -> dict[str, str | int]:
+        """The settings of TLS that are given, by their names."""
+        return {name: self[name] for name in TLS_SETTINGS}
+
     def parseArgs(self, *arguments: str) -> None:
         """Called by Twisted with what is no option. Raises `UsageError`: all arguments are options."""
         if arguments:
@@ -108,11 +133,17 @@ class Options(usage.Options):
             raise usage.UsageError(f"--enable-debug-command is {', '.join(WHO)}, not {self['enable-debug-command']!r}")
         if self["protected-mode"] not in ("yes", "no"):
             raise usage.UsageError(f"--protected-mode is yes or no, not {self['protected-mode']!r}")
+        if self["tls-auth-clients"] not in ("yes", "optional", "no"):
+            raise usage.UsageError(f"--tls-auth-clients is yes, optional or no, not {self['tls-auth-clients']!r}")
+        if self["tls-auth-clients-user"].lower() not in ("off", "cn"):
+            raise usage.UsageError(f"--tls-auth-clients-user is off or cn, not {self['tls-auth-clients-user']!r}")
         if self["requirepass"] and self["aclfile"]:
             raise usage.UsageError("--requirepass and --aclfile exclude each other: the file has the passwords")
         if not self["data-dir"]:
             raise usage.UsageError("--data-dir is empty")
-        self["wants-tcp"] = not self["endpoint"] or self["host"] is not None or self["port"] is not None
+        self["wants-tcp"] = (
+            not (self["endpoint"] or self["tls-port"]) or self["host"] is not None or self["port"] is not None
+        )
         if self["host"] is None:
             self["host"] = DEFAULT_HOST
         if self["port"] is None:

@@ -30,6 +30,10 @@ class RedisProtocol(Protocol):
         self.transport.registerProducer(self, False)
         self._host.client_came(self.connection)
 
+    def certified(self, name: str) -> None:
+        """Called by TLS: the client has a certificate with this common name."""
+        self._host.client_certified(self.connection, name)
+
     def connectionLost(self, reason: Failure = connectionDone) -> None:
         """Called by Twisted: the connection is lost."""
         self.connection.lost()

@@ -12,7 +12,7 @@ from random import Random, SystemRandom
 from typing import Any, Final
 
 from twisted.internet.address import UNIXAddress
-from twisted.internet.defer import Deferred, fail
+from twisted.internet.defer import Deferred, fail, succeed
 from twisted.internet.interfaces import IAddress
 from twisted.internet.protocol import ServerFactory
 from twisted.logger import Logger
@@ -102,6 +102,8 @@ class Server:
         self.dispatcher = Dispatcher(self.state, shared, loop, self)
         self.saver = Saver(self.state, self.dispatcher, loop)
         self.recovery = Recovery(self.dispatcher, self.state, loop, self.saver.interrupt)
+        self.certificates: Any = None  # of TLS, where there is a port for it (`tls.py`)
+        self.names_by_certificate = False  # whether the certificate of a client names its user
         self._all_gone: Deferred[None] | None = None
         self._spare_memory = SpareMemory(loop.run_on_reader)
         self._seconds = 0
@@ -143,6 +145,12 @@ class Server:
             connection.refuse("ERR max number of clients reached")
         elif state.settings.protected_mode and not client.is_local and state.users.default.nopass:
             connection.refuse(PROTECTED)
+
+    def client_certified(self, connection: Connection, name: str) -> None:
+        """The client has a certificate with this common name: that of its user, if the options say so."""
+        user = self.state.users.get(name.encode("utf-8", "surrogateescape")) if self.names_by_certificate else None
+        if user is not None and user.enabled:
+            connection.log_in(user.name)
 
     def client_left(self, connection: Connection) -> None:
         """A connection is gone."""
@@ -341,6 +349,17 @@ class Server:
             state.last_sync_ok = True
             state.last_sync_at = started_at
         return None
+
+    def reload_certificates(self) -> Deferred[None]:
+        """New connections get what the settings of TLS name now. Fails with `CommandError` where that is of no use."""
+        if self.certificates is None:
+            return succeed(None)
+        try:
+            self.certificates.load(self.state.settings.get)
+        except Exception as error:
+            log.error("TLS stays as it was: {reason}", reason=str(error))
+            return fail(CommandError("ERR Unable to update TLS configuration. Check server logs."))
+        return succeed(None)
 
     def follow_fsync(self) -> Deferred[None] | None:
         """Syncs from now on as the setting says. Fires when what was committed before is on the disk as well.

@@ -27,7 +27,7 @@ from keyp.errors import CommandError
 from keyp.net import log_level, signals
 from keyp.net.accepting import Refusals
 from keyp.net.clock import keep_steady
-from keyp.net.endpoint_types import NOT_PLAIN, NOTHING_HANDED_OVER, endpoint_refusal, has_plain_connections
+from keyp.net.endpoint_types import NO_OPENSSL, NOT_PLAIN, NOTHING_HANDED_OVER, endpoint_refusal, has_plain_connections
 from keyp.net.loop import ReactorLoop
 from keyp.net.options import Options
 from keyp.net.server import RedisFactory, Server
@@ -67,6 +67,7 @@ class KeypService(Service):
         self._ports: list[Any] = []  # IListeningPort, of which the type checker has the wrong idea
         self._loops: list[LoopingCall] = []
         self._refusals = Refusals()
+        self._certificates: Any = None  # of `keyp.net.tls`, where there is a port for TLS
         self.server: Server | None = None
 
     # Start.
@@ -79,7 +80,7 @@ class KeypService(Service):
     def startService(self) -> None:
         """Called by Twisted with the final process and user: opens the store and begins to serve."""
         Service.startService(self)
-        signals.follow(self._reactor)
+        signals.follow(self._reactor, self._hung_up)
         if not self._ports:
             self._listen()
         options = self._options
@@ -96,6 +97,7 @@ class KeypService(Service):
             acl_file=options["aclfile"],
             password=options["requirepass"],
             protected_mode=options["protected-mode"],
+            tls=options.tls(),
         )
         try:
             _fit_clients(settings)
@@ -111,6 +113,8 @@ class KeypService(Service):
             environment.close()
             raise StartupError(error.text.removeprefix("ERR ")) from None
         self._loop.start()
+        self.server.certificates = self._certificates
+        self.server.names_by_certificate = options["tls-auth-clients-user"].lower() == "cn"
         self._factory.server = self.server
         for notice in environment.notices:
             log.warn("{notice}", notice=notice)
@@ -133,6 +137,13 @@ class KeypService(Service):
             addresses=", ".join(map(_address_text, self._ports)),
             fsync=options["fsync"],
         )
+
+    def _hung_up(self) -> None:
+        """A SIGHUP has come: certificates are read again, which may have been renewed."""
+        if self.server is not None and self._certificates is not None:
+            self.server.reload_certificates().addCallbacks(
+                lambda ignored: log.info("SIGHUP: the certificate was read again"), lambda failure: None
+            )
 
     def _open_store(self) -> Environment:
         options = self._options
@@ -170,7 +181,9 @@ class KeypService(Service):
         options = self._options
         try:
             if options["wants-tcp"]:
-                self._listen_tcp(options["host"], options["port"])
+                self._listen_tcp(options["host"], options["port"], self._factory)
+            if options["tls-port"]:
+                self._listen_tls(options["host"], options["tls-port"])
             for description in options["endpoint"]:
                 self._listen_endpoint(description)
         except BaseException:
@@ -178,7 +191,21 @@ class KeypService(Service):
                 port.stopListening()
             raise
 
-    def _listen_tcp(self, host: str, number: int) -> None:
+    def _listen_tls(self, host: str, number: int) -> None:
+        """Listens for TLS, with the certificate that the options name."""
+        try:
+            from keyp.net.tls import Certificates, TlsError, TlsFactory
+        except ImportError:
+            raise StartupError(NO_OPENSSL) from None
+        self._certificates = Certificates()
+        try:
+            self._certificates.load(Settings(tls=self._options.tls()).get)
+        except TlsError as error:
+            raise StartupError(f"cannot listen for TLS: {error}") from None
+        factory: Any = self._factory
+        self._listen_tcp(host, number, TlsFactory(self._certificates, False, factory, self._reactor))
+
+    def _listen_tcp(self, host: str, number: int, factory: Any) -> None:
         """Listens on every address that `host` stands for; an IPv6 one that the machine lacks is left out."""
         try:
             found = socket.getaddrinfo(host, number, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
@@ -189,7 +216,7 @@ class KeypService(Service):
             addresses = ["127.0.0.1", "::1"]
         for index, address in enumerate(addresses):
             try:
-                port = self._reactor.listenTCP(number, self._factory, BACKLOG, address)
+                port = self._reactor.listenTCP(number, factory, BACKLOG, address)
             except CannotListenError as error:
                 if index > 0 and ":" in address and getattr(error.socketError, "errno", 0) != errno.EADDRINUSE:
                     continue

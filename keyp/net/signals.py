@@ -1,4 +1,4 @@
-"""Signals that do not end the server: SIGHUP reopens the log, SIGUSR1 and SIGUSR2 are ignored.
+"""Signals that do not end the server: SIGHUP reopens the log and has certificates read again, others are ignored.
 
 A log rotation moves the file away and sends SIGHUP; what is written then goes to a new file under the old name. That
 file is the one that twistd was given (`--logfile`), or the one that a shell has put behind the program's output. SIGINT
@@ -11,6 +11,7 @@ import os
 import signal
 import stat
 import threading
+from collections.abc import Callable
 from typing import Any, Final
 
 from twisted.logger import Logger
@@ -40,16 +41,21 @@ class LogFiles:
         log.info("SIGHUP: the log was opened anew")
 
 
-def follow(reactor: Any) -> None:
-    """Handles the signals from now on, except those that have a handler already.
+def follow(reactor: Any, hung_up: Callable[[], None]) -> None:
+    """Handles the signals from now on, except those that have a handler already; SIGHUP calls `hung_up` as well.
 
     Only the main thread of a process may set handlers; on another one nothing happens.
     """
     if threading.current_thread() is not threading.main_thread():
         return
     files = LogFiles()
+
+    def hang_up() -> None:
+        files.reopen()
+        hung_up()
+
     if signal.getsignal(signal.SIGHUP) in (signal.SIG_DFL, signal.SIG_IGN):
-        signal.signal(signal.SIGHUP, lambda number, frame: reactor.callFromThread(files.reopen))
+        signal.signal(signal.SIGHUP, lambda number, frame: reactor.callFromThread(hang_up))
     for number in (signal.SIGUSR1, signal.SIGUSR2):
         if signal.getsignal(number) == signal.SIG_DFL:
             signal.signal(number, signal.SIG_IGN)

@@ -32,6 +32,8 @@ _NINE: Final = 0x39
 _MAX_LINE_BYTES: Final = 64 * 1024
 _MAX_ARGUMENTS: Final = 2**31 - 1
 
+_TLS_RECORD: Final = b"\x16\x03"  # how a handshake begins
+
 _LIMITED_ARGUMENTS: Final = 10
 _LIMITED_BULK_BYTES: Final = 16384
 
@@ -44,7 +46,8 @@ class ProtocolError(Exception):
     """The stream cannot be read any further; the client gets `text` and is cut off.
 
     `text` is the whole error line without its leading `-` and its line end; each character stands for one byte
-    (latin-1). Where `silent` is true, `text` is empty and the connection is closed without an error reply.
+    (latin-1). Where `silent` is true, the connection is closed without an error reply, and `text`, where there is any,
+    is for the log.
     """
 
     def __init__(self, text: str, silent: bool = False) -> None:
@@ -210,6 +213,9 @@ class RequestParser:
 
     def _read_inline(self, data: bytes, i: int, args: list[bytes]) -> int:
         """Put the arguments of the line at `i` into `args`; returns the index behind its end, -1 to stop."""
+        if data.startswith(_TLS_RECORD, i):
+            self.error = ProtocolError("it speaks TLS to a port without it", silent=True)
+            return -1
         end = data.find(b"\n", i, i + _MAX_LINE_BYTES + 1)
         sought = b"\n"
         if data.find(b"\0", i, end if end >= 0 else i + _MAX_LINE_BYTES + 1) >= 0:

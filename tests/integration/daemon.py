@@ -174,6 +174,11 @@ class Daemon:
         except OSError:
             return False
 
+    def signal(self, number: signal.Signals) -> None:
+        """Sends the server a signal."""
+        assert self._process is not None
+        self._process.send_signal(number)
+
     def stop(self) -> None:
         """Stops the server in order."""
         assert self._process is not None

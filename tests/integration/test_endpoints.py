@@ -34,9 +34,7 @@ def has_ipv6() -> bool:
 @pytest.mark.parametrize(
     ("endpoint", "words"),
     [
-        ("ssl:0:privateKey=key.pem:certKey=cert.pem", ("no TLS yet", "stunnel")),
-        ("tls:certificates:tcp:0", ("no TLS yet",)),
-        ("haproxy:ssl:0:privateKey=key.pem:certKey=cert.pem", ("no TLS yet",)),
+        ("haproxy:ssl:0:privateKey=key.pem:certKey=cert.pem", ("behind a proxy",)),
         ("stdio:", ("no address",)),
         ("systemd:domain=INET:index=0", (".socket unit",)),
     ],

@@ -33,6 +33,7 @@ class Settings:
         acl_file: str = "",
         password: str = "",
         protected_mode: str = "yes",
+        tls: dict[str, str | int] | None = None,
     ) -> None:
         self._table: dict[str, Setting] = {name: setting for setting in TABLE for name in setting.names}
         self._values: dict[str, Value] = {setting.name: setting.default for setting in TABLE}
@@ -50,6 +51,7 @@ class Settings:
                 "aclfile": acl_file,
                 "requirepass": password,
                 "protected-mode": protected_mode,
+                **(tls or {}),
             }
         )
         self.port = port
@@ -153,7 +155,7 @@ class Settings:
                 if values[setting.name] != self._values[setting.name]:
                     setting.setting_type.prepare(values[setting.name])
         except Invalid as error:
-            raise _failed(name, str(error)) from None
+            raise refused_setting(name, str(error)) from None
         self._values = values
         self._refresh()
         for listener in self._listeners:
@@ -168,11 +170,11 @@ class Settings:
             if setting is None:
                 raise CommandError(f"ERR Unknown option or number of arguments for CONFIG SET - '{printable(given)}'")
             if setting.state == FIXED:
-                raise _failed(printable(given), "can't set immutable config")
+                raise refused_setting(printable(given), "can't set immutable config")
             if setting.protected:
-                raise _failed(printable(given), "can't set protected config")
+                raise refused_setting(printable(given), "can't set protected config")
             if name in found:
-                raise _failed(printable(given), "duplicate parameter")
+                raise refused_setting(printable(given), "duplicate parameter")
             found[name] = text
         return list(found.items())
 
@@ -181,5 +183,6 @@ class Settings:
         self._listeners.append(callback)
 
 
-def _failed(name: str, reason: str) -> CommandError:
+def refused_setting(name: str, reason: str) -> CommandError:
+    """The error of a CONFIG SET that has failed because of the setting `name`."""
     return CommandError(f"ERR CONFIG SET failed (possibly related to argument '{name}') - {reason}")

@@ -127,7 +127,6 @@ _POLICIES: Final = (
 _FACILITIES: Final = ("user", *[f"local{number}" for number in range(8)])
 
 _ON_COMMAND_LINE: Final = "it is given on the command line and does not change while Keyp runs"
-_NO_TLS: Final = "Keyp has no TLS"
 _NO_REPLICAS: Final = "Keyp does not replicate"
 _NO_CLUSTER: Final = "Keyp is a single server"
 
@@ -151,6 +150,20 @@ TABLE: Final[tuple[Setting, ...]] = (
     _obeyed("acl-pubsub-default", Choice("allchannels", "resetchannels"), "resetchannels",
             "which channels a new user may use"),
     _obeyed("acllog-max-len", _LONG, 128, "how many entries ACL LOG has at most"),
+    # TLS. A change holds for new connections, and one of files that cannot be used is refused.
+    _obeyed("tls-cert-file", _TEXT, "", "the server's certificate with its chain; each change reads it again"),
+    _obeyed("tls-key-file", _TEXT, "", "its key; where there is none the certificate's file has it"),
+    _obeyed("tls-key-file-pass", _TEXT, "", "the password of that file"),
+    _obeyed("tls-ca-cert-file", _TEXT, "", "who signs the certificates of clients"),
+    _obeyed("tls-ca-cert-dir", _TEXT, "", "a directory of such files"),
+    _obeyed("tls-auth-clients", Choice("no", "yes", "optional"), "yes", "whether clients need a certificate"),
+    _obeyed("tls-protocols", _TEXT, "", "versions of TLS, `TLSv1.2 TLSv1.3` where it is empty"),
+    _obeyed("tls-ciphers", _TEXT, "", "ciphers up to TLS 1.2, as OpenSSL names them"),
+    _obeyed("tls-ciphersuites", _TEXT, "", "ciphers of TLS 1.3"),
+    _obeyed("tls-prefer-server-ciphers", _SWITCH, "no", "whether the server's order of ciphers counts"),
+    _obeyed("tls-dh-params-file", _TEXT, "", "parameters of Diffie-Hellman, for old clients"),
+    _obeyed("tls-session-caching", _SWITCH, "yes", "whether clients may take up a session again"),
+    _obeyed("tls-session-cache-timeout", _INT, 300, "seconds for which they may"),
     # Logs and notifications.
     _obeyed("loglevel", Choice(*_LOG_LEVELS), "notice",
             "what is logged: `debug` all, `verbose` and `notice` Twisted's level info and above, `warning` warnings and"
@@ -181,9 +194,9 @@ TABLE: Final[tuple[Setting, ...]] = (
     # Pinned.
     _pinned("port", _PORT, 6377, _ON_COMMAND_LINE),
     _pinned("bind", _TEXT, "localhost", _ON_COMMAND_LINE),
-    _pinned("tls-port", _PORT, 0, _NO_TLS),
-    _pinned("tls-replication", _SWITCH, "no", _NO_TLS),
-    _pinned("tls-cluster", _SWITCH, "no", _NO_TLS),
+    _pinned("tls-port", _PORT, 0, _ON_COMMAND_LINE),
+    _pinned("tls-replication", _SWITCH, "no", _NO_REPLICAS),
+    _pinned("tls-cluster", _SWITCH, "no", _NO_CLUSTER),
     _pinned("min-replicas-to-write", _INT, 0, "Keyp does not replicate, so no write could be accepted",
             "min-slaves-to-write"),
     _pinned("activedefrag", _SWITCH, "no", "as in a Redis built without jemalloc; data is on the disk",
@@ -330,24 +343,11 @@ TABLE: Final[tuple[Setting, ...]] = (
             ("cluster-replica-no-failover", _SWITCH, "no", "cluster-slave-no-failover"),
             ("cluster-replica-validity-factor", _INT, 10, "cluster-slave-validity-factor"),
             ("cluster-require-full-coverage", _SWITCH, "yes")),
-    *_inert(_NO_TLS,
-            ("tls-auth-clients", Choice("no", "yes", "optional"), "yes"),
-            ("tls-ca-cert-dir", _TEXT, ""),
-            ("tls-ca-cert-file", _TEXT, ""),
-            ("tls-cert-file", _TEXT, ""),
-            ("tls-ciphers", _TEXT, ""),
-            ("tls-ciphersuites", _TEXT, ""),
+    *_inert("Keyp asks no other server by TLS, and OpenSSL bounds its cache of sessions itself",
             ("tls-client-cert-file", _TEXT, ""),
             ("tls-client-key-file", _TEXT, ""),
             ("tls-client-key-file-pass", _TEXT, ""),
-            ("tls-dh-params-file", _TEXT, ""),
-            ("tls-key-file", _TEXT, ""),
-            ("tls-key-file-pass", _TEXT, ""),
-            ("tls-prefer-server-ciphers", _SWITCH, "no"),
-            ("tls-protocols", _TEXT, ""),
-            ("tls-session-cache-size", _INT, 20480),
-            ("tls-session-cache-timeout", _INT, 300),
-            ("tls-session-caching", _SWITCH, "yes")),
+            ("tls-session-cache-size", _INT, 20480)),
     *_hidden(_inert("for those who test Redis itself; `CONFIG GET` finds them by their whole names only",
                     ("aof-disable-auto-gc", _SWITCH, "no"),
                     ("key-load-delay", Number(INT32_MIN, INT32_MAX), 0),
