@@ -38,6 +38,10 @@ from keyp.storage.lmdb.errors import StoreError
 log = Logger()
 
 BACKLOG: Final = 511
+# Objects at which garbage is looked for. Requests are no garbage, they die by themselves; but those of a pipeline are
+# thousands at once, and each look at them costs as much as a command of theirs.
+GARBAGE_AFTER: Final = 20_000
+
 FAREWELL_S: Final = 5.0  # how long clients may take to read their last replies when the server stops
 
 
@@ -124,6 +128,7 @@ class KeypService(Service):
                 count=environment.replayed,
                 seconds=environment.replay_ns / 1e9,
             )
+        gc.set_threshold(GARBAGE_AFTER, 20, 20)
         gc.freeze()  # what is there now stays: a look for garbage need not stop everybody to go through it again
         follow_frequency(self._repeat(1 / settings.hz, self.server.dispatcher.sweep_if_due), settings)
         self._repeat(1.0, self.server.each_second)
