@@ -35,6 +35,21 @@ class Registry:
             self._by_name[name.encode()] = spec
             self._by_name[name.lower().encode()] = spec
 
+    def rename(self, old: bytes, new: bytes) -> None:
+        """Gives a command or container another name, which clients have to call it by; without one nobody can call it.
+
+        Rules of users and descriptions go on to use the old one, as in Redis. Raises `ValueError` for an unknown `old`
+        and a `new` that is another command's.
+        """
+        spec = self.get(old)
+        if spec is None:
+            raise ValueError(f"there is no command {printable(old)}")
+        if new and self.get(new) is not None:
+            raise ValueError(f"there is a command {printable(new)} already")
+        self._by_name = {name: known for name, known in self._by_name.items() if name.upper() != old.upper()}
+        if new:
+            self._by_name[new.upper()] = self._by_name[new.lower()] = spec
+
     def __len__(self) -> int:
         return len(self.specs)
 

@@ -54,8 +54,8 @@ _size.coerceDoc = "A number of bytes, or one with kb, mb or gb."  # type: ignore
 
 class Options(usage.Options):
     """Command line to values: `host`, `port`, `data-dir`, `databases`, `fsync`, `enable-debug-command`,
-    `requirepass`, `aclfile`, `protected-mode`, `tls-port` and others of TLS, `journal-size`, `max-size` and the list
-    `endpoint`."""
+    `requirepass`, `aclfile`, `protected-mode`, `tls-port` and others of TLS, `journal-size`, `max-size` and the lists
+    `endpoint` and `rename-command`."""
 
     longdesc = "A Redis-compatible key-value server that keeps what it has acknowledged."
     optParameters = [  # noqa: RUF012 - the name and the form are Twisted's
@@ -105,11 +105,19 @@ class Options(usage.Options):
     def __init__(self) -> None:
         usage.Options.__init__(self)
         self["endpoint"] = []
+        self["rename-command"] = []
         self["lost"] = False  # set by a server that has stopped without having brought everything to the disk
 
     def opt_endpoint(self, description: str) -> None:
         """Listen on a Twisted endpoint like unix:/run/keyp.sock; repeatable. Only there without --host and --port."""
         self["endpoint"].append(description)
+
+    def opt_rename_command(self, names: str) -> None:
+        """OLD=NEW: clients have to call a command by another name; OLD= switches it off. Repeatable, as in Redis."""
+        old, equals, new = names.partition("=")
+        if not old or not equals:
+            raise usage.UsageError(f"--rename-command is OLD=NEW, or OLD= to switch it off, not {names!r}")
+        self["rename-command"].append((old.encode(), new.encode()))
 
     def tls(self) -> dict[str, str | int]:
         """The settings of TLS that are given, by their names."""

@@ -90,19 +90,7 @@ class KeypService(Service):
         options = self._options
         self._loop = ReactorLoop(self._reactor)
         environment = self._open_store()
-        settings = Settings(
-            host=options["host"] or "localhost",
-            port=self.tcp_port(),
-            data_dir=environment.path,
-            databases=options["databases"],
-            fsync=options["fsync"],
-            max_size=options["max-size"],
-            enable_debug_command=options["enable-debug-command"],
-            acl_file=options["aclfile"],
-            password=options["requirepass"],
-            protected_mode=options["protected-mode"],
-            tls=options.tls(),
-        )
+        settings = self._settings(environment.path)
         try:
             _fit_clients(settings)
         except StartupError:
@@ -112,10 +100,10 @@ class KeypService(Service):
         self._reactor.callWhenRunning(log_level.follow, settings)  # twist begins its log late
         self.server = Server(self._loop, environment, settings, Random(), self._reactor.stop)
         try:
-            self.server.dispatcher.performer.users_file.start()
-        except CommandError as error:
+            self._say_who_may_what(self.server)
+        except StartupError:
             environment.close()
-            raise StartupError(error.text.removeprefix("ERR ")) from None
+            raise
         self._loop.start()
         self.server.certificates = self._certificates
         self.server.names_by_certificate = options["tls-auth-clients-user"].lower() == "cn"
@@ -142,6 +130,31 @@ class KeypService(Service):
             addresses=", ".join(map(_address_text, self._ports)),
             fsync=options["fsync"],
         )
+
+    def _settings(self, data_dir: str) -> Settings:
+        options = self._options
+        return Settings(
+            host=options["host"] or "localhost",
+            port=self.tcp_port(),
+            data_dir=data_dir,
+            databases=options["databases"],
+            fsync=options["fsync"],
+            max_size=options["max-size"],
+            enable_debug_command=options["enable-debug-command"],
+            acl_file=options["aclfile"],
+            password=options["requirepass"],
+            protected_mode=options["protected-mode"],
+            tls=options.tls(),
+        )
+
+    def _say_who_may_what(self, server: Server) -> None:
+        """Takes the users from their file, and gives commands their other names."""
+        try:
+            server.dispatcher.performer.users_file.start()
+            for old, new in self._options["rename-command"]:
+                server.state.registry.rename(old, new)
+        except (CommandError, ValueError) as error:
+            raise StartupError(str(error).removeprefix("ERR ")) from None
 
     def _hung_up(self) -> None:
         """A SIGHUP has come: certificates are read again, which may have been renewed."""

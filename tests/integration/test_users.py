@@ -121,3 +121,22 @@ def test_options_that_exclude_each_other(server: StartServer, path: Path) -> Non
     daemon.stop()
     daemon.options = (f"--aclfile={path}", "--requirepass=x")
     assert "exclude each other" in daemon.start_in_vain()
+
+
+def test_commands_that_have_other_names_or_none(server: StartServer) -> None:
+    """Also in MULTI and in scripts."""
+    daemon = server("--rename-command=FLUSHALL=", "--rename-command=config=Secret-Config")
+    plain = client(daemon)
+    for words in (("FLUSHALL",), ("flushall",), ("CONFIG", "GET", "hz")):
+        with pytest.raises(redis.ResponseError, match="unknown command"):
+            plain.execute_command(*words)
+    assert plain.execute_command("secret-config", "GET", "hz") == {"hz": "10"}
+    with pytest.raises(redis.ResponseError, match="Unknown Redis command called from script"):
+        plain.eval("return redis.call('flushall')", 0)
+    with pytest.raises(redis.ResponseError, match="unknown subcommand"):
+        plain.execute_command("SECRET-CONFIG", "nosuch")
+    daemon.stop()
+    daemon.options = ("--rename-command=nosuch=x",)
+    assert "there is no command nosuch" in daemon.start_in_vain()
+    daemon.options = ("--rename-command=get=SET",)
+    assert "there is a command SET already" in daemon.start_in_vain()
