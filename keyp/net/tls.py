@@ -288,10 +288,11 @@ class TlsProtocol(TLSMemoryBIOProtocol):
         self.transport.loseConnection()  # whether or not the peer says goodbye as well
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
-        """Called by Twisted: the connection is lost. Called by the protocol above, which has no more to say: it ends."""
+        """Called by Twisted: the connection is lost; or by the protocol above, which has no more to say: it ends."""
         if self.transport.connected:
             self.unregisterProducer()
-            self.loseConnection()
+            self.disconnecting = True
+            self._shutdownTLS()
             return
         if self._deadline.active():
             self._deadline.cancel()
