@@ -14,6 +14,7 @@ from keyp.command.permission import Denial, denial, reads_all_keys
 from keyp.command.spec import NO_AUTH, Args, CommandSpec, UnknownKeys
 from keyp.errors import CommandError
 from keyp.server.acl.acl_log import AUTH, LUA, MULTI, TOP_LEVEL, Refusal
+from keyp.server.acl.user import User
 from keyp.server.acl.users import DEFAULT
 
 NOT_LOGGED_IN: Final = "NOAUTH Authentication required."
@@ -97,8 +98,12 @@ def log_in(context: SessionContext, name: bytes, password: bytes, call: Args) ->
 
 def set_password(context: SessionContext, password: str) -> None:
     """Gives the user `default` a password, his only one; an empty one is none."""
-    context.users_to_change().put(context.users.default.with_password(password))
-    context.keep_users()
+
+    def edit(known: User | None) -> User:
+        assert known is not None, "there always is a default user"
+        return known.with_password(password)
+
+    context.change_user(DEFAULT, edit)
 
 
 def log_out(context: SessionContext) -> None:

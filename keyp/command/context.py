@@ -15,14 +15,14 @@ from collections.abc import Callable
 from random import Random
 from typing import Any, Final
 
-from keyp.command.effects import Effect, KeepScripts, KeepUsers
+from keyp.command.effects import ChangeUser, Effect, KeepScripts
 from keyp.command.scan_cursors import CursorTable
 from keyp.command.server_state import ServerState
 from keyp.command.spec import DENYOOM, CommandSpec
 from keyp.errors import DATABASE_OUT_OF_RANGE, CommandError
 from keyp.resp.values import Reply
 from keyp.scripting.cache import ScriptView
-from keyp.server.acl.users import Users
+from keyp.server.acl.users import Edit, Users
 from keyp.server.clients import Client, ClientState
 from keyp.storage.access_times import AccessTimes
 from keyp.storage.compact_limits import CompactLimits
@@ -199,19 +199,13 @@ class SessionContext:
         view: Users | None = self.state.users
         return self.server.users if view is None else view
 
-    def users_to_change(self) -> Users:
-        """The same, to be changed; `keep_users` then."""
+    def change_user(self, name: bytes, edit: Edit) -> None:
+        """Changes a user: for this batch at once, for others once it has committed. Raises what `edit` does."""
         view: Users | None = self.state.users
         if view is None:
             view = self.state.users = self.server.users.view()
-        return view
-
-    def keep_users(self) -> None:
-        """The batch has changed users: others are to see it once the batch has committed (`KeepUsers`)."""
-        view = self.users_to_change()
-        if not view.is_to_be_kept:
-            view.is_to_be_kept = True
-            self.after(KeepUsers(view.changes()))
+        view.set(name, edit(view.get(name)))
+        self.after(ChangeUser(name, edit))
 
     @property
     def is_on_writer(self) -> bool:

@@ -10,7 +10,7 @@ from __future__ import annotations
 from keyp.events import Event
 from keyp.scripting.cache import ScriptView
 from keyp.server.acl.acl_log import Refusal
-from keyp.server.acl.user import User
+from keyp.server.acl.users import Edit
 
 
 class Effect:
@@ -157,14 +157,15 @@ class NoteRefusal(Effect):
         self.refusal = refusal
 
 
-class KeepUsers(Effect):
-    """Makes what the batch has changed of the users visible to all: None for one that is gone.
+class ChangeUser(Effect):
+    """Changes a user, for all to see. Fails where he has become another meanwhile, for whom the change is wrong.
 
-    Ends the connections of users that are gone, and of those that listen to what they may not any more.
+    Ends the connections of a user that is gone, and those that listen to what they may not any more.
     """
 
-    def __init__(self, changes: dict[bytes, User | None]) -> None:
-        self.changes = changes
+    def __init__(self, name: bytes, edit: Edit) -> None:
+        self.name = name
+        self.edit = edit
 
 
 class LoadUsers(Effect):

@@ -130,10 +130,12 @@ def acl_deluser(context: SessionContext, args: Args) -> Reply:
         raise CommandError(DEFAULT_STAYS)
     found = [name for name in dict.fromkeys(args[2:]) if context.users.get(name) is not None]
     for name in found:
-        context.users_to_change().remove(name)
-    if found:
-        context.keep_users()
+        context.change_user(name, _gone)
     return len(found)
+
+
+def _gone(known: User | None) -> None:
+    """The user is removed."""
 
 
 @ACL.session(
@@ -315,15 +317,18 @@ def acl_setuser(context: SessionContext, args: Args) -> Reply:
     except Unmatched as unmatched:
         opened = printable(unmatched.rule)
         raise CommandError(f"ERR Unmatched parenthesis in acl selector starting at '{opened}'.") from None
-    known, all_channels = context.users.get(args[2]), context.server.settings.acl_all_channels
-    user = User(args[2], all_channels) if known is None else known.copy()
-    for rule in rules:
-        try:
-            user.apply(rule, context.users.index, all_channels)
-        except RuleError as error:
-            raise CommandError(f"ERR Error in ACL SETUSER modifier '{printable(rule)}': {error}") from None
-    context.users_to_change().put(user)
-    context.keep_users()
+    index, all_channels = context.users.index, context.server.settings.acl_all_channels
+
+    def edit(known: User | None) -> User:
+        user = User(args[2], all_channels) if known is None else known.copy()
+        for rule in rules:
+            try:
+                user.apply(rule, index, all_channels)
+            except RuleError as error:
+                raise CommandError(f"ERR Error in ACL SETUSER modifier '{printable(rule)}': {error}") from None
+        return user
+
+    context.change_user(args[2], edit)
     return "OK"
 
 

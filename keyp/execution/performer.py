@@ -12,19 +12,19 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final, Protocol
 
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import Deferred, fail
 from twisted.logger import Logger, LogLevel
 from twisted.python.failure import Failure
 
 from keyp import errors
 from keyp.command.effects import (
     Announce,
+    ChangeUser,
     CloseClient,
     Delay,
     Effect,
     EndWait,
     KeepScripts,
-    KeepUsers,
     LoadUsers,
     LogLine,
     NoteRefusal,
@@ -179,8 +179,12 @@ class Performer:
         raise refused_setting(effect.argument, reason)
 
     def _perform_on_users(self, effect: Effect, batch: Batch) -> Deferred[None] | None:
-        if isinstance(effect, KeepUsers):
-            self._keep_users(effect.changes, batch, False)
+        if isinstance(effect, ChangeUser):
+            try:
+                user = effect.edit(self._server.users.get(effect.name))
+            except errors.CommandError as error:
+                return fail(error)
+            self._keep_users({effect.name: user}, batch, False)
         elif isinstance(effect, LoadUsers):
             return self.users_file.load().addCallback(self._keep_users, batch, True)
         elif isinstance(effect, SaveUsers):

@@ -280,6 +280,7 @@ class TlsProtocol(TLSMemoryBIOProtocol):
     def _tlsShutdownFinished(self, reason: Failure | None) -> None:
         if reason is not None and not self._handshakeDone:
             self._complain(_reason(reason.value))
+        self.unregisterProducer()  # with one the transport would wait for more to send, and never close
         TLSMemoryBIOProtocol._tlsShutdownFinished(self, reason)
 
     def _shutdownTLS(self) -> None:
@@ -287,7 +288,12 @@ class TlsProtocol(TLSMemoryBIOProtocol):
         self.transport.loseConnection()  # whether or not the peer says goodbye as well
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
-        """Called by Twisted: the connection is lost."""
+        """Called by Twisted: the connection is lost; or by the protocol above, which has no more to say: it ends."""
+        if self.transport.connected:
+            self.unregisterProducer()
+            self.disconnecting = True
+            self._shutdownTLS()
+            return
         if self._deadline.active():
             self._deadline.cancel()
         TLSMemoryBIOProtocol.connectionLost(self, reason)

@@ -121,6 +121,32 @@ def test_a_plain_client_is_ended(secure: Secure) -> None:
     assert secure.client().ping()
 
 
+@pytest.mark.parametrize("request_", [b"PING\r\n", b"SUBSCRIBE c\r\n", b"BLPOP k 0\r\n"])
+def test_what_is_no_tls_in_mid_stream_ends_the_connection(secure: Secure, request_: bytes) -> None:
+    connection = secure.connect()
+    connection.sendall(request_)
+    with socket.socket(fileno=connection.detach()) as plain:
+        plain.settimeout(DEADLINE_S)
+        plain.sendall(b"no TLS" * 100)
+        with suppress(ConnectionResetError):
+            while plain.recv(1000):
+                pass
+    admin = secure.client()
+    wait_until(lambda: len(admin.client_list()) == 1, "the server to forget the client")
+
+
+@pytest.mark.parametrize("request_", [b"PING\r\n", b"SUBSCRIBE c\r\n"])
+def test_goodbye_ends_the_connection(secure: Secure, request_: bytes) -> None:
+    """Also where the client keeps its socket open; and it is told goodbye as well."""
+    connection = secure.connect()
+    connection.sendall(request_)
+    connection.recv(100)
+    with connection.unwrap() as plain:
+        assert plain.recv(1) == b""
+    admin = secure.client()
+    wait_until(lambda: len(admin.client_list()) == 1, "the server to forget the client")
+
+
 def test_a_client_with_tls_on_the_plain_port_is_ended(secure: Secure) -> None:
     client = redis.Redis(port=secure.daemon.port, ssl=True, ssl_cert_reqs="none", socket_timeout=DEADLINE_S)
     with pytest.raises(redis.ConnectionError):

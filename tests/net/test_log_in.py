@@ -108,3 +108,20 @@ def test_a_million_wrong_passwords_leave_nothing(client: Connection) -> None:
     assert len(log.entries) == 128
     assert log.counts["auth"] == 1000
     assert b"wrong" not in b"".join([entry.last.client for entry in log.entries])
+
+
+def test_users_that_two_change_in_one_commit(tmp_path: Path) -> None:
+    """Neither change is lost. One that is wrong by then is answered with its error, and changes nothing."""
+    lab = Lab(tmp_path)
+    one, other = lab.connect(), lab.connect()
+    one.call("ACL SETUSER ann on >old")
+    lab.writer_thread.held = True
+    assert one.send(b"SET k 1\r\nACL SETUSER ann <old\r\nGET k\r\n") == b""
+    assert other.send(b"SET k 2\r\nACL SETUSER ann +get ~k\r\nACL SETUSER ann <old\r\nGET k\r\n") == b""
+    lab.writer_thread.held = False
+    lab.writer_thread.work()
+    lab.settle()
+    assert one.transport.sent.endswith(b"+OK\r\n+OK\r\n$1\r\n1\r\n")
+    error = b"-ERR Error in ACL SETUSER modifier '<old': The password you are trying to remove from the user does not"
+    assert other.transport.sent == b"+OK\r\n+OK\r\n" + error + b" exist\r\n$1\r\n2\r\n"
+    assert b"user ann on sanitize-payload ~k resetchannels -@all +get\r\n" in one.call("ACL LIST")

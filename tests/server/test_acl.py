@@ -104,16 +104,17 @@ def test_a_view_changes_nothing_before_it_is_taken_over() -> None:
     users = Users(INDEX)
     assert users.is_open
     view = users.view()
-    view.put(user(b"on"))
+    ann = user(b"on")
+    view.set(b"ann", ann)
     assert (users.names(), view.names()) == ([b"default"], [b"ann", b"default"])
     assert users.is_open
-    users.take_over(view.changes())
+    users.take_over({b"ann": ann})
     assert users.names() == [b"ann", b"default"]
     assert not users.is_open
     view = users.view()
-    view.remove(b"ann")
+    view.set(b"ann", None)
     assert (users.names(), view.names()) == ([b"ann", b"default"], [b"default"])
-    users.take_over(view.changes())
+    users.take_over({b"ann": None})
     assert users.is_open
 
 

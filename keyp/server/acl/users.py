@@ -6,6 +6,7 @@ replaces a user; a client keeps his name, and what he may do is looked up when a
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Final
 
 from keyp.server.acl.command_index import CommandIndex
@@ -13,6 +14,10 @@ from keyp.server.acl.user import User
 from keyp.server.clients import ClientState
 
 DEFAULT: Final = b"default"
+
+# A change of a user: what becomes of the one there is, None for none. Another may have changed him before it is applied
+# again, for all to see, so it holds rules and no user.
+Edit = Callable[[User | None], User | None]
 
 
 class Users:
@@ -26,7 +31,6 @@ class Users:
         self._base = base
         self._own: dict[bytes, User | None] = {}
         self.is_open = False
-        self.is_to_be_kept = False  # a view's changes are asked for by an effect
         if base is None:
             self._own[DEFAULT] = default_user(index)
             self._look()
@@ -64,17 +68,12 @@ class Users:
         self._own[user.name] = user
         self._look()
 
-    def remove(self, name: bytes) -> None:
-        """Removes a user."""
-        self._own[name] = None
-        self._look()
-
-    def changes(self) -> dict[bytes, User | None]:
-        """What a view has changed: None for a user that is gone."""
-        return self._own
+    def set(self, name: bytes, user: User | None) -> None:
+        """Sets in a view what a name stands for: None for a user that is gone."""
+        self._own[name] = user
 
     def take_over(self, changes: dict[bytes, User | None]) -> None:
-        """Makes the changes of a view visible to all."""
+        """Makes changes visible to all: None for a user that is gone."""
         for name, user in changes.items():
             if user is None:
                 self._own.pop(name, None)
