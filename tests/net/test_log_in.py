@@ -161,3 +161,23 @@ def test_what_has_waited_is_looked_at(tmp_path: Path) -> None:
     users.put(user)
     lab.advance_ms(1001)
     assert client.transport.sent == b"-NOPERM No permissions to access a key\r\n"
+
+
+def test_two_save_users_one_after_the_other(tmp_path: Path) -> None:
+    """Each has the new file to itself; what was answered OK is in the file."""
+    path = tmp_path / "users.acl"
+    path.write_text("")
+    lab = Lab(tmp_path, acl_file=str(path))
+    one, other = lab.connect(), lab.connect()
+    lab.reader_threads.held = True
+    assert one.call("ACL SAVE") == b""
+    assert other.call("ACL SETUSER ann on", "ACL SAVE") == b""
+    assert len(lab.reader_threads.line) == 1
+    lab.reader_threads.work()
+    lab.settle()
+    assert one.transport.sent == b"+OK\r\n"
+    assert b"ann" not in path.read_bytes()
+    lab.reader_threads.work()
+    lab.settle()
+    assert other.transport.sent == b"+OK\r\n+OK\r\n"
+    assert b"user ann on" in path.read_bytes()
