@@ -9,7 +9,7 @@ from typing import Final
 
 from keyp.command.client_line import describe
 from keyp.command.context import SessionContext
-from keyp.command.effects import NoteRefusal
+from keyp.command.effects import LookAtUser, NoteRefusal
 from keyp.command.permission import Denial, denial, reads_all_keys
 from keyp.command.spec import NO_AUTH, Args, CommandSpec, UnknownKeys
 from keyp.errors import CommandError
@@ -94,6 +94,7 @@ def log_in(context: SessionContext, name: bytes, password: bytes, call: Args) ->
         raise CommandError(WRONG_PASSWORD)
     context.state.user = name
     context.state.authenticated = True
+    context.after(LookAtUser())
 
 
 def set_password(context: SessionContext, password: str) -> None:

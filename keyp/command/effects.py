@@ -168,6 +168,10 @@ class ChangeUser(Effect):
         self.edit = edit
 
 
+class LookAtUser(Effect):
+    """The client has logged in: ends its connection where its user is gone by now."""
+
+
 class LoadUsers(Effect):
     """Takes the users from the ACL file. Ends the connections of those that are not what they were."""
 

@@ -137,7 +137,12 @@ class Batch:
                 self.walks = True
 
     def begin(self) -> None:
-        """Forgets what an earlier run has left; a run begins."""
+        """Forgets what an earlier run has left; a run begins.
+
+        A batch that has waited (CLIENT PAUSE) may meet users who may no longer do everything.
+        """
+        if self.simple and not self.server.users.is_open:
+            self.simple = False
         self.state = self.client.state if self.simple else self.client.state.copy()
         self.replies: list[bytes] = []
         self.rest: list[Args] = []

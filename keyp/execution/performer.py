@@ -27,6 +27,7 @@ from keyp.command.effects import (
     KeepScripts,
     LoadUsers,
     LogLine,
+    LookAtUser,
     NoteRefusal,
     PauseClients,
     Publish,
@@ -130,6 +131,8 @@ class Performer:
         for index, effect in enumerate(pending.effects):
             if isinstance(effect, PubSubEffect):
                 self._perform_on_pubsub(effect, batch.client, pending, index)
+                if isinstance(effect, Subscribe):
+                    self._look_at_user(batch)
                 continue
             waiting = self._perform_on_users(effect, batch)
             if waiting is None:
@@ -185,6 +188,8 @@ class Performer:
             except errors.CommandError as error:
                 return fail(error)
             self._keep_users({effect.name: user}, batch, False)
+        elif isinstance(effect, LookAtUser):
+            self._look_at_user(batch)
         elif isinstance(effect, LoadUsers):
             return self.users_file.load().addCallback(self._keep_users, batch, True)
         elif isinstance(effect, SaveUsers):
@@ -204,6 +209,13 @@ class Performer:
                 batch.ends_connection = True
             else:
                 self._host.close_client(client.id)
+
+    def _look_at_user(self, batch: Batch) -> None:
+        """Ends the connection of a client that has logged in or subscribed while its user was changed by others."""
+        client = batch.client
+        user = self._server.users.get(client.state.user)
+        if user is None or (not user.is_unrestricted and may_not_listen(client, user)):
+            batch.ends_connection = True
 
     def _failed(self, failure: Failure, batch: Batch, index: int) -> None:
         """The call that asked gets an error in place of its reply."""

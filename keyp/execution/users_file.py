@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import os
-from typing import Final
+from typing import Any, Final
 
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import Deferred, DeferredLock
 from twisted.logger import Logger
 
 from keyp.command.server_state import ServerState
@@ -27,6 +27,7 @@ class UsersFile:
     def __init__(self, server: ServerState, loop: Loop) -> None:
         self._server = server
         self._loop = loop
+        self._one_writes: Any = DeferredLock()
 
     def start(self) -> None:
         """The users are those of the file, or, without one, the default user with the password in the settings.
@@ -61,7 +62,14 @@ class UsersFile:
         return {**gone, **self.read(path)}
 
     def save(self) -> Deferred[None]:
-        """Writes the users of now. Fires when they are on the disk; fails with `CommandError`."""
+        """Writes the users. Fires when they are on the disk; fails with `CommandError`.
+
+        One after the other: so each has the new file to itself, and the last one's users stay.
+        """
+        saved: Deferred[None] = self._one_writes.run(self._write_those_of_now)
+        return saved
+
+    def _write_those_of_now(self) -> Deferred[None]:
         text = b"".join([user.describe() + b"\n" for user in self._server.users.all()])
         return self._loop.run_on_reader(self._write, text)
 

@@ -125,3 +125,59 @@ def test_users_that_two_change_in_one_commit(tmp_path: Path) -> None:
     error = b"-ERR Error in ACL SETUSER modifier '<old': The password you are trying to remove from the user does not"
     assert other.transport.sent == b"+OK\r\n+OK\r\n" + error + b" exist\r\n$1\r\n2\r\n"
     assert b"user ann on sanitize-payload ~k resetchannels -@all +get\r\n" in one.call("ACL LIST")
+
+
+@pytest.mark.parametrize(
+    ("request_", "change"),
+    [("AUTH ann x", "ACL DELUSER ann"), ("SUBSCRIBE c", "ACL SETUSER default resetchannels")],
+)
+def test_a_user_changed_while_a_client_logs_in_or_subscribes(tmp_path: Path, request_: str, change: str) -> None:
+    """The client was not yet among those whose connections the change ends."""
+    lab = Lab(tmp_path)
+    admin, client = lab.connect(), lab.connect()
+    admin.call("ACL SETUSER ann on nopass +@all ~*")
+    lab.writer_thread.held = True
+    client.call("SET k v", request_)
+    function, argument, result = lab.writer_thread.line.pop()
+    lab.writer_thread.held = False
+    outcome = function(argument)
+    assert admin.call(change).endswith((b":1\r\n", b"+OK\r\n"))
+    result.callback(outcome)
+    lab.settle()
+    assert client.transport.sent.startswith(b"+OK\r\n")
+    assert client.transport.disconnecting
+    assert not admin.transport.disconnecting
+
+
+def test_what_has_waited_is_looked_at(tmp_path: Path) -> None:
+    """The users have changed during a pause of clients."""
+    lab = Lab(tmp_path)
+    admin, client = lab.connect(), lab.connect()
+    assert admin.call("SET k v", "CLIENT PAUSE 1000") == b"+OK\r\n+OK\r\n"
+    assert client.call("GET k") == b""
+    users = lab.server.state.users
+    user = users.default.copy()
+    user.apply(b"resetkeys", users.index, True)
+    users.put(user)
+    lab.advance_ms(1001)
+    assert client.transport.sent == b"-NOPERM No permissions to access a key\r\n"
+
+
+def test_two_save_users_one_after_the_other(tmp_path: Path) -> None:
+    """Each has the new file to itself; what was answered OK is in the file."""
+    path = tmp_path / "users.acl"
+    path.write_text("")
+    lab = Lab(tmp_path, acl_file=str(path))
+    one, other = lab.connect(), lab.connect()
+    lab.reader_threads.held = True
+    assert one.call("ACL SAVE") == b""
+    assert other.call("ACL SETUSER ann on", "ACL SAVE") == b""
+    assert len(lab.reader_threads.line) == 1
+    lab.reader_threads.work()
+    lab.settle()
+    assert one.transport.sent == b"+OK\r\n"
+    assert b"ann" not in path.read_bytes()
+    lab.reader_threads.work()
+    lab.settle()
+    assert other.transport.sent == b"+OK\r\n+OK\r\n"
+    assert b"user ann on" in path.read_bytes()
