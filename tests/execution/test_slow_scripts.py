@@ -11,6 +11,7 @@ from keyp.execution.thread_reads import SCRIPT_THREADS
 from keyp.scripting.engine import Run
 from tests.execution.script_talk import BUSY, GET, ask, request, sha
 from tests.fakes import Connection, Lab
+from tests.integration.daemon import COMPILED
 
 
 @pytest.fixture
@@ -160,7 +161,8 @@ def test_a_slow_script_runs_apart_until_it_is_fast(lab: Lab) -> None:
         runs_begun.append(run)
         begin(run)
 
-    scripts.begin = count  # type: ignore[method-assign]
+    if not COMPILED:  # methods of compiled classes cannot be replaced
+        scripts.begin = count  # type: ignore[method-assign]
     for number, (step_ns, runs, groups) in enumerate(
         (
             (1_000, 1, 1),
@@ -175,7 +177,8 @@ def test_a_slow_script_runs_apart_until_it_is_fast(lab: Lab) -> None:
         lab.clock.step_ns = step_ns
         replies = group.send(*evalsha)
         assert replies == [reply % number if b"%" in reply else reply for reply in expected]
-        assert (len(runs_begun), group.groups) == (runs, groups)
+        assert group.groups == groups
+        assert COMPILED or len(runs_begun) == runs
     assert group.clients[0].answer("GET runs") == b"5"
     assert not scripts.slow
 
