@@ -92,11 +92,11 @@ def config_set(context: SessionContext, args: Args) -> Reply:
         raise CommandError(SYNTAX)
     server = context.server
     pairs = list(zip(args[2::2], args[3::2], strict=True))
-    of_tls = [(name.lower(), b"") for name in args[2::2] if name.lower().startswith(b"tls-")]
-    before = server.settings.matching([name for name, _ in of_tls])
+    of_tls = [name.lower() for name in args[2::2] if name.lower().startswith(b"tls-")]
+    before = server.settings.matching(of_tls)
     server.settings.set_many(pairs)
     if of_tls:
-        context.after(ReloadCertificates(of_tls[0][0].decode(), list(before.items())))
+        context.after(ReloadCertificates(of_tls[0].decode(), list(before.items())))
     context.data.follow_settings()
     names = [name.lower() for name in args[2::2]]
     if b"appendfsync" in names:

@@ -13,6 +13,7 @@ from keyp.errors import CommandError
 from keyp.execution.loop import Loop
 from keyp.server.acl.rules import FileErrors, parse_file
 from keyp.server.acl.user import User
+from keyp.server.acl.users import DEFAULT
 from keyp.storage.lmdb.hot_copy import sync_directory
 
 log = Logger()
@@ -39,7 +40,7 @@ class UsersFile:
         if path:
             server.users.take_over(self._read_changes(path))
         elif password:
-            server.users.put(server.users.default.with_password(password))
+            server.users.take_over({DEFAULT: server.users.default.with_password(password)})
 
     def read(self, path: str) -> dict[bytes, User]:
         """The users in the file. Raises `CommandError` for one that cannot be read, or is wrong."""

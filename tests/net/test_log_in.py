@@ -158,7 +158,7 @@ def test_what_has_waited_is_looked_at(tmp_path: Path) -> None:
     users = lab.server.state.users
     user = users.default.copy()
     user.apply(b"resetkeys", users.index, True)
-    users.put(user)
+    users.take_over({user.name: user})
     lab.advance_ms(1001)
     assert client.transport.sent == b"-NOPERM No permissions to access a key\r\n"
 

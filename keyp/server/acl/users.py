@@ -63,11 +63,6 @@ class Users:
         assert user is not None
         return user
 
-    def put(self, user: User) -> None:
-        """Adds a user, or puts him in the place of the one with his name."""
-        self._own[user.name] = user
-        self._look()
-
     def set(self, name: bytes, user: User | None) -> None:
         """Sets in a view what a name stands for: None for a user that is gone."""
         self._own[name] = user
