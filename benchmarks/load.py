@@ -9,6 +9,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 
 from benchmarks.servers import Missing
 from benchmarks.wire import KEY
@@ -19,7 +20,10 @@ PATIENCE_S = 600
 
 @dataclass(frozen=True)
 class Load:
-    """What redis-benchmark is asked to do. `command` has `KEY` where the name of a random key belongs."""
+    """What redis-benchmark is asked to do. `command` has `KEY` where the name of a random key belongs.
+
+    With TLS it trusts the authority whose certificate is the file `authority`.
+    """
 
     command: tuple[str, ...]
     requests: int
@@ -27,6 +31,7 @@ class Load:
     keys: int
     pipeline: int = 1
     prefix: str = KEY
+    authority: Path | None = None
 
     def words(self, port: int) -> list[str]:
         """The command line."""
@@ -34,7 +39,10 @@ class Load:
         options = {"h": "127.0.0.1", "p": port, "n": self.requests, "c": self.clients, "r": self.keys}
         if self.pipeline > 1:
             options["P"] = self.pipeline
-        return [_program(), *(text for name, value in options.items() for text in (f"-{name}", str(value))), *command]
+        words = [text for name, value in options.items() for text in (f"-{name}", str(value))]
+        if self.authority:
+            words += ["--tls", "--cacert", str(self.authority)]
+        return [_program(), *words, *command]
 
 
 def rate(port: int, *loads: Load) -> float:

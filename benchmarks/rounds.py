@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.results import SectionResult
-from benchmarks.servers import Program, Server
+from benchmarks.servers import Program, Server, Tls
 from benchmarks.wire import Connection, fill
 
 SMALLEST = 10_000
@@ -71,12 +71,19 @@ class Bench:
         return max(100, int(count * min(1.0, self._scale) ** 0.5))
 
     @contextmanager
-    def servers(self) -> Iterator[list[Server]]:
-        """One server of each program, all running, on empty directories that are removed in the end."""
+    def servers(self, tls: Callable[[Path], Tls] | None = None) -> Iterator[list[Server]]:
+        """One server of each program, all running, on empty directories that are removed in the end.
+
+        Where `tls` makes a second port for each, with its files in a directory, programs without TLS are left out.
+        """
         folder = Path(tempfile.mkdtemp(prefix="servers-", dir=self._folder))
         try:
             with ExitStack() as stack:
-                servers = [Server(program, self.promise, folder / program.name) for program in self._programs]
+                servers = [
+                    Server(program, self.promise, folder / program.name, tls and tls(folder))
+                    for program in self._programs
+                    if not tls or program.has_tls()
+                ]
                 for server in servers:
                     stack.enter_context(server)
                     with Connection(server.port) as connection:

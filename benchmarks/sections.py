@@ -9,9 +9,22 @@ from benchmarks.scripts import SCRIPTS
 from benchmarks.slow_script import SLOW_SCRIPT
 from benchmarks.streams import STREAMS
 from benchmarks.throughput import COMMANDS, DURABLE, ORIGINAL
+from benchmarks.tls import TLS
 from benchmarks.types import TYPES
 
 SECTIONS: dict[str, Section] = {
     section.name: section
-    for section in (ORIGINAL, COMMANDS, SCRIPTS, DURABLE, TYPES, STREAMS, GROWTH, LATENCY, SLOW_SCRIPT, LARGE_THINGS)
+    for section in (
+        ORIGINAL,
+        COMMANDS,
+        SCRIPTS,
+        DURABLE,
+        TLS,
+        TYPES,
+        STREAMS,
+        GROWTH,
+        LATENCY,
+        SLOW_SCRIPT,
+        LARGE_THINGS,
+    )
 }

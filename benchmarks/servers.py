@@ -12,6 +12,7 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -42,6 +43,26 @@ class Missing(Exception):
 
 
 @dataclass(frozen=True)
+class Tls:
+    """A second port, for TLS: its number, and the files of a certificate that signs itself and of its key."""
+
+    port: int
+    certificate: Path
+    key: Path
+
+    def words(self) -> list[str]:
+        """The options that all the servers have for it."""
+        options = {
+            "port": self.port,
+            "cert-file": self.certificate,
+            "key-file": self.key,
+            "ca-cert-file": self.certificate,
+        }
+        options["auth-clients"] = "no"
+        return [word for option, value in options.items() for word in (f"--tls-{option}", str(value))]
+
+
+@dataclass(frozen=True)
 class Program:
     """A server's program. `version` is what it says of itself, such as `7.0.15`."""
 
@@ -49,15 +70,33 @@ class Program:
     path: str
     version: str
 
-    def command(self, port: int, directory: Path, persistence: str) -> list[str]:
+    def command(self, port: int, directory: Path, persistence: str, tls: Tls | None = None) -> list[str]:
         """The words that start it on 127.0.0.1 and keep its data in `directory`."""
+        more = tls.words() if tls else []
         if self.name == KEYP:
             fsync = "no" if persistence == NONE else persistence
-            return [self.path, "--host=127.0.0.1", f"--port={port}", f"--data-dir={directory}", f"--fsync={fsync}"]
+            return [
+                self.path,
+                "--host=127.0.0.1",
+                f"--port={port}",
+                f"--data-dir={directory}",
+                f"--fsync={fsync}",
+                *more,
+            ]
         options = {"bind": "127.0.0.1", "port": str(port), "dir": str(directory), "save": "", "appendonly": "no"}
         if persistence != NONE:
             options |= {"appendonly": "yes", "appendfsync": persistence}
-        return [self.path, *(word for option, value in options.items() for word in (f"--{option}", value))]
+        return [self.path, *(word for option, value in options.items() for word in (f"--{option}", value)), *more]
+
+    def has_tls(self) -> bool:
+        """Whether it is built with TLS: if so, it looks for the certificate."""
+        if self.name == KEYP:
+            return True
+        with tempfile.TemporaryDirectory() as directory:
+            none = Path(directory, "none")
+            command = self.command(0, Path(directory), NONE, Tls(free_port(), none, none))
+            said = subprocess.run(command, capture_output=True, text=True, timeout=START_S)
+        return str(none) in said.stdout + said.stderr
 
 
 def find_keyp(path: str | None) -> Program:
@@ -123,12 +162,13 @@ class Server:
 
     processors: ClassVar[set[int]] = set()  # where it runs; empty for everywhere
 
-    def __init__(self, program: Program, persistence: str, directory: Path) -> None:
+    def __init__(self, program: Program, persistence: str, directory: Path, tls: Tls | None = None) -> None:
         self.name = program.name
         self.port = free_port()
         self.directory = directory
         self.log = directory / "log"
-        self._command = program.command(self.port, directory, persistence)
+        self.tls = tls
+        self._command = program.command(self.port, directory, persistence, tls)
         self._process: subprocess.Popen[bytes] | None = None
 
     def __enter__(self) -> Server:

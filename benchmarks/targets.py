@@ -60,6 +60,7 @@ TARGETS = (
     _everyday("GET, 50 clients", READS, "GET", 50),
     _everyday("GET, 10 clients, pipelines of 16", READS, "GET", 10, 16),
     _original("TTL", READS),
+    Target("GET over TLS, 50 clients", READS, "tls", "GET", {"clients": 50, "pipeline": 1}),
     _everyday("SET, 10 clients", WRITES_GROUP, "SET", 10),
     _everyday("SET, 50 clients", WRITES_GROUP, "SET", 50),
     _everyday("SET, 10 clients, pipelines of 16", WRITES_GROUP, "SET", 10, 16),

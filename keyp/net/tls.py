@@ -1,8 +1,8 @@
 """TLS: Twisted's protocol over OpenSSL, with a shorter way for the bytes once the handshake is done.
 
 Twisted's own hands what is encrypted to the transport, which sends it in the next iteration of the reactor, and asks
-OpenSSL twice more for each request. Here a burst of replies is encrypted and sent at once, as without TLS. Handshakes,
-closing and errors are Twisted's.
+OpenSSL twice more for each request. Here a burst of replies is encrypted and sent at once, as without TLS, and what has
+come goes straight to the connection (`tls_records.py`). Handshakes, closing and errors are Twisted's.
 
 Needs `pip install keyp[tls]`: this module is imported only where TLS is asked for.
 """
@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Final
 
+from cryptography.hazmat.bindings.openssl.binding import Binding
 from OpenSSL import SSL
 from twisted.internet.interfaces import IOpenSSLServerConnectionCreator, IPullProducer
 from twisted.internet.protocol import connectionDone
@@ -19,9 +20,9 @@ from twisted.protocols.tls import TLSMemoryBIOFactory, TLSMemoryBIOProtocol
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
-RECORD_BYTES: Final = 1 << 14  # the most that TLS encrypts in one piece
-AT_ONCE: Final = 4 * RECORD_BYTES  # that is encrypted before the socket is asked whether it takes it
-READ_BYTES: Final = RECORD_BYTES + 512  # of a socket at once: a record
+from keyp.net.tls_records import RECEIVE_BYTES, OpenSSL, Records
+
+OPENSSL: Final = OpenSSL(Binding.lib, Binding.ffi)
 HANDSHAKE_S: Final = 10.0  # that a client has to prove that it speaks TLS
 
 VERSIONS: Final = {
@@ -152,7 +153,7 @@ class _Drain:
 
     def resumeProducing(self) -> None:
         """Called by Twisted: the transport's buffer is empty."""
-        self._protocol.is_waiting = False
+        self._protocol.records.is_waiting = False
         self._producer.resumeProducing()
 
     def stopProducing(self) -> None:
@@ -161,10 +162,7 @@ class _Drain:
 
 
 class TlsProtocol(TLSMemoryBIOProtocol):
-    """One connection. To the protocol above it is both its transport and, for `send`, its socket.
-
-    `is_waiting` says that the transport below has bytes which the socket did not take: what is sent must wait behind.
-    """
+    """One connection. To the protocol above it is the transport, and its `records` are the socket."""
 
     # Twisted's own, without annotations or with narrower ones.
     factory: Any
@@ -173,19 +171,24 @@ class TlsProtocol(TLSMemoryBIOProtocol):
     _tlsConnection: Any
     _appSendBuffer: list[bytes]
     _deadline: Any
+    records: Records
 
     def makeConnection(self, transport: Any) -> None:
         """Called by Twisted: the connection is made, and the handshake may begin."""
-        self.is_waiting = False
         self.bufferSize = 0  # what the protocol above would like to read at once; records decide
-        transport.bufferSize = READ_BYTES
+        transport.bufferSize = RECEIVE_BYTES
         self._deadline = self.factory._clock.callLater(HANDSHAKE_S, self._too_slow)
         TLSMemoryBIOProtocol.makeConnection(self, transport)
+
+    def connectionMade(self) -> None:
+        """Called by Twisted: OpenSSL's side is there, and the protocol above does not know of the connection yet."""
+        self.records = Records(OPENSSL, self._tlsConnection, self.transport, self)
 
     def _checkHandshakeStatus(self) -> None:
         TLSMemoryBIOProtocol._checkHandshakeStatus(self)
         if self._handshakeDone and self._deadline.active():
             self._deadline.cancel()
+            self.records.open(self.wrappedProtocol.dataReceived, not self._appSendBuffer)
             certificate = self._tlsConnection.get_peer_certificate()
             if certificate is not None:
                 self.wrappedProtocol.certified(certificate.get_subject().CN or "")
@@ -199,55 +202,12 @@ class TlsProtocol(TLSMemoryBIOProtocol):
         peer = self.transport.getPeer()
         server.dispatcher.limited_log.warn("TLS", f"TLS with {getattr(peer, 'host', peer)} failed: {reason}")
 
-    # What the protocol above takes for its socket.
-
-    def getHandle(self) -> TlsProtocol:
-        """What bytes can be sent by at once."""
-        return self
-
-    def fileno(self) -> int:
-        """The socket's descriptor."""
-        return int(self.transport.getHandle().fileno())
-
-    def setsockopt(self, *arguments: Any) -> None:
-        """Sets an option of the socket."""
-        self.transport.getHandle().setsockopt(*arguments)
-
-    def recv(self, size: int) -> bytes:
-        """What has been received is handed on at once, so there is nothing."""
-        raise BlockingIOError
-
-    def send(self, data: bytes) -> int:
-        """Encrypts and sends; how many bytes have been taken. The others are for `write`."""
-        if not self._handshakeDone or self._lostTLSConnection or self._appSendBuffer:
-            return 0
-        sent = 0
-        size = len(data)
-        try:
-            while sent < size and not self.is_waiting:
-                stop = min(sent + AT_ONCE, size)
-                while sent < stop:
-                    sent += self._tlsConnection.send(data if size <= RECORD_BYTES else data[sent : sent + RECORD_BYTES])
-                self._flushSendBIO()
-        except SSL.Error:
-            return sent  # `write` meets it again, and ends the connection
-        return sent
+    def getHandle(self) -> Records:
+        """What the protocol above takes for its socket."""
+        return self.records
 
     def _flushSendBIO(self) -> None:
-        read = self._tlsConnection.bio_read
-        try:
-            data = read(2 * AT_ONCE)
-        except SSL.WantReadError:
-            return
-        sent = 0
-        if not self.is_waiting and self.transport.connected:
-            try:
-                sent = self.transport.getHandle().send(data)
-            except OSError:
-                sent = 0  # the transport meets it again, and handles it
-        if sent < len(data):
-            self.is_waiting = True
-            self.transport.write(data[sent:])
+        self.records.flush()
 
     # What it takes from the transport below.
 
@@ -260,26 +220,27 @@ class TlsProtocol(TLSMemoryBIOProtocol):
         self.transport.unregisterProducer()
 
     def dataReceived(self, data: bytes) -> None:
-        """Called by Twisted: bytes have come."""
-        if not self._handshakeDone:
-            TLSMemoryBIOProtocol.dataReceived(self, data)
-            return
-        connection = self._tlsConnection
-        connection.bio_write(data)
-        received = self.wrappedProtocol.dataReceived
-        try:
-            while not self._lostTLSConnection:
-                received(connection.recv(READ_BYTES))
-        except SSL.WantReadError:
-            pass
-        except SSL.ZeroReturnError:
-            self.wrappedProtocol.readConnectionLost()  # it may still read its replies
-        except SSL.Error:
-            self._tlsShutdownFinished(Failure())
+        """Called by Twisted: bytes have come, and the handshake has not been done."""
+        TLSMemoryBIOProtocol.dataReceived(self, data)
+        if self._handshakeDone:
+            self.__dict__["dataReceived"] = self.records.received
+
+    def ended(self) -> None:
+        """Called by `Records`: the peer sends no more. It may still read its replies."""
+        self.wrappedProtocol.readConnectionLost()
+
+    def failed(self) -> None:
+        """Called by `Records`: the connection cannot go on."""
+        self._tlsShutdownFinished(Failure(SSL.Error([])))
+
+    def _unbufferPendingWrites(self) -> None:
+        TLSMemoryBIOProtocol._unbufferPendingWrites(self)
+        self.records.is_open = not self._lostTLSConnection and not self._appSendBuffer
 
     def _tlsShutdownFinished(self, reason: Failure | None) -> None:
         if reason is not None and not self._handshakeDone:
             self._complain(_reason(reason.value))
+        self.records.is_open = False
         self.unregisterProducer()  # with one the transport would wait for more to send, and never close
         TLSMemoryBIOProtocol._tlsShutdownFinished(self, reason)
 
@@ -296,6 +257,7 @@ class TlsProtocol(TLSMemoryBIOProtocol):
             return
         if self._deadline.active():
             self._deadline.cancel()
+        self.records.is_open = False
         TLSMemoryBIOProtocol.connectionLost(self, reason)
 
 
