@@ -110,6 +110,24 @@ def test_what_comes_before_goodbye_is_answered(secure: Secure) -> None:
     assert got == b"+OK\r\n$1\r\nv\r\n+OK\r\n"
 
 
+def test_idle_connections_keep_no_buffers(secure: Secure) -> None:
+    """OpenSSL's own are 16 KiB for each direction."""
+
+    def connect(count: int) -> list[ssl.SSLSocket]:
+        connections = [secure.connect() for _ in range(count)]
+        for connection in connections:
+            connection.sendall(b"PING\r\n")
+            assert connection.recv(100) == b"+PONG\r\n"
+        return connections
+
+    first = connect(50)
+    before = secure.daemon.memory()
+    more = connect(200)
+    assert (secure.daemon.memory() - before) / 200 < 45_000
+    for connection in first + more:
+        connection.close()
+
+
 def test_a_plain_client_is_ended(secure: Secure) -> None:
     for _ in range(3):
         with socket.create_connection(("127.0.0.1", secure.port), DEADLINE_S) as plain:
