@@ -25,6 +25,7 @@ from keyp.storage.types.stream_ids import (
     sequence_of,
     text,
 )
+from keyp.storage.types.stream_trimming import trim
 
 STREAMS = CommandTable(group="stream", categories="stream")
 
@@ -141,7 +142,7 @@ def xadd(context: WriteContext, args: Args) -> Reply:
     stream.add(added, words_of(args[at + 1 :]))
     trimmed = 0
     if trimming.is_wanted:
-        trimmed = stream.trim(trimming.most, trimming.least, trimming.whole_runs, trimming.limit)
+        trimmed = trim(stream, trimming.most, trimming.least, trimming.whole_runs, trimming.limit)
     stream.save()
     keys.notify(events.STREAM, "xadd", args[1])
     if trimmed:
@@ -168,7 +169,7 @@ def xtrim(context: WriteContext, args: Args) -> Reply:
     stream = streams.find(context.keys, args[1])
     if stream is None:
         return 0
-    trimmed = stream.trim(trimming.most, trimming.least, trimming.whole_runs, trimming.limit)
+    trimmed = trim(stream, trimming.most, trimming.least, trimming.whole_runs, trimming.limit)
     if trimmed:
         stream.save()
         context.keys.notify(events.STREAM, "xtrim", args[1], trimmed)

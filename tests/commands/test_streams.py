@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections import Counter
+from random import Random
 from typing import Any
 
 import pytest
@@ -99,6 +100,36 @@ def test_trimming_many(large: Any, trim: str) -> None:
         assert len(ids(large)) == 5
     assert ids(large) == ids(large, "t") == list(range(MANY - 4, MANY + 1))
     assert elements(large) == elements_of(5, MANY - 1) * 2
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_trimming_by_chance(keyp: Any, seed: int) -> None:
+    """Entries come, go one by one and by thresholds near either end: what is left is what a list has."""
+    chance = Random(seed)
+    model: list[int] = []
+    last = 0
+    for _ in range(12):
+        for _ in range(chance.choice([1, 99, 700, 1500])):
+            last += chance.choice([1, 1, 1, 50])
+            keyp.run("XADD", "s", last, "f", "v")
+            model.append(last)
+        for entry_id in chance.sample(model, min(len(model), chance.choice([0, 3, 300]))):
+            assert keyp.run("XDEL", "s", entry_id) == 1
+            model.remove(entry_id)
+        before = len(model)
+        if chance.random() < 0.5:
+            most = chance.choice([0, 1, 100, before // 3, before // 2, before - 1, before - 100, before])
+            model = model[max(before - max(most, 0), 0) :]
+            removed = keyp.run("XTRIM", "s", "MAXLEN", max(most, 0))
+        else:
+            least = chance.choice([*model[-3:], *model[:3], last // 2, last - 100, last, last + 1])
+            model = [entry_id for entry_id in model if entry_id >= least]
+            removed = keyp.run("XTRIM", "s", "MINID", max(least, 0))
+        assert removed == before - len(model)
+        assert ids(keyp) == model
+        if chance.random() < 0.5:
+            keyp.sweep(chance.choice([100, 10_000]))
+        assert keyp.problems() == []
 
 
 def elements_of(entries: int, pending: int) -> int:

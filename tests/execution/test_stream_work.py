@@ -27,6 +27,13 @@ WORK = {
     "XTRIM s MAXLEN 150": (4, 2, 3, 3, 1),
     "XTRIM s MAXLEN ~ 1000": (1, 0, 0, 0, 0),
 }
+# On a stream of 20,000 entries: nearly all stay or nearly all go, and the runs of the fewer ones are counted.
+LONG = 20_000
+LONG_WORK = {
+    f"XTRIM s MAXLEN {LONG - 100}": (5, 3, 107, 2, 101),
+    "XTRIM s MAXLEN 100": (2, 2, 2, 4, 0),
+    f"XTRIM s MINID {LONG - 99}": (4, 3, 103, 4, 0),
+}
 
 
 @pytest.fixture
@@ -51,3 +58,19 @@ def test_work(lab: Lab, stream: Any, line: str) -> None:
     counts = counting.counts
     done = (counts["get"], counts["cursor"], counts["next"], counts["put"], counts["delete"])
     assert done == WORK[line], counts
+
+
+@pytest.mark.parametrize("line", LONG_WORK)
+def test_trimming_counts_from_the_nearer_end(lab: Lab, line: str) -> None:
+    client = lab.connect()
+    for first in range(1, LONG, 1000):
+        client.call(*[f"XADD s {number} f v" for number in range(first, first + 1000)])
+    real = lab.environment.lmdb
+    counting: Any = CountingLmdb(real)
+    lab.environment.lmdb = counting
+    client.call(line)
+    lab.environment.lmdb = real
+    counts = counting.counts
+    done = (counts["get"], counts["cursor"], counts["next"], counts["put"], counts["delete"])
+    assert done == LONG_WORK[line], counts
+    assert client.call("XLEN s") in (b":100\r\n", b":%d\r\n" % (LONG - 100))

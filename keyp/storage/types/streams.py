@@ -34,7 +34,7 @@ from keyp.storage.lmdb.layout import CHECKSUM, HAS_ELEMENTS
 from keyp.storage.lmdb.proof import ascend
 from keyp.storage.types.collection import Collection
 from keyp.storage.types.elements import Entry
-from keyp.storage.types.stream_ids import LARGEST, ZERO, following
+from keyp.storage.types.stream_ids import LARGEST, ZERO, following, preceding
 from keyp.storage.types.stream_runs import Run, read_run
 from keyp.storage.value_types import COUNTS, LATER_COUNTS, LATER_MEMBERS, MEMBERS, STREAM
 
@@ -48,7 +48,6 @@ RUN_MAX: Final = 4096  # entries, where the setting names more or no limit
 
 _FIRST_LOOK: Final = 4  # elements that are read in one go at first, where it is not known how many are wanted …
 _AT_ONCE: Final = 512  # … and at most
-_REMOVED_AT_ONCE: Final = 512  # more entries, or runs, than this are left to the sweeper
 
 
 def read_ends(own: bytes) -> tuple[bytes, Run, int]:
@@ -75,6 +74,8 @@ class Stream(Collection):
     `last` is the id that was added last, `first` that of the first entry, ZERO without entries; `added` is how many
     entries were ever added, `deleted` the largest id that was removed by itself. `groups` is how many there are, and
     `groups_made` numbers them. `entries_section` and `runs_section` are those of the `series`, 0 for the first.
+    `open_run` is the last run; of the first one `head_last` is the last id and `head_live` the number of entries left,
+    0 where they are not known.
     """
 
     last: bytes
@@ -86,20 +87,20 @@ class Stream(Collection):
     series: int
     entries_section: bytes
     runs_section: bytes
-    _head_last: bytes
-    _head_live: int
+    head_last: bytes
+    head_live: int
 
     def __init__(self, keys: Keyspace, key: bytes, record: bytes | None) -> None:
         super().__init__(keys, key, STREAM, record, _NEW)
         (
             self.last, self.first, self.deleted, self.added, self.groups, self.groups_made, start, last, live, total,
-            self._head_last, self._head_live,
+            self.head_last, self.head_live,
         ) = _HEADER.unpack_from(self.own)  # fmt: skip
         self.series = 0
         self.entries_section, self.runs_section = MEMBERS, COUNTS
         if len(self.own) != _HEADER_SIZE:
             self._begin_series(read_series(self.own))
-        self._run = Run(start, last, live, total, is_open=True)
+        self.open_run = Run(start, last, live, total, is_open=True)
 
     def save(self, deadline_ms: int = KEEP_DEADLINE) -> None:
         """Writes the header, with the version of the command that runs, also without entries."""
@@ -117,10 +118,10 @@ class Stream(Collection):
             keys.put_body(self.key, self.record, self._body())
 
     def _body(self) -> bytes:
-        run = self._run
+        run = self.open_run
         self.own = _HEADER.pack(
             self.last, self.first, self.deleted, self.added, self.groups, self.groups_made, run.start, run.last,
-            run.live, run.total, self._head_last, self._head_live,
+            run.live, run.total, self.head_last, self.head_live,
         )  # fmt: skip
         if self.series:
             self.own += layout.number(self.series)
@@ -131,11 +132,11 @@ class Stream(Collection):
     def add(self, entry_id: bytes, data: bytes) -> None:
         """Adds an entry, whose id is larger than `last`."""
         most = self.keys.lookups.limits.stream_entries
-        run = self._run
+        run = self.open_run
         if run.live == 0 or run.total >= RUN_MAX or 0 < most <= run.total:
             if run.live:
                 self.put(self.runs_section + run.start, run.packed())
-            run = self._run = Run(entry_id, entry_id, 0, 0, is_open=True)
+            run = self.open_run = Run(entry_id, entry_id, 0, 0, is_open=True)
         run.last = entry_id
         run.live += 1
         run.total += 1
@@ -163,7 +164,7 @@ class Stream(Collection):
 
     def last_entry(self) -> Entry:
         """The last entry, whose id may be less than `last`; there is one. Raises `Damaged` where it is not there."""
-        run = self._run
+        run = self.open_run
         if 0 < run.live == run.total:
             return run.last, self.must_get(self.entries_section + run.last)
         found = self.range_back(self.first, self.last, 1)
@@ -269,25 +270,21 @@ class Stream(Collection):
         self.count -= 1
         run = self._run_of(entry_id)
         if run.start <= self.first:
-            self._head_live = 0
+            self.head_live = 0
         run.live -= 1
-        self._put_run(run)
+        self.put_run(run)
         self.deleted = max(self.deleted, entry_id)
         if entry_id == self.first:
-            self._find_first(entry_id)
+            self.find_first(entry_id)
         return True
-
-    def _find_first(self, place: bytes) -> None:
-        """The first entry is at `place` or behind it now, or there is none."""
-        self.first = self.must_forward(self.entries_section, place, 1)[0][0] if self.count else ZERO
 
     def take_header(self, source: Stream) -> None:
         """Becomes a stream with the entries and groups of another one, which are to be written."""
         self.count = source.count
         self.last, self.first, self.deleted = source.last, source.first, source.deleted
         self.added, self.groups, self.groups_made = source.added, source.groups, source.groups_made
-        self._run = source._run
-        self._head_last, self._head_live = source._head_last, source._head_live
+        self.open_run = source.open_run
+        self.head_last, self.head_live = source.head_last, source.head_live
 
     def walk(self, section: bytes, place: bytes, expected: int = -1) -> Iterator[Entry]:
         """The elements of a section from a place on, in order; those that it has given may be changed meanwhile.
@@ -305,6 +302,10 @@ class Stream(Collection):
         if met != expected != -1:
             raise Damaged(self.where())
 
+    def find_first(self, place: bytes) -> None:
+        """The first entry is at `place` or behind it now, or there is none."""
+        self.first = self.must_forward(self.entries_section, place, 1)[0][0] if self.count else ZERO
+
     # Runs.
 
     def runs(self) -> Iterator[Run]:
@@ -319,19 +320,37 @@ class Stream(Collection):
                 yield run
         for start, data in self.walk(self.runs_section, place):
             yield read_run(start, data)
-        if self._run.live:
-            yield self._run
+        if self.open_run.live:
+            yield self.open_run
+
+    def runs_back(self) -> Iterator[Run]:
+        """The same from the last one on."""
+        if self.open_run.live:
+            yield self.open_run
+        place: bytes | None = None
+        size = _FIRST_LOOK
+        while True:
+            found = self.backward(self.runs_section, place, size)
+            for start, data in found:
+                run = read_run(start, data)
+                if run.last < self.first:
+                    return  # garbage from here on
+                yield run
+            if len(found) < size:
+                return
+            place = preceding(found[-1][0])
+            size = min(2 * size, _AT_ONCE)
 
     def _run_of(self, entry_id: bytes) -> Run:
         """The run of an entry that is there."""
-        if entry_id >= self._run.start:
-            return self._run
+        if entry_id >= self.open_run.start:
+            return self.open_run
         found = self.backward(self.runs_section, entry_id, 1)
         if not found:
             raise Damaged(self.where())
         return read_run(found[0][0], found[0][1])
 
-    def _put_run(self, run: Run) -> None:
+    def put_run(self, run: Run) -> None:
         """Writes a run that has changed; the last one goes with the header."""
         if run.is_open:
             return
@@ -339,109 +358,6 @@ class Stream(Collection):
             self.put(self.runs_section + run.start, run.packed())
         else:
             self.delete(self.runs_section + run.start)
-
-    # Trimming.
-
-    def trim(self, most: int, least: bytes, whole_runs: bool, limit: int) -> int:
-        """Removes entries from the front until there are at most `most`, and those with ids below `least`; how many.
-
-        With `whole_runs` it leaves those of a run that would go in part. It stops before a run whose entries would be
-        more than `limit` with what it has removed, 0 for none.
-        """
-        if self.count <= most and self.first >= least:
-            return 0
-        if whole_runs and self._keeps_first_run(most, least):
-            return 0  # at no cost where each addition trims
-        if (most == 0 or least > self.last) and not limit and self.count > _REMOVED_AT_ONCE:
-            return self._remove_all()
-        gone: list[Run] = []
-        removed = 0
-        bound = self.first  # the first entry that is left is here or behind it
-        self._head_live = 0
-        for run in self.runs():
-            left = self.count - removed
-            fits = (left <= most and least == ZERO) or bool(limit and removed + run.live > limit)
-            if not fits and (left - run.live >= most or run.last < least):
-                removed += run.live
-                gone.append(run)
-                bound = run.last + b"\0"
-                continue
-            if not fits and not whole_runs:
-                going, bound_in_run = self._part_to_trim(run, left - most, least, removed)
-                if going:
-                    bound = bound_in_run
-                    removed += going
-                    run.live -= going
-                    self._put_run(run)
-            if not run.is_open:
-                self._head_last, self._head_live = run.last, run.live
-            break
-        if removed:
-            self._remove_before(bound, removed, gone)
-        return removed
-
-    def _keeps_first_run(self, most: int, least: bytes) -> bool:
-        """Whether it is known that trimming would remove a part of the first run only, or nothing."""
-        run = self._run
-        if run.live == self.count:
-            return most > 0 and run.last >= least
-        return self._head_live > 0 and self.count - self._head_live < most and self._head_last >= least
-
-    def _part_to_trim(self, run: Run, excess: int, least: bytes, removed: int) -> tuple[int, bytes]:
-        """How many of the first entries of a run go, which are not all: `excess`, or those below `least`; and a bound.
-
-        There is none, but the empty id, where with the `removed` ones they are so few that they are removed at once.
-        """
-        start = max(run.start, self.first)
-        if least == ZERO and removed + excess <= _REMOVED_AT_ONCE:
-            return excess, b""
-        places = self.places(self.entries_section, start, excess if least == ZERO else run.live)
-        if least != ZERO:
-            places = [place for place in places if place < least]
-        return len(places), places[-1] + b"\0" if places else b""
-
-    def _remove_before(self, bound: bytes, removed: int, gone: list[Run]) -> None:
-        """Removes `removed` entries, which are all those before `bound`, and the runs that are empty now."""
-        keys = self.keys
-        assert isinstance(keys, WritableKeyspace)
-        if len(gone) <= _REMOVED_AT_ONCE:
-            for run in gone:
-                run.live = 0
-                self._put_run(run)
-        else:
-            keys.discard_range(self.number, self.runs_section, gone[-1].start + b"\0")
-        self.count -= removed
-        if not self.count:
-            self._run.live = 0
-        if removed <= _REMOVED_AT_ONCE:
-            self._remove_first(removed)
-        else:
-            keys.discard_range(self.number, self.entries_section, bound)
-            self._find_first(bound)
-
-    def _remove_first(self, removed: int) -> None:
-        """Removes the first entries, of which there are so many; `count` is what is left already."""
-        wanted = removed + 1 if self.count else removed
-        places = self.places(self.entries_section, self.first, wanted)
-        if len(places) != wanted or places[0] != self.first:
-            raise Damaged(self.where())
-        for place in places[:removed]:
-            self.delete(self.entries_section + place)
-        self.first = ZERO
-        if self.count:
-            self.first = places[removed]
-            self.must_get(self.entries_section + self.first)
-
-    def _remove_all(self) -> int:
-        """Leaves all entries to the sweeper; how many they are."""
-        keys = self.keys
-        assert isinstance(keys, WritableKeyspace)
-        removed = self.count
-        for section in (self.entries_section, self.runs_section):
-            keys.discard_range(self.number, section, self.last + b"\0")
-        self.count = self._run.live = self._head_live = 0
-        self.first = ZERO
-        return removed
 
     def set_last(self, entry_id: bytes) -> None:
         """Sets `last`, which is not less than the last entry's id.
