@@ -99,7 +99,7 @@ def _server(context: SessionContext) -> list[str]:
         f"configured_hz:{settings.hz}",
         f"lru_clock:{now_us // 1_000_000 & 0xFFFFFF}",
         f"executable:{sys.executable}",
-        "config_file:",
+        f"config_file:{settings.config_file}",
         "io_threads_active:0",
     ]
     if settings.port:
