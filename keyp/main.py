@@ -54,8 +54,8 @@ def main() -> None:
 def _around(options: Options) -> ServerOptions:
     """What twistd would have made of the command line `twistd --nodaemon --pidfile= keyp` and these options.
 
-    A configuration file may ask for a daemon, a pid file and a log. The log of a daemon that has none goes nowhere, as in
-    Redis.
+    A configuration file may ask for a daemon, a pid file and a log. The log of a daemon that names none goes nowhere,
+    as in Redis.
     """
     get = options.settings.get
     words = ["--no_save", f"--pidfile={get('pidfile')}"]

@@ -70,7 +70,7 @@ def read(path: str, depth: int = 0) -> list[Directive]:
 
 def cannot_open(path: str, error: OSError) -> NoReturn:
     """Ends the process."""
-    sys.exit(f"Fatal error, can't open config file '{path}': {error.strerror}")
+    sys.exit(f"keyp: Fatal error, can't open config file '{path}': {error.strerror}")
 
 
 def _try_commands(configuration: Configuration, settings: Settings) -> None:

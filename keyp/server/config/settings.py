@@ -76,7 +76,7 @@ class Settings:
             text = b" ".join(directive.words)
             if setting.name == "save":  # the first line replaces what there is, the others add to it
                 if saves and text:
-                    text = self.get("save").encode() + b" " + text
+                    text = (self.get("save").encode() + b" " + text).strip()
                 saves = True
             try:
                 if len(directive.words) != 1 and not setting.setting_type.several:

@@ -28,8 +28,7 @@ class Master(Words):
 
     def parse(self, text: bytes) -> Value:
         """See `SettingType`."""
-        words = text.split(b" ")
-        if len(words) != 2:
+        if text and len(text.split(b" ")) != 2:
             raise Invalid("wrong number of arguments")
         return "" if text.lower() == b"no one" else super().parse(text)
 
