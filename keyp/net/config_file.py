@@ -19,7 +19,7 @@ from keyp.server.acl.command_index import CommandIndex
 from keyp.server.acl.rules import BadRule, declared_user
 from keyp.server.acl.user import User
 from keyp.server.config import Settings
-from keyp.server.config.configuration import INCLUDE, RENAME, Configuration, bad
+from keyp.server.config.configuration import INCLUDE, RENAME, Configuration, bad, refuse_zero_bytes
 from keyp.server.config.file import Directive, parse
 
 INCLUDES_MAX: Final = 32  # how deep files may include each other; Redis ends where its stack does
@@ -59,6 +59,7 @@ def read(path: str, depth: int = 0) -> list[Directive]:
         if directive.name != INCLUDE or len(directive.words) != 1:
             directives.append(directive)
             continue
+        refuse_zero_bytes(directive)
         if depth == INCLUDES_MAX:
             raise bad(directive, TOO_DEEP)
         pattern = os.fsdecode(directive.words[0])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,8 @@ from twisted.python import usage
 from keyp.net import config_file
 from keyp.net.options import Options
 from keyp.server.config.file import BadDirective
+
+ROOT = Path(__file__).parent.parent.parent
 
 
 @pytest.fixture
@@ -169,6 +172,9 @@ def test_where_the_data_are(folder: Path) -> None:
          " defined once in config files"),
         ("journal-size 1tb", "argument must be a memory value"),
         ("tls-auth-clients-user yes", "argument must be 'off' or 'cn'"),
+        ('include "a\\x00b"', "argument has a zero byte"),
+        ('dir "a\\x00b"', "argument has a zero byte"),
+        ('endpoint "a\\x00b"', "argument has a zero byte"),
         ("databases 1025", "argument must be between 1 and 1024 inclusive"),
     ],
 )  # fmt: skip
@@ -185,6 +191,21 @@ def test_users_in_two_places(folder: Path) -> None:
     assert refused("user ann on", "--aclfile=x")[0].startswith(told[0])
     Path("a.conf").write_text("requirepass x\naclfile y\n")
     assert options("a.conf")["aclfile"] == "y", "Redis takes both, and CONFIG REWRITE may have written one"
+
+
+# The example.
+
+
+def test_the_example(folder: Path) -> None:
+    """It says what is so without it, and each line that is commented out is one that could be there."""
+    example = ROOT / "keyp.conf"
+    given = options(str(example))
+    assert given.settings.matching([b"*"]) == options().settings.matching([b"*"])
+    forms = [line[1:] for line in example.read_text().splitlines() if re.match("#[a-z]", line)]
+    assert len(forms) >= 30
+    for form in forms:
+        Path("a.conf").write_text(form)
+        assert options("a.conf").configuration is not None
 
 
 # Secrets.

@@ -15,6 +15,7 @@ RENAME: Final = "rename-command"
 USER: Final = "user"
 
 UNKNOWN: Final = "Bad directive or wrong number of arguments"
+ZERO_BYTE: Final = "argument has a zero byte"
 NO_MODULES: Final = "Keyp has no modules"
 NO_SENTINEL: Final = "sentinel directive while not in sentinel mode"
 DUPLICATE: Final = (
@@ -37,6 +38,11 @@ SECRET: Final = frozenset(
     (USER, "requirepass", "masterauth", "masteruser", "tls-key-file-pass", "tls-client-key-file-pass")
 )
 
+# What the system is given, to which a zero byte is an end. No command changes any of it.
+_GIVEN_TO_SYSTEM: Final = frozenset(
+    ("dir", "data-dir", "logfile", "pidfile", "aclfile", "unixsocket", "bind", "host", "syslog-ident", ENDPOINT, INCLUDE)
+)
+
 _SETTINGS: Final = frozenset([*OWN_NAMES, *[name for setting in TABLE for name in setting.names]])
 # How many words a directive that is no setting has at least and at most.
 _WORDS: Final = {
@@ -47,6 +53,12 @@ _WORDS: Final = {
     USER: (1, 1 << 30),
     **dict.fromkeys(OUTDATED, (1, 1)),
 }
+
+
+def refuse_zero_bytes(directive: Directive) -> None:
+    """Raises `BadDirective` for a zero byte in what the system is to be given."""
+    if directive.name in _GIVEN_TO_SYSTEM and any(b"\0" in word for word in directive.words):
+        raise bad(directive, ZERO_BYTE)
 
 
 class Configuration:
@@ -60,6 +72,7 @@ class Configuration:
         names: set[bytes] = set()
         for directive in directives:
             name, words = directive.name, directive.words
+            refuse_zero_bytes(directive)
             if name in _SETTINGS:
                 self.settings.append(directive)
             elif name in _WORDS and _WORDS[name][0] <= len(words) <= _WORDS[name][1]:
