@@ -40,7 +40,10 @@ SECRET: Final = frozenset(
 
 # What the system is given, to which a zero byte is an end. No command changes any of it.
 _GIVEN_TO_SYSTEM: Final = frozenset(
-    ("dir", "data-dir", "logfile", "pidfile", "aclfile", "unixsocket", "bind", "host", "syslog-ident", ENDPOINT, INCLUDE)
+    [
+        *("dir", "data-dir", "logfile", "pidfile", "aclfile", "unixsocket", "bind", "host", "syslog-ident"),
+        *(ENDPOINT, INCLUDE),
+    ]
 )
 
 _SETTINGS: Final = frozenset([*OWN_NAMES, *[name for setting in TABLE for name in setting.names]])
