@@ -53,7 +53,7 @@ def read(path: str, depth: int = 0) -> list[Directive]:
         with open(path, "rb") as file:
             text = file.read()
     except OSError as error:
-        cannot_open(path, error)
+        _cannot_open(path, error)
     directives: list[Directive] = []
     for directive in parse(text, path):
         if directive.name != INCLUDE or len(directive.words) != 1:
@@ -67,27 +67,6 @@ def read(path: str, depth: int = 0) -> list[Directive]:
         for included in sorted(glob.glob(pattern)) if is_pattern else [pattern]:
             directives += read(included, depth + 1)
     return directives
-
-
-def cannot_open(path: str, error: OSError) -> NoReturn:
-    """Ends the process."""
-    sys.exit(f"keyp: Fatal error, can't open config file '{path}': {error.strerror}")
-
-
-def _try_commands(configuration: Configuration, settings: Settings) -> None:
-    """Sees that commands can have the names, and users the rules, that they are given. Raises `BadDirective`."""
-    if not configuration.users and not configuration.others[RENAME]:
-        return
-    registry = Registry(TABLES)
-    declared_users(configuration, command_index(registry), settings.acl_all_channels)
-    for directive in configuration.others[RENAME]:
-        old, new = directive.words
-        if registry.get(old) is None:
-            raise bad(directive, NO_SUCH_COMMAND)
-        try:
-            registry.rename(old, new)
-        except ValueError:
-            raise bad(directive, NAME_TAKEN) from None
 
 
 def declared_users(configuration: Configuration, index: CommandIndex, all_channels: bool) -> dict[bytes, User]:
@@ -111,3 +90,24 @@ def readable_to_all(configuration: Configuration) -> list[str]:
         except OSError:
             continue
     return found
+
+
+def _cannot_open(path: str, error: OSError) -> NoReturn:
+    """Ends the process."""
+    sys.exit(f"keyp: Fatal error, can't open config file '{path}': {error.strerror}")
+
+
+def _try_commands(configuration: Configuration, settings: Settings) -> None:
+    """Sees that commands can have the names, and users the rules, that they are given. Raises `BadDirective`."""
+    if not configuration.users and not configuration.others[RENAME]:
+        return
+    registry = Registry(TABLES)
+    declared_users(configuration, command_index(registry), settings.acl_all_channels)
+    for directive in configuration.others[RENAME]:
+        old, new = directive.words
+        if registry.get(old) is None:
+            raise bad(directive, NO_SUCH_COMMAND)
+        try:
+            registry.rename(old, new)
+        except ValueError:
+            raise bad(directive, NAME_TAKEN) from None

@@ -196,31 +196,35 @@ class Options(usage.Options):
         self._check_words()
         if self["requirepass"] and self["aclfile"]:
             raise usage.UsageError("--requirepass and --aclfile exclude each other: the file has the passwords")
-        port_given, host_given = self["port"] is not None, self["host"] is not None
-        listens_on_tcp = True
         if self["config"] is not None:
             self._take_from_file(self["config"])
-            assert self.configuration is not None
-            listens_on_tcp = port_given or self.settings.value("port") != 0
-            port_given = port_given or self.configuration.names("port")
-            host_given = host_given or self.configuration.names("bind")
-        chosen = {setting: self[name] for name, setting in SETTINGS.items() if self[name] is not None}
-        if "dir" not in chosen and not (self.configuration and self.configuration.names("dir")):
-            chosen["dir"] = DEFAULT_DATA_DIR
-        self.settings.choose(chosen)
-        for name, setting in SETTINGS.items():
-            self[name] = self.settings.value(setting)
-        if self.configuration is not None and self.configuration.users and self["aclfile"]:
+        host_given, port_given = self._is_given("host"), self._is_given("port")
+        no_port = self["port"] is None and self.settings.value("port") == 0
+        self._choose_settings()
+        if self["aclfile"] and self.configuration is not None and self.configuration.users:
             sys.exit(config_file.TWO_PLACES_OF_USERS)
-        self["journal-size"] = RING_BYTES if self["journal-size"] is None else self["journal-size"]
-        self["tls-auth-clients-user"] = self["tls-auth-clients-user"] or "off"
         if not self["data-dir"]:
             raise usage.UsageError("--data-dir is empty")
-        others_given = bool(self["endpoint"]) and not host_given
-        self["wants-tcp"] = listens_on_tcp and (port_given or not (self["tls-port"] or others_given))
+        others_alone = self["endpoint"] and not host_given
+        self["wants-tcp"] = not no_port and (port_given or not (self["tls-port"] or others_alone))
         if self.parent is not None:  # twistd's or twist's: --reactor stands before `keyp` and has been obeyed
             self.settings.without_effect += [name for name in OF_DAEMON if self.settings.differs(name)]
             install_reactor()
+
+    def _is_given(self, name: str) -> bool:
+        """Whether the command line or the file says anything of an option that stands for a setting."""
+        in_file = self.configuration is not None and self.configuration.names(SETTINGS[name])
+        return self[name] is not None or in_file
+
+    def _choose_settings(self) -> None:
+        """Settings and options are the same from now on: as the command line says, or the file, or by default."""
+        if not self._is_given("data-dir"):
+            self["data-dir"] = DEFAULT_DATA_DIR
+        self.settings.choose({setting: self[name] for name, setting in SETTINGS.items() if self[name] is not None})
+        for name, setting in SETTINGS.items():
+            self[name] = self.settings.value(setting)
+        self["journal-size"] = RING_BYTES if self["journal-size"] is None else self["journal-size"]
+        self["tls-auth-clients-user"] = self["tls-auth-clients-user"] or "off"
 
     def _check_words(self) -> None:
         for name, words in (

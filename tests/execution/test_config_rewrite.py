@@ -192,6 +192,15 @@ def test_the_mode_stays(start: Start, path: Path, mode: int) -> None:
     assert stat.S_IMODE(path.stat().st_mode) == mode
 
 
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root may give files away")
+def test_the_owner_stays(start: Start, path: Path) -> None:
+    os.chown(path, 1234, 5678)
+    path.chmod(0o640)
+    assert start().connect().call("CONFIG REWRITE") == OK
+    after = path.stat()
+    assert (after.st_uid, after.st_gid, stat.S_IMODE(after.st_mode)) == (1234, 5678, 0o640)
+
+
 def test_what_the_group_was_given_is_not_for_another_group(
     start: Start, path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -189,6 +189,8 @@ def test_users_in_two_places(folder: Path) -> None:
     told = ["Configuring Redis with users defined in redis.conf and at the same setting an ACL file path is invalid. "]
     assert refused("user ann on\naclfile x")[0].startswith(told[0])
     assert refused("user ann on", "--aclfile=x")[0].startswith(told[0])
+    Path("a.conf").write_text("user ann on\naclfile x\n")
+    assert options("a.conf", "--aclfile=").configuration is not None
     Path("a.conf").write_text("requirepass x\naclfile y\n")
     assert options("a.conf")["aclfile"] == "y", "Redis takes both, and CONFIG REWRITE may have written one"
 
