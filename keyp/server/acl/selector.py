@@ -240,11 +240,15 @@ class Selector:
 
     def describe(self) -> bytes:
         """All rules that make this selector from an empty one."""
-        parts = [self.describe_keys()]
+        return b" ".join(self.rules_of_all())
+
+    def rules_of_all(self) -> list[bytes]:
+        """The same, each rule by itself."""
+        rules = [b"~*"] if self.all_keys else [pattern.describe() for pattern in self.keys]
         if not self.all_channels:
-            parts.append(b"resetchannels")
-        parts += [self.describe_channels(), self.describe_commands()]
-        return b" ".join([part for part in parts if part])
+            rules.append(b"resetchannels")
+        rules += [b"&*"] if self.all_channels else [b"&" + pattern for pattern in self.channels]
+        return rules + [rule.encode("latin-1") for rule in self.rules]
 
 
 def has_spaces(text: bytes) -> bool:
