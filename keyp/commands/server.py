@@ -72,7 +72,8 @@ def config_get(context: SessionContext, args: Args) -> Reply:
 
 
 def _values_of_passwords(call: Args) -> list[int]:
-    return [place + 1 for place in range(2, len(call) - 1, 2) if call[place].lower() in PASSWORDS]
+    """What stands behind the name of a password, also where the pairs are out of step."""
+    return [place + 1 for place in range(2, len(call) - 1) if call[place].lower() in PASSWORDS]
 
 
 @SERVER.session(
