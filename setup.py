@@ -44,6 +44,7 @@ NOT_COMPILED = (
     "net/endpoint_types.py",
     "net/memory.py",
     "net/options.py",
+    "net/proxied.py",
     "net/reactor.py",
     "net/server.py",
     "net/service.py",

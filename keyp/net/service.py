@@ -15,7 +15,6 @@ from random import Random
 from typing import Any, Final
 
 from twisted.application.service import Service
-from twisted.internet import endpoints
 from twisted.internet.defer import inlineCallbacks
 from twisted.internet.error import CannotListenError
 from twisted.internet.task import LoopingCall
@@ -27,9 +26,17 @@ from keyp.errors import CommandError
 from keyp.net import log_level, signals
 from keyp.net.accepting import Refusals
 from keyp.net.clock import keep_steady
-from keyp.net.endpoint_types import NO_OPENSSL, NOT_PLAIN, NOTHING_HANDED_OVER, endpoint_refusal, has_plain_connections
+from keyp.net.endpoint_types import (
+    NO_OPENSSL,
+    NOT_PLAIN,
+    NOTHING_HANDED_OVER,
+    EndpointType,
+    has_plain_connections,
+    listen,
+)
 from keyp.net.loop import ReactorLoop
 from keyp.net.options import Options
+from keyp.net.proxied import ProxiedFactory
 from keyp.net.server import RedisFactory, Server
 from keyp.server.config import Settings
 from keyp.storage.lmdb.environment import Environment
@@ -201,7 +208,7 @@ class KeypService(Service):
             if options["wants-tcp"]:
                 self._listen_tcp(options["host"], options["port"], self._factory)
             if options["tls-port"]:
-                self._listen_tls(options["host"], options["tls-port"])
+                self._listen_tcp(options["host"], options["tls-port"], self._with_tls())
             for description in options["endpoint"]:
                 self._listen_endpoint(description)
         except BaseException:
@@ -209,19 +216,20 @@ class KeypService(Service):
                 port.stopListening()
             raise
 
-    def _listen_tls(self, host: str, number: int) -> None:
-        """Listens for TLS, with the certificate that the options name."""
+    def _with_tls(self) -> Any:
+        """What makes connections with TLS, all with the certificate that the options name."""
         try:
             from keyp.net.tls import Certificates, TlsError, TlsFactory
         except ImportError:
             raise StartupError(NO_OPENSSL) from None
-        self._certificates = Certificates()
-        try:
-            self._certificates.load(Settings(tls=self._options.tls()).get)
-        except TlsError as error:
-            raise StartupError(f"cannot listen for TLS: {error}") from None
+        if self._certificates is None:
+            self._certificates = Certificates()
+            try:
+                self._certificates.load(Settings(tls=self._options.tls()).get)
+            except TlsError as error:
+                raise StartupError(f"cannot listen for TLS: {error}") from None
         factory: Any = self._factory
-        self._listen_tcp(host, number, TlsFactory(self._certificates, False, factory, self._reactor))
+        return TlsFactory(self._certificates, False, factory, self._reactor)
 
     def _listen_tcp(self, host: str, number: int, factory: Any) -> None:
         """Listens on every address that `host` stands for; an IPv6 one that the machine lacks is left out."""
@@ -243,12 +251,15 @@ class KeypService(Service):
             number = port.getHost().port  # port 0 means any, but the same one on all addresses
 
     def _listen_endpoint(self, description: str) -> None:
-        refusal = endpoint_refusal(description)
-        if refusal:
-            raise StartupError(f"cannot listen on {description!r}: {refusal}")
+        endpoint = EndpointType(description)
+        if endpoint.refusal:
+            raise StartupError(f"cannot listen on {description!r}: {endpoint.refusal}")
+        factory: Any = self._with_tls() if endpoint.is_tls else self._factory
+        if endpoint.is_proxied:
+            factory = ProxiedFactory(factory, lambda: self._factory.server, self._reactor)
         outcome: list[Any] = []
         try:
-            listening = endpoints.serverFromString(self._reactor, description).listen(self._factory)
+            listening = listen(self._reactor, endpoint.rest, factory)
         except LookupError:  # what systemd's sockets are looked up by
             raise StartupError(f"cannot listen on {description!r}: {NOTHING_HANDED_OVER}") from None
         except Exception as error:
@@ -259,7 +270,7 @@ class KeypService(Service):
             reason = result.value if result is not None else "it does not listen at once"
             raise StartupError(f"cannot listen on {description!r}: {_reason(reason)}")
         self._hold(result)
-        if not has_plain_connections(result, self._factory):
+        if not has_plain_connections(result, factory):
             raise StartupError(f"cannot listen on {description!r}: {NOT_PLAIN}")
 
     def _hold(self, port: Any) -> None:

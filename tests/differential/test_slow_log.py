@@ -29,7 +29,8 @@ AUTH default secret | AUTH secret | AUTH nobody secret | HELLO 2 AUTH default se
 HELLO 2 SETNAME me AUTH default secret | HELLO 2 auth nobody secret | HELLO
 CONFIG SET timeout 0 requirepass "" | CONFIG SET masterauth secret nosuch 1 tls-key-file-pass secret
 MULTI | AUTH default secret | CONFIG SET masterauth "" | EXEC | ACL SETUSER secret on >secret
-ACL SETUSER secret secret | ACL GETUSER secret | ACL DELUSER secret | ACL DELUSER nosuch secret | ACL SETUSER secret (~x >secret)
+ACL SETUSER secret secret | ACL GETUSER secret | ACL DELUSER secret
+ACL DELUSER nosuch secret | ACL SETUSER secret (~x >secret)
 """
 # Redis shows these: it hides passwords only where a call makes sense.
 HIDDEN = """
