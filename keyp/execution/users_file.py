@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import stat
+from contextlib import suppress
 from typing import Any, Final
 
 from twisted.internet.defer import Deferred, DeferredLock
@@ -18,6 +20,7 @@ from keyp.storage.lmdb.hot_copy import sync_directory
 
 log = Logger()
 
+EVERYBODY: Final = stat.S_IRWXO | stat.S_IWGRP
 MODE: Final = 0o600  # nobody else is to see hashes of passwords
 CANNOT_SAVE: Final = "ERR There was an error trying to save the ACLs. Please check the server logs for more information"
 
@@ -47,8 +50,11 @@ class UsersFile:
         try:
             with open(path, "rb") as file:
                 text = file.read()
+                mode = stat.S_IMODE(os.fstat(file.fileno()).st_mode)
         except OSError as error:
             raise CommandError(f"ERR Error loading ACLs, opening file '{path}': {error.strerror}") from None
+        if mode & EVERYBODY:
+            log.warn("everybody can read or change the users in {path} (mode {mode:04o})", path=path, mode=mode)
         try:
             return parse_file(text, path, self._server.users.index, self._server.settings.acl_all_channels)
         except FileErrors as errors:
@@ -78,16 +84,28 @@ class UsersFile:
         path = self._server.settings.get("aclfile")
         new = f"{path}.tmp-{os.getpid()}"
         try:
+            with suppress(FileNotFoundError):
+                os.unlink(new)  # of a process that had our number
+            flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
             try:
-                with open(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, MODE), "wb") as file:
+                with open(os.open(new, flags, MODE & _mode(path)), "wb") as file:
                     file.write(text)
                     file.flush()
                     os.fsync(file.fileno())
                 os.rename(new, path)
             except BaseException:
-                os.unlink(new)
+                with suppress(FileNotFoundError):
+                    os.unlink(new)
                 raise
             sync_directory(os.path.dirname(path) or ".")
         except OSError as error:
             log.error("the users could not be saved to {path}: {reason}", path=path, reason=str(error))
             raise CommandError(CANNOT_SAVE) from None
+
+
+def _mode(path: str) -> int:
+    """The mode of the file, of which a new one has no more."""
+    try:
+        return stat.S_IMODE(os.stat(path).st_mode)
+    except FileNotFoundError:
+        return MODE

@@ -9,13 +9,14 @@ from __future__ import annotations
 
 import errno
 import gc
+import os
 import socket
 from collections.abc import Callable
 from random import Random
 from typing import Any, Final
 
 from twisted.application.service import Service
-from twisted.internet.defer import inlineCallbacks
+from twisted.internet.defer import inlineCallbacks, maybeDeferred
 from twisted.internet.error import CannotListenError
 from twisted.internet.task import LoopingCall
 from twisted.logger import Logger
@@ -36,6 +37,7 @@ from keyp.net.endpoint_types import (
 )
 from keyp.net.loop import ReactorLoop
 from keyp.net.options import Options
+from keyp.net.privileges import Privileges
 from keyp.net.proxied import ProxiedFactory
 from keyp.net.server import RedisFactory, Server
 from keyp.server.config import Settings
@@ -75,6 +77,7 @@ class KeypService(Service):
         keep_steady(reactor)
         self._reactor = reactor
         self._options = options
+        self._privileges = Privileges(options)
         self._ports: list[Any] = []  # IListeningPort, of which the type checker has the wrong idea
         self._loops: list[LoopingCall] = []
         self._refusals = Refusals()
@@ -86,6 +89,10 @@ class KeypService(Service):
     def privilegedStartService(self) -> None:
         """Called by Twisted as root, if it was root: opens the ports. Clients are answered once the store is."""
         Service.privilegedStartService(self)
+        try:
+            self._privileges.make_directory(self._options["data-dir"])
+        except OSError as error:
+            raise StartupError(f"cannot make the data directory: {error.strerror}: {error.filename}") from None
         self._listen()
 
     def startService(self) -> None:
@@ -277,6 +284,7 @@ class KeypService(Service):
         """Keeps a port, and the kernel's queue of its connections, until there is a store to serve them from."""
         port.stopReading()
         self._refusals.watch(port)
+        self._privileges.give(port)
         self._ports.append(port)
 
     def tcp_port(self) -> int:
@@ -290,7 +298,7 @@ class KeypService(Service):
         """Called by Twisted: stops in order. Fires when the store is closed."""
         Service.stopService(self)
         for port in self._ports:
-            yield port.stopListening()
+            yield maybeDeferred(port.stopListening).addErrback(_say_what_stays, port)
         server = self.server
         if server is None:
             return
@@ -328,7 +336,15 @@ def _host(port: Any) -> Any:
 
 def _address_text(port: Any) -> str:
     host = port.getHost()
-    return f"{host.host}:{host.port}" if hasattr(host, "port") else str(getattr(host, "name", host))
+    if hasattr(host, "port"):
+        return f"{host.host}:{host.port}"
+    name = getattr(host, "name", None)
+    return str(host) if name is None else os.fsdecode(name)
+
+
+def _say_what_stays(failure: Failure, port: Any) -> None:
+    """A Unix socket may be gone already, or be in a directory that only root can write to."""
+    log.warn("{address} stays: {reason}", address=_address_text(port), reason=failure.getErrorMessage())
 
 
 def _fit_clients(settings: Settings) -> None:
