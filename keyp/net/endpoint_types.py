@@ -19,7 +19,7 @@ from twisted.internet.defer import Deferred, succeed
 
 NO_OPENSSL: Final = "TLS needs more than is installed: pip install 'keyp[tls]'"
 BEHIND_A_PROXY: Final = "a proxy's header comes before TLS: haproxy:tls:tcp:…, with the options of TLS, does that"
-HEADER_FIRST: Final = "a proxy's header comes before TLS: haproxy:tls:…"
+HEADER_FIRST: Final = "a proxy's header comes first, and once: haproxy:tls:tcp:… has TLS behind it"
 TWICE: Final = "TLS in TLS cannot be had"
 NO_SOCKET: Final = "that is one stream and no address that clients can connect to"
 NOTHING_HANDED_OVER: Final = "no socket was handed over; systemd does so for a .socket unit"

@@ -68,7 +68,8 @@ def secured(authority: Authority, plain: socket.socket) -> ssl.SSLSocket:
     ("endpoint", "words"),
     [
         ("haproxy:ssl:0:privateKey=key.pem:certKey=cert.pem", ("comes before TLS", "haproxy:tls:")),
-        ("tls:haproxy:tcp:0", ("comes before TLS", "haproxy:tls:")),
+        ("tls:haproxy:tcp:0", ("comes first", "haproxy:tls:")),
+        ("haproxy:haproxy:tcp:0", ("comes first, and once",)),
         ("tls:ssl:0:privateKey=key.pem:certKey=cert.pem", ("TLS in TLS",)),
         ("tls:tcp:0", ("tls-cert-file is needed",)),
         ("stdio:", ("no address",)),
