@@ -20,7 +20,7 @@ from keyp.storage.lmdb.hot_copy import sync_directory
 
 log = Logger()
 
-EVERYBODY: Final = stat.S_IRWXO | stat.S_IWGRP
+OTHERS: Final = stat.S_IRWXO | stat.S_IWGRP
 MODE: Final = 0o600  # nobody else is to see hashes of passwords
 CANNOT_SAVE: Final = "ERR There was an error trying to save the ACLs. Please check the server logs for more information"
 
@@ -53,8 +53,8 @@ class UsersFile:
                 mode = stat.S_IMODE(os.fstat(file.fileno()).st_mode)
         except OSError as error:
             raise CommandError(f"ERR Error loading ACLs, opening file '{path}': {error.strerror}") from None
-        if mode & EVERYBODY:
-            log.warn("everybody can read or change the users in {path} (mode {mode:04o})", path=path, mode=mode)
+        if mode & OTHERS:
+            log.warn("others can read or change the users in {path} (mode {mode:04o})", path=path, mode=mode)
         try:
             return parse_file(text, path, self._server.users.index, self._server.settings.acl_all_channels)
         except FileErrors as errors:
