@@ -86,7 +86,7 @@ test-crash: $(INSTALLED_DEV) ## many kills, power cuts, full and failing disks, 
 	KEYP_LONG=1 KEYP_ROUNDS=$(ROUNDS) KEYP_IMAGES=$(IMAGES) $(DEV)/python -m pytest -s tests/crash $(TESTS)
 
 test-clients: $(INSTALLED_DEV) ## programs of npm and Debian, and workers killed twenty times, for a quarter of an hour
-	KEYP_LONG=1 $(DEV)/python -m pytest $(addprefix tests/integration/test_,node_clients.py other_clients.py debian_programs.py killed_workers.py)
+	KEYP_LONG=1 $(DEV)/python -m pytest $(addprefix tests/integration/test_,node_clients.py secure_clients.py other_clients.py debian_programs.py killed_workers.py)
 
 lint: $(INSTALLED_DEV) ## check style, format and types
 	$(DEV)/ruff check .

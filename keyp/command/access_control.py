@@ -1,10 +1,11 @@
-"""What a client is refused: before a call runs, inside EXEC and scripts, and where it logs in.
+"""What a client is refused: before a call runs, inside EXEC and scripts, after it has waited, and where it logs in.
 
 Who may do everything costs one look. A refusal goes to ACL LOG by an effect.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Final
 
 from keyp.command.client_line import describe
@@ -41,42 +42,50 @@ def note_refusal(context: SessionContext, reason: str, where: str, refused: byte
     context.after(NoteRefusal(Refusal(reason, where, refused, user, line, context.data.now_ms)))
 
 
-def find_denial(context: SessionContext, spec: CommandSpec, args: Args, where: str) -> Denial | None:
-    """Why the client's user may not make a call, which is noted; None where he may."""
-    user = context.users.restricted(context.state)
-    found = None if user is None else denial(user, spec, args)
-    if found is not None:
-        note_refusal(context, found.reason, where, found.name, found.user, args[: 1 + ("|" in spec.full_name)])
-    return found
-
-
 def refusal(context: SessionContext, spec: CommandSpec, args: Args) -> str:
     """The error for a call that the client has sent and may not make; empty where it may."""
     if context.users.must_log_in(context.state) and not spec.flags & NO_AUTH:
         return NOT_LOGGED_IN
-    found = find_denial(context, spec, args, where_now(context))
-    return "" if found is None else f"NOPERM {found.text}"
+    return _find(context, spec, args, where_now(context), _no_permission)
 
 
 def refusal_in_exec(context: SessionContext, spec: CommandSpec, args: Args) -> str:
     """The error for a queued call that the client may not make any more; empty where it may."""
-    found = find_denial(context, spec, args, MULTI)
-    return "" if found is None else RULES_CHANGED + _IN_EXEC[found.reason]
+    return _find(context, spec, args, MULTI, _rules_changed)
 
 
 def refusal_in_script(context: SessionContext, spec: CommandSpec, args: Args) -> str:
     """The error for a call that a script may not make on behalf of the client; empty where it may."""
-    found = find_denial(context, spec, args, LUA)
-    if found is not None:
-        return f"ERR ACL failure in script: {found.text}"
-    return refusal_of_patterns(context, spec, args)
+    return _find(context, spec, args, LUA, _script_failed)
 
 
-def refusal_of_patterns(context: SessionContext, spec: CommandSpec, args: Args) -> str:
-    """The error for options that lead to keys by patterns, which only those may use who may read all keys."""
+def _find(context: SessionContext, spec: CommandSpec, args: Args, where: str, error: Callable[[Denial], str]) -> str:
+    """The error for what the client's user may not do, which is noted; empty where he may. One look at his rules."""
     user = context.users.restricted(context.state)
     if user is None:
         return ""
+    found = denial(user, spec, args)
+    if found is not None:
+        note_refusal(context, found.reason, where, found.name, found.user, args[: 1 + ("|" in spec.full_name)])
+        return error(found)
+    is_queued = context.state.queue is not None  # and runs later, where these are looked at
+    return "" if is_queued else _refusal_of_patterns(user, spec, args)
+
+
+def _no_permission(found: Denial) -> str:
+    return f"NOPERM {found.text}"
+
+
+def _rules_changed(found: Denial) -> str:
+    return RULES_CHANGED + _IN_EXEC[found.reason]
+
+
+def _script_failed(found: Denial) -> str:
+    return f"ERR ACL failure in script: {found.text}"
+
+
+def _refusal_of_patterns(user: User, spec: CommandSpec, args: Args) -> str:
+    """The error for options that lead to keys by patterns, which only those may use who may read all keys."""
     for key_spec in spec.keys:
         if isinstance(key_spec, UnknownKeys) and key_spec.is_of_patterns():
             options = key_spec.options_in(args)

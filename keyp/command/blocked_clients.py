@@ -15,9 +15,11 @@ thread while a group runs, and to the reactor's thread in between.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from itertools import repeat
 from typing import Any, Final
 
+from keyp.command.effects import Effect
 from keyp.command.spec import Args, CommandSpec
 from keyp.resp.values import Reply, Wait
 from keyp.server.clients import Client
@@ -49,6 +51,7 @@ class BlockedClient:
         self.nanoseconds = 0  # that the command ran before it waited
         self.is_gone = False
         self.reply: Reply = None
+        self.effects: Sequence[Effect] = ()  # to be carried out when the reply leaves
         self.timer: Any = None  # the timeout
 
     @property
@@ -83,16 +86,18 @@ class BlockedClients:
         self._add(blocked)
         self.steps.append((blocked, -1))
 
-    def serve(self, blocked: BlockedClient, reply: Reply) -> None:
+    def serve(self, blocked: BlockedClient, reply: Reply, effects: Sequence[Effect] = ()) -> None:
         """A command has brought what the client waits for; it is told when the group is committed."""
         self.steps.append((blocked, blocked.state))
         self.leave(blocked, reply)
+        blocked.effects = effects
         self._served.append(blocked)
 
     def leave(self, blocked: BlockedClient, reply: Reply) -> None:
         """A client waits no more: `reply` is there."""
         self._remove(blocked)
         blocked.reply = reply
+        blocked.effects = ()
         blocked.state = SERVED if blocked.state == BLOCKED else READY
 
     def group_committed(self) -> list[BlockedClient]:

@@ -87,6 +87,11 @@ def _all_arguments(call: Args) -> list[int]:
     return list(range(2, len(call)))
 
 
+def _arguments_of_call(call: Args) -> list[int]:
+    """What stands behind the command that is tried, which may be AUTH; Redis shows it."""
+    return list(range(4, len(call)))
+
+
 @ACL.session(
     "ACL|CAT",
     arity=-2,
@@ -142,6 +147,7 @@ def _gone(known: User | None) -> None:
     "ACL|DRYRUN",
     arity=-4,
     flags=ADMINISTER,
+    secrets=_arguments_of_call,
     since="7.0.0",
     syntax="username command [arg [arg ...]]",
     summary="Says whether a user may make a call, without making it.",

@@ -101,8 +101,11 @@ def _index_error(index: bytes) -> str:
 
 
 def _words_of_auth(call: Args) -> list[int]:
-    """The user's name too, as in Redis: it may be a password that was given in the old form."""
-    return [1, 2] if len(call) <= 3 else []
+    """The user's name too, as in Redis: it may be a password that was given in the old form.
+
+    Also of a call with too many words, which Redis shows.
+    """
+    return list(range(1, len(call)))
 
 
 @CONNECTION.session(
@@ -125,7 +128,7 @@ def auth(context: SessionContext, args: Args) -> Reply:
 
 
 def _words_of_hello(call: Args) -> list[int]:
-    """What stands behind AUTH, up to where the options make no sense."""
+    """What stands behind AUTH. Where the options make no sense, any word may be a password; Redis shows them."""
     found: list[int] = []
     at = 2
     while at < len(call):
@@ -136,7 +139,7 @@ def _words_of_hello(call: Args) -> list[int]:
         elif option == b"SETNAME" and left >= 1:
             at += 2
         else:
-            break
+            return found + list(range(at, len(call)))
     return found
 
 

@@ -73,7 +73,8 @@ def config_get(context: SessionContext, args: Args) -> Reply:
 
 
 def _values_of_passwords(call: Args) -> list[int]:
-    return [place + 1 for place in range(2, len(call) - 1, 2) if call[place].lower() in PASSWORDS]
+    """What stands behind the name of a password, also where the pairs are out of step."""
+    return [place + 1 for place in range(2, len(call) - 1) if call[place].lower() in PASSWORDS]
 
 
 @SERVER.session(
@@ -97,7 +98,9 @@ def config_set(context: SessionContext, args: Args) -> Reply:
     before = server.settings.matching(of_tls)
     server.settings.set_many(pairs, may_change_protected(server, context.client))
     if of_tls:
-        context.after(ReloadCertificates(of_tls[0].decode(), list(before.items())))
+        context.after(
+            ReloadCertificates(_blamed(of_tls, before, server.settings.matching(of_tls)), list(before.items()))
+        )
     context.data.follow_settings()
     names = [name.lower() for name in args[2::2]]
     if b"appendfsync" in names:
@@ -105,6 +108,14 @@ def config_set(context: SessionContext, args: Args) -> Reply:
     if b"requirepass" in names:
         set_password(context, server.settings.get("requirepass"))
     return "OK"
+
+
+def _blamed(names: list[bytes], before: dict[bytes, bytes], now: dict[bytes, bytes]) -> str:
+    """Which setting an error of TLS names: as in Redis the first that was changed; what a file has may always have."""
+    for name in names:
+        if name.endswith((b"-file", b"-dir")) or (before[name] != now[name] and name != b"tls-auth-clients"):
+            return name.decode()
+    return names[0].decode()
 
 
 @SERVER.session(

@@ -283,6 +283,6 @@ class Committer:
         report.removed = sweep(transaction, databases, report.budget)
         table = self._blocked_clients
         if transaction.ready and table.count and report.serves:
-            serve_blocked(WriteContext(transaction, self._shared, now_us), table)
+            serve_blocked(WriteContext(transaction, self._shared, now_us), table, None, self._nanoseconds())
             transaction.is_awaited = bool(table.steps)  # their replies are a promise
         return report.removed > 0

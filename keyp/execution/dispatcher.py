@@ -76,7 +76,9 @@ class Dispatcher:
         self.group_commit = GroupCommit(server, committer, loop, self)
         self._thread_reads = ThreadReads(server, shared, loop, self.group_commit, self)
         self.performer = Performer(host, server, loop, self.limited_log)
-        self.unblocker = Unblocker(server.blocked_clients, server.metrics, loop, self.group_commit.between_groups)
+        self.unblocker = Unblocker(
+            server.blocked_clients, server.metrics, loop, self.group_commit.between_groups, self.performer.perform
+        )
         self._present_hidden = False
         self._waiting_reads: list[Batch] = []  # until the present is shown again
         self._active = 0  # batches under way that use the environment now

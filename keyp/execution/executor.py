@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Final
 
-from keyp.command.access_control import refusal, refusal_in_exec, refusal_of_patterns
+from keyp.command.access_control import refusal, refusal_in_exec
 from keyp.command.blocked_clients import BlockedClient
 from keyp.command.context import ReadContext, SessionContext, WriteContext
 from keyp.command.effects import Announce, CloseClient, PauseClients, Publish, StopServer, WarnOfHttp
@@ -113,7 +113,7 @@ class Executor:
                     self._wait(call, reply, index)
                     break
                 if writer.writing.ready or writer.writing.swapped:
-                    serve_blocked(writer, batch.server.blocked_clients)
+                    serve_blocked(writer, batch.server.blocked_clients, state.users, self._read_at)
                     if transaction.events:
                         self._take_events()
                     self._read_at = self._nanoseconds()
@@ -209,7 +209,7 @@ class Executor:
     def _refusal(self, spec: CommandSpec, args: Args) -> str:
         """The error for what the client's user may not do; empty where he may."""
         context = self._session_context()
-        refused = refusal(context, spec, args) or refusal_of_patterns(context, spec, args)
+        refused = refusal(context, spec, args)
         self._collect_effects()
         return refused
 
@@ -261,7 +261,7 @@ class Executor:
         call = Call(args, spec, "")
         context = self._session_context()
         if not context.users.is_open:
-            call.error = refusal_in_exec(context, spec, args) or refusal_of_patterns(context, spec, args)
+            call.error = refusal_in_exec(context, spec, args)
             if call.error:
                 self._ended(call)
                 return ReplyError(call.error)

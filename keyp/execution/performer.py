@@ -139,12 +139,13 @@ class Performer:
                 continue
             waiting = self._perform_on_users(effect, batch)
             if waiting is None:
-                waiting = self._perform(effect)
+                waiting = self.perform(effect)
             if waiting is not None:
                 waits.append(waiting.addErrback(self._failed, batch, index))
         return waits
 
-    def _perform(self, effect: Effect) -> Deferred[None] | None:
+    def perform(self, effect: Effect) -> Deferred[None] | None:
+        """Performs an effect that is no matter of users or subscriptions; the replies of its batch wait."""
         host = self._host
         if isinstance(effect, CloseClient):
             host.close_client(effect.client_id)

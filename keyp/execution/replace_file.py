@@ -16,18 +16,24 @@ OF_GROUP: Final = 0o070
 def replace_file(path: str, text: bytes, keeps_mode: bool) -> None:
     """Has `text` in the file at `path` when it returns, on the disk. Raises OSError, and the old text is there still.
 
-    A new file is for its owner alone; with `keeps_mode` one that was there keeps its owner, group and mode as far as
-    the process may give them, and never gives anybody more. A symbolic link stays: what it leads to is replaced.
+    The file is for its owner alone, who may do no more with it than before. With `keeps_mode` it keeps its owner, group
+    and mode as far as the process may give them, and never gives anybody more. A symbolic link stays: what it leads to
+    is replaced.
     """
     path = os.path.realpath(path)
     new = f"{path}.tmp-{os.getpid()}"
     with contextlib.suppress(FileNotFoundError):
         os.unlink(new)  # of a process of this number that has died
-    fd = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, OWNER_ONLY)
+    try:
+        old: os.stat_result | None = os.stat(path)
+    except FileNotFoundError:
+        old = None
+    mode = OWNER_ONLY if old is None else OWNER_ONLY & old.st_mode
+    fd = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode)
     try:
         with open(fd, "wb") as file:
-            if keeps_mode:
-                _give_mode_of(path, fd)
+            if keeps_mode and old is not None:
+                _make_like(old, fd)
             file.write(text)
             file.flush()
             os.fsync(fd)
@@ -38,11 +44,7 @@ def replace_file(path: str, text: bytes, keeps_mode: bool) -> None:
     sync_directory(os.path.dirname(path))
 
 
-def _give_mode_of(path: str, fd: int) -> None:
-    try:
-        old = os.stat(path)
-    except FileNotFoundError:
-        return
+def _make_like(old: os.stat_result, fd: int) -> None:
     mode = stat.S_IMODE(old.st_mode) & 0o777
     new = os.fstat(fd)
     if new.st_uid != old.st_uid:

@@ -8,9 +8,9 @@ wait for, and what they take is committed with what brought it.
 
 from __future__ import annotations
 
+from keyp.command.access_control import refusal
 from keyp.command.blocked_clients import BlockedClient, BlockedClients
-from keyp.command.context import WriteContext
-from keyp.command.permission import denial
+from keyp.command.context import SessionContext, WriteContext
 from keyp.errors import CommandError
 from keyp.execution.apply import apply
 from keyp.resp.values import Reply, ReplyError, Wait
@@ -18,8 +18,12 @@ from keyp.server.acl.users import Users
 from keyp.storage.value_types import NOTHING
 
 
-def serve_blocked(context: WriteContext, table: BlockedClients) -> None:
-    """Serves those blocked on keys that the last command has made, and on those that this in turn makes."""
+def serve_blocked(context: WriteContext, table: BlockedClients, users: Users | None, now_ns: int) -> None:
+    """Serves those blocked on keys that the last command has made, and on those that this in turn makes.
+
+    `users` are those that the running batch sees, where it has changed some; `now_ns` is the time by the clock that is
+    never set.
+    """
     writing = context.writing
     if not table.count:
         writing.ready.clear()
@@ -32,17 +36,22 @@ def serve_blocked(context: WriteContext, table: BlockedClients) -> None:
             ready.update(dict.fromkeys([key for key in table.blocked_keys() if key[0] in writing.swapped]))
         writing.ready, writing.swapped = [], []
         for key in ready:
-            _serve_key(context, table, key)
+            _serve_key(context, table, key, users, now_ns)
     if context.selected != selected:
         context.select(selected)
 
 
-def _serve_key(context: WriteContext, table: BlockedClients, key: tuple[int, bytes]) -> None:
+def _serve_key(
+    context: WriteContext, table: BlockedClients, key: tuple[int, bytes], users: Users | None, now_ns: int
+) -> None:
     """Serves those blocked on one key; of rivals none behind the first that finds nothing."""
     failed: set[bytes] = set()
     for blocked in table.on(key):
         rival = blocked.wait.rival
         if blocked.is_gone or rival in failed:
+            continue
+        is_open = users is None and blocked.batch.server.users.is_open
+        if not is_open and _refuse(context, table, blocked, users, now_ns):
             continue
         if not _serve(context, table, blocked, key) and rival is not None:
             if not rival:
@@ -54,11 +63,6 @@ def _serve(context: WriteContext, table: BlockedClients, blocked: BlockedClient,
     """Runs a client's command again; whether something may be left for its rivals."""
     if context.selected != key[0]:
         context.select(key[0])
-    users = blocked.batch.server.users
-    refused = "" if users.is_open else _refusal(users, blocked)
-    if refused:
-        table.serve(blocked, ReplyError(refused))
-        return True
     reply: Reply
     try:
         reply = apply(context, blocked.spec, blocked.again)
@@ -75,8 +79,16 @@ def _serve(context: WriteContext, table: BlockedClients, blocked: BlockedClient,
     return True
 
 
-def _refusal(users: Users, blocked: BlockedClient) -> str:
-    """The error for a call that the client may not make any more; empty where it may."""
-    user = users.restricted(blocked.batch.state)
-    denied = None if user is None else denial(user, blocked.spec, blocked.args)
-    return "" if denied is None else f"NOPERM {denied.text}"
+def _refuse(
+    context: WriteContext, table: BlockedClients, blocked: BlockedClient, users: Users | None, now_ns: int
+) -> bool:
+    """Ends the waiting of a client that may not make its call any more, as a call of its own; whether it did."""
+    batch = blocked.batch
+    state = batch.state.copy()
+    state.users = users
+    session = SessionContext(blocked.client, state, batch.server, context)
+    session.now_ns = now_ns
+    refused = refusal(session, blocked.spec, blocked.args)
+    if refused:
+        table.serve(blocked, ReplyError(refused), session.effects)
+    return bool(refused)

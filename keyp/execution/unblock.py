@@ -11,6 +11,7 @@ from collections.abc import Callable
 from twisted.logger import Logger
 
 from keyp.command.blocked_clients import BLOCKED, ENDED, READY, SERVED, BlockedClient, BlockedClients
+from keyp.command.effects import Effect
 from keyp.execution.loop import Loop
 from keyp.execution.slow_calls import note_slow
 from keyp.resp.values import NO_REPLY, NULL_ARRAY, Reply, ReplyError
@@ -20,7 +21,10 @@ log = Logger()
 
 
 class Unblocker:
-    """Looks after the clients in `table`. `between_groups` calls a function when no group runs."""
+    """Looks after the clients in `table`.
+
+    `between_groups` calls a function when no group runs; `perform` carries out an effect.
+    """
 
     def __init__(
         self,
@@ -28,11 +32,13 @@ class Unblocker:
         metrics: Metrics,
         loop: Loop,
         between_groups: Callable[[Callable[[BlockedClient, Reply], None], BlockedClient, Reply], None],
+        perform: Callable[[Effect], object],
     ) -> None:
         self._table = table
         self._metrics = metrics
         self._loop = loop
         self._between_groups = between_groups
+        self._perform = perform
 
     def begin(self, blocked: BlockedClient) -> None:
         """What came before in its batch is answered: from now on the client waits, if it has not been served yet."""
@@ -87,6 +93,8 @@ class Unblocker:
         if blocked.nanoseconds >= self._metrics.long_ns and not blocked.is_gone:
             name, now_us = batch.state.name, self._loop.time_ns() // 1000
             note_slow(self._metrics, blocked.client, name, blocked.spec, blocked.args, blocked.nanoseconds, now_us)
+        for effect in blocked.effects:
+            self._perform(effect)
         batch.end_wait()
         try:
             batch.done(batch)

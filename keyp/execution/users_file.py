@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import stat
 from typing import Any, Final
 
 from twisted.internet.defer import Deferred, DeferredLock
@@ -17,6 +19,7 @@ from keyp.server.acl.users import DEFAULT
 
 log = Logger()
 
+OTHERS: Final = stat.S_IRWXO | stat.S_IWGRP
 CANNOT_SAVE: Final = "ERR There was an error trying to save the ACLs. Please check the server logs for more information"
 
 
@@ -46,8 +49,11 @@ class UsersFile:
         try:
             with open(path, "rb") as file:
                 text = file.read()
+                mode = stat.S_IMODE(os.fstat(file.fileno()).st_mode)
         except OSError as error:
             raise CommandError(f"ERR Error loading ACLs, opening file '{path}': {error.strerror}") from None
+        if mode & OTHERS:
+            log.warn("others can read or change the users in {path} (mode {mode:04o})", path=path, mode=mode)
         try:
             return parse_file(text, path, self._server.users.index, self._server.settings.acl_all_channels)
         except FileErrors as errors:

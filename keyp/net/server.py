@@ -410,16 +410,20 @@ def _describe(transport: Any, client_id: int, now_ns: int) -> Client:
     is_unix = isinstance(host, UNIXAddress)
     if is_unix:
         path = (host.name or b"").decode(errors="replace")
-        address = local_address = f"{path}:0"
+        local_address = f"{path}:0"
     else:
-        address, local_address = _host_and_port(peer), _host_and_port(host)
+        local_address = _host_and_port(host)
+    address = _host_and_port(peer) if hasattr(peer, "port") else local_address
     client = Client(client_id, address, local_address, transport.getHandle().fileno(), now_ns)
     client.is_unix = is_unix
+    client.is_proxied = getattr(transport, "is_proxied", False)
     return client
 
 
 def _host_and_port(address: Any) -> str:
-    return f"[{address.host}]:{address.port}" if ":" in address.host else f"{address.host}:{address.port}"
+    """A socket for both families has IPv4 addresses written as IPv6 ones."""
+    host = address.host.removeprefix("::ffff:") if "." in address.host else address.host
+    return f"[{host}]:{address.port}" if ":" in host else f"{host}:{address.port}"
 
 
 def _keep_alive(transport: Any, seconds: int) -> None:

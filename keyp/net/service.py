@@ -16,8 +16,7 @@ from random import Random
 from typing import Any, Final
 
 from twisted.application.service import Service
-from twisted.internet import endpoints
-from twisted.internet.defer import inlineCallbacks
+from twisted.internet.defer import inlineCallbacks, maybeDeferred
 from twisted.internet.error import CannotListenError
 from twisted.internet.task import LoopingCall
 from twisted.logger import Logger
@@ -29,9 +28,18 @@ from keyp.net import log_level, signals
 from keyp.net.accepting import Refusals
 from keyp.net.clock import keep_steady
 from keyp.net.config_file import declared_users, readable_to_all
-from keyp.net.endpoint_types import NO_OPENSSL, NOT_PLAIN, NOTHING_HANDED_OVER, endpoint_refusal, has_plain_connections
+from keyp.net.endpoint_types import (
+    NO_OPENSSL,
+    NOT_PLAIN,
+    NOTHING_HANDED_OVER,
+    EndpointType,
+    has_plain_connections,
+    listen,
+)
 from keyp.net.loop import ReactorLoop
 from keyp.net.options import Options
+from keyp.net.privileges import Privileges
+from keyp.net.proxied import ProxiedFactory
 from keyp.net.server import RedisFactory, Server
 from keyp.server.config import Settings
 from keyp.storage.lmdb.environment import Environment
@@ -71,6 +79,7 @@ class KeypService(Service):
         self._reactor = reactor
         self._options = options
         self._plain_port = 0  # for TCP as `port` says it; 0 where there is none
+        self._privileges = Privileges(options)
         self._ports: list[Any] = []  # IListeningPort, of which the type checker has the wrong idea
         self._loops: list[LoopingCall] = []
         self._refusals = Refusals()
@@ -82,6 +91,10 @@ class KeypService(Service):
     def privilegedStartService(self) -> None:
         """Called by Twisted as root, if it was root: opens the ports. Clients are answered once the store is."""
         Service.privilegedStartService(self)
+        try:
+            self._privileges.make_directory(self._options["data-dir"])
+        except OSError as error:
+            raise StartupError(f"cannot make the data directory: {error.strerror}: {error.filename}") from None
         self._listen()
 
     def startService(self) -> None:
@@ -214,7 +227,7 @@ class KeypService(Service):
             if options["wants-tcp"]:
                 self._plain_port = self._listen_on_hosts(options["port"], self._factory)
             if options["tls-port"]:
-                self._listen_tls(options["tls-port"])
+                self._listen_on_hosts(options["tls-port"], self._with_tls())
             if options.settings.unix_socket:
                 self._listen_unix(options.settings.unix_socket)
             for description in options["endpoint"]:
@@ -230,19 +243,20 @@ class KeypService(Service):
             number = self._listen_tcp(host, number, factory)
         return number if self._options["host"].split() else 0
 
-    def _listen_tls(self, number: int) -> None:
-        """Listens for TLS, with the certificate that the options name."""
+    def _with_tls(self) -> Any:
+        """What makes connections with TLS, all with the certificate that the options name."""
         try:
             from keyp.net.tls import Certificates, TlsError, TlsFactory
         except ImportError:
             raise StartupError(NO_OPENSSL) from None
-        self._certificates = Certificates()
-        try:
-            self._certificates.load(self._options.settings.get)
-        except TlsError as error:
-            raise StartupError(f"cannot listen for TLS: {error}") from None
+        if self._certificates is None:
+            self._certificates = Certificates()
+            try:
+                self._certificates.load(self._options.settings.get)
+            except TlsError as error:
+                raise StartupError(f"cannot listen for TLS: {error}") from None
         factory: Any = self._factory
-        self._listen_on_hosts(number, TlsFactory(self._certificates, False, factory, self._reactor))
+        return TlsFactory(self._certificates, False, factory, self._reactor)
 
     def _listen_unix(self, path: str) -> None:
         """Listens on a Unix socket. Without `unixsocketperm` its mode is what the umask leaves, as in Redis."""
@@ -282,12 +296,15 @@ class KeypService(Service):
         return number
 
     def _listen_endpoint(self, description: str) -> None:
-        refusal = endpoint_refusal(description)
-        if refusal:
-            raise StartupError(f"cannot listen on {description!r}: {refusal}")
+        endpoint = EndpointType(description)
+        if endpoint.refusal:
+            raise StartupError(f"cannot listen on {description!r}: {endpoint.refusal}")
+        factory: Any = self._with_tls() if endpoint.is_tls else self._factory
+        if endpoint.is_proxied:
+            factory = ProxiedFactory(factory, lambda: self._factory.server, self._reactor)
         outcome: list[Any] = []
         try:
-            listening = endpoints.serverFromString(self._reactor, description).listen(self._factory)
+            listening = listen(self._reactor, endpoint.rest, factory)
         except LookupError:  # what systemd's sockets are looked up by
             raise StartupError(f"cannot listen on {description!r}: {NOTHING_HANDED_OVER}") from None
         except Exception as error:
@@ -298,13 +315,14 @@ class KeypService(Service):
             reason = result.value if result is not None else "it does not listen at once"
             raise StartupError(f"cannot listen on {description!r}: {_reason(reason)}")
         self._hold(result)
-        if not has_plain_connections(result, self._factory):
+        if not has_plain_connections(result, factory):
             raise StartupError(f"cannot listen on {description!r}: {NOT_PLAIN}")
 
     def _hold(self, port: Any) -> None:
         """Keeps a port, and the kernel's queue of its connections, until there is a store to serve them from."""
         port.stopReading()
         self._refusals.watch(port)
+        self._privileges.give(port)
         self._ports.append(port)
 
     def tcp_port(self) -> int:
@@ -318,7 +336,7 @@ class KeypService(Service):
         """Called by Twisted: stops in order. Fires when the store is closed."""
         Service.stopService(self)
         for port in self._ports:
-            yield port.stopListening()
+            yield maybeDeferred(port.stopListening).addErrback(_say_what_stays, port)
         server = self.server
         if server is None:
             return
@@ -358,8 +376,13 @@ def _address_text(port: Any) -> str:
     host = port.getHost()
     if hasattr(host, "port"):
         return f"{host.host}:{host.port}"
-    name = getattr(host, "name", host)
-    return os.fsdecode(name) if isinstance(name, bytes) else str(name)
+    name = getattr(host, "name", None)
+    return str(host) if name is None else os.fsdecode(name)
+
+
+def _say_what_stays(failure: Failure, port: Any) -> None:
+    """A Unix socket may be gone already, or be in a directory that only root can write to."""
+    log.warn("{address} stays: {reason}", address=_address_text(port), reason=failure.getErrorMessage())
 
 
 def _fit_clients(settings: Settings) -> None:

@@ -102,11 +102,12 @@ class Client:
         self.closing = False
         self.waiting = False  # in a command that waits for a key
         self.is_unix = False
+        self.is_proxied = False  # its address is what a proxy says
 
     @property
     def is_local(self) -> bool:
         """Whether the client is a program on the same machine."""
-        return self.is_unix or self.address.startswith(("127.", "[::1]"))
+        return not self.is_proxied and (self.is_unix or self.address.startswith(("127.", "[::1]")))
 
 
 class ClientTable:

@@ -13,6 +13,7 @@ from time import monotonic
 from typing import Final
 
 from keyp.storage.check import PROBLEMS_LISTED
+from keyp.storage.lmdb import ownership
 from keyp.storage.lmdb.errors import StoreError
 from keyp.tools.backup import backup
 from keyp.tools.check import examine, report
@@ -35,6 +36,7 @@ def run(args: list[str]) -> int:
     # A copy is one long call of LMDB, during which Python would not handle Ctrl-C. What it leaves half done, the next
     # copy to the same place removes.
     signal.signal(signal.SIGINT, signal.SIG_DFL)
+    ownership.keep_own_rights()
     started = monotonic()
     try:
         return _do(name, options, started)

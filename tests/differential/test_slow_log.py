@@ -25,9 +25,18 @@ ping hello | GET | NOSUCH x | CLIENT NOSUCH | CLIENT SETNAME x | CONFIG GET save
 MULTI | SET k 1 EX 5 | SPOP s | EXEC | MULTI | DISCARD | WATCH k | UNWATCH | SELECT 0 | COMMAND COUNT | SLOWLOG LEN
 """
 SECRETS = """
-AUTH default secret | AUTH secret | AUTH default secret x | AUTH nobody secret | HELLO 2 AUTH default secret SETNAME me
-HELLO 2 SETNAME me AUTH default secret | HELLO 2 auth nobody secret | HELLO 2 FOO AUTH default secret | HELLO 2 AUTH x
-CONFIG SET timeout 0 requirepass "" | CONFIG SET masterauth secret nosuch 1 | HELLO
+AUTH default secret | AUTH secret | AUTH nobody secret | HELLO 2 AUTH default secret SETNAME me
+HELLO 2 SETNAME me AUTH default secret | HELLO 2 auth nobody secret | HELLO
+CONFIG SET timeout 0 requirepass "" | CONFIG SET masterauth secret nosuch 1 tls-key-file-pass secret
+MULTI | AUTH default secret | CONFIG SET masterauth "" | EXEC | ACL SETUSER secret on >secret
+ACL SETUSER secret secret | ACL GETUSER secret | ACL DELUSER secret
+ACL DELUSER nosuch secret | ACL SETUSER secret (~x >secret)
+"""
+# Redis shows these: it hides passwords only where a call makes sense.
+HIDDEN = """
+AUTH default secret x | AUTH secret default secret | HELLO 2 FOO AUTH default secret | HELLO 2 AUTH secret
+HELLO AUTH default secret | HELLO 2 SETNAME me AUTH default secret secret | CONFIG SET x requirepass secret y
+ACL DRYRUN default AUTH default secret | ACL DRYRUN default ACL SETUSER x >secret
 """
 
 
@@ -69,6 +78,16 @@ def test_calls_are_logged_as_they_were_sent(reference: Reference, keyp: Keyp, sa
             one.send(wire.request(*call), 1)
 
     assert logged(reference, talk) == logged(keyp, talk)
+
+
+def test_no_password_is_logged(keyp: Keyp) -> None:
+    def talk(one: Client, other: Client) -> None:
+        for call in calls(HIDDEN):
+            one.send(wire.request(*call), 1)
+
+    shown = logged(keyp, talk)
+    assert len(shown) == 1 + len(calls(HIDDEN)), "SLOWLOG RESET is the first"
+    assert not any(b"secret" in word for call in shown for word in call)
 
 
 def test_a_call_that_waited_is_logged_when_its_waiting_is_over(reference: Reference, keyp: Keyp) -> None:

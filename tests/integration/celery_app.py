@@ -1,16 +1,22 @@
 """What test_celery.py runs: an application with tasks whose messages and results are in Keyp.
 
 KEYP_PORT=… celery --app celery_app worker
+
+KEYP_URLS, two in JSON, may say instead where messages and results are.
 """
 
 from __future__ import annotations
 
+import json
 import os
 
 from celery import Celery, Task
 
-url = f"redis://127.0.0.1:{os.environ['KEYP_PORT']}"
-app = Celery(broker=f"{url}/2", backend=f"{url}/1")
+if "KEYP_URLS" in os.environ:
+    broker, backend = json.loads(os.environ["KEYP_URLS"])
+else:
+    broker, backend = [f"redis://127.0.0.1:{os.environ['KEYP_PORT']}/{database}" for database in (2, 1)]
+app = Celery(broker=broker, backend=backend)
 app.conf.update(
     result_expires=1000,
     result_extended=True,

@@ -199,6 +199,15 @@ def test_files_that_are_of_no_use_change_nothing(secure: Secure) -> None:
     assert admin.config_get("tls-cert-file") == {"tls-cert-file": str(secure.certificate)}
     with pytest.raises(redis.ResponseError, match="Unable to update TLS configuration"):
         admin.config_set("tls-protocols", "SSLv3")
+    for words, name in (
+        (["tls-auth-clients", "optional", "tls-ca-cert-file", ""], "tls-ca-cert-file"),
+        (["tls-cert-file", str(secure.certificate), "tls-key-file", str(secure.own[1])], "tls-cert-file"),
+        (["tls-protocols", "", "tls-key-file", str(secure.own[1])], "tls-key-file"),
+        (["timeout", "0", "tls-cert-file", str(secure.own[0]), "tls-key-file", "/nosuch"], "tls-cert-file"),
+    ):
+        with pytest.raises(redis.ResponseError, match=f"argument '{name}'"):
+            admin.execute_command("CONFIG SET", *words)
+    assert admin.config_get("tls-auth-clients") == {"tls-auth-clients": "yes"}
     assert secure.client().ping()
     assert "TLS stays as it was: /nosuch.crt: No such file or directory" in secure.daemon.log()
 

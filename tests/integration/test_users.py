@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import stat
 from pathlib import Path
 from typing import Any
@@ -9,7 +10,7 @@ from typing import Any
 import pytest
 import redis
 
-from tests.integration.conftest import StartServer
+from tests.integration.conftest import NEVER_AGAIN, StartServer
 from tests.integration.daemon import Daemon, wait_until
 from tests.integration.test_redis_cli import run
 
@@ -18,7 +19,7 @@ FILE = ADMIN + "user default off\nuser ann on >mine ~ann:* resetchannels -@all +
 
 
 def client(daemon: Daemon, **options: Any) -> redis.Redis:
-    return redis.Redis(port=daemon.port, decode_responses=True, socket_timeout=10, **options)
+    return redis.Redis(port=daemon.port, decode_responses=True, socket_timeout=10, retry=NEVER_AGAIN, **options)
 
 
 @pytest.fixture
@@ -38,6 +39,38 @@ def test_a_password(server: StartServer) -> None:
         client(daemon, password="wrong").ping()
     assert run(daemon, "-a", "secret", "--no-auth-warning", "GET", "k") == "v\n"
     assert "secret" not in daemon.log()
+
+
+def test_passwords_are_shown_nowhere(server: StartServer) -> None:
+    """Not in the log, though it has everything, nor in what commands show: not even those of wrong calls."""
+    daemon = server("--requirepass=hush-1")
+    admin = client(daemon, password="hush-1")
+    admin.config_set("slowlog-log-slower-than", "0")
+    admin.config_set("loglevel", "debug")
+    for line in (
+        "AUTH hush-2",
+        "AUTH default hush-3",
+        "AUTH default hush-4 more",
+        "HELLO 3 AUTH default hush-5",
+        "HELLO 3 NOSUCH AUTH default hush-6",
+        "HELLO AUTH default hush-7",
+        "ACL SETUSER ann on >hush-8",
+        "ACL SETUSER ann >hush-9 nosuch",
+        "ACL DRYRUN ann AUTH ann hush-10",
+        "ACL NOSUCH ann >hush-11",
+        "CONFIG SET maxclients 100 requirepass hush-12 masterauth hush-13",
+        "CONFIG SET nosuch 1 requirepass hush-14",
+        "CONFIG SET requirepass hush-15 timeout",
+        "EVAL redis.call('ping',ARGV[1]) 0 x",
+        "NOSUCH hush-16",
+    ):
+        with contextlib.suppress(redis.RedisError):
+            admin.execute_command(*line.split(" "))
+    admin = client(daemon, password="hush-12")
+    for command in ("SLOWLOG GET 1000", "CLIENT LIST", "ACL LOG", "ACL LIST", "INFO everything", "LATENCY LATEST"):
+        assert "hush" not in str(admin.execute_command(*command.split(" "))), command
+    daemon.stop()
+    assert "hush" not in daemon.log()
 
 
 def test_a_file_of_users(server: StartServer, path: Path) -> None:

@@ -72,7 +72,7 @@ class Ring:
 
     def __init__(self, path: str) -> None:
         self.path = path
-        self._fd = os.open(path, os.O_RDWR | os.O_CLOEXEC)
+        self._fd = os.open(path, os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC)
         try:
             about = os.fstat(self._fd)
             self.size = about.st_size
@@ -235,7 +235,7 @@ def make_ring(path: str, size: int, sequence: int, payload: bytes) -> None:
     """
     size = ring_size(size)
     partial = path + ".new"
-    fd = os.open(partial, os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
+    fd = os.open(partial, os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
     try:
         checkpoint = Checkpoint(1, Position(FIRST, sequence, 0), payload)
         _write(fd, bytes(PAGE) + _pack_slot(checkpoint, size))

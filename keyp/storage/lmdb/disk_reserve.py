@@ -94,7 +94,7 @@ class DiskReserve:
 def _allocate(path: str, size: int) -> int:
     """Makes a file take so many bytes of the disk; the error number, 0 for success."""
     try:
-        fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
         try:
             allocate(fd, size)
         finally:

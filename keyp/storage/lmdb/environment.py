@@ -18,7 +18,7 @@ import lmdb
 from keyp.errors import DISK_FULL, OUT_OF_SPACE
 from keyp.storage.journal.redo import PUT
 from keyp.storage.journal.ring import Ring
-from keyp.storage.lmdb import checkpoint, layout, locks, shutdown_marker, start
+from keyp.storage.lmdb import checkpoint, layout, locks, ownership, shutdown_marker, start
 from keyp.storage.lmdb.disk_reserve import RESERVE_BYTES, RESERVE_FILE, DiskReserve
 from keyp.storage.lmdb.errors import Damaged, StoreError
 from keyp.storage.lmdb.hot_copy import sync_directory
@@ -111,8 +111,8 @@ class Environment(Store):
         self._crash_marker: shutdown_marker.CrashMarker | None = None
         self._preallocation: Preallocation | None = None
         self._identity = (0, 0)  # the device and the inode of the data file that is open
-        made = [name for name in MADE_BESIDE if not os.path.exists(os.path.join(self.path, name))]
-        self._lock_fd = locks.take_directory(self.path)
+        made = [name for name in MADE_BESIDE if not os.path.lexists(os.path.join(self.path, name))]
+        self._lock_fd = locks.take_directory(self.path, serves=note_crashes)
         try:
             self._start(note_crashes)
         except BaseException as error:
@@ -123,6 +123,7 @@ class Environment(Store):
 
     def _start(self, note_crashes: bool) -> None:
         """Opens what is there if it may be opened, or makes a new store."""
+        ownership.look_at_files(self.path, (DATA_FILE, *MADE_BESIDE), serves=note_crashes)
         ring = None
         is_new = not os.path.lexists(self._data_file)
         if is_new:
@@ -439,7 +440,7 @@ class Environment(Store):
             self._leave([])
 
     def _mark_whole(self) -> None:
-        fd = os.open(self._data_file, os.O_RDWR | os.O_CLOEXEC)
+        fd = os.open(self._data_file, os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC)
         try:
             checkpoint.mark_whole(fd)
             os.fsync(fd)

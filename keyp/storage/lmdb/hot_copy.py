@@ -91,12 +91,18 @@ class HotCopy:
 
 
 def _open_alone(path: str) -> int:
-    """Opens an empty file that no one else has. Raises OSError; `BlockingIOError` where another process has it."""
+    """Opens an empty file that no one else has. Raises OSError; `BlockingIOError` where another process has it.
+
+    One that is there already is what a copy has left. It is made anew where it is another user's, who could read it.
+    """
     while True:
         fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
         try:
             fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            if _is_at(path, fd):
+            if os.fstat(fd).st_uid != os.geteuid():
+                os.unlink(path)
+            elif _is_at(path, fd):
+                os.fchmod(fd, 0o600)
                 os.ftruncate(fd, 0)
                 return fd
         except BaseException:

@@ -73,7 +73,7 @@ class Journal:
         self._kept = 0  # … and how many of them a checkpoint has
         self._between_commits = Lock()
         self._one_checkpoint = Lock()
-        self._data_fd = os.open(data_file, os.O_RDWR | os.O_CLOEXEC)
+        self._data_fd = os.open(data_file, os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC)
         try:
             self._pin = engine.begin()
             path = os.path.join(os.path.dirname(data_file), RING_FILE)

@@ -13,20 +13,24 @@ import fcntl
 import os
 from typing import Final
 
+from keyp.storage.lmdb import ownership
 from keyp.storage.lmdb.errors import StoreError
 from keyp.storage.lmdb.hot_copy import sync_directory
 
 LOCK_FILE: Final = "keyp.lock"
 
 
-def take_directory(path: str) -> int:
+def take_directory(path: str, serves: bool = False) -> int:
     """Makes the directory if need be and takes its exclusive lock; returns the descriptor that holds it.
 
-    Raises `StoreError` where the directory cannot be used, or is in use.
+    Raises `StoreError` where the directory cannot be used, by a server (`serves`) or a tool, or is in use.
     """
+    flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
     try:
         make_directory(path)
-        fd = os.open(os.path.join(path, LOCK_FILE), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        ownership.look_at_directory(path, serves)
+        ownership.look_at_files(path, [LOCK_FILE], serves)
+        fd = os.open(os.path.join(path, LOCK_FILE), flags, 0o600)
     except OSError as error:
         reason = "Not a directory" if isinstance(error, FileExistsError) else error.strerror
         raise StoreError(f"cannot use the data directory: {reason}: {path}") from error

@@ -34,7 +34,7 @@ class Preallocation:
     """
 
     def __init__(self, data_file: str, used_bytes: int) -> None:
-        self._fd = os.open(data_file, os.O_WRONLY | os.O_CLOEXEC)
+        self._fd = os.open(data_file, os.O_WRONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
         self._size = os.fstat(self._fd).st_size
         self._used = used_bytes
         self._grown = 0  # how many bytes the last commit used behind those before

@@ -130,7 +130,7 @@ class CrashMarker:
         self._fd = -1
         self._was_enabled = faulthandler.is_enabled()
         with suppress(OSError):
-            self._fd = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
+            self._fd = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
             faulthandler.enable(self._fd)
             allocate(self._fd, CRASH_BYTES)
 

@@ -35,7 +35,7 @@ def find_ring(path: str) -> Ring | None:
 
     Raises `StoreError` where one is needed, OSError.
     """
-    fd = os.open(os.path.join(path, DATA_FILE), os.O_RDONLY | os.O_CLOEXEC)
+    fd = os.open(os.path.join(path, DATA_FILE), os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
     try:
         ring, missing = _open_ring(os.path.join(path, RING_FILE))
         if ring is not None:
@@ -71,7 +71,7 @@ def needs_recovery(path: str) -> bool:
     ring = find_ring(path)
     if ring is None:
         return False
-    fd = os.open(os.path.join(path, DATA_FILE), os.O_RDONLY | os.O_CLOEXEC)
+    fd = os.open(os.path.join(path, DATA_FILE), os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
     try:
         is_current = checkpoint.unpack(ring.checkpoint.payload).is_current(fd)
         return not is_current or any(True for _ in ring.records())
@@ -92,7 +92,7 @@ def hold_if_alone(path: str) -> int:
         return -1
     if not shutdown_marker.machine_was_down(os.path.join(path, DATA_FILE)):
         with suppress(FileNotFoundError):
-            fd = os.open(os.path.join(path, LMDB_LOCK_FILE), os.O_RDWR | os.O_CLOEXEC)
+            fd = os.open(os.path.join(path, LMDB_LOCK_FILE), os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC)
             try:
                 if not _lock_as_lmdb(fd):
                     os.close(alone_fd)
@@ -117,7 +117,7 @@ def go_back(path: str, ring: Ring) -> None:
     No one may read the file, from now until the journal is replayed: LMDB's lock file is of another time, and what the
     data file shows meanwhile is old.
     """
-    fd = os.open(os.path.join(path, DATA_FILE), os.O_RDWR | os.O_CLOEXEC)
+    fd = os.open(os.path.join(path, DATA_FILE), os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC)
     try:
         checkpoint.unpack(ring.checkpoint.payload).restore(fd)
     finally:
@@ -128,7 +128,7 @@ def go_back(path: str, ring: Ring) -> None:
 def _clear_locks(lock_file: str) -> None:
     """Has LMDB make its lock file anew. It keeps its room: on a full disk there may be none for another."""
     with suppress(FileNotFoundError):
-        fd = os.open(lock_file, os.O_RDWR | os.O_CLOEXEC)
+        fd = os.open(lock_file, os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC)
         try:
             if _lock_as_lmdb(fd):
                 os.pwrite(fd, bytes(os.fstat(fd).st_size), 0)
@@ -170,7 +170,7 @@ def make_room_for_locks(path: str, reserve: DiskReserve) -> None:
 
     Raises OSError.
     """
-    fd = os.open(os.path.join(path, LMDB_LOCK_FILE), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    fd = os.open(os.path.join(path, LMDB_LOCK_FILE), os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
     try:
         allocate(fd, LMDB_LOCK_BYTES)
     except OSError:
@@ -198,7 +198,7 @@ def create(data_file: str) -> None:
             txn.put(b"format", layout.number(layout.FORMAT), db=meta)
             for name in OWN_NUMBERS:
                 put_own(txn, meta, name, layout.number(0))
-        fd = os.open(partial, os.O_RDWR | os.O_CLOEXEC)
+        fd = os.open(partial, os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC)
         try:
             checkpoint.mark_whole(fd)
             os.fsync(fd)
