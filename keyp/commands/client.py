@@ -271,7 +271,7 @@ def _switch(word: bytes) -> bool:
     flags=ADMINISTER,
     since="7.0.0",
     syntax="<ON | OFF>",
-    summary="Asks that the connection be spared when memory runs short; no client is ever evicted here.",
+    summary="Asks that the connection be spared when clients exceed maxmemory-clients.",
 )
 def client_no_evict(context: SessionContext, args: Args) -> Reply:
     """Replies OK."""

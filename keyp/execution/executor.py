@@ -246,6 +246,7 @@ class Executor:
         state.queue.append((spec, args))
         state.queued += 1
         state.queue_bytes += sum([len(arg) for arg in args]) + POINTER * len(args)
+        state.queue_arguments += len(args)
         if state.queue_bytes > self._batch.server.settings.client_query_buffer_limit:
             self._batch.ends_connection = True
             return NO_REPLY

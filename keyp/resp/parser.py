@@ -64,7 +64,8 @@ class RequestParser:
     framing included. `error` is None until the stream breaks, and stays set from then on.
 
     Where it `is_limited`, because its client has to log in, arguments are few and short, and each call gives one
-    request at most, since that may log him in. What stands behind it is `rest`, and is parsed in the next call.
+    request at most, since that may log him in. What stands behind it waits, which `has_rest` says, and is parsed in the
+    next call.
     """
 
     def __init__(self, max_bulk_bytes: int = 512 * 1024 * 1024, max_buffer_bytes: int = 1024 * 1024 * 1024) -> None:
@@ -73,7 +74,11 @@ class RequestParser:
         self.buffered_bytes = 0
         self.error: ProtocolError | None = None
         self.is_limited = False
-        self.rest = b""
+        self.has_rest = False
+        # The bytes that stand behind a request in the last call, whole, and where they begin: to cut them off for each
+        # request would copy all that follows each time.
+        self._rest = b""
+        self._rest_at = 0
         # The unfinished request: arguments read, arguments still to read, the length line read last.
         self._args: list[bytes] = []
         self._missing = 0
@@ -84,6 +89,11 @@ class RequestParser:
         self._needed = 0
         self._sought = b""
         self._bulk_bytes = -1
+
+    @property
+    def argument_count(self) -> int:
+        """How many arguments of the request that is not complete are."""
+        return len(self._args)
 
     def feed(self, data: bytes) -> list[list[bytes]]:
         """The requests that `data` completes, in order, each a list of one or more arguments.
@@ -96,9 +106,14 @@ class RequestParser:
         if broken is not None:
             return requests
         self.buffered_bytes += len(data)
-        if self.rest:
-            data = self.rest + data
-            self.rest = b""
+        i = 0
+        if self.has_rest:
+            if data:
+                data = self._rest[self._rest_at :] + data
+            else:
+                data, i = self._rest, self._rest_at
+            self._rest = b""
+            self.has_rest = False
         if self._needed:
             resumed = self._resume(data)
             if resumed is None:
@@ -109,7 +124,6 @@ class RequestParser:
         missing = self._missing
         max_bulk_bytes = self.max_bulk_bytes
         size = len(data)
-        i = 0
         done = -1
         while True:
             while missing:
@@ -145,7 +159,7 @@ class RequestParser:
             if i >= size:
                 break
             if self.is_limited and requests:
-                self.rest = data[i:]
+                self._rest, self._rest_at, self.has_rest = data, i, True
                 break
             if data[i] != _STAR:
                 i = self._read_inline(data, i, args)
@@ -286,7 +300,8 @@ class RequestParser:
     def _release(self) -> None:
         """Let go of every byte held: a broken stream is not read again, yet its parser may live on for a while."""
         self.buffered_bytes = 0
-        self.rest = b""
+        self.has_rest = False
+        self._rest = b""
         self._args = []
         self._missing = 0
         self._pieces = []

@@ -21,6 +21,10 @@ CHANNEL: Final = 0
 PATTERN: Final = 1
 SHARD: Final = 2
 
+# Bytes that the process grew by for each of many subscriptions of one client, besides those of its name.
+SUBSCRIPTION_BYTES: Final = 500
+PATTERN_BYTES: Final = 1000
+
 MESSAGE: Final = (b"message", b"pmessage", b"smessage")  # by channel type
 
 
@@ -40,6 +44,7 @@ class PubSub:
     def subscribe(self, client: Client, channel_type: int, names: list[bytes]) -> None:
         """Subscribes a client to names; those that it has already stay as they are."""
         listeners, own = self._listeners[channel_type], client.subscribed[channel_type]
+        size = PATTERN_BYTES if channel_type == PATTERN else SUBSCRIPTION_BYTES
         for name in names:
             of_name = listeners.get(name)
             if of_name is None:
@@ -47,16 +52,20 @@ class PubSub:
                 if channel_type == PATTERN:
                     self._globs[name] = Glob(name)
             of_name[client.id] = client
+            if name not in own:
+                client.subscribed_bytes += size + len(name)
             own[name] = None
 
     def unsubscribe(self, client: Client, channel_type: int, names: list[bytes]) -> None:
         """Ends subscriptions of a client; names that it is not subscribed to are ignored."""
         listeners, own = self._listeners[channel_type], client.subscribed[channel_type]
+        size = PATTERN_BYTES if channel_type == PATTERN else SUBSCRIPTION_BYTES
         for name in names:
             of_name = listeners.get(name)
             if of_name is None or of_name.pop(client.id, None) is None:
                 continue
             own.pop(name, None)
+            client.subscribed_bytes -= size + len(name)
             if not of_name:
                 del listeners[name]
                 if channel_type == PATTERN:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from keyp.command.client_line import CONNECTION_BYTES
 from keyp.command.context import AT_ONCE_MAX
+from keyp.server.client_memory import ARGUMENT_BYTES, CALL_BYTES, CONNECTION_BYTES
 from keyp.storage.keys.keyspace import WritableKeyspace
 from keyp.storage.lmdb.transaction import WriteTransaction
 from tests import wire
@@ -67,7 +67,7 @@ def test_list_shows_all_clients_as_they_are(lab: Lab, client: Connection) -> Non
     assert (theirs["id"], theirs["name"], theirs["db"], theirs["cmd"]) == (str(number(other)), "other", "2", "get")
     assert (theirs["flags"], theirs["multi"], theirs["idle"]) == ("x", "2", "3")
     assert theirs["multi-mem"] == str(len("SETkv" + "GETk") + 8 * 5)  # a pointer for each argument
-    assert int(theirs["tot-mem"]) == CONNECTION_BYTES + int(theirs["multi-mem"])
+    assert int(theirs["tot-mem"]) == CONNECTION_BYTES + int(theirs["multi-mem"]) + 2 * CALL_BYTES + 5 * ARGUMENT_BYTES
 
 
 @pytest.mark.parametrize(

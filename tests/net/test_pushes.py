@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 
 from keyp.execution.executor import MESSAGES_MAX
-from keyp.net.connection import BURST_MAX, LATE_AT_ONCE
+from keyp.net.connection import BURST_MAX
+from keyp.net.late_messages import LATE_AT_ONCE
 from tests import wire
 from tests.fakes import Connection, Lab
 
