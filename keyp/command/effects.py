@@ -116,11 +116,14 @@ class Unsubscribe(PubSubEffect):
 
 
 class Publish(PubSubEffect):
-    """Sends a message to the subscribers of a channel, by `channel_type` a shard channel: to so many `receivers`."""
+    """Sends a message to the subscribers of a channel, by `channel_type` a shard channel.
 
-    def __init__(self, protocol: int, channel_type: int, channel: bytes, message: bytes, receivers: int) -> None:
+    It takes the reactor's thread about as long as `work` messages to one receiver each.
+    """
+
+    def __init__(self, protocol: int, channel_type: int, channel: bytes, message: bytes, work: int) -> None:
         super().__init__(protocol)
-        self.receivers = receivers
+        self.work = work
         self.channel_type = channel_type
         self.channel = channel
         self.message = message

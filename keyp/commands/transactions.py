@@ -30,7 +30,7 @@ from keyp.resp.values import NULL_ARRAY, Reply
 TRANSACTIONS = CommandTable(group="transactions", categories="transaction")
 
 # Bytes that the process grew by for each of many watched keys, besides those of its name.
-WATCHED_BYTES: Final = 250
+WATCHED_BYTES: Final = 150
 
 ALWAYS_ALLOWED = NOSCRIPT | LOADING | STALE | FAST | ALLOW_BUSY
 

@@ -43,9 +43,11 @@ NOT_FOR_SUBSCRIBERS: Final = (
 REPLIES_MAX: Final = 1 << 20
 
 # And messages to those who listen, which take up to a microsecond each when the batch is done: others are served in
-# between. At least this part of the batch runs all the same, because the commands of its rest are looked up again.
+# between. At least this part of the batch runs all the same, because the commands of its rest are looked up again, but
+# not where that is little beside the messages.
 MESSAGES_MAX: Final = 1000
 PART_MIN: Final = 8
+MESSAGES_BEYOND: Final = 16 * MESSAGES_MAX
 
 
 RUNS_OTHERS: Final = RUNS_QUEUE | RUNS_SCRIPT  # commands that run others, which may write
@@ -133,11 +135,16 @@ class Executor:
             if batch.ends_connection:
                 break
             size += len(replies[start]) if stop == start + 1 else sum([len(chunk) for chunk in replies[start:]])
-            if size > REPLIES_MAX or (batch.messages > MESSAGES_MAX and index >= len(batch.calls) // PART_MIN):
+            if size > REPLIES_MAX or (batch.messages > MESSAGES_MAX and self._has_sent_much(index)):
                 self._leave_rest(index + 1)
                 break
         self._context = None  # it refers to this executor
         batch.hits, batch.misses = transaction.hits - hits, transaction.misses - misses
+
+    def _has_sent_much(self, index: int) -> bool:
+        """Whether the calls up to `index` are enough for now, because of the messages that they send."""
+        batch = self._batch
+        return index >= len(batch.calls) // PART_MIN or batch.messages > MESSAGES_BEYOND
 
     def _leave_rest(self, index: int) -> None:
         """The calls from `index` on do not run."""
@@ -374,7 +381,7 @@ class Executor:
             else:
                 self._batch.pending_effects().effects.append(effect)
                 if isinstance(effect, Publish):
-                    self._batch.messages += effect.receivers
+                    self._batch.messages += effect.work
                 elif isinstance(effect, PauseClients) and effect.milliseconds > 0:
                     self._batch.pending_effects().pauses = True
                 self._batch.ends_connection = self._batch.ends_connection or isinstance(effect, StopServer)

@@ -23,7 +23,7 @@ from keyp.server.config import Settings
 
 # Bytes for each of a kind, besides those of names and arguments themselves.
 CONNECTION_BYTES: Final = 3500
-CALL_BYTES: Final = 128
+CALL_BYTES: Final = 150
 ARGUMENT_BYTES: Final = 40
 
 # A chunk of requests, or a request that is not complete, is large from so many bytes on.

@@ -22,7 +22,7 @@ PATTERN: Final = 1
 SHARD: Final = 2
 
 # Bytes that the process grew by for each of many subscriptions of one client, besides those of its name.
-SUBSCRIPTION_BYTES: Final = 500
+SUBSCRIPTION_BYTES: Final = 400
 PATTERN_BYTES: Final = 1000
 
 MESSAGE: Final = (b"message", b"pmessage", b"smessage")  # by channel type
@@ -94,6 +94,10 @@ class PubSub:
     def names(self, channel_type: int) -> list[bytes]:
         """The names that have subscribers, the longest subscribed first."""
         return list(self._listeners[channel_type])
+
+    def comparisons(self, channel_type: int) -> int:
+        """With how many patterns the channel of a message is compared."""
+        return len(self._globs) if channel_type == CHANNEL else 0
 
     def receivers(self, channel_type: int, channel: bytes) -> int:
         """How many receivers a message published now would have; a client counts several times, by patterns."""
@@ -210,6 +214,10 @@ class Subscriptions:
         mine = [name for of_type, name in changes if of_type == channel_type]
         names += [name for name in mine if self._table.count(channel_type, name) == 0]
         return [name for name in names if self.count(channel_type, name) > 0]
+
+    def comparisons(self, channel_type: int) -> int:
+        """With how many patterns the channel of a message is compared."""
+        return self._table.comparisons(channel_type)
 
     def receivers(self, channel_type: int, channel: bytes) -> int:
         """How many receivers a message published now would have."""

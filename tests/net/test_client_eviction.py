@@ -51,7 +51,7 @@ def queued_calls(client: Connection) -> None:
 
 
 def watched_keys(client: Connection) -> None:
-    client.send(wire.request(b"WATCH", *many_names(5000)))
+    client.send(wire.request(b"WATCH", *many_names(8000)))
 
 
 def channels(client: Connection) -> None:
