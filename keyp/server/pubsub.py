@@ -23,7 +23,7 @@ SHARD: Final = 2
 
 # Bytes that the process grew by for each of many subscriptions of one client, besides those of its name.
 SUBSCRIPTION_BYTES: Final = 400
-PATTERN_BYTES: Final = 1000
+PATTERN_BYTES: Final = 1250
 
 MESSAGE: Final = (b"message", b"pmessage", b"smessage")  # by channel type
 
