@@ -45,7 +45,7 @@ unexport PYTHONDONTWRITEBYTECODE
 .DEFAULT_GOAL := help
 
 help: ## list what can be made
-	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1	\2/p' $(MAKEFILE_LIST) | expand -t 20
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1	\2/p' $(MAKEFILE_LIST) | expand -t 24
 
 run: $(INSTALLED) ## serve on localhost:6377 from ./data (HOST=, PORT=, DATA= for others)
 	$(BIN)/keyp --host $(HOST) --port $(PORT) --data-dir $(DATA)

@@ -180,9 +180,12 @@ def sunsubscribe(context: SessionContext, args: Args) -> Reply:
 
 def _publish(context: SessionContext, channel_type: int, args: Args) -> Reply:
     seen = _subscriptions(context)
-    receivers = seen.receivers(channel_type, args[1])
-    work = receivers + seen.comparisons(channel_type) // COMPARISONS
-    context.after(Publish(context.state.protocol, channel_type, args[1], args[2], work))
+    comparisons = seen.comparisons(channel_type)
+    context.data.expect(comparisons)
+    matching = seen.matching(channel_type, args[1])
+    receivers = seen.receivers(channel_type, args[1], matching)
+    work = receivers + comparisons // COMPARISONS
+    context.after(Publish(context.state.protocol, channel_type, args[1], args[2], work, matching))
     return receivers
 
 

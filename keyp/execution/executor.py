@@ -32,6 +32,7 @@ from keyp.execution.serve_blocked import serve_blocked
 from keyp.resp.encoder import encode_in_slices, encode_into
 from keyp.resp.values import NO_REPLY, Reply, ReplyError, Several, Wait
 from keyp.server.clients import REPLY_ON, REPLY_SKIP_NEXT, REPLY_SKIP_NOW, ClientState
+from keyp.server.pubsub import CHANNEL
 from keyp.storage.lmdb.errors import refusal as store_refusal
 from keyp.storage.lmdb.errors import spoils_transaction
 
@@ -370,7 +371,9 @@ class Executor:
         """What a call has done to keys is announced in its place among the effects."""
         transaction = self.data.transaction
         targets = transaction.wanted_events & (KEYSPACE | KEYEVENT)
-        self._batch.pending_effects().effects.append(Announce(self._state.protocol, transaction.events.copy(), targets))
+        batch = self._batch
+        batch.pending_effects().effects.append(Announce(self._state.protocol, transaction.events.copy(), targets))
+        batch.messages += len(transaction.events) * batch.server.pubsub.comparisons(CHANNEL)
         transaction.events.clear()
 
     def _collect_effects(self) -> None:

@@ -54,7 +54,7 @@ from keyp.server.acl.listening import may_not_listen
 from keyp.server.acl.user import User
 from keyp.server.clients import Client
 from keyp.server.config.settings import refused_setting
-from keyp.server.pubsub import CHANNEL
+from keyp.server.pubsub import CHANNEL, Matching
 
 log = Logger()
 
@@ -235,7 +235,9 @@ class Performer:
         elif isinstance(effect, Unsubscribe):
             self._pubsub.unsubscribe(client, effect.channel_type, effect.names)
         elif isinstance(effect, Publish):
-            self._publish(effect, effect.channel_type, effect.channel, effect.message, client, pending, index)
+            self._publish(
+                effect, effect.channel_type, effect.channel, effect.message, client, pending, index, effect.matching
+            )
         elif isinstance(effect, Announce) and self._pubsub.has_listeners:
             for channel, message in notifications(effect.events, effect.targets):
                 self._publish(effect, CHANNEL, channel, message, client, pending, index)
@@ -249,8 +251,9 @@ class Performer:
         asker: Client,
         pending: PendingEffects,
         index: int,
+        matching: Matching | None = None,
     ) -> None:
-        for client, data in self._pubsub.address(channel_type, channel, message, asker, effect.protocol):
+        for client, data in self._pubsub.address(channel_type, channel, message, asker, effect.protocol, matching):
             if client is asker:
                 pending.push(index, data)
             else:
