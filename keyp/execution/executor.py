@@ -11,7 +11,7 @@ from typing import Final
 from keyp.command.access_control import refusal, refusal_in_exec, refusal_of_patterns
 from keyp.command.blocked_clients import BlockedClient
 from keyp.command.context import ReadContext, SessionContext, WriteContext
-from keyp.command.effects import Announce, CloseClient, PauseClients, Publish, StopServer, WarnOfHttp
+from keyp.command.effects import Announce, CloseClient, LookAtUser, PauseClients, Publish, StopServer, WarnOfHttp
 from keyp.command.spec import (
     FOR_SUBSCRIBERS,
     NO_MULTI,
@@ -385,6 +385,8 @@ class Executor:
                 self._batch.pending_effects().effects.append(effect)
                 if isinstance(effect, Publish):
                     self._batch.messages += effect.work
+                elif isinstance(effect, LookAtUser):
+                    self._batch.messages += sum(self._state.subscriptions)
                 elif isinstance(effect, PauseClients) and effect.milliseconds > 0:
                     self._batch.pending_effects().pauses = True
                 self._batch.ends_connection = self._batch.ends_connection or isinstance(effect, StopServer)

@@ -50,7 +50,7 @@ from keyp.execution.limited_log import LimitedLog
 from keyp.execution.loop import Loop
 from keyp.execution.pending_effects import PendingEffects
 from keyp.execution.users_file import UsersFile
-from keyp.server.acl.listening import may_not_listen
+from keyp.server.acl.listening import may_not_listen, may_not_take_up
 from keyp.server.acl.user import User
 from keyp.server.clients import Client
 from keyp.server.config.settings import refused_setting
@@ -132,7 +132,7 @@ class Performer:
             if isinstance(effect, PubSubEffect):
                 self._perform_on_pubsub(effect, batch.client, pending, index)
                 if isinstance(effect, Subscribe):
-                    self._look_at_user(batch)
+                    self._look_at_names(batch, effect)
                 continue
             waiting = self._perform_on_users(effect, batch)
             if waiting is None:
@@ -211,10 +211,19 @@ class Performer:
                 self._host.close_client(client.id)
 
     def _look_at_user(self, batch: Batch) -> None:
-        """Ends the connection of a client that has logged in or subscribed while its user was changed by others."""
+        """Ends the connection of a client that has logged in while its user was changed by others."""
         client = batch.client
         user = self._server.users.get(client.state.user)
         if user is None or (not user.is_unrestricted and may_not_listen(client, user)):
+            batch.ends_connection = True
+
+    def _look_at_names(self, batch: Batch, effect: Subscribe) -> None:
+        """Ends the connection of a client that has subscribed to these names while its user was changed by others.
+
+        What it listened to before was looked at when the user was changed.
+        """
+        user = self._server.users.get(batch.client.state.user)
+        if user is None or (not user.is_unrestricted and may_not_take_up(user, effect.channel_type, effect.names)):
             batch.ends_connection = True
 
     def _failed(self, failure: Failure, batch: Batch, index: int) -> None:

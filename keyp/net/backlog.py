@@ -56,7 +56,8 @@ class Backlog:
         while (
             self.unparsed
             and self.waiting_bytes <= WAITING_MAX
-            and not (parser.is_limited and (self._waiting or parser.has_rest))
+            and not parser.has_rest
+            and not (parser.is_limited and self._waiting)
         ):
             data = bytes(self.unparsed[:PARSED_AT_ONCE])
             del self.unparsed[:PARSED_AT_ONCE]

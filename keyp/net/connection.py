@@ -163,6 +163,8 @@ class Connection:
         if requests:
             self._work = RUNNING
             self._dispatcher.submit(Batch(self._state, client, requests, self._answered))
+        elif parser.has_rest:
+            self._yield_turn()
         elif parser.error is not None:
             self._end_in_error()
 
@@ -192,7 +194,7 @@ class Connection:
         sends is not parsed before it is unblocked, and too much of it ends the connection.
         """
         backlog = self._backlog
-        if self._work == BLOCKED or backlog.unparsed or self._parser.is_limited:
+        if self._work == BLOCKED or backlog.unparsed or self._parser.has_rest or self._parser.is_limited:
             backlog.unparsed += data
         else:
             backlog.parse(data)
@@ -274,6 +276,8 @@ class Connection:
             else:
                 self._work = RUNNING
                 self._dispatcher.submit(batch)
+        elif self._parser.has_rest:
+            self._yield_turn()
         elif self._parser.error is not None:
             self._end_in_error()
         elif self._input == ENDED:
@@ -344,12 +348,8 @@ class Connection:
 
     def _cut_off(self) -> None:
         if not self.client.closing:
-            waiting = self.client.output_buffered
-            log.warn(
-                "{address} does not read: closed with {waiting} bytes waiting",
-                address=self.client.address,
-                waiting=waiting,
-            )
+            waiting, address = self.client.output_buffered, self.client.address
+            log.warn("{who} does not read: closed with {size} bytes waiting", who=address, size=waiting)
             self.abort()
 
     def flush(self) -> None:

@@ -34,6 +34,9 @@ _MAX_ARGUMENTS: Final = 2**31 - 1
 
 _TLS_RECORD: Final = b"\x16\x03"  # how a handshake begins
 
+# Requests that are read in one call. A chunk of bytes may hold tens of thousands of the smallest.
+AT_ONCE: Final = 2048
+
 _LIMITED_ARGUMENTS: Final = 10
 _LIMITED_BULK_BYTES: Final = 16384
 
@@ -63,9 +66,10 @@ class RequestParser:
     hold from the next `feed`. `buffered_bytes` is how many received bytes belong to a request that is not complete yet,
     framing included. `error` is None until the stream breaks, and stays set from then on.
 
-    Where it `is_limited`, because its client has to log in, arguments are few and short, and each call gives one
-    request at most, since that may log him in. What stands behind it waits, which `has_rest` says, and is parsed in the
-    next call.
+    Each call reads AT_ONCE requests at most, those of no arguments included. What stands behind them waits, which
+    `has_rest` says, and is parsed in the next call: it is for the caller to call again, with nothing, and to give
+    others their turn before. Where the parser `is_limited`, because its client has to log in, arguments are few and
+    short, and each call gives one request at most, since that may log him in.
     """
 
     def __init__(self, max_bulk_bytes: int = 512 * 1024 * 1024, max_buffer_bytes: int = 1024 * 1024 * 1024) -> None:
@@ -125,6 +129,7 @@ class RequestParser:
         max_bulk_bytes = self.max_bulk_bytes
         size = len(data)
         done = -1
+        count = 0
         while True:
             while missing:
                 # "$7\r\n" and "$16\r\n" are nearly all there is; the rest, and what is cut short, takes the long way.
@@ -158,7 +163,8 @@ class RequestParser:
                 done = i
             if i >= size:
                 break
-            if self.is_limited and requests:
+            count += 1
+            if count > AT_ONCE or (self.is_limited and requests):
                 self._rest, self._rest_at, self.has_rest = data, i, True
                 break
             if data[i] != _STAR:

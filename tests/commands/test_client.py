@@ -125,13 +125,19 @@ def test_list_shows_who_watches_what_has_changed(lab: Lab, client: Connection, c
 
 
 def test_a_list_of_clients_that_watch_much_is_made_beside_the_others(lab: Lab, client: Connection) -> None:
-    quarter = " ".join(map(str, range(AT_ONCE_MAX // 4)))
-    for _ in range(4):
-        lab.connect().call(f"WATCH {quarter}")
+    others = 4
+    for _ in range(others):
+        lab.connect().call("WATCH " + " ".join(map(str, range((AT_ONCE_MAX - others - 1) // others))))
     assert [shown["flags"] for shown in listed(client)] == ["N"] * 5
     assert lab.reader_threads.done == 0
-    lab.connect().call("WATCH k")
+    lab.connect().call("WATCH a b c d e f g")
     assert [shown["flags"] for shown in listed(client)] == ["N"] * 6
+    assert lab.reader_threads.done == 1
+
+
+def test_a_list_of_many_clients_is_made_beside_the_others(lab: Lab, client: Connection) -> None:
+    others = [lab.connect() for _ in range(AT_ONCE_MAX)]
+    assert len(listed(client)) == 1 + len(others)
     assert lab.reader_threads.done == 1
 
 

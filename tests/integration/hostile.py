@@ -257,6 +257,15 @@ def requests_of_nothing(attacker: Attacker, count: int) -> None:
     peer.read_until(b"expected '$', got '*'\r\n")
 
 
+def small_requests_without_a_pause(attacker: Attacker, count: int) -> None:
+    peer = attacker.connect()
+    for part in _parts(count):
+        peer.stuff(b"PING\r\n" * 100 * len(part))
+        size = 100 * len(part) * len(b"+PONG\r\n")
+        while size > 0:
+            size -= len(peer.read())
+
+
 ATTACKS = [
     Attack(replies_that_are_not_read, 2000, 10_000, bytes_at_most=24 * MB),
     Attack(messages_that_are_not_read, 1000, 3000, bytes_at_most=64 * MB),
@@ -272,4 +281,5 @@ ATTACKS = [
     Attack(lists_of_clients, 2000, 50_000, bytes_each=4000),
     Attack(keys_watched, 5000, 100_000, bytes_each=800),
     Attack(requests_of_nothing, 50_000, 1_000_000, bytes_at_most=16 * MB),
+    Attack(small_requests_without_a_pause, 2000, 40_000, bytes_at_most=48 * MB),
 ]
