@@ -139,7 +139,10 @@ class Server:
         text = f"Evicting client: id={client.id} addr={client.address} name={name} tot-mem={size}"
         self.dispatcher.limited_log.warn("evicted", text)
         self.state.metrics.evicted_clients += 1
-        connection.kill()
+        if client.output_buffered:
+            connection.abort()  # what it does not read would stay
+        else:
+            connection.kill()
 
     def now(self) -> float:
         """Seconds since 1970."""

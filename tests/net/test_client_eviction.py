@@ -125,6 +125,15 @@ def test_one_that_asks_to_be_spared_is_spared(lab: Lab, takes: Callable[[Connect
     assert is_gone(late)
 
 
+def test_messages_that_wait_for_an_effect_are_dropped_with_their_client(lab: Lab) -> None:
+    admin, greedy = lab.connect(), lab.connect()
+    admin.call("CONFIG SET maxmemory-clients 1mb")
+    greedy.call("HELLO 3", "SUBSCRIBE c", "DEBUG SLEEP 1000")
+    admin.send(wire.request(b"PUBLISH", b"c", bytes(300_000)) * 5)
+    assert greedy.transport.aborted
+    assert not greedy.transport.value()
+
+
 def test_the_largest_go_first_and_no_more_than_must(lab: Lab) -> None:
     admin = lab.connect()
     admin.call("CONFIG SET maxmemory-clients 1mb")
