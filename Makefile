@@ -17,6 +17,7 @@ ROUNDS ?= 1000
 IMAGES ?= 10000
 BENCH ?=
 COMMAND ?=
+ATTACKS ?=
 IMAGE ?= keyp
 
 BIN := $(VENV)/bin
@@ -40,11 +41,11 @@ PYTEST = -m pytest --numprocesses=$(WORKERS) --dist=loadfile --no-loadscope-reor
 # Tests start hundreds of servers, and each would have to translate every module anew.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help run wheel test test-command test-compiled test-install test-unit test-integration test-property test-crash test-clients block lint format readme bench soak docker-build docker-run clean
+.PHONY: help run wheel test test-command test-compiled test-install test-unit test-integration test-property test-crash test-clients test-hostile-clients compiled-copy block lint format readme bench soak docker-build docker-run clean
 .DEFAULT_GOAL := help
 
 help: ## list what can be made
-	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1	\2/p' $(MAKEFILE_LIST) | expand -t 20
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1	\2/p' $(MAKEFILE_LIST) | expand -t 24
 
 run: $(INSTALLED) ## serve on localhost:6377 from ./data (HOST=, PORT=, DATA= for others)
 	$(BIN)/keyp --host $(HOST) --port $(PORT) --data-dir $(DATA)
@@ -58,12 +59,14 @@ test: $(INSTALLED_DEV) ## run every test (TESTS= to choose, or options for pytes
 test-command: $(INSTALLED_DEV) ## what every command must pass, for one (COMMAND=)
 	$(DEV)/python -m tests.every_command "$(COMMAND)"
 
-test-compiled: $(INSTALLED_DEV) ## every test once more, on compiled modules, in a copy of the checkout
+test-compiled: compiled-copy ## every test once more, on compiled modules, in a copy of the checkout
+	cd $(COMPILED) && KEYP_COMPILED=1 $(abspath $(DEV))/python $(PYTEST) $(TESTS)
+
+compiled-copy: $(INSTALLED_DEV)
 	mkdir -p $(COMPILED)
 	find $(COMPILED) -mindepth 1 -maxdepth 1 ! -name build -exec rm -rf {} +
 	tar --exclude=./.git --exclude='./.venv*' --exclude=./build --exclude=./data --exclude='*.so' -cf - . | tar -xf - -C $(COMPILED)
 	cd $(COMPILED) && KEYP_COMPILE=1 $(abspath $(DEV))/python setup.py --quiet build_ext --inplace
-	cd $(COMPILED) && KEYP_COMPILED=1 $(abspath $(DEV))/python $(PYTEST) $(TESTS)
 
 test-install: ## install as a user would, into a new environment, and see that it is compiled and runs
 	rm -rf $(INSTALL) && mkdir -p $(INSTALL)
@@ -87,6 +90,9 @@ test-crash: $(INSTALLED_DEV) ## many kills, power cuts, full and failing disks, 
 
 test-clients: $(INSTALLED_DEV) ## programs of npm and Debian, and workers killed twenty times, for a quarter of an hour
 	KEYP_LONG=1 $(DEV)/python -m pytest $(addprefix tests/integration/test_,node_clients.py secure_clients.py other_clients.py debian_programs.py killed_workers.py)
+
+test-hostile-clients: compiled-copy ## clients that try to take memory and time, on Keyp and a real server, with figures (ATTACKS= to choose by words)
+	cd $(COMPILED) && $(abspath $(DEV))/python -m tests.soak.hostile $(ATTACKS)
 
 lint: $(INSTALLED_DEV) ## check style, format and types
 	$(DEV)/ruff check .

@@ -1,23 +1,20 @@
 """A client's line in CLIENT LIST: every field of Redis 7.2, in its order. What Keyp does not have is 0.
 
-qbuf       bytes of a request that is not complete yet
-argv-mem   bytes of the arguments of the call that asks; of clients that have none under way, 0
+qbuf       bytes of a request that is not complete yet; Python keeps no room free behind them
+argv-mem   bytes of the arguments of the call that asks; of others, of requests that run or wait, if they are large
 multi-mem  bytes of the queued calls' arguments, and a pointer for each
 oll, omem  replies and messages that the socket has not taken: whether there are any, and how many bytes
-tot-mem    the sum of these, and what a connection takes by itself
+tot-mem    the client's memory: these, what it watches and listens to, and all that Python puts around them
 """
 
 from __future__ import annotations
 
-from typing import Final
-
 from keyp.command.context import SECOND_NS, SessionContext
 from keyp.command.spec import Args
 from keyp.errors import CommandError
+from keyp.server.client_memory import total
 from keyp.server.clients import Client, ClientState
 from keyp.server.pubsub import CHANNEL, PATTERN, SHARD
-
-CONNECTION_BYTES: Final = 3000  # what the process grew by for each of 800 idle connections
 
 
 def describe(context: SessionContext, client: Client, call: Args) -> bytes:
@@ -27,10 +24,12 @@ def describe(context: SessionContext, client: Client, call: Args) -> bytes:
     in_exec = asks and context.exec_calls > 0
     if in_exec:
         call = [b"exec"]
+    memory = total(client, state)
     queued = context.exec_calls if in_exec else -1 if state.queue is None else state.queued
     queue_bytes = context.exec_bytes if in_exec else state.queue_bytes
-    argument_bytes = sum([len(arg) for arg in call]) if asks else 0
-    buffered = client.input_buffered + argument_bytes + queue_bytes + client.output_buffered
+    argument_bytes = sum([len(arg) for arg in call]) if asks else client.request_bytes
+    if asks:
+        memory += argument_bytes - client.request_bytes + queue_bytes - state.queue_bytes
     fields: list[tuple[str, object]] = [
         ("id", client.id),
         ("addr", client.address),
@@ -54,7 +53,7 @@ def describe(context: SessionContext, client: Client, call: Args) -> bytes:
         ("obl", 0),
         ("oll", 1 if client.output_buffered else 0),
         ("omem", client.output_buffered),
-        ("tot-mem", CONNECTION_BYTES + buffered),
+        ("tot-mem", memory),
         ("events", "rw" if client.output_buffered else "r"),
         ("cmd", b"|".join(call[:2]).decode().lower() if asks else client.last_command),
         ("user", state.user.decode("latin-1")),

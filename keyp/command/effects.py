@@ -11,6 +11,7 @@ from keyp.events import Event
 from keyp.scripting.cache import ScriptView
 from keyp.server.acl.acl_log import Refusal
 from keyp.server.acl.users import Edit
+from keyp.server.pubsub import Matching
 
 
 class Effect:
@@ -116,11 +117,23 @@ class Unsubscribe(PubSubEffect):
 
 
 class Publish(PubSubEffect):
-    """Sends a message to the subscribers of a channel, by `channel_type` a shard channel: to so many `receivers`."""
+    """Sends a message to the subscribers of a channel, by `channel_type` a shard channel.
 
-    def __init__(self, protocol: int, channel_type: int, channel: bytes, message: bytes, receivers: int) -> None:
+    It takes about as long as `work` messages to one receiver each. `matching` are the patterns that match the channel.
+    """
+
+    def __init__(
+        self,
+        protocol: int,
+        channel_type: int,
+        channel: bytes,
+        message: bytes,
+        work: int,
+        matching: Matching | None,
+    ) -> None:
         super().__init__(protocol)
-        self.receivers = receivers
+        self.work = work
+        self.matching = matching
         self.channel_type = channel_type
         self.channel = channel
         self.message = message

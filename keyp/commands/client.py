@@ -162,7 +162,7 @@ def client_list(context: SessionContext, args: Args) -> Reply:
     elif len(args) > 2:
         raise CommandError(SYNTAX)
     staying = [client for client in clients if not client.closing]
-    context.data.expect(sum([len(client.state.watched) for client in staying]))
+    context.data.expect(len(staying) + sum([len(client.state.watched) for client in staying]))
     return Verbatim(b"".join([describe(context, client, args) + b"\n" for client in staying]))
 
 
@@ -271,7 +271,7 @@ def _switch(word: bytes) -> bool:
     flags=ADMINISTER,
     since="7.0.0",
     syntax="<ON | OFF>",
-    summary="Asks that the connection be spared when memory runs short; no client is ever evicted here.",
+    summary="Asks that the connection be spared when clients exceed maxmemory-clients.",
 )
 def client_no_evict(context: SessionContext, args: Args) -> Reply:
     """Replies OK."""

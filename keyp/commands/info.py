@@ -21,7 +21,7 @@ from keyp.command.table import CommandTable
 from keyp.errors import CommandError
 from keyp.resp.values import Reply, Verbatim
 from keyp.scripting.libraries import Libraries
-from keyp.server import process
+from keyp.server import client_memory, process
 from keyp.server.acl import acl_log
 from keyp.server.acl.acl_log import AUTH, COMMAND, KEY
 from keyp.server.metrics import Latencies, Metrics, Rate
@@ -171,7 +171,7 @@ def _memory(context: SessionContext) -> list[str]:
         "mem_replication_backlog:0",
         "mem_total_replication_buffers:0",
         "mem_clients_slaves:0",
-        f"mem_clients_normal:{_client_buffers(context)}",
+        f"mem_clients_normal:{_client_bytes(context)}",
         "mem_cluster_links:0",
         "mem_aof_buffer:0",
         "mem_allocator:python",
@@ -211,8 +211,8 @@ def _scripts(context: SessionContext) -> list[str]:
     ]
 
 
-def _client_buffers(context: SessionContext) -> int:
-    return sum([client.input_buffered + client.output_buffered for client in context.server.clients.all()])
+def _client_bytes(context: SessionContext) -> int:
+    return sum([client_memory.total(client, client.state) for client in context.server.clients.all()])
 
 
 def _persistence(context: SessionContext) -> list[str]:
@@ -288,7 +288,7 @@ def _stats(context: SessionContext) -> list[str]:
         "expired_time_cap_reached_count:0",
         f"expire_cycle_cpu_milliseconds:{metrics.sweep_nanoseconds // 1_000_000}",
         "evicted_keys:0",
-        "evicted_clients:0",
+        f"evicted_clients:{metrics.evicted_clients}",
         "total_eviction_exceeded_time:0",
         "current_eviction_exceeded_time:0",
         f"keyspace_hits:{metrics.keyspace_hits}",

@@ -33,6 +33,9 @@ from keyp.errors import CommandError, wrong_subcommand
 from keyp.resp.values import Push, Reply, Several
 from keyp.server.pubsub import CHANNEL, PATTERN, SHARD, Subscriptions, fits
 
+# So many comparisons with patterns take as long as a message.
+COMPARISONS: Final = 2
+
 PUBSUB = CommandTable(group="pubsub")
 
 LISTEN: Final = ABOUT_PUBSUB | NOSCRIPT | LOADING | STALE
@@ -176,8 +179,13 @@ def sunsubscribe(context: SessionContext, args: Args) -> Reply:
 
 
 def _publish(context: SessionContext, channel_type: int, args: Args) -> Reply:
-    receivers = _subscriptions(context).receivers(channel_type, args[1])
-    context.after(Publish(context.state.protocol, channel_type, args[1], args[2], receivers))
+    seen = _subscriptions(context)
+    comparisons = seen.comparisons(channel_type)
+    context.data.expect(comparisons)
+    matching = seen.matching(channel_type, args[1])
+    receivers = seen.receivers(channel_type, args[1], matching)
+    work = receivers + comparisons // COMPARISONS
+    context.after(Publish(context.state.protocol, channel_type, args[1], args[2], work, matching))
     return receivers
 
 

@@ -7,6 +7,8 @@ There is no table of watchers, so a key that was made and removed in between doe
 
 from __future__ import annotations
 
+from typing import Final
+
 from keyp.command.context import SessionContext
 from keyp.command.spec import (
     ALLOW_BUSY,
@@ -26,6 +28,9 @@ from keyp.errors import EXEC_REFUSED, CommandError
 from keyp.resp.values import NULL_ARRAY, Reply
 
 TRANSACTIONS = CommandTable(group="transactions", categories="transaction")
+
+# Bytes that the process grew by for each of many watched keys, besides those of its name.
+WATCHED_BYTES: Final = 150
 
 ALWAYS_ALLOWED = NOSCRIPT | LOADING | STALE | FAST | ALLOW_BUSY
 
@@ -112,11 +117,14 @@ def watch(context: SessionContext, args: Args) -> Reply:
     state = context.state
     if state.queue is not None:
         raise CommandError("ERR WATCH inside MULTI is not allowed")
-    watched = dict(state.watched)
-    keys = context.data.keys
+    if not state.owns_watched:
+        state.watched = dict(state.watched)
+        state.owns_watched = True
+    watched, keys, database = state.watched, context.data.keys, state.database
     for key in args[1:]:
-        watched.setdefault((state.database, key), keys.version(key))
-    state.watched = watched
+        if (database, key) not in watched:
+            watched[database, key] = keys.version(key)
+            state.watched_bytes += WATCHED_BYTES + len(key)
     return "OK"
 
 
@@ -129,5 +137,5 @@ def watch(context: SessionContext, args: Args) -> Reply:
 )
 def unwatch(context: SessionContext, args: Args) -> Reply:
     """Replies OK."""
-    context.state.watched = {}
+    context.state.forget_watched()
     return "OK"

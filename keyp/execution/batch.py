@@ -151,7 +151,7 @@ class Batch:
         self.blocked: BlockedClient | None = None
         self.ends_connection = False
         self.in_scripts: dict[str, list[int]] = {}  # what scripts have called: how often, how long, and errors
-        self.messages = 0  # that the calls send to those who listen
+        self.messages = 0  # that the calls send to those who listen, or what takes as long
         self.hits = 0
         self.misses = 0
 

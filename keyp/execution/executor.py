@@ -11,7 +11,7 @@ from typing import Final
 from keyp.command.access_control import refusal, refusal_in_exec
 from keyp.command.blocked_clients import BlockedClient
 from keyp.command.context import ReadContext, SessionContext, WriteContext
-from keyp.command.effects import Announce, CloseClient, PauseClients, Publish, StopServer, WarnOfHttp
+from keyp.command.effects import Announce, CloseClient, LookAtUser, PauseClients, Publish, StopServer, WarnOfHttp
 from keyp.command.spec import (
     FOR_SUBSCRIBERS,
     NO_MULTI,
@@ -32,6 +32,7 @@ from keyp.execution.serve_blocked import serve_blocked
 from keyp.resp.encoder import encode_in_slices, encode_into
 from keyp.resp.values import NO_REPLY, Reply, ReplyError, Several, Wait
 from keyp.server.clients import REPLY_ON, REPLY_SKIP_NEXT, REPLY_SKIP_NOW, ClientState
+from keyp.server.pubsub import CHANNEL
 from keyp.storage.lmdb.errors import refusal as store_refusal
 from keyp.storage.lmdb.errors import spoils_transaction
 
@@ -43,9 +44,11 @@ NOT_FOR_SUBSCRIBERS: Final = (
 REPLIES_MAX: Final = 1 << 20
 
 # And messages to those who listen, which take up to a microsecond each when the batch is done: others are served in
-# between. At least this part of the batch runs all the same, because the commands of its rest are looked up again.
+# between. At least this part of the batch runs all the same, because the commands of its rest are looked up again, but
+# not where that is little beside the messages.
 MESSAGES_MAX: Final = 1000
 PART_MIN: Final = 8
+MESSAGES_BEYOND: Final = 16 * MESSAGES_MAX
 
 
 RUNS_OTHERS: Final = RUNS_QUEUE | RUNS_SCRIPT  # commands that run others, which may write
@@ -133,11 +136,16 @@ class Executor:
             if batch.ends_connection:
                 break
             size += len(replies[start]) if stop == start + 1 else sum([len(chunk) for chunk in replies[start:]])
-            if size > REPLIES_MAX or (batch.messages > MESSAGES_MAX and index >= len(batch.calls) // PART_MIN):
+            if size > REPLIES_MAX or (batch.messages > MESSAGES_MAX and self._has_sent_much(index)):
                 self._leave_rest(index + 1)
                 break
         self._context = None  # it refers to this executor
         batch.hits, batch.misses = transaction.hits - hits, transaction.misses - misses
+
+    def _has_sent_much(self, index: int) -> bool:
+        """Whether the calls up to `index` are enough for now, because of the messages that they send."""
+        batch = self._batch
+        return index >= len(batch.calls) // PART_MIN or batch.messages > MESSAGES_BEYOND
 
     def _leave_rest(self, index: int) -> None:
         """The calls from `index` on do not run."""
@@ -246,6 +254,7 @@ class Executor:
         state.queue.append((spec, args))
         state.queued += 1
         state.queue_bytes += sum([len(arg) for arg in args]) + POINTER * len(args)
+        state.queue_arguments += len(args)
         if state.queue_bytes > self._batch.server.settings.client_query_buffer_limit:
             self._batch.ends_connection = True
             return NO_REPLY
@@ -362,7 +371,9 @@ class Executor:
         """What a call has done to keys is announced in its place among the effects."""
         transaction = self.data.transaction
         targets = transaction.wanted_events & (KEYSPACE | KEYEVENT)
-        self._batch.pending_effects().effects.append(Announce(self._state.protocol, transaction.events.copy(), targets))
+        batch = self._batch
+        batch.pending_effects().effects.append(Announce(self._state.protocol, transaction.events.copy(), targets))
+        batch.messages += len(transaction.events) * batch.server.pubsub.comparisons(CHANNEL)
         transaction.events.clear()
 
     def _collect_effects(self) -> None:
@@ -373,7 +384,9 @@ class Executor:
             else:
                 self._batch.pending_effects().effects.append(effect)
                 if isinstance(effect, Publish):
-                    self._batch.messages += effect.receivers
+                    self._batch.messages += effect.work
+                elif isinstance(effect, LookAtUser):
+                    self._batch.messages += sum(self._state.subscriptions)
                 elif isinstance(effect, PauseClients) and effect.milliseconds > 0:
                     self._batch.pending_effects().pauses = True
                 self._batch.ends_connection = self._batch.ends_connection or isinstance(effect, StopServer)

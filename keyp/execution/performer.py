@@ -52,11 +52,11 @@ from keyp.execution.limited_log import LimitedLog
 from keyp.execution.loop import Loop
 from keyp.execution.pending_effects import PendingEffects
 from keyp.execution.users_file import UsersFile
-from keyp.server.acl.listening import may_not_listen
+from keyp.server.acl.listening import may_not_listen, may_not_take_up
 from keyp.server.acl.user import User
 from keyp.server.clients import Client
 from keyp.server.config.settings import refused_setting
-from keyp.server.pubsub import CHANNEL
+from keyp.server.pubsub import CHANNEL, Matching
 
 log = Logger()
 
@@ -135,7 +135,7 @@ class Performer:
             if isinstance(effect, PubSubEffect):
                 self._perform_on_pubsub(effect, batch.client, pending, index)
                 if isinstance(effect, Subscribe):
-                    self._look_at_user(batch)
+                    self._look_at_names(batch, effect)
                 continue
             waiting = self._perform_on_users(effect, batch)
             if waiting is None:
@@ -217,10 +217,19 @@ class Performer:
                 self._host.close_client(client.id)
 
     def _look_at_user(self, batch: Batch) -> None:
-        """Ends the connection of a client that has logged in or subscribed while its user was changed by others."""
+        """Ends the connection of a client that has logged in while its user was changed by others."""
         client = batch.client
         user = self._server.users.get(client.state.user)
         if user is None or (not user.is_unrestricted and may_not_listen(client, user)):
+            batch.ends_connection = True
+
+    def _look_at_names(self, batch: Batch, effect: Subscribe) -> None:
+        """Ends the connection of a client that has subscribed to these names while its user was changed by others.
+
+        What it listened to before was looked at when the user was changed.
+        """
+        user = self._server.users.get(batch.client.state.user)
+        if user is None or (not user.is_unrestricted and may_not_take_up(user, effect.channel_type, effect.names)):
             batch.ends_connection = True
 
     def _failed(self, failure: Failure, batch: Batch, index: int) -> None:
@@ -241,7 +250,9 @@ class Performer:
         elif isinstance(effect, Unsubscribe):
             self._pubsub.unsubscribe(client, effect.channel_type, effect.names)
         elif isinstance(effect, Publish):
-            self._publish(effect, effect.channel_type, effect.channel, effect.message, client, pending, index)
+            self._publish(
+                effect, effect.channel_type, effect.channel, effect.message, client, pending, index, effect.matching
+            )
         elif isinstance(effect, Announce) and self._pubsub.has_listeners:
             for channel, message in notifications(effect.events, effect.targets):
                 self._publish(effect, CHANNEL, channel, message, client, pending, index)
@@ -255,8 +266,9 @@ class Performer:
         asker: Client,
         pending: PendingEffects,
         index: int,
+        matching: Matching | None = None,
     ) -> None:
-        for client, data in self._pubsub.address(channel_type, channel, message, asker, effect.protocol):
+        for client, data in self._pubsub.address(channel_type, channel, message, asker, effect.protocol, matching):
             if client is asker:
                 pending.push(index, data)
             else:

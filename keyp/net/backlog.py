@@ -18,13 +18,17 @@ PARSED_AT_ONCE: Final = 256 * 1024
 
 
 class Backlog:
-    """What waits behind the requests of one connection. `waiting_bytes` is how many bytes the whole requests took."""
+    """What waits behind the requests of one connection.
+
+    `waiting_bytes` is how many bytes the whole requests took, `taken_bytes` how many those that `next` gave last.
+    """
 
     def __init__(self, parser: RequestParser) -> None:
         self._parser = parser
         self._waiting: list[list[bytes]] = []
         self.rest: list[list[bytes]] = []
         self.waiting_bytes = 0
+        self.taken_bytes = 0
         self.unparsed = bytearray()
 
     def parse(self, data: bytes) -> None:
@@ -44,20 +48,22 @@ class Backlog:
         """Takes the requests that run next; none where no complete request waits."""
         if self.rest:
             requests, self.rest = self.rest, []
+            self.taken_bytes = 0
             return requests
         parser = self._parser
-        if parser.rest and not self._waiting:
+        if parser.has_rest and not self._waiting:
             self.parse(b"")
         while (
             self.unparsed
             and self.waiting_bytes <= WAITING_MAX
-            and not (parser.is_limited and (self._waiting or parser.rest))
+            and not parser.has_rest
+            and not (parser.is_limited and self._waiting)
         ):
             data = bytes(self.unparsed[:PARSED_AT_ONCE])
             del self.unparsed[:PARSED_AT_ONCE]
             self.parse(data)
         requests, self._waiting = self._waiting, []
-        self.waiting_bytes = 0
+        self.taken_bytes, self.waiting_bytes = self.waiting_bytes, 0
         return requests
 
     def clear(self) -> None:

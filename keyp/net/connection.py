@@ -47,11 +47,14 @@ from keyp.execution.batch import Batch
 from keyp.execution.dispatcher import Dispatcher
 from keyp.execution.loop import Loop
 from keyp.net.backlog import WAITING_MAX, Backlog
+from keyp.net.late_messages import LateMessages
 from keyp.net.outbox import Outbox
+from keyp.net.output_limits import OutputLimits
 from keyp.net.read_size import READ_SIZES, ReadSize
 from keyp.resp.encoder import encode
 from keyp.resp.parser import RequestParser
 from keyp.resp.values import ReplyError
+from keyp.server.client_memory import LARGE, ClientMemory
 from keyp.server.clients import Client
 
 log = Logger()
@@ -76,15 +79,12 @@ GONE: Final = 2
 # Bytes of replies that may wait for the others' burst.
 BURST_MAX: Final = 64 * 1024
 
-# Bytes of messages that wait here, and of which the transport takes so many at once: what it holds counts as waiting
-# until all of it has left.
-LATE_AT_ONCE: Final = 1 << 20
-
 
 class Host(Protocol):
     """What a connection needs of the server it belongs to."""
 
     state: ServerState
+    client_memory: ClientMemory
     dispatcher: Dispatcher
     outbox: Outbox
     loop: Loop
@@ -114,6 +114,7 @@ class Connection:
         self._outbox = host.outbox
         self._call_soon = host.loop.call_soon
         self._metrics = host.state.metrics
+        self._memory = host.client_memory
         self._socket_send: Callable[[bytes], int] = transport.getHandle().send
         self._parser = RequestParser()
         self._parser.is_limited = not self.client.state.authenticated
@@ -123,12 +124,12 @@ class Connection:
         self._work: int = IDLE
         self._input: int = READING
         self._output: int = FLOWING
+        self._running_bytes = 0  # of the requests under way, where they are large
         self._blocked: Batch | None = None  # the batch that has ended in waiting for a key
         self._replies: list[bytes] = []  # those that wait for the burst …
         self._reply_bytes = 0  # … and how much that is
-        self._late: list[bytes] = []  # messages that wait, and replies behind them
-        self._late_bytes = 0
-        self.over_limit_since = 0  # seconds, by `check_soft_limit`; 0 while no more is waiting than the soft limit
+        self._late = LateMessages()
+        self.output_limits = OutputLimits(self.client, host.state.settings)
 
     def follow_settings(self) -> None:
         """Takes over the limits of requests, which settings may change at any time."""
@@ -153,13 +154,29 @@ class Connection:
         parser = self._parser
         if parser.is_limited:
             self._follow_user()
+        received = client.input_buffered + size
         requests = parser.feed(data)
         client.input_buffered = parser.buffered_bytes
+        if received > LARGE:
+            self._running_bytes = received - client.input_buffered
+            self._input_grew()
         if requests:
             self._work = RUNNING
             self._dispatcher.submit(Batch(self._state, client, requests, self._answered))
+        elif parser.has_rest:
+            self._yield_turn()
         elif parser.error is not None:
             self._end_in_error()
+
+    def _input_grew(self) -> None:
+        """Much has come, of a request that is not complete or of whole ones."""
+        self._note_input()
+        if self._memory.limit:
+            self._memory.notice(self.client)
+
+    def _note_input(self) -> None:
+        self.client.request_bytes = self._running_bytes + self._backlog.waiting_bytes
+        self.client.input_arguments = self._parser.argument_count
 
     def log_in(self, name: bytes) -> None:
         """Makes a user the client's, before anything has run for it."""
@@ -177,11 +194,13 @@ class Connection:
         sends is not parsed before it is unblocked, and too much of it ends the connection.
         """
         backlog = self._backlog
-        if self._work == BLOCKED or backlog.unparsed or self._parser.is_limited:
+        if self._work == BLOCKED or backlog.unparsed or self._parser.has_rest or self._parser.is_limited:
             backlog.unparsed += data
         else:
             backlog.parse(data)
         self.client.input_buffered = backlog.buffered_bytes()
+        if backlog.waiting_bytes + self.client.input_buffered > LARGE:
+            self._input_grew()
         if self._work == BLOCKED and self.client.input_buffered > self._parser.max_buffer_bytes:
             self.close()
         self._adjust_reading()
@@ -191,7 +210,7 @@ class Connection:
         if self._output != GONE:
             if self.client.replies_held:
                 self._send_held(batch.replies)
-            elif self._late:
+            elif self._late.bytes:
                 self._postpone(batch.replies)
             elif batch.replies:
                 self._send(batch.replies)
@@ -203,11 +222,17 @@ class Connection:
             return
         self._work = IDLE
         self._blocked = None
+        if self.client.request_bytes or self.client.input_arguments:
+            if not batch.rest:
+                self._running_bytes = 0
+            self._note_input()
+        if self._memory.limit and not batch.simple:
+            self._memory.notice(self.client)
         if self._parser.is_limited or not batch.state.authenticated:
             self._follow_user()
         if batch.ends_connection or self.client.closing:
             self.close()
-        elif batch.rest or batch.held or self._backlog.unparsed or self._parser.rest:
+        elif batch.rest or batch.held or self._backlog.unparsed or self._parser.has_rest:
             self._backlog.rest = batch.rest + (batch.held or [])
             self._yield_turn()
         elif (
@@ -242,12 +267,17 @@ class Connection:
         requests = self._backlog.next()
         self.client.input_buffered = self._backlog.buffered_bytes()
         if requests:
+            if self._backlog.taken_bytes > LARGE:
+                self._running_bytes = self._backlog.taken_bytes
+                self._input_grew()
             batch = Batch(self._state, self.client, requests, self._answered)
             if self._output == GONE and batch.simple and not batch.writes:
                 self._yield_turn()  # it could do nothing but answer
             else:
                 self._work = RUNNING
                 self._dispatcher.submit(batch)
+        elif self._parser.has_rest:
+            self._yield_turn()
         elif self._parser.error is not None:
             self._end_in_error()
         elif self._input == ENDED:
@@ -281,70 +311,45 @@ class Connection:
         """Sends a message that the client has not asked for just now."""
         if self._output == GONE or self.client.closing:
             return
-        if self._output == CONGESTED or self.client.replies_held or self._late:
+        if self._output == CONGESTED or self.client.replies_held or self._late.bytes:
             self._postpone([data])
         else:
             self._send([data])
 
     def _postpone(self, chunks: list[bytes]) -> None:
-        size = sum([len(chunk) for chunk in chunks])
-        self._late += chunks
-        self._late_bytes += size
-        self.client.output_buffered += size
-        self._check_hard_limit()
+        self.client.output_buffered += self._late.add(chunks)
+        self._output_grew()
 
     def _send_held(self, replies: list[bytes]) -> None:
         """Sends replies that had to wait for an effect, and behind them the messages that have come meanwhile."""
         self.client.replies_held = False
-        size = sum([len(chunk) for chunk in replies])
-        self._late = replies + self._late
-        self._late_bytes += size
-        self.client.output_buffered += size
+        self.client.output_buffered += self._late.add(replies, first=True)
         self._send_late()
 
     def _send_late(self) -> None:
         """Sends what has waited here, until the socket takes no more."""
-        while self._late and self._output == FLOWING and not self.client.replies_held:
-            count = size = 0
-            for chunk in self._late:
-                count += 1
-                size += len(chunk)
-                if size >= LATE_AT_ONCE:
-                    break
-            chunks = self._late[:count]
-            del self._late[:count]
-            self._late_bytes -= size
-            self.client.output_buffered -= size
+        while self._late.bytes and self._output == FLOWING and not self.client.replies_held:
+            waiting = self._late.bytes
+            chunks = self._late.take()
+            self.client.output_buffered -= waiting - self._late.bytes
             self._send(chunks)
 
-    def _limits(self) -> tuple[int, int, int]:
-        settings = self._state.settings
-        return settings.pubsub_output_limits if self.client.state.is_subscriber else settings.normal_output_limits
-
-    def _check_hard_limit(self) -> None:
-        hard = self._limits()[0]
-        if 0 < hard < self.client.output_buffered:
+    def _output_grew(self) -> None:
+        """More waits for the client."""
+        if self.output_limits.exceeds_hard():
             self._cut_off()
+        elif self._memory.limit:
+            self._memory.notice(self.client)
 
-    def check_soft_limit(self, now_s: int) -> None:
-        """Cuts the client off if too much has been waiting for it for too long. `now_s` never goes back."""
-        _, soft, seconds = self._limits()
-        if soft == 0 or self.client.output_buffered <= soft:
-            self.over_limit_since = 0
-        elif not self.over_limit_since:
-            self.over_limit_since = now_s
-        elif now_s - self.over_limit_since > seconds:
+    def check_output(self, now_s: int) -> None:
+        """Cuts the client off if too much is waiting for it, or has been for too long. `now_s` never goes back."""
+        if self.output_limits.exceeds_soft(now_s) or self.output_limits.exceeds_hard():
             self._cut_off()
-        self._check_hard_limit()
 
     def _cut_off(self) -> None:
         if not self.client.closing:
-            waiting = self.client.output_buffered
-            log.warn(
-                "{address} does not read: closed with {waiting} bytes waiting",
-                address=self.client.address,
-                waiting=waiting,
-            )
+            waiting, address = self.client.output_buffered, self.client.address
+            log.warn("{who} does not read: closed with {size} bytes waiting", who=address, size=waiting)
             self.abort()
 
     def flush(self) -> None:
@@ -367,15 +372,15 @@ class Connection:
             self.client.output_buffered += size - sent
             self.transport.write(data[sent:] if sent else data)
             self._adjust_reading()
-            self._check_hard_limit()
+            self._output_grew()
 
     def drained(self) -> None:
         """The transport's buffer is empty: what waited goes on."""
         if self._output != CONGESTED:
             return
         self._output = FLOWING
-        self.client.output_buffered = self._late_bytes
-        if self._late:
+        self.client.output_buffered = self._late.bytes
+        if self._late.bytes:
             self._send_late()
         self._advance()
 
@@ -438,7 +443,9 @@ class Connection:
             self._dispatcher.forget(blocked)
         if self._output != GONE:
             self.flush()
-            self._give_up_late()
+            late = self._late.take_all()
+            if late:
+                self.transport.write(b"".join(late))
             if not self.transport.disconnecting:
                 self.transport.unregisterProducer()
                 self.transport.loseConnection()
@@ -467,18 +474,10 @@ class Connection:
         self._input = ENDED
         self._state.pubsub.forget(self.client)
 
-    def _give_up_late(self) -> None:
-        """Hands the transport all that waits here: the connection ends, and nothing follows."""
-        late, self._late = self._late, []
-        self._late_bytes = 0
-        if late:
-            self.transport.write(b"".join(late))
-
     def _forget_replies(self) -> None:
         self._replies = []
         self._reply_bytes = 0
-        self._late = []
-        self._late_bytes = 0
+        self._late.take_all()
 
     def _adjust_reading(self) -> None:
         """Reads from the client, or leaves its bytes to the kernel while too much is under way."""

@@ -33,6 +33,7 @@ from keyp.net.connection import Connection
 from keyp.net.memory import SpareMemory
 from keyp.net.outbox import Outbox
 from keyp.net.protocol import RedisProtocol
+from keyp.server.client_memory import ClientMemory
 from keyp.server.clients import Client, ClientTable
 from keyp.server.config import Settings
 from keyp.server.metrics import Metrics
@@ -91,6 +92,7 @@ class Server:
         self.state.reactor = loop.name
         self.state.compiled = not str(executor.__file__).endswith(".py")
         self.state.metrics.follow(settings)
+        self.client_memory = ClientMemory(self.state.clients, settings, self._clients_exceed_limit, self._evict)
         settings.on_change(self._settings_changed)
         self.outbox = Outbox(loop)
         self.hold_replies: Callable[[], None] = self.outbox.hold
@@ -118,6 +120,29 @@ class Server:
     def _settings_changed(self) -> None:
         for connection in list(self._connections.values()):
             connection.follow_settings()
+        if self.client_memory.follow_settings():
+            self.loop.call_from_thread(self.client_memory.weigh_all)
+
+    def _clients_exceed_limit(self) -> None:
+        self.loop.call_soon(self._evict_clients)
+
+    def _evict_clients(self) -> None:
+        if not self.client_memory.evict():
+            self.dispatcher.limited_log.warn("clients", "Over client maxmemory after evicting all evictable clients")
+
+    def _evict(self, client: Client, size: int) -> None:
+        """Disconnects a client, for which so many bytes are counted, because all clients together take too many."""
+        connection = self._connections.get(client.id)
+        if connection is None:
+            return
+        name = client.state.name.decode("latin-1")
+        text = f"Evicting client: id={client.id} addr={client.address} name={name} tot-mem={size}"
+        self.dispatcher.limited_log.warn("evicted", text)
+        self.state.metrics.evicted_clients += 1
+        if client.output_buffered:
+            connection.abort()  # what it does not read would stay
+        else:
+            connection.kill()
 
     def now(self) -> float:
         """Seconds since 1970."""
@@ -137,6 +162,8 @@ class Server:
             _keep_alive(connection.transport, state.settings.tcp_keepalive)
         state.metrics.connections_received += 1
         state.clients.add(client)
+        if self.client_memory.limit:
+            self.client_memory.notice(client)
         self._connections[client.id] = connection
         if len(state.clients) > state.settings.maxclients:
             self.loop.drop_closed()
@@ -155,6 +182,7 @@ class Server:
     def client_left(self, connection: Connection) -> None:
         """A connection is gone."""
         self.state.clients.remove(connection.client)
+        self.client_memory.forget(connection.client)
         self.state.pubsub.forget(connection.client)
         self._connections.pop(connection.client.id, None)
         if not self._connections and self._all_gone is not None:
@@ -178,11 +206,16 @@ class Server:
                 connection.finish()
 
     def close_slow_clients(self) -> None:
-        """Disconnects the clients for which more has been waiting than `client-output-buffer-limit` allows."""
+        """Disconnects the clients for which more has been waiting than `client-output-buffer-limit` allows.
+
+        And the largest, if all together take more memory than `maxmemory-clients` allows.
+        """
         now_s = self.loop.nanoseconds() // 1_000_000_000
         for connection in list(self._connections.values()):
-            if connection.client.output_buffered or connection.over_limit_since:
-                connection.check_soft_limit(now_s)
+            if connection.client.output_buffered or connection.output_limits.over_since:
+                connection.check_output(now_s)
+        if self.client_memory.limit:
+            self.client_memory.weigh_all()
 
     def finish_clients(self) -> Deferred[None]:
         """Takes no more requests, answers what is under way and disconnects everybody; fires when all are gone.

@@ -34,6 +34,9 @@ _MAX_ARGUMENTS: Final = 2**31 - 1
 
 _TLS_RECORD: Final = b"\x16\x03"  # how a handshake begins
 
+# Requests that are read in one call. A chunk of bytes may hold tens of thousands of the smallest.
+AT_ONCE: Final = 2048
+
 _LIMITED_ARGUMENTS: Final = 10
 _LIMITED_BULK_BYTES: Final = 16384
 
@@ -63,8 +66,10 @@ class RequestParser:
     hold from the next `feed`. `buffered_bytes` is how many received bytes belong to a request that is not complete yet,
     framing included. `error` is None until the stream breaks, and stays set from then on.
 
-    Where it `is_limited`, because its client has to log in, arguments are few and short, and each call gives one
-    request at most, since that may log him in. What stands behind it is `rest`, and is parsed in the next call.
+    Each call reads AT_ONCE requests at most, those of no arguments included. What stands behind them waits, which
+    `has_rest` says, and is parsed in the next call: it is for the caller to call again, with nothing, and to give
+    others their turn before. Where the parser `is_limited`, because its client has to log in, arguments are few and
+    short, and each call gives one request at most, since that may log him in.
     """
 
     def __init__(self, max_bulk_bytes: int = 512 * 1024 * 1024, max_buffer_bytes: int = 1024 * 1024 * 1024) -> None:
@@ -73,7 +78,11 @@ class RequestParser:
         self.buffered_bytes = 0
         self.error: ProtocolError | None = None
         self.is_limited = False
-        self.rest = b""
+        self.has_rest = False
+        # The bytes that stand behind a request in the last call, whole, and where they begin: to cut them off for each
+        # request would copy all that follows each time.
+        self._rest = b""
+        self._rest_at = 0
         # The unfinished request: arguments read, arguments still to read, the length line read last.
         self._args: list[bytes] = []
         self._missing = 0
@@ -84,6 +93,11 @@ class RequestParser:
         self._needed = 0
         self._sought = b""
         self._bulk_bytes = -1
+
+    @property
+    def argument_count(self) -> int:
+        """How many arguments of the request that is not complete are."""
+        return len(self._args)
 
     def feed(self, data: bytes) -> list[list[bytes]]:
         """The requests that `data` completes, in order, each a list of one or more arguments.
@@ -96,9 +110,14 @@ class RequestParser:
         if broken is not None:
             return requests
         self.buffered_bytes += len(data)
-        if self.rest:
-            data = self.rest + data
-            self.rest = b""
+        i = 0
+        if self.has_rest:
+            if data:
+                data = self._rest[self._rest_at :] + data
+            else:
+                data, i = self._rest, self._rest_at
+            self._rest = b""
+            self.has_rest = False
         if self._needed:
             resumed = self._resume(data)
             if resumed is None:
@@ -109,8 +128,8 @@ class RequestParser:
         missing = self._missing
         max_bulk_bytes = self.max_bulk_bytes
         size = len(data)
-        i = 0
         done = -1
+        count = 0
         while True:
             while missing:
                 # "$7\r\n" and "$16\r\n" are nearly all there is; the rest, and what is cut short, takes the long way.
@@ -144,8 +163,9 @@ class RequestParser:
                 done = i
             if i >= size:
                 break
-            if self.is_limited and requests:
-                self.rest = data[i:]
+            count += 1
+            if count > AT_ONCE or (self.is_limited and requests):
+                self._rest, self._rest_at, self.has_rest = data, i, True
                 break
             if data[i] != _STAR:
                 i = self._read_inline(data, i, args)
@@ -286,7 +306,8 @@ class RequestParser:
     def _release(self) -> None:
         """Let go of every byte held: a broken stream is not read again, yet its parser may live on for a while."""
         self.buffered_bytes = 0
-        self.rest = b""
+        self.has_rest = False
+        self._rest = b""
         self._args = []
         self._missing = 0
         self._pieces = []

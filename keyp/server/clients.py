@@ -15,7 +15,10 @@ REPLY_SKIP_NOW: Final = 3  # … and this is that command
 
 
 class ClientState:
-    """The part of a client that commands change. Values are replaced, never changed in place, but for `queue`."""
+    """The part of a client that commands change.
+
+    Values are replaced, never changed in place, but for `queue`, and for `watched` where the state owns it.
+    """
 
     def __init__(self) -> None:
         self.database = 0
@@ -33,8 +36,11 @@ class ClientState:
         self.queue: list[tuple[Any, list[bytes]]] | None = None
         self.queued = 0
         self.queue_bytes = 0
+        self.queue_arguments = 0
         self.queue_broken = False  # a call was refused while queueing: EXEC will refuse them all
         self.watched: dict[tuple[int, bytes], int] = {}  # (database, key) -> version, 0 if there was no such key
+        self.watched_bytes = 0  # of memory
+        self.owns_watched = False  # no other state has this table: WATCH may add to it
         # Publish/subscribe: how many channels, patterns and shard channels the client listens to, whether to any, and
         # which of them the running batch has taken up or given up (`keyp.server.pubsub`; a copy begins without).
         self.subscriptions = (0, 0, 0)
@@ -50,8 +56,15 @@ class ClientState:
         self.queue = None
         self.queued = 0
         self.queue_bytes = 0
+        self.queue_arguments = 0
         self.queue_broken = False
+        self.forget_watched()
+
+    def forget_watched(self) -> None:
+        """No key is watched any more."""
         self.watched = {}
+        self.watched_bytes = 0
+        self.owns_watched = True
 
     def copy(self) -> ClientState:
         """A state that can be changed without this one."""
@@ -69,8 +82,10 @@ class ClientState:
         copy.queue = self.queue
         copy.queued = self.queued
         copy.queue_bytes = self.queue_bytes
+        copy.queue_arguments = self.queue_arguments
         copy.queue_broken = self.queue_broken
         copy.watched = self.watched
+        copy.watched_bytes = self.watched_bytes
         copy.subscriptions = self.subscriptions
         copy.is_subscriber = self.is_subscriber
         return copy
@@ -94,11 +109,15 @@ class Client:
         self.bytes_in = 0
         self.bytes_out = 0
         self.commands = 0
-        self.input_buffered = 0  # bytes of a request that is not complete yet
+        self.input_buffered = 0  # bytes of a request that is not complete yet …
+        self.input_arguments = 0  # … and how many of its arguments are, where they are large
+        self.request_bytes = 0  # of whole requests that run or wait, where they are large
         self.output_buffered = 0  # bytes of replies that the socket has not taken yet
         self.replies_held = False  # a batch is done and its replies wait for an effect: pushes wait behind them
         # The names of the channels, patterns and shard channels it listens to; `keyp.server.pubsub` changes them.
         self.subscribed: tuple[dict[bytes, None], dict[bytes, None], dict[bytes, None]] = ({}, {}, {})
+        self.subscribed_bytes = 0  # of memory
+        self.noticed_bytes = 0  # what `keyp.server.client_memory` counts
         self.closing = False
         self.waiting = False  # in a command that waits for a key
         self.is_unix = False

@@ -134,6 +134,7 @@ class Metrics:
         self.commands_processed = 0
         self.connections_received = 0
         self.connections_rejected = 0
+        self.evicted_clients = 0
         self.reads = 0  # from clients' sockets …
         self.writes = 0  # … and to them
         self.input_bytes = 0

@@ -21,6 +21,10 @@ CHANNEL: Final = 0
 PATTERN: Final = 1
 SHARD: Final = 2
 
+# Bytes that the process grew by for each of many subscriptions of one client, besides those of its name.
+SUBSCRIPTION_BYTES: Final = 400
+PATTERN_BYTES: Final = 1250
+
 MESSAGE: Final = (b"message", b"pmessage", b"smessage")  # by channel type
 
 
@@ -29,38 +33,61 @@ def fits(glob: Glob, channel: bytes) -> bool:
     return glob.matches(channel) if channel else not glob.pattern
 
 
+class Pattern:
+    """A pattern that somebody listens to. One that comes later has a greater `number`."""
+
+    def __init__(self, glob: Glob, number: int) -> None:
+        self.glob = glob
+        self.number = number
+
+
+class Matching:
+    """The patterns that match a channel, of those with numbers below `end`."""
+
+    def __init__(self, names: list[bytes], end: int) -> None:
+        self.names = names
+        self.end = end
+
+
 class PubSub:
     """The subscriptions of all clients."""
 
     def __init__(self) -> None:
         # By channel type: name -> the clients that listen, by id, in the order in which they came.
         self._listeners: tuple[dict[bytes, dict[int, Client]], ...] = ({}, {}, {})
-        self._globs: dict[bytes, Glob] = {}  # by pattern
+        self._patterns: dict[bytes, Pattern] = {}  # by their names, in the order of their numbers
+        self._patterns_seen = 0
 
     def subscribe(self, client: Client, channel_type: int, names: list[bytes]) -> None:
         """Subscribes a client to names; those that it has already stay as they are."""
         listeners, own = self._listeners[channel_type], client.subscribed[channel_type]
+        size = PATTERN_BYTES if channel_type == PATTERN else SUBSCRIPTION_BYTES
         for name in names:
             of_name = listeners.get(name)
             if of_name is None:
                 of_name = listeners[name] = {}
                 if channel_type == PATTERN:
-                    self._globs[name] = Glob(name)
+                    self._patterns[name] = Pattern(Glob(name), self._patterns_seen)
+                    self._patterns_seen += 1
             of_name[client.id] = client
+            if name not in own:
+                client.subscribed_bytes += size + len(name)
             own[name] = None
 
     def unsubscribe(self, client: Client, channel_type: int, names: list[bytes]) -> None:
         """Ends subscriptions of a client; names that it is not subscribed to are ignored."""
         listeners, own = self._listeners[channel_type], client.subscribed[channel_type]
+        size = PATTERN_BYTES if channel_type == PATTERN else SUBSCRIPTION_BYTES
         for name in names:
             of_name = listeners.get(name)
             if of_name is None or of_name.pop(client.id, None) is None:
                 continue
             own.pop(name, None)
+            client.subscribed_bytes -= size + len(name)
             if not of_name:
                 del listeners[name]
                 if channel_type == PATTERN:
-                    del self._globs[name]
+                    del self._patterns[name]
 
     def forget(self, client: Client) -> None:
         """Ends all subscriptions of a client that disconnects."""
@@ -86,31 +113,61 @@ class PubSub:
         """The names that have subscribers, the longest subscribed first."""
         return list(self._listeners[channel_type])
 
-    def receivers(self, channel_type: int, channel: bytes) -> int:
-        """How many receivers a message published now would have; a client counts several times, by patterns."""
+    def comparisons(self, channel_type: int) -> int:
+        """With how many patterns the channel of a message is compared."""
+        return len(self._patterns) if channel_type == CHANNEL else 0
+
+    def matching(self, channel: bytes) -> Matching:
+        """The patterns that match a channel now. Other threads may ask, since it takes long where there are many."""
+        end = self._patterns_seen
+        return Matching([name for name, each in list(self._patterns.items()) if fits(each.glob, channel)], end)
+
+    def _still_matching(self, channel: bytes, found: Matching) -> list[bytes]:
+        """The patterns that match a channel now, where `found` did before: only what is new since is compared."""
+        names = []
+        for name in found.names:
+            pattern = self._patterns.get(name)
+            if pattern is not None and pattern.number < found.end:
+                names.append(name)
+        new = []
+        for name, pattern in reversed(self._patterns.items()):
+            if pattern.number < found.end:
+                break
+            if fits(pattern.glob, channel):
+                new.append(name)
+        return names + new[::-1]
+
+    def receivers(self, channel_type: int, channel: bytes, found: Matching | None) -> int:
+        """How many receivers a message published now would have; a client counts several times, by patterns.
+
+        `found` are the patterns that match the channel, None for a shard channel.
+        """
         total = self.count(channel_type, channel)
-        if channel_type == CHANNEL:
-            for pattern, glob in list(self._globs.items()):
-                if fits(glob, channel):
-                    total += self.count(PATTERN, pattern)
+        for name in found.names if found is not None else []:
+            total += self.count(PATTERN, name)
         return total
 
     def address(
-        self, channel_type: int, channel: bytes, message: bytes, asker: Client | None = None, protocol: int = 0
+        self,
+        channel_type: int,
+        channel: bytes,
+        message: bytes,
+        asker: Client | None = None,
+        protocol: int = 0,
+        matching: Matching | None = None,
     ) -> list[tuple[Client, bytes]]:
         """The clients that get a message, each with the bytes to send to it, in order.
 
-        For the client that has sent it they are of `protocol`, for the others of what they speak now.
+        For the client that has sent it they are of `protocol`, for the others of what they speak now. `matching` are
+        the patterns that matched the channel a moment ago, where that is known.
         """
         found = Addressed(asker, protocol)
         listeners = self._listeners[channel_type].get(channel)
         if listeners is not None:
             found.add(listeners, [MESSAGE[channel_type], channel, message])
         if channel_type == CHANNEL:
-            for pattern, glob in self._globs.items():
-                if fits(glob, channel):
-                    listeners = self._listeners[PATTERN][pattern]
-                    found.add(listeners, [MESSAGE[PATTERN], pattern, channel, message])
+            for name in self._still_matching(channel, matching or Matching([], 0)):
+                found.add(self._listeners[PATTERN][name], [MESSAGE[PATTERN], name, channel, message])
         return found.all
 
 
@@ -202,9 +259,17 @@ class Subscriptions:
         names += [name for name in mine if self._table.count(channel_type, name) == 0]
         return [name for name in names if self.count(channel_type, name) > 0]
 
-    def receivers(self, channel_type: int, channel: bytes) -> int:
-        """How many receivers a message published now would have."""
-        found = self._table.receivers(channel_type, channel)
+    def comparisons(self, channel_type: int) -> int:
+        """With how many patterns the channel of a message is compared."""
+        return self._table.comparisons(channel_type)
+
+    def matching(self, channel_type: int, channel: bytes) -> Matching | None:
+        """The patterns that match a channel, of those that are committed; None for a shard channel."""
+        return self._table.matching(channel) if channel_type == CHANNEL else None
+
+    def receivers(self, channel_type: int, channel: bytes, matching: Matching | None) -> int:
+        """How many receivers a message published now would have. `matching` is what the method of that name says."""
+        found = self._table.receivers(channel_type, channel, matching)
         for (of_type, name), listens in (self._state.subscription_changes or {}).items():
             if of_type == channel_type:
                 concerned = name == channel

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from keyp.command.client_line import CONNECTION_BYTES
 from keyp.command.context import AT_ONCE_MAX
+from keyp.server.client_memory import ARGUMENT_BYTES, CALL_BYTES, CONNECTION_BYTES
 from keyp.storage.keys.keyspace import WritableKeyspace
 from keyp.storage.lmdb.transaction import WriteTransaction
 from tests import wire
@@ -67,7 +67,7 @@ def test_list_shows_all_clients_as_they_are(lab: Lab, client: Connection) -> Non
     assert (theirs["id"], theirs["name"], theirs["db"], theirs["cmd"]) == (str(number(other)), "other", "2", "get")
     assert (theirs["flags"], theirs["multi"], theirs["idle"]) == ("x", "2", "3")
     assert theirs["multi-mem"] == str(len("SETkv" + "GETk") + 8 * 5)  # a pointer for each argument
-    assert int(theirs["tot-mem"]) == CONNECTION_BYTES + int(theirs["multi-mem"])
+    assert int(theirs["tot-mem"]) == CONNECTION_BYTES + int(theirs["multi-mem"]) + 2 * CALL_BYTES + 5 * ARGUMENT_BYTES
 
 
 @pytest.mark.parametrize(
@@ -125,13 +125,19 @@ def test_list_shows_who_watches_what_has_changed(lab: Lab, client: Connection, c
 
 
 def test_a_list_of_clients_that_watch_much_is_made_beside_the_others(lab: Lab, client: Connection) -> None:
-    quarter = " ".join(map(str, range(AT_ONCE_MAX // 4)))
-    for _ in range(4):
-        lab.connect().call(f"WATCH {quarter}")
+    others = 4
+    for _ in range(others):
+        lab.connect().call("WATCH " + " ".join(map(str, range((AT_ONCE_MAX - others - 1) // others))))
     assert [shown["flags"] for shown in listed(client)] == ["N"] * 5
     assert lab.reader_threads.done == 0
-    lab.connect().call("WATCH k")
+    lab.connect().call("WATCH a b c d e f g")
     assert [shown["flags"] for shown in listed(client)] == ["N"] * 6
+    assert lab.reader_threads.done == 1
+
+
+def test_a_list_of_many_clients_is_made_beside_the_others(lab: Lab, client: Connection) -> None:
+    others = [lab.connect() for _ in range(AT_ONCE_MAX)]
+    assert len(listed(client)) == 1 + len(others)
     assert lab.reader_threads.done == 1
 
 

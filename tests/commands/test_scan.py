@@ -9,6 +9,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from keyp.command.scan_cursors import CursorTable
 from tests.commands.conftest import Keyp, Word
 
 LONG = b"k" * 600
@@ -127,3 +128,19 @@ def test_what_is_there_all_the_time_is_found(keyp: Keyp, seed: int, count: int, 
     # The empty name matches a lone star only.
     assert wanted <= set(found)
     assert set(found) <= staying | passing
+
+
+def test_the_table_of_cursors_is_bounded_in_number_and_bytes() -> None:
+    table = CursorTable(kept=100, bytes_kept=10_000)
+    for number in range(1000):
+        table.save(b"%d" % number)
+    assert len(table) == 100
+    for number in range(1000):
+        table.save(b"%d" % number + bytes(1000))
+    assert len(table) == 9
+    assert table.bytes <= 10_000
+    whole = b"name" * 10_000  # longer than all may be together
+    assert table.find(table.save(whole)) == whole
+    assert len(table) == 1
+    table.save(b"name")
+    assert (len(table), table.bytes) == (1, 4)

@@ -24,6 +24,12 @@ class RealServer:
         self._command = [program, "--port", str(self.port), "--save", "", "--dir", str(directory), *options]
         self._process: subprocess.Popen[bytes] | None = None
 
+    @property
+    def pid(self) -> int:
+        """Its process's number; it runs."""
+        assert self._process is not None
+        return self._process.pid
+
     def start(self) -> None:
         """Starts it; returns when it answers."""
         with (self.directory / "log").open("ab") as log:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -181,3 +183,30 @@ def test_two_save_users_one_after_the_other(tmp_path: Path) -> None:
     lab.settle()
     assert other.transport.sent == b"+OK\r\n+OK\r\n"
     assert b"user ann on" in path.read_bytes()
+
+
+class Listed(dict[bytes, None]):
+    """Names that know how often all of them were looked at."""
+
+    looks = 0
+
+    def __iter__(self) -> Iterator[bytes]:
+        self.looks += 1
+        return super().__iter__()
+
+    def keys(self) -> Any:
+        self.looks += 1
+        return super().keys()
+
+
+def test_what_a_subscriber_has_is_not_looked_at_for_each_it_takes_up(tmp_path: Path) -> None:
+    """It may have a hundred thousand, and send as many requests."""
+    lab = Lab(tmp_path)
+    admin, client = lab.connect(), lab.connect()
+    admin.call("ACL SETUSER ann on nopass +@all &c:*")
+    client.call("AUTH ann x", "SUBSCRIBE c:1")
+    channels = Listed(client.connection.client.subscribed[0])
+    client.connection.client.subscribed = (channels, {}, {})
+    client.call("SUBSCRIBE c:2 c:3")
+    assert list(channels) == [b"c:1", b"c:2", b"c:3"]
+    assert channels.looks == 1

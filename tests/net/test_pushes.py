@@ -6,8 +6,9 @@ from typing import Any
 
 import pytest
 
-from keyp.execution.executor import MESSAGES_MAX
-from keyp.net.connection import BURST_MAX, LATE_AT_ONCE
+from keyp.execution.executor import MESSAGES_BEYOND, MESSAGES_MAX
+from keyp.net.connection import BURST_MAX
+from keyp.net.late_messages import LATE_AT_ONCE
 from tests import wire
 from tests.fakes import Connection, Lab
 
@@ -257,3 +258,15 @@ def test_who_waits_for_a_key_hears_messages_meanwhile(lab: Lab, speaker: Connect
     later = wire.parse_all(listener.transport.sent)[1:]
     assert [message for message in later if isinstance(message, wire.Push)] == [[b"message", b"a", b"2"]]
     assert [reply for reply in later if not isinstance(reply, wire.Push)] == [[b"k", b"x"], "PONG"]
+
+
+def test_who_publishes_beside_many_patterns_lets_others_have_their_turn(lab: Lab, speaker: Connection) -> None:
+    """Each message is compared with all of them, although none gets it: one message is enough for a turn."""
+    listener = lab.connect()
+    listener.send(wire.request(b"PSUBSCRIBE", *[b"%d:*" % number for number in range(3 * MESSAGES_BEYOND)]))
+    lab.server.outbox.is_prompt = True
+    speaker.protocol.dataReceived(wire.request(b"PUBLISH", b"a", b"text") * 100)
+    lab.server.outbox.flush()
+    assert speaker.transport.sent == b":0\r\n"
+    lab.settle()
+    assert speaker.transport.sent == b":0\r\n" * 100

@@ -239,3 +239,36 @@ def test_memory_follows_what_came_and_not_what_was_announced() -> None:
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert peak < 1024 * len(parsers)
+
+
+def limited() -> RequestParser:
+    parser = RequestParser()
+    parser.is_limited = True
+    return parser
+
+
+def test_what_stands_behind_a_request_is_not_copied_for_each_before_the_log_in() -> None:
+    parser = limited()
+    assert parser.feed(b"PING\r\n" * 1000) == [[b"PING"]]
+    rest = parser._rest
+    for left in range(998, -1, -1):
+        assert parser.has_rest
+        assert parser._rest is rest
+        assert parser.feed(b"") == [[b"PING"]]
+        assert parser.buffered_bytes == 6 * left
+    assert not parser.has_rest
+    assert parser.feed(b"") == []
+
+
+@pytest.mark.parametrize("step", [1, 2, 5, 7, 100])
+def test_one_request_at_a_time_gives_the_same_requests(step: int) -> None:
+    data = b"*1\r\n$4\r\nPING\r\nGET a\r\n\r\n*0\r\n*2\r\n$4\r\nECHO\r\n$11\r\nhello world\r\nPING\r\n" * 3
+    parser, found = limited(), []
+    for place in range(0, len(data), step):
+        requests = parser.feed(data[place : place + step])
+        assert len(requests) <= 1
+        found += requests
+    while parser.has_rest:
+        found += parser.feed(b"")
+    assert found == RequestParser().feed(data)
+    assert parser.buffered_bytes == 0

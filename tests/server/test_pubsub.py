@@ -52,7 +52,11 @@ def assert_same(table: PubSub | Subscriptions, model: Model) -> None:
             assert table.count(channel_type, name) == model.count(channel_type, name)
     for channel_type in (CHANNEL, SHARD):
         for channel in CHANNELS:
-            assert table.receivers(channel_type, channel) == len(model.receivers(channel_type, channel))
+            matching = table.matching(channel) if isinstance(table, PubSub) else table.matching(channel_type, channel)
+            if channel_type == SHARD:
+                matching = None
+            receivers = table.receivers(channel_type, channel, matching)
+            assert receivers == len(model.receivers(channel_type, channel))
 
 
 STEPS = st.lists(
@@ -70,7 +74,9 @@ STEPS = st.lists(
 def test_the_table_is_what_was_done(steps: list[tuple[int, str, int, list[bytes]]]) -> None:
     table, model = PubSub(), Model()
     clients = [new_client(number, protocol=2 + number % 2) for number in range(3)]
+    earlier = []
     for number, step, channel_type, names in steps:
+        earlier.append({channel: table.matching(channel) for channel in CHANNELS})
         entries = {(number, channel_type, name) for name in names}
         if step == "subscribe":
             table.subscribe(clients[number], channel_type, names)
@@ -87,6 +93,8 @@ def test_the_table_is_what_was_done(steps: list[tuple[int, str, int, list[bytes]
             for client in clients:
                 own = {name for *of, name in model.all if of == [client.id, channel_type]}
                 assert set(client.subscribed[channel_type]) == own
+        for client in clients:
+            assert (client.subscribed_bytes > 0) == any(client.subscribed)
         assert table.has_listeners == any(channel_type != SHARD for _, channel_type, _ in model.all)
     for channel in CHANNELS:
         addressed = table.address(CHANNEL, channel, b"x")
@@ -94,6 +102,11 @@ def test_the_table_is_what_was_done(steps: list[tuple[int, str, int, list[bytes]
         assert sorted(client.id for client, _ in addressed) == sorted(number for number, _, _ in expected)
         for client, data in addressed:
             assert data[:1] == (b">" if client.state.protocol == 3 else b"*")
+        for matching in earlier:  # what matched before any of the steps is as good as to compare all
+            again = table.address(CHANNEL, channel, b"x", matching=matching[channel])
+            assert sorted([(client.id, data) for client, data in again]) == sorted(
+                [(client.id, data) for client, data in addressed]
+            )
 
 
 @given(

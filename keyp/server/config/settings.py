@@ -154,6 +154,7 @@ class Settings:
         self.appendfsync = self._text("appendfsync")
         self.hz = self._number("hz")
         self.maxmemory = self._number("maxmemory")
+        self.maxmemory_clients = self._number("maxmemory-clients")  # bytes, or below 0 a percentage of `maxmemory`
         self.maxclients = self._number("maxclients")
         self.timeout = self._number("timeout")
         self.tcp_keepalive = self._number("tcp-keepalive")

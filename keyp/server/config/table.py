@@ -162,6 +162,9 @@ TABLE: Final[tuple[Setting, ...]] = (
     _obeyed("proto-max-bulk-len", Memory(MEGABYTE, INT64_MAX), 512 * MEGABYTE, "longest argument and string"),
     _obeyed("client-query-buffer-limit", Memory(MEGABYTE, INT64_MAX), 1024 * MEGABYTE, "longest request"),
     _obeyed("client-output-buffer-limit", OutputLimits(), _OUTPUT_LIMITS, "bytes that may wait for a client"),
+    _obeyed("maxmemory-clients", MemoryOrPercent(), 0,
+            "bytes of memory that all clients may take, or a percentage of `maxmemory`: beyond it the largest are"
+            " disconnected; 0 is no limit"),
     _obeyed("maxmemory", Memory(0, UINT64_MAX), 0,
             "most bytes of the store's pages in use, as `--max-size`: data is on the disk; 0 is no limit"),
     _obeyed("appendfsync", Choice("everysec", "always", "no"), "always",
@@ -315,8 +318,6 @@ TABLE: Final[tuple[Setting, ...]] = (
             ("stream-node-max-bytes", _SIZE, 4096)),
     *_inert("clients' caches are not tracked",
             ("tracking-table-max-keys", _LONG, 1_000_000)),
-    *_inert("what waits for one client is bounded by `client-output-buffer-limit`, and there is no other bound",
-            ("maxmemory-clients", MemoryOrPercent(), 0)),
     *_inert("the log has one form, and the process one name",
             ("proc-title-template", TitleTemplate(), "{title} {listen-addr} {server-mode}"),
             ("ignore-warnings", _TEXT_OR_EMPTY, ""),
