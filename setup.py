@@ -46,6 +46,7 @@ NOT_COMPILED = (
     "net/log_file.py",
     "net/memory.py",
     "net/options.py",
+    "net/ports.py",
     "net/proxied.py",
     "net/reactor.py",
     "net/server.py",

@@ -131,7 +131,7 @@ def serving(recorder: Recorder) -> Iterator[int]:
         thread.start()
         started.wait()
         try:
-            yield service.tcp_port()
+            yield service.ports.tcp_port()
         finally:
             running.callFromThread(stop)
             thread.join()

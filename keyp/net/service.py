@@ -7,64 +7,37 @@ the store. Twisted's `MultiService` would stop all of these at once, which is wh
 
 from __future__ import annotations
 
-import errno
 import gc
-import os
-import socket
 from collections.abc import Callable
 from random import Random
 from typing import Any, Final
 
 from twisted.application.service import Service
-from twisted.internet.defer import inlineCallbacks, maybeDeferred
-from twisted.internet.error import CannotListenError
+from twisted.internet.defer import inlineCallbacks
 from twisted.internet.task import LoopingCall
 from twisted.logger import Logger
-from twisted.python.failure import Failure
 
 import keyp
 from keyp.errors import CommandError
 from keyp.net import log_level, signals
-from keyp.net.accepting import Refusals
 from keyp.net.clock import keep_steady
 from keyp.net.config_file import declared_users, readable_to_all
-from keyp.net.endpoint_types import (
-    NO_OPENSSL,
-    NOT_PLAIN,
-    NOTHING_HANDED_OVER,
-    EndpointType,
-    has_plain_connections,
-    listen,
-)
 from keyp.net.loop import ReactorLoop
 from keyp.net.options import Options
+from keyp.net.ports import Ports, StartupError
 from keyp.net.privileges import Privileges
-from keyp.net.proxied import ProxiedFactory
-from keyp.net.server import RedisFactory, Server
+from keyp.net.server import Server
 from keyp.server.config import Settings
 from keyp.storage.lmdb.environment import Environment
 from keyp.storage.lmdb.errors import StoreError
 
 log = Logger()
 
-EVERYWHERE: Final = {"*": "0.0.0.0", "::*": "::"}  # what `bind` calls all addresses
 # Objects at which garbage is looked for. Requests are no garbage, they die by themselves; but those of a pipeline are
 # thousands at once, and each look at them costs as much as a command of theirs.
 GARBAGE_AFTER: Final = 20_000
 
 FAREWELL_S: Final = 5.0  # how long clients may take to read their last replies when the server stops
-
-
-class StartupError(Exception, SystemExit):
-    """The server cannot start; the text says why.
-
-    As an exception it makes twistd tidy up and, when daemonizing, tell the parent process; as a SystemExit it ends
-    the process with status 1 and the bare text on standard error, without a traceback.
-    """
-
-    def __init__(self, text: str) -> None:
-        super().__init__(text)
-        self.code = f"keyp: {text}"
 
 
 class KeypService(Service):
@@ -78,12 +51,9 @@ class KeypService(Service):
         keep_steady(reactor)
         self._reactor = reactor
         self._options = options
-        self._plain_port = 0  # for TCP as `port` says it; 0 where there is none
         self._privileges = Privileges(options)
-        self._ports: list[Any] = []  # IListeningPort, of which the type checker has the wrong idea
+        self.ports = Ports(options, self._privileges, reactor)
         self._loops: list[LoopingCall] = []
-        self._refusals = Refusals()
-        self._certificates: Any = None  # of `keyp.net.tls`, where there is a port for TLS
         self.server: Server | None = None
 
     # Start.
@@ -95,14 +65,14 @@ class KeypService(Service):
             self._privileges.make_directory(self._options["data-dir"])
         except OSError as error:
             raise StartupError(f"cannot make the data directory: {error.strerror}: {error.filename}") from None
-        self._listen()
+        self.ports.listen()
 
     def startService(self) -> None:
         """Called by Twisted with the final process and user: opens the store and begins to serve."""
         Service.startService(self)
         signals.follow(self._reactor, self._hung_up)
-        if not self._ports:
-            self._listen()
+        if not self.ports.are_open:
+            self.ports.listen()
         options = self._options
         self._loop = ReactorLoop(self._reactor)
         environment = self._open_store()
@@ -121,9 +91,9 @@ class KeypService(Service):
             environment.close()
             raise
         self._loop.start()
-        self.server.certificates = self._certificates
+        self.server.certificates = self.ports.certificates
         self.server.names_by_certificate = options["tls-auth-clients-user"] == "cn"
-        self._factory.server = self.server
+        self.ports.factory.server = self.server
         self._warn_of_configuration()
         for notice in environment.notices:
             log.warn("{notice}", notice=notice)
@@ -137,22 +107,21 @@ class KeypService(Service):
         gc.freeze()  # what is there now stays: a look for garbage need not stop everybody to go through it again
         follow_frequency(self._repeat(1 / settings.hz, self.server.dispatcher.sweep_if_due), settings)
         self._repeat(1.0, self.server.each_second)
-        self._repeat(1.0, self._refusals.each_second)
-        for port in self._ports:
-            port.startReading()
+        self._repeat(1.0, self.ports.refusals.each_second)
+        self.ports.accept()
         log.info(
             "Keyp {version} serves {path} on {addresses}, fsync {fsync}",
             version=keyp.__version__,
             path=environment.path,
-            addresses=", ".join(map(_address_text, self._ports)),
+            addresses=", ".join(self.ports.addresses()),
             fsync=options["fsync"],
         )
 
     def _settings(self, data_dir: str) -> Settings:
         """The settings as they are now that there are a store and ports: 0 is no port for TCP alone."""
         settings = self._options.settings
-        settings.choose({"dir": data_dir, "port": self._plain_port})
-        settings.port = self.tcp_port()
+        settings.choose({"dir": data_dir, "port": self.ports.plain_port})
+        settings.port = self.ports.tcp_port()
         return settings
 
     def _say_who_may_what(self, server: Server) -> None:
@@ -184,7 +153,7 @@ class KeypService(Service):
 
     def _hung_up(self) -> None:
         """A SIGHUP has come: certificates are read again, which may have been renewed."""
-        if self.server is not None and self._certificates is not None:
+        if self.server is not None and self.ports.certificates is not None:
             self.server.reload_certificates().addCallbacks(
                 lambda ignored: log.info("SIGHUP: the certificate was read again"), lambda failure: None
             )
@@ -218,125 +187,13 @@ class KeypService(Service):
         self._loops.append(loop)
         return loop
 
-    # Ports.
-
-    def _listen(self) -> None:
-        self._factory = RedisFactory()
-        options = self._options
-        try:
-            if options["wants-tcp"]:
-                self._plain_port = self._listen_on_hosts(options["port"], self._factory)
-            if options["tls-port"]:
-                self._listen_on_hosts(options["tls-port"], self._with_tls())
-            if options.settings.unix_socket:
-                self._listen_unix(options.settings.unix_socket)
-            for description in options["endpoint"]:
-                self._listen_endpoint(description)
-        except BaseException:
-            for port in self._ports:
-                port.stopListening()
-            raise
-
-    def _listen_on_hosts(self, number: int, factory: Any) -> int:
-        """Listens on all that the setting `bind` names, on the same port. That port, 0 where it names nothing."""
-        for host in self._options["host"].split():
-            number = self._listen_tcp(host, number, factory)
-        return number if self._options["host"].split() else 0
-
-    def _with_tls(self) -> Any:
-        """What makes connections with TLS, all with the certificate that the options name."""
-        try:
-            from keyp.net.tls import Certificates, TlsError, TlsFactory
-        except ImportError:
-            raise StartupError(NO_OPENSSL) from None
-        if self._certificates is None:
-            self._certificates = Certificates()
-            try:
-                self._certificates.load(self._options.settings.get)
-            except TlsError as error:
-                raise StartupError(f"cannot listen for TLS: {error}") from None
-        factory: Any = self._factory
-        return TlsFactory(self._certificates, False, factory, self._reactor)
-
-    def _listen_unix(self, path: str) -> None:
-        """Listens on a Unix socket. Without `unixsocketperm` its mode is what the umask leaves, as in Redis."""
-        mode = self._options.settings.value("unixsocketperm") or None
-        try:
-            port = self._reactor.listenUNIX(path, self._factory, self._backlog(), mode, True)
-        except CannotListenError as error:
-            raise StartupError(f"cannot listen on {path}: {_reason(error)}") from None
-        self._hold(port)
-
-    def _backlog(self) -> Any:
-        return self._options.settings.value("tcp-backlog")
-
-    def _listen_tcp(self, host: str, number: int, factory: Any) -> int:
-        """Listens on every address that `host` stands for; an IPv6 one that the machine lacks is left out.
-
-        As in Redis `*` is all of IPv4 and `::*` all of IPv6, and with a `-` in front the machine may lack it. The port.
-        """
-        may_lack, host = host.startswith("-"), EVERYWHERE.get(host.removeprefix("-"), host.removeprefix("-"))
-        try:
-            found = socket.getaddrinfo(host, number, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
-        except OSError as error:
-            raise StartupError(f"cannot listen on {host}: {error.strerror}") from None
-        addresses = list(dict.fromkeys(str(entry[4][0]) for entry in found))
-        if host == "localhost":
-            addresses = ["127.0.0.1", "::1"]
-        for index, address in enumerate(addresses):
-            try:
-                port = self._reactor.listenTCP(number, factory, self._backlog(), address)
-            except CannotListenError as error:
-                can_lack = may_lack or (index > 0 and ":" in address)
-                if can_lack and getattr(error.socketError, "errno", 0) != errno.EADDRINUSE:
-                    continue
-                raise StartupError(f"cannot listen on {address} port {number}: {_reason(error)}") from None
-            self._hold(port)
-            number = port.getHost().port  # port 0 means any, but the same one on all addresses
-        return number
-
-    def _listen_endpoint(self, description: str) -> None:
-        endpoint = EndpointType(description)
-        if endpoint.refusal:
-            raise StartupError(f"cannot listen on {description!r}: {endpoint.refusal}")
-        factory: Any = self._with_tls() if endpoint.is_tls else self._factory
-        if endpoint.is_proxied:
-            factory = ProxiedFactory(factory, lambda: self._factory.server, self._reactor)
-        outcome: list[Any] = []
-        try:
-            listening = listen(self._reactor, endpoint.rest, factory)
-        except LookupError:  # what systemd's sockets are looked up by
-            raise StartupError(f"cannot listen on {description!r}: {NOTHING_HANDED_OVER}") from None
-        except Exception as error:
-            raise StartupError(f"cannot make sense of the endpoint {description!r}: {error}") from None
-        listening.addBoth(outcome.append)
-        result = outcome[0] if outcome else None
-        if result is None or isinstance(result, Failure):
-            reason = result.value if result is not None else "it does not listen at once"
-            raise StartupError(f"cannot listen on {description!r}: {_reason(reason)}")
-        self._hold(result)
-        if not has_plain_connections(result, factory):
-            raise StartupError(f"cannot listen on {description!r}: {NOT_PLAIN}")
-
-    def _hold(self, port: Any) -> None:
-        """Keeps a port, and the kernel's queue of its connections, until there is a store to serve them from."""
-        port.stopReading()
-        self._refusals.watch(port)
-        self._privileges.give(port)
-        self._ports.append(port)
-
-    def tcp_port(self) -> int:
-        """The TCP port that is listened on, 0 where there is none."""
-        return next((host.port for host in map(_host, self._ports) if hasattr(host, "port")), 0)
-
     # Stop.
 
     @inlineCallbacks
     def stopService(self) -> Any:
         """Called by Twisted: stops in order. Fires when the store is closed."""
         Service.stopService(self)
-        for port in self._ports:
-            yield maybeDeferred(port.stopListening).addErrback(_say_what_stays, port)
+        yield self.ports.close()
         server = self.server
         if server is None:
             return
@@ -368,23 +225,6 @@ def make_service(options: Options) -> KeypService:
 makeService = make_service
 
 
-def _host(port: Any) -> Any:
-    return port.getHost()
-
-
-def _address_text(port: Any) -> str:
-    host = port.getHost()
-    if hasattr(host, "port"):
-        return f"{host.host}:{host.port}"
-    name = getattr(host, "name", None)
-    return str(host) if name is None else os.fsdecode(name)
-
-
-def _say_what_stays(failure: Failure, port: Any) -> None:
-    """A Unix socket may be gone already, or be in a directory that only root can write to."""
-    log.warn("{address} stays: {reason}", address=_address_text(port), reason=failure.getErrorMessage())
-
-
 def _fit_clients(settings: Settings) -> None:
     """Sees that there are descriptors for as many clients as may connect. Raises `StartupError` where there are none.
 
@@ -400,11 +240,6 @@ def _fit_clients(settings: Settings) -> None:
             possible=possible,
             wanted=wanted,
         )
-
-
-def _reason(error: Any) -> str:
-    cause = getattr(error, "socketError", error)
-    return str(getattr(cause, "strerror", None) or cause)
 
 
 def follow_frequency(loop: LoopingCall, settings: Settings) -> None:

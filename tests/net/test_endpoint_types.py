@@ -10,7 +10,8 @@ from twisted.internet.testing import MemoryReactorClock
 from twisted.protocols.policies import WrappingFactory
 
 from keyp.net.options import Options
-from keyp.net.service import KeypService, StartupError
+from keyp.net.ports import StartupError
+from keyp.net.service import KeypService
 
 
 class Wrapping:
