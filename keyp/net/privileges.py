@@ -30,8 +30,7 @@ class Privileges:
 
     def give(self, port: Any) -> None:
         """The user gets the file of a Unix socket, and of its lock. Raises OSError."""
-        host = port.getHost()
-        if self._uid is None or self._gid is None or not isinstance(host, UNIXAddress):
+        if self._uid is None or self._gid is None or not isinstance(port.getHost(), UNIXAddress):
             return
         path = getattr(port, "_bindPath", b"\0")
         if path[:1] != b"\0":
