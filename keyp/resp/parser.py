@@ -32,7 +32,9 @@ _NINE: Final = 0x39
 _MAX_LINE_BYTES: Final = 64 * 1024
 _MAX_ARGUMENTS: Final = 2**31 - 1
 
-_TLS_RECORD: Final = b"\x16\x03"  # how a handshake begins
+# How a handshake of TLS begins.
+_TLS_HANDSHAKE: Final = 0x16
+_TLS_MAJOR: Final = 0x03
 
 _LIMITED_ARGUMENTS: Final = 10
 _LIMITED_BULK_BYTES: Final = 16384
@@ -213,9 +215,13 @@ class RequestParser:
 
     def _read_inline(self, data: bytes, i: int, args: list[bytes]) -> int:
         """Put the arguments of the line at `i` into `args`; returns the index behind its end, -1 to stop."""
-        if data.startswith(_TLS_RECORD, i):
-            self.error = ProtocolError("it speaks TLS to a port without it", silent=True)
-            return -1
+        if data[i] == _TLS_HANDSHAKE:
+            if i + 1 == len(data):
+                self._hold(data, i, 2, b"", -1)
+                return -1
+            if data[i + 1] == _TLS_MAJOR:
+                self.error = ProtocolError("it speaks TLS to a port without it", silent=True)
+                return -1
         end = data.find(b"\n", i, i + _MAX_LINE_BYTES + 1)
         sought = b"\n"
         if data.find(b"\0", i, end if end >= 0 else i + _MAX_LINE_BYTES + 1) >= 0:

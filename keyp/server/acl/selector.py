@@ -204,6 +204,7 @@ class Selector:
                 raise RuleError(UNKNOWN)
             self._set_command(found, True, index)
         else:
+            _refuse_spaces(word)
             words = self.first_arguments.setdefault(name, [])
             if word.lower() not in words:
                 words.append(word.lower())
@@ -232,7 +233,12 @@ class Selector:
 
     def describe_keys(self) -> bytes:
         """The rules about keys."""
-        return b"~*" if self.all_keys else b" ".join([pattern.describe() for pattern in self.keys])
+        if self.all_keys:
+            return b"~*"
+        if len(self.keys) == 1:
+            return self.keys[0].describe()
+        # `~*` as a rule stands for all keys and takes no pattern beside it.
+        return b" ".join([b"%RW~*" if (found := pattern.describe()) == b"~*" else found for pattern in self.keys])
 
     def describe_channels(self) -> bytes:
         """The rules about channels."""

@@ -131,6 +131,8 @@ def _new_selector(rule: bytes, index: CommandIndex, all_channels: bool) -> Selec
         raise RuleError(SYNTAX)
     selector = Selector(all_channels)
     for inner in rule[1:-1].split(b" "):
+        if inner.endswith(b")"):
+            raise RuleError(SYNTAX)  # in a description it would end the selector
         if inner:
             selector.apply(inner, index)
     return selector

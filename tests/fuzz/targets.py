@@ -1,0 +1,27 @@
+"""All targets of the fuzzer. Importing this imports Keyp, so whoever wants it instrumented does that around the import."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from tests.fuzz import parsing, payloads, users
+from tests.fuzz.target import Target
+
+REQUEST_WORDS: Final = (b"*1\r\n", b"*2\r\n$", b"$4\r\nPING\r\n", b"$0\r\n\r\n", b"$-1\r\n", b"PING\r\n", b"\r\n", b"\x16\x03")
+RULE_WORDS: Final = (b"user ", b" on ", b"nopass", b"+@all", b"~*", b"(~a +get)", b"resetchannels", b"%RW~", b"\\x41")
+
+TARGETS: Final = {
+    target.name: target
+    for target in (
+        Target("requests", parsing.requests, 24, 400, REQUEST_WORDS),
+        Target("quoting", parsing.quoting, 16, 80, (b"\\x4", b"\\n", b'" "', b"' '")),
+        Target("acl-rules", users.rules, 8, 120),
+        Target("acl-files", users.files, 6, 400, RULE_WORDS),
+        Target("acl-words", users.words_of_selectors, 3, 60, (b" (", b") ")),
+        Target("lzf", payloads.compressed, 8, 300),
+        Target("function-dumps", payloads.dumps, 6, 300),
+        Target("structures", payloads.structures, 8, 60),
+        Target("hyperloglogs", payloads.counters, 5, 200),
+        Target("redo-records", payloads.records, 2, 200),
+    )
+}
