@@ -92,7 +92,7 @@ def guided(target: Target, recorder: Recorder, runs: int, seconds: int, seed: in
         f"-timeout={INPUT_MAX_S}",
         f"-artifact_prefix={folder}/",
         "-print_final_stats=1",
-        "-len_control=10",
+        "-len_control=0",
         "-report_slow_units=10",
     ]
     if seconds:

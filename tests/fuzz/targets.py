@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from tests.fuzz import parsing, payloads, users
+from tests.fuzz import commands, parsing, payloads, users
 from tests.fuzz.target import Target
 
 REQUEST_WORDS: Final = (b"*1\r\n", b"*2\r\n$", b"$4\r\nPING\r\n", b"$0\r\n\r\n", b"$-1\r\n", b"PING\r\n", b"\r\n", b"\x16\x03")
@@ -23,5 +23,6 @@ TARGETS: Final = {
         Target("structures", payloads.structures, 8, 60),
         Target("hyperloglogs", payloads.counters, 5, 200),
         Target("redo-records", payloads.records, 2, 200),
+        Target("commands", commands.commands, 8, 240),
     )
 }
