@@ -120,13 +120,15 @@ class RequestParser:
                 length = -1
                 if start < size and data[i] == _DOLLAR:
                     length = data[i + 1] - _ZERO
-                    if data[i + 2] != _CR:
-                        if 1 <= length <= 9 and data[i + 3] == _CR and _ZERO <= data[i + 2] <= _NINE:
+                    if length > 9:
+                        length = -1
+                    elif data[i + 2] != _CR:
+                        if 1 <= length and data[i + 3] == _CR and _ZERO <= data[i + 2] <= _NINE:
                             length = length * 10 + data[i + 2] - _ZERO
                             start = i + 5
                         else:
                             length = -1
-                if not 0 <= length <= 99 or length > max_bulk_bytes:
+                if length < 0 or length > max_bulk_bytes:
                     start = self._read_bulk_length(data, i)
                     if start < 0:
                         break

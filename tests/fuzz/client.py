@@ -19,6 +19,9 @@ Call = list[bytes]
 SUBSCRIBE: Final = (b"subscribe", b"psubscribe", b"ssubscribe")
 UNSUBSCRIBE: Final = (b"unsubscribe", b"punsubscribe", b"sunsubscribe")
 UNASKED: Final = (b"message", b"pmessage", b"smessage")
+LONG: Final[list[tuple[bytes, int]]] = []
+LONG_BYTES: Final = 10_000
+LONG_MAX: Final = 12
 NOT_QUEUED: Final = (b"exec", b"discard", b"multi", b"watch", b"quit", b"reset")
 
 
@@ -35,6 +38,7 @@ class Client:
         self.queue: list[Call] | None = None
         self.quiet = b""  # `off`, or `skip` for the next call
         self.channels: dict[bytes, set[bytes]] = {name: set() for name in SUBSCRIBE}
+        self.has_ended = False  # it sends nothing more
         self.at = 0  # how much of what has come was read
 
     # What happens.
@@ -46,13 +50,13 @@ class Client:
 
     def deliver(self, data: bytes) -> None:
         """Sends bytes."""
-        if not self.is_gone:
+        if not self.is_gone and not self.has_ended:
             self.connection.protocol.dataReceived(data)
 
     @property
     def is_gone(self) -> bool:
         """Whether the connection is over, or about to be."""
-        return bool(self.transport.disconnected or self.transport.disconnecting)
+        return bool(self.transport.disconnected or self.transport.disconnecting or self.transport.aborted)
 
     @property
     def waits(self) -> bool:
@@ -69,7 +73,7 @@ class Client:
             try:
                 self._take_next()
             except Unfinished:
-                if not self.is_gone:
+                if not self.is_gone and not self.transport.value():
                     raise Unframed(f"half a reply to {self.owed[:1]}: {self._rest()!r}") from None
                 return
             self.drop_quiet()
@@ -89,7 +93,7 @@ class Client:
         return self.transport.sent[self.at : self.at + 200]
 
     def _read(self) -> Reply:
-        reply, self.at = read(self.transport.sent, self.at, self.protocol)
+        reply, self.at = remembered(self.transport.sent, self.at, self.protocol)
         return reply
 
     def _take_next(self) -> None:
@@ -130,7 +134,7 @@ class Client:
                 return (b"*", [line]), self.at
             if name == b"hello" and self.queue is None:
                 protocol = self._protocol_after(self.owed[0])
-        return read(data, self.at, protocol)
+        return remembered(data, self.at, protocol)
 
     def _protocol_after(self, hello: Call) -> int:
         is_refused = self.transport.sent[self.at : self.at + 1] == b"-"
@@ -195,6 +199,18 @@ class Client:
             confirmed.append(items[1][1] or b"")
         if sorted(confirmed) != sorted(expected):
             raise Unframed(f"{name!r} of {expected!r} is confirmed for {confirmed!r}")
+
+
+def remembered(data: bytes, at: int, protocol: int) -> tuple[Reply, int]:
+    """As `read`; of long replies the last ones that were read are known, since those of COMMAND are many."""
+    for known, of_protocol in LONG:
+        if of_protocol == protocol and data.startswith(known, at):
+            return (known[:1], []), at + len(known)
+    reply, end = read(data, at, protocol)
+    if end - at > LONG_BYTES:
+        LONG.append((data[at:end], protocol))
+        del LONG[:-LONG_MAX]
+    return reply, end
 
 
 def is_reply_mode(call: Call) -> bool:

@@ -27,16 +27,22 @@ SETTLED_MS: Final = (0, 1, 2000, 10_000, 1_000_000)
 BULK_BYTES_MAX: Final = b"1mb"
 
 # What changes the server and not its data: it is made anew then.
-CHANGES: Final = (b"acl", b"config", b"shutdown", b"debug", b"client", b"save", b"bgsave", b"replicaof", b"slaveof")
+CHANGES: Final = (b"acl setuser", b"acl deluser", b"acl load", b"config set", b"shutdown", b"debug set-active-expire")
 STAGE: Final = b"".join([wire.request(*line.split()) for line in (b"FLUSHALL", *calls.STAGE)])
 CLEARED: Final = b"".join([wire.request(*line.split()) for line in (b"FUNCTION FLUSH", b"SCRIPT FLUSH")])
+SCRIPTS: Final = (b"eval", b"evalsha", b"script", b"function", b"fcall", b"eval_ro", b"acl")
 
 
 class Stage:
-    """A server that is what it was before each input: with the same data, and nothing else."""
+    """A server that is what it was before each input: with the same data, and nothing else.
 
-    def __init__(self, directory: Path) -> None:
+    `stage` are the requests that make it so, where a target's calls change no more than these put right; without, it
+    has keys of all types, and is made anew when more than its data was changed.
+    """
+
+    def __init__(self, directory: Path, stage: bytes = b"") -> None:
         self._directory = directory
+        self._stage = stage
         self._failures: list[str] = []
         self._inputs = 0
         self._is_changed = self._has_scripts = False
@@ -72,7 +78,7 @@ class Stage:
             self.control.protocol.dataReceived(CLEARED)
             self._has_scripts = False
         self.control.transport.sent = b""
-        self.control.protocol.dataReceived(STAGE)
+        self.control.protocol.dataReceived(self._stage or STAGE)
         self.settle()
         self._failures.clear()
 
@@ -101,9 +107,11 @@ class Stage:
 
     def note(self, call: Call) -> None:
         """A call is sent: what it may change is put right before the next input."""
+        if self._stage:
+            return
         name = call[0].lower()
-        self._is_changed |= name in CHANGES
-        self._has_scripts |= name in (b"eval", b"evalsha", b"script", b"function", b"fcall", b"eval_ro", b"acl")
+        self._is_changed |= b" ".join(call[:2]).lower().startswith(CHANGES)
+        self._has_scripts |= name in SCRIPTS
 
     def advance(self, ms: int) -> None:
         """Time passes."""

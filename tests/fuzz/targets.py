@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from tests.fuzz import commands, parsing, payloads, users
+from tests.fuzz import commands, parsing, payloads, sessions, users
 from tests.fuzz.target import Target
 
 REQUEST_WORDS: Final = (b"*1\r\n", b"*2\r\n$", b"$4\r\nPING\r\n", b"$0\r\n\r\n", b"$-1\r\n", b"PING\r\n", b"\r\n", b"\x16\x03")
@@ -13,16 +13,17 @@ RULE_WORDS: Final = (b"user ", b" on ", b"nopass", b"+@all", b"~*", b"(~a +get)"
 TARGETS: Final = {
     target.name: target
     for target in (
-        Target("requests", parsing.requests, 24, 400, REQUEST_WORDS),
-        Target("quoting", parsing.quoting, 16, 80, (b"\\x4", b"\\n", b'" "', b"' '")),
+        Target("requests", parsing.requests, 30, 160, REQUEST_WORDS),
+        Target("quoting", parsing.quoting, 20, 60, (b"\\x4", b"\\n", b'" "', b"' '")),
         Target("acl-rules", users.rules, 8, 120),
         Target("acl-files", users.files, 6, 400, RULE_WORDS),
         Target("acl-words", users.words_of_selectors, 3, 60, (b" (", b") ")),
-        Target("lzf", payloads.compressed, 8, 300),
+        Target("lzf", payloads.compressed, 8, 120),
         Target("function-dumps", payloads.dumps, 6, 300),
         Target("structures", payloads.structures, 8, 60),
         Target("hyperloglogs", payloads.counters, 5, 200),
         Target("redo-records", payloads.records, 2, 200),
         Target("commands", commands.commands, 8, 240),
+        Target("sessions", sessions.sessions, 6, 120),
     )
 }

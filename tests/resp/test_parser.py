@@ -81,7 +81,7 @@ BAD_COUNTS = [
         b"\xb2",
     ),
 ]
-BAD_LENGTHS = [*BAD_COUNTS, b"-1", b"536870913"]
+BAD_LENGTHS = [*BAD_COUNTS, b"-1", b"536870913", *(bytes([byte]) for byte in range(256) if byte not in b"0123456789\r")]
 BAD_SIGNS = [(b"x", "x"), (b"*", "*"), (b"\xff", "\xff"), (b"\t", "\t"), (b"\n", " "), (b"\r", " "), (b"\x00", "\0")]
 BAD_LINES = [b'"', b"'", b'PING "', b'PING "a', b"PING 'a", b'PING "a\\']
 
