@@ -123,7 +123,7 @@ class RequestParser:
                     if length > 9:
                         length = -1
                     elif data[i + 2] != _CR:
-                        if 1 <= length and data[i + 3] == _CR and _ZERO <= data[i + 2] <= _NINE:
+                        if length >= 1 and data[i + 3] == _CR and _ZERO <= data[i + 2] <= _NINE:
                             length = length * 10 + data[i + 2] - _ZERO
                             start = i + 5
                         else:

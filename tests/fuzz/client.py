@@ -62,7 +62,13 @@ class Client:
     def waits(self) -> bool:
         """Whether there is a reason why a reply has not come."""
         server = self.lab.server.state
-        return bool(self.state.waiting or server.paused_until_ns or self.state.replies_held or self.transport.value())
+        return bool(self.state.waiting or server.paused_until_ns or self.state.replies_held or self.is_congested)
+
+    @property
+    def is_congested(self) -> bool:
+        """Whether the socket has refused something."""
+        waiting: bytes = self.transport.io.getvalue()
+        return bool(waiting)
 
     # What comes back.
 
@@ -73,7 +79,7 @@ class Client:
             try:
                 self._take_next()
             except Unfinished:
-                if not self.is_gone and not self.transport.value():
+                if not self.is_gone and not self.is_congested:
                     raise Unframed(f"half a reply to {self.owed[:1]}: {self._rest()!r}") from None
                 return
             self.drop_quiet()

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-import atexit
+import faulthandler
 import hashlib
 import importlib.util
 import os
 import sys
+import threading
+import time
 import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -104,10 +106,21 @@ def guided(target: Target, recorder: Recorder, runs: int, seconds: int, seed: in
     if corpus is not None:
         corpus.mkdir(parents=True, exist_ok=True)
         arguments.append(str(corpus))
-    atexit.register(recorder.end)
+    threading.Thread(target=watch, args=(recorder,), daemon=True).start()
     atheris.Setup([target.name, *arguments], recorder)
     atheris.Fuzz()
     sys.exit(recorder.end())
+
+
+def watch(recorder: Recorder) -> None:
+    """Shows where an input is that is about to be called a hang."""
+    seen, since = -1, 0
+    while True:
+        time.sleep(1)
+        since = since + 1 if recorder.count == seen else 0
+        seen = recorder.count
+        if since == INPUT_MAX_S - 5:
+            faulthandler.dump_traceback(sys.stderr)
 
 
 def dictionary_line(word: bytes) -> str:

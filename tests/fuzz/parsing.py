@@ -138,7 +138,7 @@ TOKEN: Final = re.compile(
 
 
 def second_reading(line: bytes) -> list[bytes] | None:
-    """What `split_inline` says, by regular expressions: a word is plain pieces, the last of them may be a quoted one."""
+    """What `split_inline` says, by regular expressions: a word is plain pieces, of which the last may be quoted."""
     text = line.decode("latin-1")
     words: list[bytes] = []
     at = 0

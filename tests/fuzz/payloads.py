@@ -140,7 +140,9 @@ def structures(_: Path) -> Run:
             arguments = [value(source) for _ in range(source.below(4))]
             answered(function, *arguments)
             return
-        layout = bytes([source.choice(FORMATS) for _ in range(source.below(12))]) if source.chance(80) else source.text()
+        layout = (
+            bytes([source.choice(FORMATS) for _ in range(source.below(12))]) if source.chance(80) else source.text()
+        )
         if source.chance(50):
             answered(source.choice(list(STRUCT.values())), *(layout, *[value(source) for _ in range(source.below(5))]))
             answered(struct_unpack, layout, source.rest(), 1 + source.below(4))
