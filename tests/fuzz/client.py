@@ -74,12 +74,14 @@ class Client:
 
     def take(self) -> None:
         """Reads all that has come. Raises `Unframed` for what it is not owed, or is no reply."""
+        if self.is_congested and not self.is_gone:
+            return  # perhaps there is half a reply
         self.drop_quiet()
         while self.at < len(self.transport.sent):
             try:
                 self._take_next()
             except Unfinished:
-                if not self.is_gone and not self.is_congested:
+                if not self.is_gone:
                     raise Unframed(f"half a reply to {self.owed[:1]}: {self._rest()!r}") from None
                 return
             self.drop_quiet()

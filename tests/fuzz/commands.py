@@ -59,11 +59,18 @@ class Stage:
         shutil.rmtree(path, ignore_errors=True)
         path.mkdir()
         self.lab = Lab(path)
-        self.control = self.lab.connect()
-        self.control.protocol.dataReceived(wire.request(b"CONFIG", b"SET", b"proto-max-bulk-len", BULK_BYTES_MAX))
-        self.settle()
+        self._control = self.lab.connect()
+        self._order(wire.request(b"CONFIG", b"SET", b"proto-max-bulk-len", BULK_BYTES_MAX))
         self.clients: list[Client] = []
         self._is_changed = False
+
+    def _order(self, data: bytes) -> None:
+        """Sends calls from a client that takes no part; others may have ended its connection."""
+        if self._control.transport.disconnecting or self._control.transport.disconnected:
+            self._control = self.lab.connect()
+        self._control.protocol.dataReceived(data)
+        self.settle()
+        self._control.transport.sent = b""
 
     def begin(self) -> None:
         """Makes ready for an input."""
@@ -75,11 +82,9 @@ class Stage:
             self.lab.sweep()
             self.check()
         if self._has_scripts:
-            self.control.protocol.dataReceived(CLEARED)
+            self._order(CLEARED)
             self._has_scripts = False
-        self.control.transport.sent = b""
-        self.control.protocol.dataReceived(self._stage or STAGE)
-        self.settle()
+        self._order(self._stage or STAGE)
         self._failures.clear()
 
     def connect(self, protocol: int) -> Client:
@@ -119,22 +124,12 @@ class Stage:
         self.lab.reactor.advance(ms / 1000)
 
     def finish(self) -> None:
-        """All that waits comes to an end: time passes, pauses end, and who still waits then is woken."""
-        for ms in SETTLED_MS:
-            if not any(client.owed for client in self.clients):
-                break
-            self.advance(ms)
-            self.take()
-        server = self.lab.server
-        if server.state.paused_until_ns:
-            server.state.paused_until_ns = 0
-            server.resume_clients()
-            self.take()
-        for client in self.clients:
-            while client.owed and client.state.waiting and not client.is_gone:
-                self.control.protocol.dataReceived(wire.request(b"CLIENT", b"UNBLOCK", b"%d" % client.state.id))
-                self.take()
-        if self.lab.stopped or server.state.users.default.is_unrestricted is False:
+        """All that waits comes to an end, and every client leaves."""
+        owed = -1
+        while owed != (owed := sum([len(client.owed) for client in self.clients])) and owed:
+            self._go_on()
+        state = self.lab.server.state
+        if self.lab.stopped or state.users.default.is_unrestricted is False:
             self._is_changed = True
         for client in self.clients:
             assert not client.owed or client.is_gone or self._is_changed, f"no reply to {client.owed[0]!r}"
@@ -143,6 +138,20 @@ class Stage:
         self.clients = []
         self.settle()
         assert not self._failures, self._failures
+
+    def _go_on(self) -> None:
+        """Time passes, pauses end, and who still waits then is woken."""
+        for ms in SETTLED_MS:
+            self.advance(ms)
+            self.take()
+        server = self.lab.server
+        server.state.paused_until_ns = 0
+        server.resume_clients()
+        self.take()
+        for client in self.clients:
+            if client.state.waiting and not client.is_gone:
+                self._order(wire.request(b"CLIENT", b"UNBLOCK", b"%d" % client.state.id))
+                self.take()
 
     def check(self) -> None:
         """The store is sound."""
