@@ -1,18 +1,20 @@
-"""The command `keyp`: the server in the foreground, from its own options alone, or one of the tools beside it.
+"""The command `keyp`: the server, from its own options and a configuration file, or one of the tools beside it.
 
-`twistd keyp` does the same and can do more: become a daemon, write a pid file, run under another reactor. Here the
+`twistd keyp` does the same and can do more: give up root's rights, run under another reactor. Here the
 service is named outright, without the search for plugins: no cache file to write beside the program, a quicker start.
 A server that a signal has stopped in order exits with status 0, where twistd would end by that signal.
 """
 
 from __future__ import annotations
 
+import os
 import sys
 
 from twisted.application.service import IServiceMaker, ServiceMaker
 from twisted.python import usage
 from twisted.scripts._twistd_unix import ServerOptions, UnixApplicationRunner
 
+from keyp.net.log_file import observer_to
 from keyp.net.options import Options, install_reactor
 from keyp.tools import command_line
 
@@ -40,7 +42,7 @@ def main() -> None:
         sys.exit(command_line.run(sys.argv[1:]))
     options = CommandLine()
     try:
-        usage.Options.parseOptions(options, sys.argv[1:])
+        options.parseOptions(sys.argv[1:])
     except usage.UsageError as error:
         sys.exit(f"keyp: {error} (keyp --help tells more)")
     install_reactor()
@@ -50,9 +52,26 @@ def main() -> None:
 
 
 def _around(options: Options) -> ServerOptions:
-    """What twistd would have made of the command line `twistd --nodaemon --pidfile= keyp` and these options."""
+    """What twistd would have made of the command line `twistd --nodaemon --pidfile= keyp` and these options.
+
+    A configuration file may ask for a daemon, a pid file and a log. The log of a daemon that names none goes nowhere,
+    as in Redis.
+    """
+    get = options.settings.get
+    words = ["--no_save", f"--pidfile={get('pidfile')}"]
+    if get("daemonize") == "no":
+        words.append("--nodaemon")
+    if get("syslog-enabled") == "yes":
+        words += ["--syslog", f"--prefix={get('syslog-ident')}"]
     around = ServerOptions()
-    ServerOptions.parseOptions(around, ["--nodaemon", "--no_save", "--pidfile="])
+    ServerOptions.parseOptions(around, words)
+    log_path = get("logfile") or (os.devnull if get("daemonize") == "yes" else "")
+    if log_path and get("syslog-enabled") == "no":
+        try:
+            observer = observer_to(log_path)
+        except OSError as error:
+            sys.exit(f"keyp: Can't open the log file: {error.strerror} ({log_path})")
+        around["logger"] = lambda: observer
     maker = ServiceMaker("Keyp", "keyp.net.service", "", "keyp")
     around.loadedPlugins = {"keyp": IServiceMaker(maker)}
     around.subCommand = "keyp"

@@ -18,6 +18,8 @@ from twisted.internet.task import Clock as TestReactor
 from twisted.internet.testing import StringTransport
 from twisted.python.failure import Failure
 
+from keyp.net import config_file
+from keyp.net.config_file import declared_users
 from keyp.net.protocol import RedisProtocol
 from keyp.net.server import RedisFactory, Server
 from keyp.server.config import Settings
@@ -267,13 +269,15 @@ class Lab:
             password=options.get("password", ""),
             protected_mode=options.get("protected_mode", "no"),  # its clients come from another machine
         )
+        configuration = config_file.load(options["config"], settings) if "config" in options else None
         self.loop = FakeLoop(self.reactor, self.clock)
         self.writer_thread = self.loop.writer_thread
         self.reader_threads = self.loop.reader_threads
         self.script_threads = self.loop.script_threads
         loop: Any = self.loop
         self.server = Server(loop, self.environment, settings, Random(1), self._stop)
-        self.server.dispatcher.performer.users_file.start()
+        declared = declared_users(configuration, self.server.state.users.index, False) if configuration else {}
+        self.server.dispatcher.performer.users_file.start(declared)
         self.factory = RedisFactory()
         self.factory.server = self.server
 

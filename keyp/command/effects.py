@@ -180,5 +180,9 @@ class SaveUsers(Effect):
     """Writes the users to the ACL file before the reply is sent."""
 
 
+class RewriteConfig(Effect):
+    """Writes settings and users to the configuration file before the reply is sent."""
+
+
 class ResumeClients(Effect):
     """Ends a pause; batches that wait for its end go on."""

@@ -99,11 +99,12 @@ def _server(context: SessionContext) -> list[str]:
         f"configured_hz:{settings.hz}",
         f"lru_clock:{now_us // 1_000_000 & 0xFFFFFF}",
         f"executable:{sys.executable}",
-        "config_file:",
+        f"config_file:{settings.config_file}",
         "io_threads_active:0",
     ]
     if settings.port:
-        lines.append(f"listener0:name=tcp,bind={settings.host},port={settings.port}")
+        addresses = "".join([f"bind={address}," for address in settings.host.split()])
+        lines.append(f"listener0:name=tcp,{addresses}port={settings.port}")
     if settings.unix_socket:
         lines.append(f"listener{int(settings.port > 0)}:name=unix,bind={settings.unix_socket}")
     return lines

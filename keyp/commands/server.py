@@ -13,7 +13,8 @@ from keyp import REDIS_VERSION
 from keyp.command.access_control import set_password
 from keyp.command.arguments import integer, integer_between, to_int64
 from keyp.command.context import ReadContext, SessionContext
-from keyp.command.effects import Delay, ReloadCertificates, ReopenStore, SaveStore, StopServer
+from keyp.command.effects import Delay, ReloadCertificates, ReopenStore, RewriteConfig, SaveStore, StopServer
+from keyp.command.protection import may_change_protected
 from keyp.command.script_calls import busy_error
 from keyp.command.spec import (
     ADMIN,
@@ -87,14 +88,14 @@ def _values_of_passwords(call: Args) -> list[int]:
     summary="Changes settings, all of those given or none, until the server stops.",
 )
 def config_set(context: SessionContext, args: Args) -> Reply:
-    """Replies OK. The change is not written anywhere; the next start begins with the command line again."""
+    """Replies OK. What is changed is as before after a restart, unless CONFIG REWRITE writes it to the file."""
     if len(args) % 2:
         raise CommandError(SYNTAX)
     server = context.server
     pairs = list(zip(args[2::2], args[3::2], strict=True))
     of_tls = [name.lower() for name in args[2::2] if name.lower().startswith(b"tls-")]
     before = server.settings.matching(of_tls)
-    server.settings.set_many(pairs)
+    server.settings.set_many(pairs, may_change_protected(server, context.client))
     if of_tls:
         context.after(ReloadCertificates(of_tls[0].decode(), list(before.items())))
     context.data.follow_settings()
@@ -126,11 +127,14 @@ def config_resetstat(context: SessionContext, args: Args) -> Reply:
     flags=ADMINISTER,
     since="2.8.0",
     tips=EVERYWHERE,
-    summary="Fails: there is no configuration file to write settings to.",
+    summary="Writes settings and users, as they are now, to the configuration file.",
 )
 def config_rewrite(context: SessionContext, args: Args) -> Reply:
-    """Raises Redis's error for a server without a configuration file."""
-    raise CommandError(NO_CONFIG_FILE)
+    """Replies OK when they are on the disk; a server without a configuration file, and a failure, are errors."""
+    if not context.server.settings.config_file:
+        raise CommandError(NO_CONFIG_FILE)
+    context.after(RewriteConfig())
+    return "OK"
 
 
 @SERVER.read(

@@ -85,6 +85,7 @@ class Dispatcher:
         self._held: list[Batch] = []
         self._exclusive: list[tuple[Callable[[], None], Deferred[None]]] = []
         self._when_idle: list[Deferred[None]] = []
+        self._follow_settings()
 
     def _follow_settings(self) -> None:
         settings = self.server.settings

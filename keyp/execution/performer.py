@@ -35,6 +35,7 @@ from keyp.command.effects import (
     ReloadCertificates,
     ReopenStore,
     ResumeClients,
+    RewriteConfig,
     SaveStore,
     SaveUsers,
     StopServer,
@@ -46,6 +47,7 @@ from keyp.command.effects import (
 from keyp.command.server_state import ServerState
 from keyp.events import KEYEVENT, KEYSPACE, Event
 from keyp.execution.batch import Batch
+from keyp.execution.config_rewrite import ConfigRewrite
 from keyp.execution.limited_log import LimitedLog
 from keyp.execution.loop import Loop
 from keyp.execution.pending_effects import PendingEffects
@@ -121,6 +123,7 @@ class Performer:
         self._server = server
         self._limited_log = limited_log
         self.users_file = UsersFile(server, loop)
+        self._config_rewrite = ConfigRewrite(server, loop)
         self._pubsub = server.pubsub
         self._clients = server.clients
         self._metrics = server.metrics
@@ -158,6 +161,8 @@ class Performer:
             return host.follow_fsync()
         elif isinstance(effect, ReloadCertificates):
             return host.reload_certificates().addErrback(self._keep_certificates, effect)
+        elif isinstance(effect, RewriteConfig):
+            return self._config_rewrite.write()
         elif isinstance(effect, Delay):
             return host.delay(effect.seconds)
         elif isinstance(effect, PauseClients):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from typing import Any, Final
 
 from twisted.internet.defer import Deferred, DeferredLock
@@ -11,14 +10,13 @@ from twisted.logger import Logger
 from keyp.command.server_state import ServerState
 from keyp.errors import CommandError
 from keyp.execution.loop import Loop
+from keyp.execution.replace_file import replace_file
 from keyp.server.acl.rules import FileErrors, parse_file
 from keyp.server.acl.user import User
 from keyp.server.acl.users import DEFAULT
-from keyp.storage.lmdb.hot_copy import sync_directory
 
 log = Logger()
 
-MODE: Final = 0o600  # nobody else is to see hashes of passwords
 CANNOT_SAVE: Final = "ERR There was an error trying to save the ACLs. Please check the server logs for more information"
 
 
@@ -30,17 +28,18 @@ class UsersFile:
         self._loop = loop
         self._one_writes: Any = DeferredLock()
 
-    def start(self) -> None:
+    def start(self, declared: dict[bytes, User]) -> None:
         """The users are those of the file, or, without one, the default user with the password in the settings.
 
-        Raises as `read`.
+        Without a file there are those as well that the configuration file has declared. Raises as `read`.
         """
         server = self._server
         path, password = server.settings.get("aclfile"), server.settings.get("requirepass")
         if path:
             server.users.take_over(self._read_changes(path))
-        elif password:
-            server.users.take_over({DEFAULT: server.users.default.with_password(password)})
+            return
+        default = server.users.default
+        server.users.take_over({DEFAULT: default.with_password(password) if password else default, **declared})
 
     def read(self, path: str) -> dict[bytes, User]:
         """The users in the file. Raises `CommandError` for one that cannot be read, or is wrong."""
@@ -76,18 +75,8 @@ class UsersFile:
 
     def _write(self, text: bytes) -> None:
         path = self._server.settings.get("aclfile")
-        new = f"{path}.tmp-{os.getpid()}"
         try:
-            try:
-                with open(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, MODE), "wb") as file:
-                    file.write(text)
-                    file.flush()
-                    os.fsync(file.fileno())
-                os.rename(new, path)
-            except BaseException:
-                os.unlink(new)
-                raise
-            sync_directory(os.path.dirname(path) or ".")
+            replace_file(path, text, keeps_mode=False)
         except OSError as error:
             log.error("the users could not be saved to {path}: {reason}", path=path, reason=str(error))
             raise CommandError(CANNOT_SAVE) from None

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import errno
 import gc
+import os
 import socket
 from collections.abc import Callable
 from random import Random
@@ -27,6 +28,7 @@ from keyp.errors import CommandError
 from keyp.net import log_level, signals
 from keyp.net.accepting import Refusals
 from keyp.net.clock import keep_steady
+from keyp.net.config_file import declared_users, readable_to_all
 from keyp.net.endpoint_types import NO_OPENSSL, NOT_PLAIN, NOTHING_HANDED_OVER, endpoint_refusal, has_plain_connections
 from keyp.net.loop import ReactorLoop
 from keyp.net.options import Options
@@ -37,7 +39,7 @@ from keyp.storage.lmdb.errors import StoreError
 
 log = Logger()
 
-BACKLOG: Final = 511
+EVERYWHERE: Final = {"*": "0.0.0.0", "::*": "::"}  # what `bind` calls all addresses
 # Objects at which garbage is looked for. Requests are no garbage, they die by themselves; but those of a pipeline are
 # thousands at once, and each look at them costs as much as a command of theirs.
 GARBAGE_AFTER: Final = 20_000
@@ -68,6 +70,7 @@ class KeypService(Service):
         keep_steady(reactor)
         self._reactor = reactor
         self._options = options
+        self._plain_port = 0  # for TCP as `port` says it; 0 where there is none
         self._ports: list[Any] = []  # IListeningPort, of which the type checker has the wrong idea
         self._loops: list[LoopingCall] = []
         self._refusals = Refusals()
@@ -106,8 +109,9 @@ class KeypService(Service):
             raise
         self._loop.start()
         self.server.certificates = self._certificates
-        self.server.names_by_certificate = options["tls-auth-clients-user"].lower() == "cn"
+        self.server.names_by_certificate = options["tls-auth-clients-user"] == "cn"
         self._factory.server = self.server
+        self._warn_of_configuration()
         for notice in environment.notices:
             log.warn("{notice}", notice=notice)
         if environment.replayed:
@@ -132,29 +136,38 @@ class KeypService(Service):
         )
 
     def _settings(self, data_dir: str) -> Settings:
-        options = self._options
-        return Settings(
-            host=options["host"] or "localhost",
-            port=self.tcp_port(),
-            data_dir=data_dir,
-            databases=options["databases"],
-            fsync=options["fsync"],
-            max_size=options["max-size"],
-            enable_debug_command=options["enable-debug-command"],
-            acl_file=options["aclfile"],
-            password=options["requirepass"],
-            protected_mode=options["protected-mode"],
-            tls=options.tls(),
-        )
+        """The settings as they are now that there are a store and ports: 0 is no port for TCP alone."""
+        settings = self._options.settings
+        settings.choose({"dir": data_dir, "port": self._plain_port})
+        settings.port = self.tcp_port()
+        return settings
 
     def _say_who_may_what(self, server: Server) -> None:
         """Takes the users from their file, and gives commands their other names."""
         try:
-            server.dispatcher.performer.users_file.start()
+            configuration = self._options.configuration
+            users = server.state.users
+            declared = {}
+            if configuration is not None:
+                declared = declared_users(configuration, users.index, server.state.settings.acl_all_channels)
+            server.dispatcher.performer.users_file.start(declared)
             for old, new in self._options["rename-command"]:
                 server.state.registry.rename(old, new)
         except (CommandError, ValueError) as error:
             raise StartupError(str(error).removeprefix("ERR ")) from None
+
+    def _warn_of_configuration(self) -> None:
+        """Logs what the administrator may not expect of the configuration file."""
+        configuration, settings = self._options.configuration, self._options.settings
+        if configuration is None:
+            return
+        for path in readable_to_all(configuration):
+            log.warn("{path} has secrets and everybody on this machine can read it: chmod o-r", path=path)
+        if settings.without_effect:
+            names = ", ".join(dict.fromkeys(settings.without_effect))
+            log.info("{path}: of no effect in Keyp: {names}", path=configuration.path, names=names)
+        if settings.get("aclfile") and settings.get("requirepass"):
+            log.warn("requirepass is of no effect: the ACL file has the passwords")
 
     def _hung_up(self) -> None:
         """A SIGHUP has come: certificates are read again, which may have been renewed."""
@@ -199,9 +212,11 @@ class KeypService(Service):
         options = self._options
         try:
             if options["wants-tcp"]:
-                self._listen_tcp(options["host"], options["port"], self._factory)
+                self._plain_port = self._listen_on_hosts(options["port"], self._factory)
             if options["tls-port"]:
-                self._listen_tls(options["host"], options["tls-port"])
+                self._listen_tls(options["tls-port"])
+            if options.settings.unix_socket:
+                self._listen_unix(options.settings.unix_socket)
             for description in options["endpoint"]:
                 self._listen_endpoint(description)
         except BaseException:
@@ -209,7 +224,13 @@ class KeypService(Service):
                 port.stopListening()
             raise
 
-    def _listen_tls(self, host: str, number: int) -> None:
+    def _listen_on_hosts(self, number: int, factory: Any) -> int:
+        """Listens on all that the setting `bind` names, on the same port. That port, 0 where it names nothing."""
+        for host in self._options["host"].split():
+            number = self._listen_tcp(host, number, factory)
+        return number if self._options["host"].split() else 0
+
+    def _listen_tls(self, number: int) -> None:
         """Listens for TLS, with the certificate that the options name."""
         try:
             from keyp.net.tls import Certificates, TlsError, TlsFactory
@@ -217,14 +238,30 @@ class KeypService(Service):
             raise StartupError(NO_OPENSSL) from None
         self._certificates = Certificates()
         try:
-            self._certificates.load(Settings(tls=self._options.tls()).get)
+            self._certificates.load(self._options.settings.get)
         except TlsError as error:
             raise StartupError(f"cannot listen for TLS: {error}") from None
         factory: Any = self._factory
-        self._listen_tcp(host, number, TlsFactory(self._certificates, False, factory, self._reactor))
+        self._listen_on_hosts(number, TlsFactory(self._certificates, False, factory, self._reactor))
 
-    def _listen_tcp(self, host: str, number: int, factory: Any) -> None:
-        """Listens on every address that `host` stands for; an IPv6 one that the machine lacks is left out."""
+    def _listen_unix(self, path: str) -> None:
+        """Listens on a Unix socket. Without `unixsocketperm` its mode is what the umask leaves, as in Redis."""
+        mode = self._options.settings.value("unixsocketperm") or None
+        try:
+            port = self._reactor.listenUNIX(path, self._factory, self._backlog(), mode, True)
+        except CannotListenError as error:
+            raise StartupError(f"cannot listen on {path}: {_reason(error)}") from None
+        self._hold(port)
+
+    def _backlog(self) -> Any:
+        return self._options.settings.value("tcp-backlog")
+
+    def _listen_tcp(self, host: str, number: int, factory: Any) -> int:
+        """Listens on every address that `host` stands for; an IPv6 one that the machine lacks is left out.
+
+        As in Redis `*` is all of IPv4 and `::*` all of IPv6, and with a `-` in front the machine may lack it. The port.
+        """
+        may_lack, host = host.startswith("-"), EVERYWHERE.get(host.removeprefix("-"), host.removeprefix("-"))
         try:
             found = socket.getaddrinfo(host, number, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
         except OSError as error:
@@ -234,13 +271,15 @@ class KeypService(Service):
             addresses = ["127.0.0.1", "::1"]
         for index, address in enumerate(addresses):
             try:
-                port = self._reactor.listenTCP(number, factory, BACKLOG, address)
+                port = self._reactor.listenTCP(number, factory, self._backlog(), address)
             except CannotListenError as error:
-                if index > 0 and ":" in address and getattr(error.socketError, "errno", 0) != errno.EADDRINUSE:
+                can_lack = may_lack or (index > 0 and ":" in address)
+                if can_lack and getattr(error.socketError, "errno", 0) != errno.EADDRINUSE:
                     continue
                 raise StartupError(f"cannot listen on {address} port {number}: {_reason(error)}") from None
             self._hold(port)
             number = port.getHost().port  # port 0 means any, but the same one on all addresses
+        return number
 
     def _listen_endpoint(self, description: str) -> None:
         refusal = endpoint_refusal(description)
@@ -317,7 +356,10 @@ def _host(port: Any) -> Any:
 
 def _address_text(port: Any) -> str:
     host = port.getHost()
-    return f"{host.host}:{host.port}" if hasattr(host, "port") else str(getattr(host, "name", host))
+    if hasattr(host, "port"):
+        return f"{host.host}:{host.port}"
+    name = getattr(host, "name", host)
+    return os.fsdecode(name) if isinstance(name, bytes) else str(name)
 
 
 def _fit_clients(settings: Settings) -> None:

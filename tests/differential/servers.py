@@ -39,7 +39,10 @@ def reference_program() -> str | None:
 
 
 class Reference:
-    """A real server. `start` it, `stop` it; `version` is what it says of itself, as in `redis 7.0` or `valkey 9.1`."""
+    """A real server. `start` it, `stop` it; `version` is what it says of itself, as in `redis 7.0` or `valkey 9.1`.
+
+    It runs in its `directory`. What it is to be started with besides the defaults here is for `start_with`.
+    """
 
     def __init__(self, program: str) -> None:
         self.program = program
@@ -58,9 +61,12 @@ class Reference:
             "enable-debug-command": "yes",
             "proto-max-bulk-len": str(ONE_MEGABYTE),
         }
-        words = [word for name, value in options.items() for word in (f"--{name}", value)]
+        self.start_with(*[word for name, value in options.items() for word in (f"--{name}", value)])
+
+    def start_with(self, *words: str) -> None:
+        """Starts it with these words alone, which must have it listen on `socket` in its directory."""
         with (self.directory / "log").open("wb") as log:
-            self.process = subprocess.Popen([self.program, *words], stdout=log, stderr=log)
+            self.process = subprocess.Popen([self.program, *words], cwd=self.directory, stdout=log, stderr=log)
         deadline = time.monotonic() + 20
         while True:
             try:

@@ -10,10 +10,11 @@ from keyp.command.permission import command_index, denial
 from keyp.command.registry import Registry
 from keyp.commands.all import TABLES
 from keyp.server.acl.acl_log import AUTH, TOP_LEVEL, AclLog, Refusal
-from keyp.server.acl.rules import FileErrors, join_selectors, parse_file
+from keyp.server.acl.rules import FileErrors, declared_user, join_selectors, parse_file
 from keyp.server.acl.selector import RuleError
 from keyp.server.acl.user import User
 from keyp.server.acl.users import Users
+from keyp.server.config.file import parse
 
 REGISTRY = Registry(TABLES)
 INDEX = command_index(REGISTRY)
@@ -23,9 +24,13 @@ RULES = st.one_of(
     st.sampled_from(["resetchannels", "allcommands", "nocommands", "clearselectors", "(+get ~a)", "(+@all %R~b &c)"]),
     st.tuples(st.sampled_from("+-"), st.sampled_from(NAMES)).map("".join),
     st.tuples(st.sampled_from("+-"), st.sampled_from(["@read", "@write", "@hash", "@admin", "@slow"])).map("".join),
-    st.tuples(st.sampled_from(["~", "%R~", "%W~", "&"]), st.sampled_from(["a*", "b", "*"])).map("".join),
-    st.sampled_from(["+select|0", "+get|x", "-config", "+config|get"]),
+    st.tuples(st.sampled_from(["~", "%R~", "%W~", "&"]), st.sampled_from(["a*", "b", "*", 'q"', "'", "\\", ")"])).map(
+        "".join
+    ),
+    st.sampled_from(["+select|0", "+get|x", "+get|'", "+get|a b", "+get|\n", "-config", "+config|get"]),
+    st.sampled_from(["(~x) +get)", '(~"a)', "(+get|\t)", "(&' -@all +get|))"]),
 ).map(str.encode)
+USER_NAMES = st.sampled_from([b"ann", b'q"', b"it's", b'"', b"\\x41", b"\xff", b"\x01", b"", b"#", b"(", b"user"])
 
 
 def user(*rules: bytes) -> User:
@@ -42,18 +47,24 @@ def allowed(one: User) -> list[bool]:
     return [denial(one, spec, call) is None for spec, call in calls]
 
 
-@given(st.lists(RULES, max_size=12))
-def test_a_user_is_made_anew_by_his_description(rules: list[bytes]) -> None:
-    """So a file that is saved and loaded gives the same users."""
-    one = User(b"ann", False)
+@given(USER_NAMES, st.lists(RULES, max_size=12))
+def test_a_user_is_made_anew_by_his_line(name: bytes, rules: list[bytes]) -> None:
+    """So a file that is saved and loaded gives the same users: an ACL file, and a configuration file as well."""
+    one = User(name, False)
     for rule in rules:
         try:
             one.apply(rule, INDEX, False)
         except RuleError:
             continue
-    other = parse_file(one.describe(), "users", INDEX, True)[b"ann"]
+    (directive,) = parse(one.line())
+    for other in (parse_file(one.describe(), "users", INDEX, True)[name], declared_user(directive.words, INDEX, True)):
+        is_the_same(other, one)
+
+
+def is_the_same(other: User, one: User) -> None:
+    assert other.name == one.name
     assert other.describe() == one.describe()
-    assert other.is_unrestricted == one.is_unrestricted
+    assert other.is_unrestricted or not one.is_unrestricted
     assert allowed(other) == allowed(one)
     assert one.copy().describe() == one.describe()
 
@@ -72,7 +83,7 @@ def test_a_user_is_made_anew_by_his_description(rules: list[bytes]) -> None:
 )
 def test_unusual_patterns_come_back_from_a_file(rules: list[bytes]) -> None:
     one = user(*rules)
-    other = parse_file(b"user \"q on\n" + one.describe(), "users", INDEX, False)[b"ann"]
+    other = parse_file(b'user "q on\n' + one.describe(), "users", INDEX, False)[b"ann"]
     assert other.describe() == one.describe()
     assert allowed(other) == allowed(one)
     assert user(*join_selectors(one.describe().split(b" ")[2:])).describe() == one.describe()
@@ -82,6 +93,13 @@ def test_unusual_patterns_come_back_from_a_file(rules: list[bytes]) -> None:
 def test_what_no_file_can_say_is_refused(rule: bytes) -> None:
     with pytest.raises(RuleError, match="Syntax error"):
         user(rule)
+
+
+def test_a_line_has_quotes_only_where_it_needs_them() -> None:
+    """Elsewhere it is what Redis writes."""
+    rules = (b"on", b"~\xc3\xa9", b"(~a +get)")
+    assert user(*rules).line() == user(*rules).describe()
+    assert User(b'a"b', True).line() == b'user "a\\"b" off sanitize-payload &* -@all'
 
 
 def test_passwords_are_kept_as_hashes() -> None:

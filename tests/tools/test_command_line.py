@@ -83,7 +83,10 @@ def test_a_command_comes_first(monkeypatch: pytest.MonkeyPatch) -> None:
     assert keyp(monkeypatch, "-d", "x", "backup", "y") == (
         "keyp: backup comes first, its options after it (keyp --help tells more)"
     )
-    assert keyp(monkeypatch, "backups") == "keyp: 'backups' is not an option (keyp --help tells more)"
+    assert keyp(monkeypatch, "-d", "x", "backups") == (
+        "keyp: 'backups' is not an option; a configuration file comes first (keyp --help tells more)"
+    )
+    assert "can't open config file" in str(keyp(monkeypatch, "backups"))
 
 
 def test_twistd_knows_only_the_server() -> None:

@@ -13,6 +13,8 @@ from keyp.server.acl.selector import UNKNOWN, RuleError, has_spaces
 from keyp.server.acl.user import User
 from keyp.server.acl.users import DEFAULT, default_user
 
+SPACES_IN_NAME: Final = "Spaces not allowed in ACL usernames"
+UNMATCHED: Final = "Unmatched parenthesis in selector definition."
 NOTHING_CHANGED: Final = "WARNING: ACL errors detected, no change to the previously active ACL rules was performed"
 
 
@@ -39,6 +41,32 @@ def join_selectors(words: list[bytes]) -> list[bytes]:
     if opened:
         raise Unmatched(opened[0])
     return rules
+
+
+class BadRule(Exception):
+    """A declaration of a user that is refused: by which word, and why. Of a password only its first letter is told."""
+
+    def __init__(self, word: bytes, reason: str) -> None:
+        super().__init__(reason)
+        self.word = word[:1] if word.startswith((b">", b"<", b"#", b"!")) else word
+        self.reason = reason
+
+
+def declared_user(words: list[bytes], index: CommandIndex, all_channels: bool) -> User:
+    """The user that a configuration file declares: his name and his rules. Raises `BadRule`."""
+    name = words[0]
+    if has_spaces(name):
+        raise BadRule(name, SPACES_IN_NAME)
+    user = User(name, all_channels)
+    rule = name
+    try:
+        for rule in join_selectors(words[1:]):
+            user.apply(rule, index, all_channels)
+    except Unmatched as unmatched:
+        raise BadRule(unmatched.rule, UNMATCHED) from None
+    except RuleError as error:
+        raise BadRule(rule, str(error)) from None
+    return user
 
 
 class FileErrors(Exception):
@@ -79,7 +107,7 @@ def _apply_all(user: User, words: list[bytes], where: str, index: CommandIndex, 
     try:
         rules = join_selectors(words)
     except Unmatched:
-        return f"{where}: Unmatched parenthesis in selector definition."
+        return f"{where}: {UNMATCHED}"
     errors = ""
     has_failed = False
     for rule in rules:

@@ -233,12 +233,15 @@ class Selector:
 
     def describe_keys(self) -> bytes:
         """The rules about keys."""
+        return b" ".join(self._key_rules())
+
+    def _key_rules(self) -> list[bytes]:
         if self.all_keys:
-            return b"~*"
-        if len(self.keys) == 1:
-            return self.keys[0].describe()
-        # `~*` as a rule stands for all keys and takes no pattern beside it.
-        return b" ".join([b"%RW~*" if (found := pattern.describe()) == b"~*" else found for pattern in self.keys])
+            return [b"~*"]
+        rules = [pattern.describe() for pattern in self.keys]
+        if len(rules) > 1:  # as a rule `~*` stands for all keys, and takes no pattern beside it
+            rules = [b"%RW~*" if rule == b"~*" else rule for rule in rules]
+        return rules
 
     def describe_channels(self) -> bytes:
         """The rules about channels."""
@@ -246,11 +249,15 @@ class Selector:
 
     def describe(self) -> bytes:
         """All rules that make this selector from an empty one."""
-        parts = [self.describe_keys()]
+        return b" ".join(self.rules_of_all())
+
+    def rules_of_all(self) -> list[bytes]:
+        """The same, each rule by itself."""
+        rules = self._key_rules()
         if not self.all_channels:
-            parts.append(b"resetchannels")
-        parts += [self.describe_channels(), self.describe_commands()]
-        return b" ".join([part for part in parts if part])
+            rules.append(b"resetchannels")
+        rules += [b"&*"] if self.all_channels else [b"&" + pattern for pattern in self.channels]
+        return rules + [rule.encode("latin-1") for rule in self.rules]
 
 
 def has_spaces(text: bytes) -> bool:

@@ -10,6 +10,7 @@ from typing import Final
 from keyp.server.acl.command_index import CommandIndex
 from keyp.server.acl.passwords import is_among, is_hash, password_hash
 from keyp.server.acl.selector import SYNTAX, RuleError, Selector
+from keyp.server.config.file import quoted, word
 
 BAD_HASH: Final = "The password hash must be exactly 64 characters and contain only lowercase hexadecimal characters"
 NO_SUCH_PASSWORD: Final = "The password you are trying to remove from the user does not exist"
@@ -112,12 +113,24 @@ class User:
         return words
 
     def describe(self) -> bytes:
-        """The line of an ACL file that makes this user."""
-        words = [b"user", self.name, *[flag.encode() for flag in self.flags()]]
-        words += [b"#" + hashed for hashed in self.passwords]
-        words.append(self.selector.describe())
+        """What ACL LIST shows of him, and the line of an ACL file that makes him."""
+        words = [*self._before_selectors(), *self.selector.rules_of_all()]
         words += [b"(" + selector.describe() + b")" for selector in self.more_selectors]
         return b" ".join(words)
+
+    def line(self) -> bytes:
+        """The line of a configuration file that makes him: quotes stand where a word would be read otherwise."""
+        words = [word(each) for each in (*self._before_selectors(), *self.selector.rules_of_all())]
+        for selector in self.more_selectors:
+            inner = selector.rules_of_all()
+            plain = all(word(each) == each for each in inner)
+            shown = b"(" + b" ".join(inner) + b")"
+            words.append(shown if plain else quoted(shown))
+        return b" ".join(words)
+
+    def _before_selectors(self) -> list[bytes]:
+        words = [b"user", self.name, *[flag.encode() for flag in self.flags()]]
+        return words + [b"#" + hashed for hashed in self.passwords]
 
 
 def _checked(hashed: bytes) -> bytes:

@@ -1,4 +1,6 @@
-"""The types of settings: which texts are values, how values are shown, and Redis's error texts for all others.
+"""The types of settings: which texts are values, how values are shown and written to a file, and Redis's error texts.
+
+Types that one setting alone has are in `special_types.py`.
 
 A value is read by `change`, which also knows the value so far; it raises `Invalid` with what CONFIG SET then says.
 Numbers are never read from more digits than they can have, whatever a client sends.
@@ -7,12 +9,11 @@ Numbers are never read from more digits than they can have, whatever a client se
 from __future__ import annotations
 
 import re
-from math import isinf, isnan
 from typing import Final, TypeAlias
 
 from keyp.errors import printable
-from keyp.events import parse_classes, show_classes
 from keyp.server import process
+from keyp.server.config.file import quoted
 
 Limits: TypeAlias = tuple[int, int, int]  # of the bytes that may wait for a client: hard, soft, seconds above soft
 Value: TypeAlias = int | str | tuple[Limits, ...]
@@ -25,7 +26,7 @@ UINT64_MAX: Final = (1 << 64) - 1
 MEGABYTE: Final = 1 << 20
 
 _INTEGER: Final = re.compile(rb"0|-?[1-9][0-9]{0,18}")
-_WHOLE: Final = re.compile(rb"[+-]?[0-9]{1,18}|")  # as C's strtoll reads it, where nothing is 0
+WHOLE: Final = re.compile(rb"[+-]?[0-9]{1,18}|")  # as C's strtoll reads it, where nothing is 0
 _MEMORY: Final = re.compile(rb"([0-9]{0,127})([a-z]*)")
 _UNITS: Final = {
     b"": 1, b"b": 1, b"k": 1000, b"kb": 1 << 10, b"m": 1000**2, b"mb": 1 << 20, b"g": 1000**3, b"gb": 1 << 30,
@@ -37,7 +38,12 @@ class Invalid(Exception):
 
 
 class SettingType:
-    """What values a setting may take, and how they are read. This one takes any text."""
+    """What values a setting may take, and how they are read. This one takes any text.
+
+    `several`: in a file a value may be several words, which CONFIG SET is given with spaces between them.
+    """
+
+    several = False
 
     def parse(self, text: bytes) -> Value:
         """The value that `text` stands for. Raises `Invalid`."""
@@ -53,6 +59,48 @@ class SettingType:
     def show(self, value: Value) -> str:
         """A value as CONFIG GET shows it."""
         return str(value)
+
+    def written(self, value: Value, default: Value) -> list[tuple[bytes, bool]]:
+        """What CONFIG REWRITE writes behind the setting's name: for each line its text, and whether it must be there.
+
+        A line that need not be there only takes the place of one that is. Without any the file is to have none.
+        """
+        return [(self._text(value), value != default)]
+
+    def _text(self, value: Value) -> bytes:
+        return self.show(value).encode("utf-8", "surrogateescape")
+
+
+class Text(SettingType):
+    """Any text. An empty one is written only where `may_be_empty`, else it is no value."""
+
+    def __init__(self, may_be_empty: bool = False) -> None:
+        self._may_be_empty = may_be_empty
+
+    def written(self, value: Value, default: Value) -> list[tuple[bytes, bool]]:
+        """See `SettingType`."""
+        return super().written(value, default) if value or self._may_be_empty else []
+
+    def _text(self, value: Value) -> bytes:
+        return quoted(super()._text(value))
+
+
+class Directory(Text):
+    """A path, which is always written."""
+
+    def written(self, value: Value, default: Value) -> list[tuple[bytes, bool]]:
+        """See `SettingType`."""
+        return [(self._text(value), True)]
+
+
+class Words(SettingType):
+    """Several words. The default is not written."""
+
+    several = True
+
+    def written(self, value: Value, default: Value) -> list[tuple[bytes, bool]]:
+        """See `SettingType`."""
+        return [] if value == default else [(self._text(value) or b'""', True)]
 
 
 class Number(SettingType):
@@ -108,6 +156,18 @@ class Memory(Number):
             raise Invalid("argument must be a memory value")
         return self.check(size)
 
+    def _text(self, value: Value) -> bytes:
+        assert isinstance(value, int)
+        return memory_text(value)
+
+
+def memory_text(size: int) -> bytes:
+    """A size in the largest unit that gives a whole number."""
+    for unit, letters in ((1 << 30, b"gb"), (1 << 20, b"mb"), (1 << 10, b"kb")):
+        if size and size % unit == 0:
+            return b"%d%b" % (size // unit, letters)
+    return b"%d" % size
+
 
 def memory_bytes(text: bytes) -> int | None:
     """The bytes that a size with or without a unit stands for, modulo 2^64; None where it is none."""
@@ -141,6 +201,10 @@ class MemoryOrPercent(Memory):
         """See `SettingType`."""
         assert isinstance(value, int)
         return f"{-value}%" if value < 0 else str(value)
+
+    def _text(self, value: Value) -> bytes:
+        assert isinstance(value, int)
+        return memory_text(value) if value >= 0 else self.show(value).encode()
 
 
 class Octal(Number):
@@ -191,6 +255,8 @@ class Choice(SettingType):
 class ShutdownOptions(Choice):
     """What a signal that stops the server asks for: several words, with a space between two."""
 
+    several = True
+
     def __init__(self) -> None:
         super().__init__("default", "save", "nosave", "now", "force")
 
@@ -216,175 +282,29 @@ class Clamped(SettingType):
         """See `SettingType`."""
         return min(max(self._setting_type.parse(text), self._least), self._most)
 
+    def written(self, value: Value, default: Value) -> list[tuple[bytes, bool]]:
+        """See `SettingType`."""
+        return self._setting_type.written(value, default)
+
 
 class Pinned(SettingType):
     """Of another type's values only the one there is; any other is refused with a sentence that says why."""
 
     def __init__(self, setting_type: SettingType, reason: str) -> None:
-        self._setting_type = setting_type
+        self.of_file = setting_type  # what reads a value at the start, where another one may be chosen
+        self.several = setting_type.several
         self._reason = reason
 
     def change(self, value: Value, text: bytes) -> Value:
         """See `SettingType`."""
-        if self._setting_type.change(value, text) != value:
+        if self.of_file.change(value, text) != value:
             raise Invalid(self._reason)
         return value
 
     def show(self, value: Value) -> str:
         """See `SettingType`."""
-        return self._setting_type.show(value)
+        return self.of_file.show(value)
 
-
-class Locale(SettingType):
-    """How texts are compared: byte by byte, which has three names."""
-
-    def parse(self, text: bytes) -> Value:
+    def written(self, value: Value, default: Value) -> list[tuple[bytes, bool]]:
         """See `SettingType`."""
-        if text not in (b"", b"C", b"POSIX"):
-            raise Invalid("Invalid locale name")
-        return text.decode()
-
-
-class HostName(SettingType):
-    """A name that a host may have."""
-
-    LENGTH_MAX: Final = 255
-
-    def parse(self, text: bytes) -> Value:
-        """See `SettingType`."""
-        if len(text) > self.LENGTH_MAX:
-            raise Invalid(f"Hostnames must be less than {self.LENGTH_MAX + 1} characters")
-        if not re.fullmatch(rb"[A-Za-z0-9.-]*", text):
-            raise Invalid("Hostnames may only contain alphanumeric characters, hyphens or dots")
-        return text.decode()
-
-
-class NodeName(SettingType):
-    """A name of a node for people to read."""
-
-    def parse(self, text: bytes) -> Value:
-        """See `SettingType`."""
-        if not re.fullmatch(rb"[A-Za-z0-9._-]*", text):
-            raise Invalid("Announced human node name contained invalid character")
-        return text.decode()
-
-
-class TitleTemplate(SettingType):
-    """What a process may be called, with words in braces for what is not known before."""
-
-    KNOWN: Final = frozenset(("title", "listen-addr", "server-mode", "port", "tls-port", "unixsocket", "config-file"))
-
-    def parse(self, text: bytes) -> Value:
-        """See `SettingType`."""
-        template = text.decode("utf-8", "surrogateescape")
-        words = re.findall(r"\{([^}]*)(\}?)", template)
-        shown = re.sub(r"\{(title|server-mode)\}", "", template)  # in Redis's trial both are empty
-        if not shown.strip(" ") or not all(end and word in self.KNOWN for word, end in words):
-            raise Invalid("template format is invalid or contains unknown variables")
-        return template
-
-
-class EventClasses(SettingType):
-    """Classes of keyspace events, by their letters."""
-
-    def parse(self, text: bytes) -> int:
-        """See `SettingType`."""
-        classes = parse_classes(printable(text))
-        if classes is None:
-            raise Invalid("Invalid event class character. Use 'Ag$lshzxeKEtmdn'.")
-        return classes
-
-    def show(self, value: Value) -> str:
-        """See `SettingType`."""
-        assert isinstance(value, int)
-        return show_classes(value)
-
-
-class SavePoints(SettingType):
-    """Pairs of seconds and changes, after which a server would save."""
-
-    def parse(self, text: bytes) -> Value:
-        """See `SettingType`."""
-        words = text.split(b" ") if text else []
-        if len(words) % 2 or not all(_WHOLE.fullmatch(word) for word in words):
-            raise Invalid("Invalid save parameters")
-        numbers = [int(word or b"0") for word in words]
-        if any(changes < 0 for changes in numbers[1::2]):
-            raise Invalid("Invalid save parameters")
-        if any(seconds < 1 for seconds in numbers[::2]):
-            raise Invalid("Invalid save parameters")
-        return " ".join(map(str, numbers))
-
-
-class OomScores(SettingType):
-    """Three adjustments of the score by which Linux chooses whom to kill when memory runs out."""
-
-    def parse(self, text: bytes) -> Value:
-        """See `SettingType`."""
-        words = text.split(b" ")
-        if len(words) != 3:
-            raise Invalid("wrong number of arguments")
-        if not all(_WHOLE.fullmatch(word) and -2000 <= int(word or b"0") <= 2000 for word in words):
-            raise Invalid("Invalid oom-score-adj-values, elements must be between -2000 and 2000.")
-        return " ".join([str(int(word or b"0")) for word in words])
-
-
-class Percentiles(SettingType):
-    """Percentages of 0 to 100, as INFO is to show them."""
-
-    def parse(self, text: bytes) -> Value:
-        """See `SettingType`."""
-        return " ".join([self._one(word) for word in text.split(b" ")]) if text else ""
-
-    def _one(self, word: bytes) -> str:
-        try:
-            if word != word.strip() or b"_" in word:
-                raise ValueError
-            percentage = float(word)
-        except ValueError:
-            raise Invalid("Invalid latency-tracking-info-percentiles parameters") from None
-        if isnan(percentage) or (isinf(percentage) and b"inf" not in word.lower()):
-            raise Invalid("Invalid latency-tracking-info-percentiles parameters")
-        if not 0.0 <= percentage <= 100.0:
-            raise Invalid("latency-tracking-info-percentiles parameters should sit between [0.0,100.0]")
-        return f"{percentage:f}".rstrip("0").rstrip(".")
-
-
-class OutputLimits(SettingType):
-    """How many bytes may wait for a client that does not read, for each class of clients (`OUTPUT_CLASSES`)."""
-
-    def change(self, value: Value, text: bytes) -> Value:
-        """See `SettingType`. Classes that are not named keep their limits."""
-        assert isinstance(value, tuple)
-        limits = list(value)
-        words = text.split(b" ") if text else []
-        if len(words) % 4:
-            raise Invalid("Wrong number of arguments in buffer limit configuration.")
-        for place in range(0, len(words), 4):
-            name = printable(words[place]).lower()
-            if name not in _OUTPUT_CLASSES_BY_NAME:
-                raise Invalid("Invalid client class specified in buffer limit configuration.")
-            limits[_OUTPUT_CLASSES_BY_NAME[name]] = _limits(words[place + 1 : place + 4])
-        return tuple(limits)
-
-    def show(self, value: Value) -> str:
-        """See `SettingType`."""
-        assert isinstance(value, tuple)
-        return " ".join(
-            [f"{name} {hard} {soft} {s}" for name, (hard, soft, s) in zip(OUTPUT_CLASSES, value, strict=True)]
-        )
-
-
-# The classes of clients, in the order in which their limits are kept and shown.
-OUTPUT_CLASSES: Final = ("normal", "slave", "pubsub")
-NORMAL: Final = 0
-PUBSUB: Final = 2
-_OUTPUT_CLASSES_BY_NAME: Final = {"normal": NORMAL, "slave": 1, "replica": 1, "pubsub": PUBSUB}
-
-
-def _limits(words: list[bytes]) -> Limits:
-    hard, soft = memory_bytes(words[0]), memory_bytes(words[1])
-    seconds = int(words[2] or b"0") if _WHOLE.fullmatch(words[2]) else -1
-    if hard is None or soft is None or not 0 <= seconds <= INT32_MAX:
-        raise Invalid("Error in hard, soft or soft_seconds setting in buffer limit configuration.")
-    return hard, soft, seconds
+        return self.of_file.written(value, default)

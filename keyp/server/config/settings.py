@@ -6,12 +6,16 @@ https://redis.io/docs/latest/commands/config-set/
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections import defaultdict
+from collections.abc import Callable, Iterable
 
 from keyp.algorithms.glob import Glob
 from keyp.errors import CommandError, printable
-from keyp.server.config.setting_types import NORMAL, PUBSUB, ClientCount, Invalid, Value
-from keyp.server.config.table import FIXED, TABLE, Setting
+from keyp.server.config.file import BadDirective, Directive
+from keyp.server.config.rewriting import Entry
+from keyp.server.config.setting_types import ClientCount, Invalid, Pinned, Value
+from keyp.server.config.special_types import NORMAL, PUBSUB
+from keyp.server.config.table import CHANGES, FIXED, OWN_NAMES, REFUSED, STARTS, TABLE, Setting
 
 
 class Settings:
@@ -54,12 +58,70 @@ class Settings:
                 **(tls or {}),
             }
         )
-        self.port = port
-        self.host = host
-        self.data_dir = data_dir
-        self.databases = databases
-        self.unix_socket = unix_socket
+        self.port = port  # of TCP, of whatever form: what INFO shows
+        self.config_file = ""  # the path of the configuration file, absolute; empty where there is none
+        self.users_file_included = ""  # the path of a file with users that it includes
+        self.without_effect: list[str] = []  # the settings in it that leave what is true as it is
         self._refresh()
+
+    def start_with(self, directives: Iterable[Directive]) -> None:
+        """Takes the values that a configuration file gives, before anything has begun. Raises `BadDirective`.
+
+        All of the directives name settings. What they say may be more than CONFIG SET allows later: see `in_file` in
+        the table.
+        """
+        saves = False
+        for directive in directives:
+            setting = self._table[OWN_NAMES.get(directive.name, directive.name)]
+            text = b" ".join(directive.words)
+            if setting.name == "save":  # the first line replaces what there is, the others add to it
+                if saves and text:
+                    text = (self.get("save").encode() + b" " + text).strip()
+                saves = True
+            try:
+                if len(directive.words) != 1 and not setting.setting_type.several:
+                    raise Invalid("wrong number of arguments")
+                self._start_with(setting, text)
+            except Invalid as error:
+                raise BadDirective(str(error), directive.line, directive.number, directive.path) from None
+        self._refresh()
+
+    def _start_with(self, setting: Setting, text: bytes) -> None:
+        setting_type, value = setting.setting_type, self._values[setting.name]
+        if isinstance(setting_type, Pinned) and setting.in_file != REFUSED:
+            setting_type = setting_type.of_file
+        given = setting_type.change(value, text)
+        if setting.in_file in (CHANGES, STARTS):
+            self._values[setting.name] = given
+        elif given != value:
+            if setting.in_file == REFUSED:
+                raise Invalid(setting.note)
+            self.without_effect.append(setting.name)
+
+    def choose(self, values: dict[str, Value]) -> None:
+        """Takes values of settings as the command line gives them, before anything has begun."""
+        self._values.update(values)
+        self._refresh()
+
+    def value(self, name: str) -> Value:
+        """A setting's value as it is kept. Raises `KeyError` for a name not in the table."""
+        return self._values[self._table[name].name]
+
+    def differs(self, name: str) -> bool:
+        """Whether a setting has another value than its default. Raises `KeyError` for a name not in the table."""
+        return self._values[self._table[name].name] != self._table[name].default
+
+    def entries(self) -> list[Entry]:
+        """What CONFIG REWRITE is to write of the settings, in the order of the table."""
+        own: defaultdict[str, list[str]] = defaultdict(list)
+        for other, name in OWN_NAMES.items():
+            own[name].append(other)
+        found: list[Entry] = []
+        for setting in TABLE:
+            if setting.in_file in (CHANGES, STARTS):
+                lines = setting.setting_type.written(self._values[setting.name], setting.default)
+                found.append(Entry(setting.name, [*setting.names[1:], *own[setting.name]], lines))
+        return found
 
     def fit_clients(self) -> int:
         """Raises the process's limit of descriptors for `maxclients`, or lowers `maxclients` to what it leaves.
@@ -85,6 +147,10 @@ class Settings:
         return value
 
     def _refresh(self) -> None:
+        self.host = self._text("bind")
+        self.data_dir = self._text("dir")
+        self.databases = self._number("databases")
+        self.unix_socket = self._text("unixsocket")
         self.appendfsync = self._text("appendfsync")
         self.hz = self._number("hz")
         self.maxmemory = self._number("maxmemory")
@@ -141,10 +207,13 @@ class Settings:
                 found.setdefault(name, pattern)
         return {shown: self.get(name).encode("utf-8", "surrogateescape") for name, shown in found.items()}
 
-    def set_many(self, pairs: list[tuple[bytes, bytes]]) -> None:
-        """Changes all of the settings named, or none. Raises `CommandError` with Redis's texts."""
+    def set_many(self, pairs: list[tuple[bytes, bytes]], protected: bool = False) -> None:
+        """Changes all of the settings named, or none. Raises `CommandError` with Redis's texts.
+
+        `protected`: those may be changed that `enable-protected-configs` is about.
+        """
         values = self._values.copy()
-        found = self._find_all(pairs)
+        found = self._find_all(pairs, protected)
         name = ""
         try:
             for name, text in found:
@@ -161,7 +230,7 @@ class Settings:
         for listener in self._listeners:
             listener()
 
-    def _find_all(self, pairs: list[tuple[bytes, bytes]]) -> list[tuple[str, bytes]]:
+    def _find_all(self, pairs: list[tuple[bytes, bytes]], protected: bool) -> list[tuple[str, bytes]]:
         """The pairs with the names as the table has them. A name and its alias are two; the later one counts."""
         found: dict[str, bytes] = {}
         for given, text in pairs:
@@ -171,7 +240,7 @@ class Settings:
                 raise CommandError(f"ERR Unknown option or number of arguments for CONFIG SET - '{printable(given)}'")
             if setting.state == FIXED:
                 raise refused_setting(printable(given), "can't set immutable config")
-            if setting.protected:
+            if setting.protected and not protected:
                 raise refused_setting(printable(given), "can't set protected config")
             if name in found:
                 raise refused_setting(printable(given), "duplicate parameter")

@@ -4,7 +4,7 @@ A row says of its setting one of four things. It is *obeyed*; the note says what
 and they change nothing (*inert*), because Keyp does it in another way or has no such thing; the note says why. It is
 *pinned*: Redis would change it, but here another value would promise what Keyp does not do (a password, TLS, replicas
 that must confirm), so CONFIG SET takes only the value it has. Or it is *fixed*: Redis does not change it while the
-server runs either, and the note says what is true here.
+server runs either, and the note says what is true here. `in_file` of a row says what a configuration file does with it.
 
 Names, bounds and defaults are those of Redis 7.2, but for defaults where Keyp's facts differ.
 """
@@ -23,24 +23,30 @@ from keyp.server.config.setting_types import (
     Choice,
     Clamped,
     ClientCount,
+    Directory,
+    Memory,
+    MemoryOrPercent,
+    Number,
+    Octal,
+    Pinned,
+    SettingType,
+    ShutdownOptions,
+    Text,
+    Value,
+    Words,
+    YesOrNo,
+)
+from keyp.server.config.special_types import (
     EventClasses,
     HostName,
     Locale,
-    Memory,
-    MemoryOrPercent,
+    Master,
     NodeName,
-    Number,
-    Octal,
     OomScores,
     OutputLimits,
     Percentiles,
-    Pinned,
     SavePoints,
-    SettingType,
-    ShutdownOptions,
     TitleTemplate,
-    Value,
-    YesOrNo,
 )
 
 SAVED_FILE: Final = "backup/data.mdb"  # what SAVE writes, below the data directory
@@ -51,6 +57,15 @@ INERT: Final = "inert"
 PINNED: Final = "pinned"
 FIXED: Final = "fixed"
 
+# What a configuration file does with a setting when the server starts.
+CHANGES: Final = "changes"  # what CONFIG SET does
+STARTS: Final = "starts"  # chooses its value, which then holds until the end
+CHECKED: Final = "checked"  # nothing: a value of its type may stand there, and what is true stays
+REFUSED: Final = "refused"  # any other value than the one it has is an error
+
+# Names that a configuration file may use as well: those that options on the command line have.
+OWN_NAMES: Final = {"host": "bind", "data-dir": "dir", "fsync": "appendfsync", "max-size": "maxmemory"}
+
 # The name, type and default of a setting that does nothing, and its alias if there is one.
 Row: TypeAlias = "tuple[str, SettingType, Value] | tuple[str, SettingType, Value, str]"
 
@@ -58,7 +73,8 @@ Row: TypeAlias = "tuple[str, SettingType, Value] | tuple[str, SettingType, Value
 class Setting:
     """One row. `alias` is a second name, `note` says what the setting does, or why nothing.
 
-    `protected`: CONFIG SET would need `enable-protected-configs`. `hidden`: no pattern finds it, only its name.
+    `protected`: CONFIG SET needs `enable-protected-configs`. `hidden`: no pattern finds it, only its name. `in_file`:
+    what a configuration file does with it.
     """
 
     def __init__(
@@ -72,6 +88,7 @@ class Setting:
         self.alias = alias
         self.protected = False
         self.hidden = False
+        self.in_file = {OBEYED: CHANGES, INERT: CHANGES, PINNED: REFUSED, FIXED: CHECKED}[state]
 
     @property
     def names(self) -> list[str]:
@@ -102,13 +119,20 @@ def _protected(setting: Setting) -> Setting:
     return setting
 
 
+def _in_file(in_file: str, *settings: Setting) -> tuple[Setting, ...]:
+    for setting in settings:
+        setting.in_file = in_file
+    return settings
+
+
 def _hidden(settings: tuple[Setting, ...]) -> tuple[Setting, ...]:
     for setting in settings:
         setting.hidden = True
     return settings
 
 
-_TEXT: Final = SettingType()
+_TEXT: Final = Text()
+_TEXT_OR_EMPTY: Final = Text(may_be_empty=True)
 _SWITCH: Final = YesOrNo()
 _PORT: Final = Number(0, 65535)
 _INT: Final = Number(0, INT32_MAX)
@@ -126,7 +150,7 @@ _POLICIES: Final = (
 )  # fmt: skip
 _FACILITIES: Final = ("user", *[f"local{number}" for number in range(8)])
 
-_ON_COMMAND_LINE: Final = "it is given on the command line and does not change while Keyp runs"
+_AT_START: Final = "it is chosen when Keyp starts and does not change while it runs"
 _NO_REPLICAS: Final = "Keyp does not replicate"
 _NO_CLUSTER: Final = "Keyp is a single server"
 
@@ -192,9 +216,11 @@ TABLE: Final[tuple[Setting, ...]] = (
             "how many entries of a stream are trimmed together by `~`; at most 4096, which 0 stands for"),
     _obeyed("hll-sparse-max-bytes", _SIZE, 3000, "longest HyperLogLog that is not made dense"),
     # Pinned.
-    _pinned("port", _PORT, 6377, _ON_COMMAND_LINE),
-    _pinned("bind", _TEXT, "localhost", _ON_COMMAND_LINE),
-    _pinned("tls-port", _PORT, 0, _ON_COMMAND_LINE),
+    *_in_file(STARTS,
+              _pinned("port", _PORT, 6377, _AT_START),
+              _pinned("bind", Words(), "localhost", _AT_START),
+              _pinned("tls-port", _PORT, 0, _AT_START),
+              _protected(_pinned("dir", Directory(), ".", "the data directory, which is chosen when Keyp starts"))),
     _pinned("tls-replication", _SWITCH, "no", _NO_REPLICAS),
     _pinned("tls-cluster", _SWITCH, "no", _NO_CLUSTER),
     _pinned("min-replicas-to-write", _INT, 0, "Keyp does not replicate, so no write could be accepted",
@@ -202,35 +228,36 @@ TABLE: Final[tuple[Setting, ...]] = (
     _pinned("activedefrag", _SWITCH, "no", "as in a Redis built without jemalloc; data is on the disk",
             reason="Active defragmentation cannot be enabled: it requires a Redis server compiled with a modified"
             " Jemalloc like the one shipped by default with the Redis source distribution"),
-    _pinned("locale-collate", Locale(), "", "texts are compared byte by byte"),
-    _protected(_pinned("dir", _TEXT, ".", "the data directory, given on the command line")),
-    _protected(_pinned("dbfilename", _TEXT, SAVED_FILE, "the copy that SAVE and BGSAVE write, below `dir`")),
+    _pinned("locale-collate", Locale(may_be_empty=True), "", "texts are compared byte by byte"),
+    *_in_file(CHECKED, _protected(_pinned("dbfilename", _TEXT_OR_EMPTY, SAVED_FILE,
+                                          "the copy that SAVE and BGSAVE write, below `dir`"))),
     # Fixed.
-    *_fixed("as given on the command line",
-            ("databases", Number(1, INT32_MAX), 16),
-            ("unixsocket", _TEXT, ""),
-            ("enable-debug-command", _WHO, "no"),
-            ("aclfile", _TEXT, "")),
-    *_fixed("what Keyp listens with", ("tcp-backlog", _INT, 511)),
-    *_fixed("protected settings stay as they are, and there are no modules",
-            ("enable-protected-configs", _WHO, "no"),
-            ("enable-module-command", _WHO, "no")),
+    *_in_file(STARTS, *_fixed("as given when Keyp starts",
+                              ("databases", Number(1, INT32_MAX), 16),
+                              ("unixsocket", _TEXT, ""),
+                              ("unixsocketperm", Octal(0, 0o777), 0),
+                              ("tcp-backlog", _INT, 511),
+                              ("enable-debug-command", _WHO, "no"),
+                              ("enable-protected-configs", _WHO, "no"),
+                              ("aclfile", _TEXT_OR_EMPTY, ""))),
+    *_in_file(STARTS, *_fixed("for `keyp` with a configuration file; `twistd` has options for them",
+                              ("daemonize", _SWITCH, "no"),
+                              ("pidfile", _TEXT, ""),
+                              ("logfile", _TEXT_OR_EMPTY, ""),
+                              ("syslog-enabled", _SWITCH, "no"),
+                              ("syslog-ident", _TEXT_OR_EMPTY, "redis"))),
+    *_in_file(REFUSED, *_fixed("Keyp tells nobody that it has started",
+                               ("supervised", Choice("upstart", "systemd", "auto", "no"), "no"))),
+    *_fixed("there are no modules", ("enable-module-command", _WHO, "no")),
+    *_in_file(REFUSED, *_fixed(_NO_CLUSTER, ("cluster-enabled", _SWITCH, "no"))),
     *_fixed(_NO_CLUSTER,
-            ("cluster-enabled", _SWITCH, "no"),
-            ("cluster-config-file", _TEXT, "nodes.conf"),
+            ("cluster-config-file", _TEXT_OR_EMPTY, "nodes.conf"),
             ("cluster-port", _PORT, 0)),
-    *_fixed(_NO_REPLICAS, ("replicaof", _TEXT, "", "slaveof")),
+    *_in_file(REFUSED, *_fixed(_NO_REPLICAS, ("replicaof", Master(), "", "slaveof"))),
     *_fixed("what starts the server decides: twistd, systemd, a container",
-            ("daemonize", _SWITCH, "no"),
-            ("supervised", Choice("upstart", "systemd", "auto", "no"), "no"),
-            ("pidfile", _TEXT, ""),
-            ("logfile", _TEXT, ""),
-            ("syslog-enabled", _SWITCH, "no"),
-            ("syslog-ident", _TEXT, "redis"),
             ("syslog-facility", Choice(*_FACILITIES), "local0"),
             ("always-show-logo", _SWITCH, "no"),
             ("set-proc-title", _SWITCH, "no"),
-            ("unixsocketperm", Octal(0, 0o777), 0),
             ("socket-mark-id", Number(0, UINT32_MAX), 0),
             ("server-cpulist", _TEXT, "", "server_cpulist"),
             ("bio-cpulist", _TEXT, "", "bio_cpulist"),
@@ -241,8 +268,8 @@ TABLE: Final[tuple[Setting, ...]] = (
             ("io-threads-do-reads", _SWITCH, "no")),
     *_fixed("the store is LMDB's file; every record in it has a checksum",
             ("rdbchecksum", _SWITCH, "yes"),
-            ("appendfilename", _TEXT, "appendonly.aof"),
-            ("appenddirname", _TEXT, "appendonlydir")),
+            ("appendfilename", _TEXT_OR_EMPTY, "appendonly.aof"),
+            ("appenddirname", _TEXT_OR_EMPTY, "appendonlydir")),
     *_fixed("the data are not in memory", ("disable-thp", _SWITCH, "yes")),
     # Inert.
     *_inert("every write is kept in the store, without snapshots by the clock and without a log to rewrite",
@@ -292,7 +319,7 @@ TABLE: Final[tuple[Setting, ...]] = (
             ("maxmemory-clients", MemoryOrPercent(), 0)),
     *_inert("the log has one form, and the process one name",
             ("proc-title-template", TitleTemplate(), "{title} {listen-addr} {server-mode}"),
-            ("ignore-warnings", _TEXT, ""),
+            ("ignore-warnings", _TEXT_OR_EMPTY, ""),
             ("crash-log-enabled", _SWITCH, "yes"),
             ("crash-memcheck-enabled", _SWITCH, "yes")),
     *_inert("a stop always finishes what is under way and syncs it",
