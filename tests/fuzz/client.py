@@ -145,8 +145,9 @@ class Client:
         return remembered(data, self.at, protocol)
 
     def _protocol_after(self, hello: Call) -> int:
-        is_refused = self.transport.sent[self.at : self.at + 1] == b"-"
-        return self.protocol if is_refused or len(hello) == 1 else int(hello[1])
+        """The protocol of the next reply: of an error or a message that comes first, and of others, the one in use."""
+        sign = self.transport.sent[self.at : self.at + 1]
+        return self.protocol if sign in (b"-", b">") or hello[1:2] not in ([b"2"], [b"3"]) else int(hello[1])
 
     def _follow(self, call: Call) -> None:
         """Reads the reply to a call that has run, and what follows from it."""

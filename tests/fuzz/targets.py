@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from tests.fuzz import commands, parsing, payloads, sessions, users
+from tests.fuzz import commands, configuration, lua_texts, parsing, payloads, sessions, users
 from tests.fuzz.target import Target
 
 REQUEST_WORDS: Final = (
@@ -27,6 +27,10 @@ TARGETS: Final = {
         Target("acl-rules", users.rules, 8, 120),
         Target("acl-files", users.files, 6, 400, RULE_WORDS),
         Target("acl-words", users.words_of_selectors, 3, 60, (b" (", b") ")),
+        Target("config-files", configuration.files, 6, 200, (b'"', b"\\x41", b"include ")),
+        Target("config-rewrite", configuration.rewriting, 4, 160),
+        Target("settings", configuration.settings, 3, 80),
+        Target("lua-texts", lua_texts.texts, 4, 60),
         Target("lzf", payloads.compressed, 8, 120),
         Target("function-dumps", payloads.dumps, 6, 300),
         Target("structures", payloads.structures, 8, 60),
