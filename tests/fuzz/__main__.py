@@ -12,6 +12,7 @@ import sys
 from pathlib import Path
 
 from tests.fuzz.engines import Recorder, guided, has_atheris, instrumented, replayed, undirected
+from tests.fuzz.targets import TARGETS
 from tests.scratch import scratch_directory
 
 
@@ -28,11 +29,11 @@ def main() -> int:
     parser.add_argument("--engine", choices=("atheris", "hypothesis"), default="")
     options = parser.parse_args()
     uses_atheris = has_atheris() and options.engine != "hypothesis" and not options.inputs
-    with instrumented(uses_atheris):
-        from tests.fuzz.targets import TARGETS
     target = TARGETS[options.target]
+    with instrumented(uses_atheris):
+        make = target.load()
     with scratch_directory() as directory:
-        run = target.make(Path(directory))
+        run = make(Path(directory))
         if options.inputs:
             return replayed(run, options.inputs)
         recorder = Recorder(run, options.found / target.name)
