@@ -51,20 +51,16 @@ INTEGERS: Final = tuple(
 )  # fmt: skip
 NUMBERS: Final = (
     b"0", b"1", b"-1", b"1.5", b"0.1", b"-0", b"inf", b"-inf", b"+inf", b"nan", b"1e308", b"-1e308", b"1e400",
-    b"1e-400",
-    b"0x10", b"3.0e", b"(1", b"(inf", b"180", b"90", b"85.06", b"-180.0001", b"13.36", b"38", b"1e17", b" 1",
-    b"1 ", b"",
-    b"5e-324", b"9223372036854775807", b"9007199254740993", b"." + b"1" * 300, b"17179869184", b"0.001",
+    b"1e-400", b"0x10", b"3.0e", b"(1", b"(inf", b"180", b"90", b"85.06", b"-180.0001", b"13.36", b"38", b"1e17",
+    b" 1", b"1 ", b"", b"5e-324", b"9223372036854775807", b"9007199254740993", b"." + b"1" * 300, b"17179869184",
+    b"0.001",
 )  # fmt: skip
 SPANS: Final = (b"0", b"1", b"100", b"-1", b"0.01", b"1e3", b"9223372036854775807", b"x", b"10", b"0.0001")
 TEXTS: Final = (
-    b"a", b"b", b"f", b"g", b"1", b"", b"c", b"hello", b"\0\r\n", b"x" * 70, b"y" * 600, b"-", b"+", b"[a",
-    b"(b", b"*", b"$",
-    b">", b"0-0", b"1-1", b"2-*", b"5-1", b"0", b"(1-1", b"18446744073709551615-18446744073709551615", b"P",
-    b"C", b"u8",
-    b"i64", b"u63", b"i1", b"#1", b"u64", b"10", b"3.5", b"nosuch", b"=", b"~", b"h->f", b"w*", b"#", b"h->*",
-    b"\xff\xfe",
-    b"127.0.0.1:1", b"10.0.0.9:50000", b"default", b"ann", b"8=", b"1-2-3", b"\xc4\x80",
+    b"a", b"b", b"f", b"g", b"1", b"", b"c", b"hello", b"\0\r\n", b"x" * 70, b"y" * 600, b"-", b"+", b"[a", b"(b",
+    b"*", b"$", b">", b"0-0", b"1-1", b"2-*", b"5-1", b"0", b"(1-1", b"18446744073709551615-18446744073709551615",
+    b"P", b"C", b"u8", b"i64", b"u63", b"i1", b"#1", b"u64", b"10", b"3.5", b"nosuch", b"=", b"~", b"h->f", b"w*",
+    b"#", b"h->*", b"\xff\xfe", b"127.0.0.1:1", b"10.0.0.9:50000", b"default", b"ann", b"8=", b"1-2-3", b"\xc4\x80",
 )  # fmt: skip
 PATTERNS: Final = (
     b"*",
@@ -83,10 +79,9 @@ PATTERNS: Final = (
     b"x*y*z*",
 )
 NONSENSE: Final = (
-    b"", b" ", b"\0", b"-", b"nan", b"1_0", b"9" * 400, b"GET", b"NX", b"COUNT", b"LIMIT", b"STORE",
-    b"WITHSCORES", b"BLOCK",
-    b"#", b"(", b"*", b"KEEPTTL", b"EX", b"ID", b"\xff" * 3, b"x" * 5000, b"0", b"-1", b"HELP", b"s", b"l", b"z",
-    b"x", b"h",
+    b"", b" ", b"\0", b"-", b"nan", b"1_0", b"9" * 400, b"GET", b"NX", b"COUNT", b"LIMIT", b"STORE", b"WITHSCORES",
+    b"BLOCK", b"#", b"(", b"*", b"KEEPTTL", b"EX", b"ID", b"\xff" * 3, b"x" * 5000, b"0", b"-1", b"HELP", b"s", b"l",
+    b"z", b"x", b"h",
 )  # fmt: skip
 WORDS: Final[dict[bytes, tuple[bytes, ...]]] = {
     b"type": (b"string", b"hash", b"stream", b"zset", b"nosuch", b"LIST"),
@@ -115,9 +110,8 @@ FEW: Final = (b"0", b"1", b"3", b"-1", b"-3", b"10", b"-50", b"92233720368547758
 REPEATING: Final = ("SRANDMEMBER", "HRANDFIELD", "ZRANDMEMBER")
 VALUES_OF_SETTINGS: Final = (
     b"yes", b"no", b"0", b"1", b"100", b"-1", b"1mb", b"1gb", b"", b"x", b"KEA", b"everysec", b"always",
-    b"normal 0 0 0",
-    b"pubsub 1mb 1mb 1", b"3600 1 300 100", b"50%", b"allkeys-lru", b"notice", b"9" * 30, b"\xff", b"127.0.0.1",
-    b"0777",
+    b"normal 0 0 0", b"pubsub 1mb 1mb 1", b"3600 1 300 100", b"50%", b"allkeys-lru", b"notice", b"9" * 30, b"\xff",
+    b"127.0.0.1", b"0777",
 )  # fmt: skip
 
 

@@ -130,7 +130,8 @@ class Client:
         """Whether this is the answer to a CLIENT REPLY that is refused: then the one behind it is refused, too."""
         is_listening = self.protocol == 2 and any(self.channels.values())
         is_next = bool(self.owed) and is_reply_mode(self.owed[0])
-        return reply[0] == b"-" and (self.queue is not None or is_listening or is_next)
+        is_nobody = reply[0] == b"-" and reply[1].startswith(b"NOAUTH")
+        return is_nobody or (reply[0] == b"-" and (self.queue is not None or is_listening or is_next))
 
     def _peeked(self) -> tuple[Reply, int]:
         """What comes next: in the new protocol, where it is the answer to HELLO; of EXEC's only the beginning."""

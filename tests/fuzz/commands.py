@@ -15,7 +15,7 @@ from twisted.logger import LogEvent, LogLevel, formatEvent, globalLogPublisher
 from keyp.storage.check import check
 from keyp.storage.lmdb.transaction import ReadTransaction
 from tests import wire
-from tests.fakes import Lab
+from tests.fakes import Connection, Lab
 from tests.fuzz import calls
 from tests.fuzz.client import Call, Client, is_reply_mode
 from tests.fuzz.source import Source
@@ -38,12 +38,14 @@ class Stage:
     """A server that is what it was before each input: with the same data, and nothing else.
 
     `stage` are the requests that make it so, where a target's calls change no more than these put right; without, it
-    has keys of all types, and is made anew when more than its data was changed.
+    has keys of all types, and is made anew when more than its data was changed. With a `password` clients have to log
+    in.
     """
 
-    def __init__(self, directory: Path, stage: bytes = b"") -> None:
+    def __init__(self, directory: Path, stage: bytes = b"", password: str = "") -> None:
         self._directory = directory
         self._stage = stage
+        self._password = password
         self._failures: list[str] = []
         self._inputs = 0
         self._is_changed = self._has_scripts = False
@@ -59,16 +61,23 @@ class Stage:
         path = self._directory / "store"
         shutil.rmtree(path, ignore_errors=True)
         path.mkdir()
-        self.lab = Lab(path)
-        self._control = self.lab.connect()
+        self.lab = Lab(path, password=self._password)
+        self._control = self._controller()
         self._order(wire.request(b"CONFIG", b"SET", b"proto-max-bulk-len", BULK_BYTES_MAX))
         self.clients: list[Client] = []
         self._is_changed = False
 
+    def _controller(self) -> Connection:
+        """A client that takes no part."""
+        control = self.lab.connect()
+        if self._password:
+            control.protocol.dataReceived(wire.request(b"AUTH", self._password.encode()))
+        return control
+
     def _order(self, data: bytes) -> None:
-        """Sends calls from a client that takes no part; others may have ended its connection."""
+        """Sends calls from the client that takes no part; others may have ended its connection."""
         if self._control.transport.disconnecting or self._control.transport.disconnected:
-            self._control = self.lab.connect()
+            self._control = self._controller()
         self._control.protocol.dataReceived(data)
         self.settle()
         self._control.transport.sent = b""

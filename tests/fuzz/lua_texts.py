@@ -32,16 +32,14 @@ LIBRARIES: Final = (b"cjson.encode, cjson.decode", b"cmsgpack.pack, cmsgpack.unp
 JSON: Final = (
     b"[", b"]", b"{", b"}", b",", b":", b'"a"', b'"b":', b"1", b"-0", b"1e5", b"1.5E-7", b"null", b"true", b"false",
     b'"', b"\\u00e9", b"\\ud83d\\ude00", b"\\ud83d", b"\\n", b" ", b"\n", b"NaN", b"0x10", b"1e999", b'"1":',
-    b"Infinity",
-    b"[[[", b"12345678901234567890", b"-", b".5", b"\xff", b"\0", b"nul", b'"\\x"', b"]]]",
+    b"Infinity", b"[[[", b"12345678901234567890", b"-", b".5", b"\xff", b"\0", b"nul", b'"\\x"', b"]]]",
 )  # fmt: skip
 PACKED: Final = (
     b"\xc0", b"\xc2", b"\xc3", b"\x01", b"\xff", b"\x81", b"\x82", b"\x91", b"\x93", b"\xa1a", b"\xa3abc",
-    b"\xd9\x05hello",
-    b"\xcc\xff", b"\xcd\x01\x02", b"\xce\xff\xff\xff\xff", b"\xcf" + b"\xff" * 8, b"\xd0\x80", b"\xd3\x80" + bytes(7),
-    b"\xca\x7f\x80\0\0", b"\xcb\x7f\xf8" + bytes(6),
-    b"\xdc\0\x02", b"\xdd\xff\xff\xff\xff", b"\xde\0\x01", b"\xdf\0\0\0\x01",
-    b"\xc4\x01a", b"\xc7\x01\x01a", b"\xd4\x01a", b"\xda\xff\xff", b"\xdb\x7f\xff\xff\xff", b"\xc1",
+    b"\xd9\x05hello", b"\xcc\xff", b"\xcd\x01\x02", b"\xce\xff\xff\xff\xff", b"\xcf" + b"\xff" * 8, b"\xd0\x80",
+    b"\xd3\x80" + bytes(7), b"\xca\x7f\x80\0\0", b"\xcb\x7f\xf8" + bytes(6), b"\xdc\0\x02", b"\xdd\xff\xff\xff\xff",
+    b"\xde\0\x01", b"\xdf\0\0\0\x01", b"\xc4\x01a", b"\xc7\x01\x01a", b"\xd4\x01a", b"\xda\xff\xff",
+    b"\xdb\x7f\xff\xff\xff", b"\xc1",
 )  # fmt: skip
 
 

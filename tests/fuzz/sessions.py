@@ -17,29 +17,29 @@ from tests.fuzz.target import Run
 
 # What leaves no trace in a session, so that it may be called where its reply is not seen.
 PLAIN: Final = (
-    "PING", "ECHO a", "SET k 1", "GET k", "INCR k", "LPUSH q a", "DEL q", "GET", "NOSUCH a", "PUBLISH c m", "LPUSH k a",
-    "SPUBLISH s m", "XADD x * f v", "EXPIRE k 0", "CLIENT GETNAME", "CLIENT NO-EVICT ON", "CLIENT NO-TOUCH OFF",
-    "CLIENT TRACKING ON", "CLIENT LIST", "CLIENT ID", "SELECT 1", "SELECT 0", "SELECT 99", "MSET k a l b", "KEYS *",
-    "SCRIPT EXISTS a", "CLIENT INFO", "CONFIG SET notify-keyspace-events KEA", "CONFIG SET notify-keyspace-events X",
-    "FLUSHALL", "SWAPDB 0 1", "EVAL return{1,{ok='a'}} 0", "EVAL redis.call('lpush','q',1)return(1) 0", "WAIT 0 0",
+    "PING", "ECHO a", "SET k 1", "GET k", "INCR k", "LPUSH q a", "DEL q", "GET", "NOSUCH a", "PUBLISH c m",
+    "LPUSH k a", "SPUBLISH s m", "XADD x * f v", "EXPIRE k 0", "CLIENT GETNAME", "CLIENT NO-EVICT ON",
+    "CLIENT NO-TOUCH OFF", "CLIENT TRACKING ON", "CLIENT LIST", "CLIENT ID", "SELECT 1", "SELECT 0", "SELECT 99",
+    "MSET k a l b", "KEYS *", "SCRIPT EXISTS a", "CLIENT INFO", "CONFIG SET notify-keyspace-events KEA",
+    "CONFIG SET notify-keyspace-events X", "FLUSHALL", "SWAPDB 0 1", "EVAL return{1,{ok='a'}} 0",
+    "EVAL redis.call('lpush','q',1)return(1) 0", "WAIT 0 0",
 )  # fmt: skip
 LINES: Final = (
-    *PLAIN,
-    "MULTI", "MULTI", "EXEC", "EXEC", "DISCARD", "WATCH k", "WATCH", "UNWATCH", "EXEC x", "MULTI x", "HELLO 2",
-    "HELLO 3",
-    "HELLO", "HELLO 4", "HELLO 3 AUTH ann p", "HELLO 3 AUTH ann x", "HELLO 2 SETNAME a", "AUTH ann p", "AUTH x",
-    "RESET",
+    *PLAIN, "MULTI", "MULTI", "EXEC", "EXEC", "DISCARD", "WATCH k", "WATCH", "UNWATCH", "EXEC x", "MULTI x",
+    "HELLO 2", "HELLO 3", "HELLO", "HELLO 4", "HELLO 3 AUTH ann p", "HELLO 3 AUTH ann x", "HELLO 2 SETNAME a",
+    "AUTH ann p", "AUTH x", "AUTH pw", "AUTH pw", "HELLO 3 AUTH default pw", "AUTH default pw", "RESET",
     "SUBSCRIBE c", "SUBSCRIBE c d c", "PSUBSCRIBE * c?", "SSUBSCRIBE s", "UNSUBSCRIBE", "UNSUBSCRIBE c x",
-    "PUNSUBSCRIBE",
-    "SUNSUBSCRIBE", "BLPOP q 0", "BLPOP q 1", "BRPOP q q2 0.5", "BLMOVE q q LEFT RIGHT 0", "BZPOPMIN z 2",
-    "XREAD BLOCK 0 STREAMS x $", "BLMPOP 1 1 q LEFT", "BLPOP q -1", "WAIT 1 100", "CLIENT PAUSE 50", "CLIENT UNPAUSE",
-    "CLIENT PAUSE 100 WRITE", "DEBUG SLEEP 0.1", "QUIT", "CLIENT KILL TYPE normal", "CLIENT KILL TYPE pubsub",
-    "CLIENT UNBLOCK 2", "CLIENT KILL ID 3", "CLIENT UNBLOCK 3 ERROR", "MONITOR", "ACL SETUSER ann on >p ~* &* +@all",
-    "ACL DELUSER ann", "ACL SETUSER ann resetchannels", "CLIENT KILL USER ann", "SHUTDOWN ABORT", "REPLICAOF NO ONE",
+    "PUNSUBSCRIBE", "SUNSUBSCRIBE", "BLPOP q 0", "BLPOP q 1", "BRPOP q q2 0.5", "BLMOVE q q LEFT RIGHT 0",
+    "BZPOPMIN z 2", "XREAD BLOCK 0 STREAMS x $", "BLMPOP 1 1 q LEFT", "BLPOP q -1", "WAIT 1 100", "CLIENT PAUSE 50",
+    "CLIENT UNPAUSE", "CLIENT PAUSE 100 WRITE", "DEBUG SLEEP 0.1", "QUIT", "CLIENT KILL TYPE normal",
+    "CLIENT KILL TYPE pubsub", "CLIENT UNBLOCK 2", "CLIENT KILL ID 3", "CLIENT UNBLOCK 3 ERROR", "MONITOR",
+    "ACL SETUSER ann on >p ~* &* +@all", "ACL DELUSER ann", "ACL SETUSER ann resetchannels", "CLIENT KILL USER ann",
+    "SHUTDOWN ABORT", "REPLICAOF NO ONE",
 )  # fmt: skip
 QUIET: Final = ("CLIENT REPLY OFF", "CLIENT REPLY SKIP")
 LOUD: Final = b"CLIENT REPLY ON"
 CLIENTS_MAX: Final = 3
+PASSWORD: Final = "pw"
 BEGINNING: Final = b"".join(
     [wire.request(*line.split()) for line in (b"FLUSHALL", b"ACL DELUSER ann", b"CONFIG SET notify-keyspace-events g")]
 )
@@ -57,8 +57,15 @@ def chunk(source: Source) -> list[Call]:
 
 def sessions(directory: Path) -> Run:
     """Chunks of calls from several clients, and what else may happen to them."""
-    stage = Stage(directory, BEGINNING)
+    return _run(Stage(directory, BEGINNING))
 
+
+def log_ins(directory: Path) -> Run:
+    """The same where clients have to log in first."""
+    return _run(Stage(directory, BEGINNING, PASSWORD))
+
+
+def _run(stage: Stage) -> Run:
     def run(data: bytes) -> None:
         source = Source(data)
         stage.begin()

@@ -37,5 +37,6 @@ TARGETS: Final = {
         Target("redo-records", "payloads", "records", 2, 200),
         Target("commands", "commands", "commands", 4, 120),
         Target("sessions", "sessions", "sessions", 3, 120),
+        Target("log-ins", "sessions", "log_ins", 1, 120),
     )
 }

@@ -23,7 +23,7 @@ from tests.fuzz.targets import TARGETS
 from tests.integration.daemon import COMPILED
 
 ROOT = Path(__file__).parent.parent.parent
-SLOW = {"commands": 500, "sessions": 700}  # inputs of those that have a whole server
+SLOW = {"commands": 500, "sessions": 700, "log-ins": 700}  # inputs of those that have a whole server
 RUNS = 3000
 
 
