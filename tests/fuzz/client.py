@@ -19,10 +19,12 @@ Call = list[bytes]
 SUBSCRIBE: Final = (b"subscribe", b"psubscribe", b"ssubscribe")
 UNSUBSCRIBE: Final = (b"unsubscribe", b"punsubscribe", b"sunsubscribe")
 UNASKED: Final = (b"message", b"pmessage", b"smessage")
+NOT_QUEUED: Final = (b"exec", b"discard", b"multi", b"watch", b"quit", b"reset")
+
+# Long replies that were read, and in which protocol; the last ones of so many bytes.
 LONG: Final[list[tuple[bytes, int]]] = []
 LONG_BYTES: Final = 10_000
 LONG_MAX: Final = 12
-NOT_QUEUED: Final = (b"exec", b"discard", b"multi", b"watch", b"quit", b"reset")
 
 
 class Client:

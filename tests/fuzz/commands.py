@@ -48,14 +48,14 @@ class Stage:
         self._password = password
         self._failures: list[str] = []
         self._inputs = 0
-        self._is_changed = self._has_scripts = False
+        self._is_changed = self._has_scripts = self._is_under_way = False
         publisher: Any = globalLogPublisher
         publisher.addObserver(self._observe)
         self._open()
 
     def _observe(self, event: LogEvent) -> None:
         if event["log_level"] >= LogLevel.error:
-            self._failures.append(f"{formatEvent(event)}\n{event.get('log_failure', '')}")
+            self._failures.append(f"{event.get('log_failure', '')}\n{formatEvent(event)}")
 
     def _open(self) -> None:
         path = self._directory / "store"
@@ -85,9 +85,11 @@ class Stage:
     def begin(self) -> None:
         """Makes ready for an input."""
         self._inputs += 1
-        if self._is_changed:
-            self.lab.close()
-            self._open()
+        if self._is_changed or self._is_under_way:
+            try:
+                self.lab.close()
+            finally:
+                self._open()
         elif self._inputs % CHECKED_EVERY == 0:
             self.lab.sweep()
             self.check()
@@ -96,6 +98,7 @@ class Stage:
             self._has_scripts = False
         self._order(self._stage or STAGE)
         self._failures.clear()
+        self._is_under_way = True
 
     def connect(self, protocol: int) -> Client:
         """A client that speaks this protocol."""
@@ -148,6 +151,7 @@ class Stage:
         self.clients = []
         self.settle()
         assert not self._failures, self._failures
+        self._is_under_way = False
 
     def _go_on(self) -> None:
         """Time passes, pauses end, and who still waits then is woken."""

@@ -19,6 +19,7 @@ from tests.fuzz.target import Run, Target
 
 MEMORY_MAX_MB: Final = 1500  # of the process: more is growth
 INPUT_MAX_S: Final = 30  # for one input: more is a hang
+TEXT_COMPARED: Final = 40  # of the text of a failure
 FOUND_MAX: Final = 25  # failures in different places, after which a run is of no further use
 
 
@@ -75,9 +76,10 @@ class Recorder:
 
 
 def place_of(error: Exception) -> str:
-    """What tells a failure from others: its type, and the lines of Keyp and of the target that it came through."""
+    """What tells a failure from others: its type, how its text begins, and the lines that it came through last."""
     frames = traceback.extract_tb(error.__traceback__)[-6:]
-    return f"{type(error).__name__} " + " ".join([f"{Path(frame.filename).name}:{frame.lineno}" for frame in frames])
+    lines = " ".join([f"{Path(frame.filename).name}:{frame.lineno}" for frame in frames])
+    return f"{type(error).__name__} {str(error)[:TEXT_COMPARED]} {lines}"
 
 
 def guided(target: Target, recorder: Recorder, runs: int, seconds: int, seed: int, corpus: Path | None) -> NoReturn:
