@@ -152,7 +152,7 @@ def structures(_: Path) -> Run:
             size = answered(struct_size, layout)
             assert size is None or size == len(packed)
             read = answered(struct_unpack, layout, packed)
-            assert read is None or read[-1] == len(packed) + 1 or b"s" in layout  # its text may have a zero byte
+            assert read is None or size is None or read[-1] == len(packed) + 1  # texts may be shorter when read
 
     return run
 
