@@ -15,6 +15,7 @@ TESTS ?=
 WORKERS ?= $(if $(TESTS),0,auto)
 ROUNDS ?= 1000
 IMAGES ?= 10000
+INPUTS ?= 10000000
 BENCH ?=
 COMMAND ?=
 ATTACKS ?=
@@ -41,7 +42,7 @@ PYTEST = -m pytest --numprocesses=$(WORKERS) --dist=loadfile --no-loadscope-reor
 # Tests start hundreds of servers, and each would have to translate every module anew.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help run wheel test test-command test-compiled test-install test-unit test-integration test-property test-crash test-clients test-hostile-clients compiled-copy block lint format readme bench soak docker-build docker-run clean
+.PHONY: help run wheel test test-command test-compiled test-install test-unit test-integration test-property test-crash test-clients test-hostile-clients compiled-copy block lint format readme bench soak fuzz docker-build docker-run clean
 .DEFAULT_GOAL := help
 
 help: ## list what can be made
@@ -114,6 +115,9 @@ bench: $(INSTALLED_BENCH) ## compare with redis-server on this machine, half an 
 
 soak: $(INSTALLED_DEV) ## an hour of mixed load with a ledger of every write (KEYP_SOAK_SECONDS= for another time)
 	$(DEV)/python -m tests.soak.soak
+
+fuzz: $(INSTALLED_DEV) ## hostile bytes, guided by coverage, for hours (INPUTS= for another count; the corpus stays in build/fuzz)
+	$(DEV)/python -m tests.fuzz.campaign --inputs $(INPUTS)
 
 docker-build: ## build the image
 	docker build --tag $(IMAGE) .

@@ -76,7 +76,7 @@ class UsersFile:
         return saved
 
     def _write_those_of_now(self) -> Deferred[None]:
-        text = b"".join([user.line() + b"\n" for user in self._server.users.all()])
+        text = b"".join([user.describe() + b"\n" for user in self._server.users.all()])
         return self._loop.run_on_reader(self._write, text)
 
     def _write(self, text: bytes) -> None:

@@ -32,7 +32,9 @@ _NINE: Final = 0x39
 _MAX_LINE_BYTES: Final = 64 * 1024
 _MAX_ARGUMENTS: Final = 2**31 - 1
 
-_TLS_RECORD: Final = b"\x16\x03"  # how a handshake begins
+# How a handshake of TLS begins.
+_TLS_HANDSHAKE: Final = 0x16
+_TLS_MAJOR: Final = 0x03
 
 # Requests that are read in one call. A chunk of bytes may hold tens of thousands of the smallest.
 AT_ONCE: Final = 2048
@@ -137,13 +139,15 @@ class RequestParser:
                 length = -1
                 if start < size and data[i] == _DOLLAR:
                     length = data[i + 1] - _ZERO
-                    if data[i + 2] != _CR:
-                        if 1 <= length <= 9 and data[i + 3] == _CR and _ZERO <= data[i + 2] <= _NINE:
+                    if length > 9:
+                        length = -1
+                    elif data[i + 2] != _CR:
+                        if length >= 1 and data[i + 3] == _CR and _ZERO <= data[i + 2] <= _NINE:
                             length = length * 10 + data[i + 2] - _ZERO
                             start = i + 5
                         else:
                             length = -1
-                if not 0 <= length <= 99 or length > max_bulk_bytes:
+                if length < 0 or length > max_bulk_bytes:
                     start = self._read_bulk_length(data, i)
                     if start < 0:
                         break
@@ -233,9 +237,13 @@ class RequestParser:
 
     def _read_inline(self, data: bytes, i: int, args: list[bytes]) -> int:
         """Put the arguments of the line at `i` into `args`; returns the index behind its end, -1 to stop."""
-        if data.startswith(_TLS_RECORD, i):
-            self.error = ProtocolError("it speaks TLS to a port without it", silent=True)
-            return -1
+        if data[i] == _TLS_HANDSHAKE:
+            if i + 1 == len(data):
+                self._hold(data, i, 2, b"", -1)
+                return -1
+            if data[i + 1] == _TLS_MAJOR:
+                self.error = ProtocolError("it speaks TLS to a port without it", silent=True)
+                return -1
         end = data.find(b"\n", i, i + _MAX_LINE_BYTES + 1)
         sought = b"\n"
         if data.find(b"\0", i, end if end >= 0 else i + _MAX_LINE_BYTES + 1) >= 0:

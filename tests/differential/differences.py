@@ -56,6 +56,7 @@ LAGGING = (
 
 USER_IN_REDIS = rb".*user ann on nopass sanitize-payload ~a resetchannels -@all \+get \(%R~b resetchannels -@all\).*"
 USER_IN_VALKEY = USER_IN_REDIS.replace(b" sanitize-payload", b"")
+NOT_A_RULE = rb"-ERR Error in ACL SETUSER modifier '.*': Syntax error\r\n"
 NO_ACL_FILE = rb"-ERR This %binstance is not configured to use an ACL file. .*"
 
 OF_USERS = [
@@ -70,6 +71,15 @@ OF_USERS = [
         rb"\*14\r\n.*databases.*",
         rb"\*12\r\n\$5\r\nflags\r\n\*2\r\n\$3\r\noff\r\n\$16\r\nsanitize-payload\r\n.*",
         "Valkey 9 has rights for databases, and does not show a flag that all users have",
+    ),
+    Difference("ACL SETUSER ann '+get|a b'", OK, NOT_A_RULE, "a file of users could not say it", valkey_only=False),
+    Difference("ACL SETUSER ann '(~a))'", OK, NOT_A_RULE, "a file of users could not say it", valkey_only=False),
+    Difference(
+        "ACL SETUSER ann %RW~* ~b\nACL LIST",
+        rb".*user ann off .*~\* ~b .*",
+        rb".*user ann off .*%RW~\* ~b .*",
+        "a file of users could not say it: no pattern may follow ~*",
+        valkey_only=False,
     ),
     Difference("ACL LOAD", NO_ACL_FILE % b"", NO_ACL_FILE % b"Redis ", "Valkey does not call itself Redis"),
     Difference("ACL SAVE", NO_ACL_FILE % b"", NO_ACL_FILE % b"Redis ", "Valkey does not call itself Redis"),

@@ -92,7 +92,7 @@ def test_users_are_there_after_a_restart(start: Start, path: Path) -> None:
     """Also those whose names or patterns have quotes in them."""
     client = start(b"user ann on >pw ~a* +get\nuser gone on\n").connect()
     for name in NAMES[1:]:
-        rules = (b"on", b">p", b'~a"b', b"&'c", b"(~x) +get)", b"+get|a b")
+        rules = (b"on", b">p", b'~a"b', b"&'c", b"(~x +get|')")
         assert client.send(wire.request(b"ACL", b"SETUSER", name, *rules)) == OK
     client.call("ACL DELUSER gone")
     before = client.answer("ACL LIST")

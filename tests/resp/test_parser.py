@@ -81,7 +81,7 @@ BAD_COUNTS = [
         b"\xb2",
     ),
 ]
-BAD_LENGTHS = [*BAD_COUNTS, b"-1", b"536870913"]
+BAD_LENGTHS = [*BAD_COUNTS, b"-1", b"536870913", *(bytes([byte]) for byte in range(256) if byte not in b"0123456789\r")]
 BAD_SIGNS = [(b"x", "x"), (b"*", "*"), (b"\xff", "\xff"), (b"\t", "\t"), (b"\n", " "), (b"\r", " "), (b"\x00", "\0")]
 BAD_LINES = [b'"', b"'", b'PING "', b'PING "a', b"PING 'a", b'PING "a\\']
 
@@ -95,6 +95,23 @@ MALFORMED: list[tuple[bytes, Requests, str]] = [
     (PING + b"*1\r\n$-1\r\n", [[b"PING"]], "invalid bulk length"),
     (PING + b"PING '\r\n", [[b"PING"]], "unbalanced quotes in request"),
 ]
+
+
+@pytest.mark.parametrize("cuts", [[], [1], [1, 1, 1]])
+def test_a_handshake_of_tls_is_noticed_wherever_it_is_cut(cuts: list[int]) -> None:
+    parser, stream = RequestParser(), b"PING\r\n\x16\x03\x01"
+    assert parser.feed(stream[:6]) == [[b"PING"]]
+    stream = stream[6:]
+    for cut in cuts:
+        assert parser.feed(stream[:cut]) == []
+        stream = stream[cut:]
+    assert parser.feed(stream) == []
+    assert parser.error is not None
+    assert parser.error.silent
+    other = RequestParser()
+    assert other.feed(b"\x16") == []
+    assert other.feed(b"a\n") == [[b"\x16a"]]
+
 
 # Too long to be cut at every point. A real server looks only when a read has come, so a line that passes its limit and
 # ends within the same read may go through there.

@@ -10,7 +10,7 @@ from keyp.command.permission import command_index, denial
 from keyp.command.registry import Registry
 from keyp.commands.all import TABLES
 from keyp.server.acl.acl_log import AUTH, TOP_LEVEL, AclLog, Refusal
-from keyp.server.acl.rules import FileErrors, declared_user, parse_file
+from keyp.server.acl.rules import FileErrors, declared_user, join_selectors, parse_file
 from keyp.server.acl.selector import RuleError
 from keyp.server.acl.user import User
 from keyp.server.acl.users import Users
@@ -57,16 +57,42 @@ def test_a_user_is_made_anew_by_his_line(name: bytes, rules: list[bytes]) -> Non
         except RuleError:
             continue
     (directive,) = parse(one.line())
-    for other in (parse_file(one.line(), "users", INDEX, True)[name], declared_user(directive.words, INDEX, True)):
+    for other in (parse_file(one.describe(), "users", INDEX, True)[name], declared_user(directive.words, INDEX, True)):
         is_the_same(other, one)
 
 
 def is_the_same(other: User, one: User) -> None:
     assert other.name == one.name
     assert other.describe() == one.describe()
-    assert other.is_unrestricted == one.is_unrestricted
+    assert other.is_unrestricted or not one.is_unrestricted
     assert allowed(other) == allowed(one)
     assert one.copy().describe() == one.describe()
+
+
+@pytest.mark.parametrize(
+    "rules",
+    [
+        [b'~"a"', b"~'a", b"~b\\x41", b'&"c'],
+        [b'+get|"x', b"+get|'"],
+        [b"%RW~*", b"%R~a"],
+        [b"~a", b"%W~*", b"%R~*"],
+        [b"%RW~*"],
+        [b"(%RW~* ~b)", b"~q"],
+        [b"~a)", b"(~b +get)"],
+    ],
+)
+def test_unusual_patterns_come_back_from_a_file(rules: list[bytes]) -> None:
+    one = user(*rules)
+    other = parse_file(b'user "q on\n' + one.describe(), "users", INDEX, False)[b"ann"]
+    assert other.describe() == one.describe()
+    assert allowed(other) == allowed(one)
+    assert user(*join_selectors(one.describe().split(b" ")[2:])).describe() == one.describe()
+
+
+@pytest.mark.parametrize("rule", [b"+get|a b", b"+get|a\t", b"(~a))", b"(+get|x) +set)", b"(&a) ~b)"])
+def test_what_no_file_can_say_is_refused(rule: bytes) -> None:
+    with pytest.raises(RuleError, match="Syntax error"):
+        user(rule)
 
 
 def test_a_line_has_quotes_only_where_it_needs_them() -> None:
@@ -102,13 +128,17 @@ def test_a_file() -> None:
     [
         (b"ann on", "f:1 should start with user keyword followed by the username. "),
         (b"user", "f:1 should start with user keyword followed by the username. "),
-        (b"\nuser ann 'on", "f:2: unbalanced quotes in acl line. "),
+        (b"\nuser ann 'on", "f:2: Syntax error. "),
+        (b"user  ann on", "f:1: Syntax error. "),
+        (b"user ann on\t~a", "f:1: Syntax error. "),
+        (b"user\tann on", "f:1 should start with user keyword followed by the username. "),
         (b"user ann\nuser ann", "WARNING: Duplicate user 'ann' found on line 2. "),
         (b"user ann +nosuch -also", "f:1: Error in applying operation '+nosuch': Unknown command or category name in"
          " ACL. f:1: Error in applying operation '-also': Unknown command or category name in ACL. "),
         (b"user ann what ever", "f:1: Syntax error. "),
         (b"user ann (+get", "f:1: Unmatched parenthesis in selector definition."),
-        (b"user 'a b'", "'f:1: username 'a b' contains invalid characters. "),
+        (b"user 'a b'", "f:1: Syntax error. "),
+        (b"user a\tb", "'f:1: username 'a\tb' contains invalid characters. "),
     ],
 )  # fmt: skip
 def test_a_wrong_file_changes_nothing(text: bytes, error: str) -> None:

@@ -8,7 +8,6 @@ from __future__ import annotations
 from typing import Final
 
 from keyp.errors import printable
-from keyp.resp.inline import split_inline
 from keyp.server.acl.command_index import CommandIndex
 from keyp.server.acl.selector import UNKNOWN, RuleError, has_spaces
 from keyp.server.acl.user import User
@@ -83,12 +82,11 @@ def parse_file(text: bytes, path: str, index: CommandIndex, all_channels: bool) 
     errors = ""
     for number, line in enumerate(text.split(b"\n"), 1):
         where = f"{path}:{number}"
-        words = split_inline(line.strip(b" \t\r\n"))
-        if words is None:
-            errors += f"{where}: unbalanced quotes in acl line. "
-        elif not words:
+        line = line.strip(b" \t\r\n")
+        if not line:
             continue
-        elif words[0] != b"user" or len(words) < 2:
+        words = line.split(b" ")  # what is in quotes stands as it is: so does `describe` write it
+        if words[0] != b"user" or len(words) < 2:
             errors += f"{where} should start with user keyword followed by the username. "
         elif has_spaces(words[1]):
             errors += f"'{where}: username '{printable(words[1])}' contains invalid characters. "

@@ -204,6 +204,7 @@ class Selector:
                 raise RuleError(UNKNOWN)
             self._set_command(found, True, index)
         else:
+            _refuse_spaces(word)
             words = self.first_arguments.setdefault(name, [])
             if word.lower() not in words:
                 words.append(word.lower())
@@ -232,7 +233,15 @@ class Selector:
 
     def describe_keys(self) -> bytes:
         """The rules about keys."""
-        return b"~*" if self.all_keys else b" ".join([pattern.describe() for pattern in self.keys])
+        return b" ".join(self._key_rules())
+
+    def _key_rules(self) -> list[bytes]:
+        if self.all_keys:
+            return [b"~*"]
+        rules = [pattern.describe() for pattern in self.keys]
+        if len(rules) > 1:  # as a rule `~*` stands for all keys, and takes no pattern beside it
+            rules = [b"%RW~*" if rule == b"~*" else rule for rule in rules]
+        return rules
 
     def describe_channels(self) -> bytes:
         """The rules about channels."""
@@ -244,7 +253,7 @@ class Selector:
 
     def rules_of_all(self) -> list[bytes]:
         """The same, each rule by itself."""
-        rules = [b"~*"] if self.all_keys else [pattern.describe() for pattern in self.keys]
+        rules = self._key_rules()
         if not self.all_channels:
             rules.append(b"resetchannels")
         rules += [b"&*"] if self.all_channels else [b"&" + pattern for pattern in self.channels]

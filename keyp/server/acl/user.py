@@ -113,17 +113,17 @@ class User:
         return words
 
     def describe(self) -> bytes:
-        """What ACL LIST shows of him."""
+        """What ACL LIST shows of him, and the line of an ACL file that makes him."""
         words = [*self._before_selectors(), *self.selector.rules_of_all()]
         words += [b"(" + selector.describe() + b")" for selector in self.more_selectors]
         return b" ".join(words)
 
     def line(self) -> bytes:
-        """The line of a file that makes this user: his description, with quotes where it would be read otherwise."""
+        """The line of a configuration file that makes him: quotes stand where a word would be read otherwise."""
         words = [word(each) for each in (*self._before_selectors(), *self.selector.rules_of_all())]
         for selector in self.more_selectors:
             inner = selector.rules_of_all()
-            plain = all(word(each) == each and not each.endswith(b")") for each in inner)
+            plain = all(word(each) == each for each in inner)
             shown = b"(" + b" ".join(inner) + b")"
             words.append(shown if plain else quoted(shown))
         return b" ".join(words)
@@ -144,6 +144,8 @@ def _new_selector(rule: bytes, index: CommandIndex, all_channels: bool) -> Selec
         raise RuleError(SYNTAX)
     selector = Selector(all_channels)
     for inner in rule[1:-1].split(b" "):
+        if inner.endswith(b")"):
+            raise RuleError(SYNTAX)  # in a description it would end the selector
         if inner:
             selector.apply(inner, index)
     return selector
