@@ -179,6 +179,7 @@ class SessionContext:
         self.effects: list[Effect] = []
         self.invoke: Callable[[CommandSpec, list[bytes]], Reply] = _not_running
         self.invoke_in_script: Callable[[CommandSpec, list[bytes]], Reply] = _not_running
+        self.breathe: Callable[[], None] | None = None  # what long work without the store calls now and then
         self.nanoseconds: Callable[[], int] = _no_clock
 
     def after(self, effect: Effect) -> None:

@@ -182,7 +182,7 @@ def _publish(context: SessionContext, channel_type: int, args: Args) -> Reply:
     seen = _subscriptions(context)
     comparisons = seen.comparisons(channel_type)
     context.data.expect(comparisons)
-    matching = seen.matching(channel_type, args[1])
+    matching = seen.matching(channel_type, args[1], context.breathe)
     receivers = seen.receivers(channel_type, args[1], matching)
     work = receivers + comparisons // COMPARISONS
     context.after(Publish(context.state.protocol, channel_type, args[1], args[2], work, matching))

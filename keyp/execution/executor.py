@@ -362,6 +362,7 @@ class Executor:
             batch = self._batch
             context = self._context = SessionContext(batch.client, self._state, batch.server, self.data)
             context.invoke = self.invoke
+            context.breathe = self._breathe
             context.invoke_in_script = self.invoke_in_script
             context.nanoseconds = self._nanoseconds
             context.now_ns = self._read_at

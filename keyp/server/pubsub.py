@@ -10,6 +10,7 @@ A message is encoded once for each protocol, however many listen.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Final
 
 from keyp.algorithms.glob import Glob
@@ -24,6 +25,8 @@ SHARD: Final = 2
 # Bytes that the process grew by for each of many subscriptions of one client, besides those of its name.
 SUBSCRIPTION_BYTES: Final = 400
 PATTERN_BYTES: Final = 1250
+
+COMPARED_AT_ONCE: Final = 1024  # patterns
 
 MESSAGE: Final = (b"message", b"pmessage", b"smessage")  # by channel type
 
@@ -117,10 +120,18 @@ class PubSub:
         """With how many patterns the channel of a message is compared."""
         return len(self._patterns) if channel_type == CHANNEL else 0
 
-    def matching(self, channel: bytes) -> Matching:
-        """The patterns that match a channel now. Other threads may ask, since it takes long where there are many."""
-        end = self._patterns_seen
-        return Matching([name for name, each in list(self._patterns.items()) if fits(each.glob, channel)], end)
+    def matching(self, channel: bytes, breathe: Callable[[], None] | None = None) -> Matching:
+        """The patterns that match a channel now. Other threads may ask, since it takes long where there are many.
+
+        `breathe` is called now and then: a compiled loop keeps Python's lock.
+        """
+        found = Matching([], self._patterns_seen)
+        for number, (name, pattern) in enumerate(list(self._patterns.items()), 1):
+            if fits(pattern.glob, channel):
+                found.names.append(name)
+            if number % COMPARED_AT_ONCE == 0 and breathe is not None:
+                breathe()
+        return found
 
     def _still_matching(self, channel: bytes, found: Matching) -> list[bytes]:
         """The patterns that match a channel now, where `found` did before: only what is new since is compared."""
@@ -263,9 +274,9 @@ class Subscriptions:
         """With how many patterns the channel of a message is compared."""
         return self._table.comparisons(channel_type)
 
-    def matching(self, channel_type: int, channel: bytes) -> Matching | None:
+    def matching(self, channel_type: int, channel: bytes, breathe: Callable[[], None] | None = None) -> Matching | None:
         """The patterns that match a channel, of those that are committed; None for a shard channel."""
-        return self._table.matching(channel) if channel_type == CHANNEL else None
+        return self._table.matching(channel, breathe) if channel_type == CHANNEL else None
 
     def receivers(self, channel_type: int, channel: bytes, matching: Matching | None) -> int:
         """How many receivers a message published now would have. `matching` is what the method of that name says."""

@@ -9,6 +9,7 @@ import pytest
 from keyp.execution.executor import MESSAGES_BEYOND, MESSAGES_MAX
 from keyp.net.connection import BURST_MAX
 from keyp.net.late_messages import LATE_AT_ONCE
+from keyp.server.pubsub import COMPARED_AT_ONCE
 from tests import wire
 from tests.fakes import Connection, Lab
 
@@ -270,3 +271,4 @@ def test_who_publishes_beside_many_patterns_lets_others_have_their_turn(lab: Lab
     assert speaker.transport.sent == b":0\r\n"
     lab.settle()
     assert speaker.transport.sent == b":0\r\n" * 100
+    assert lab.clock.breaths >= 100 * (3 * MESSAGES_BEYOND // COMPARED_AT_ONCE)  # on a thread, without keeping the lock
