@@ -70,6 +70,17 @@ def mounted(kind: str, megabytes: int, at: Path) -> Iterator[Path]:
         subprocess.run(["umount", str(place)], check=True)
 
 
+@contextmanager
+def read_only(file: Path) -> Iterator[None]:
+    """A file on a file system that can be mounted at, which nobody can write to meanwhile."""
+    subprocess.run(["mount", "--bind", str(file), str(file)], check=True)
+    try:
+        subprocess.run(["mount", "-o", "remount,bind,ro", str(file)], check=True)
+        yield
+    finally:
+        subprocess.run(["umount", str(file)], check=True)
+
+
 def fill(path: Path, leave: int = 0) -> None:
     """Takes all room on the file system for a file, but for `leave` bytes."""
     with path.open("wb", buffering=0) as file:

@@ -19,7 +19,7 @@ import redis
 
 from keyp import errors
 from keyp.storage.lmdb.disk_reserve import RESERVE_BYTES
-from tests.crash.daemons import client_of, daemon_on, fill, mounted
+from tests.crash.daemons import client_of, daemon_on, fill, mounted, read_only
 from tests.integration.daemon import LONG, Daemon, wait_until
 
 DISK_MB = 40
@@ -309,16 +309,19 @@ def test_no_room_for_a_new_store(tmp_path: Path, kind: str) -> None:
 def test_a_place_where_no_reserve_can_be_made(tmp_path: Path) -> None:
     """A server without a reserve still detects a full disk, and takes writes again when there is room."""
     with mounted("tmpfs", DISK_MB, tmp_path) as disk, daemon_on(disk / "data", tmp_path) as daemon:
-        (disk / "data" / "keyp.reserve").mkdir(parents=True)
+        reserve = disk / "data" / "keyp.reserve"
+        reserve.parent.mkdir()
+        reserve.touch()
         (disk / "foreign").write_bytes(bytes(20 << 20))
-        daemon.start()
-        assert takes_writes(daemon)
-        fillers = fill_up(daemon, None, 6000)
-        assert not takes_writes(daemon)
-        compare_after_kill(daemon, fillers)
-        (disk / "foreign").unlink()
-        wait_until(lambda: takes_writes(daemon), "writes when there is room")
-        daemon.stop()
+        with read_only(reserve):
+            daemon.start()
+            assert takes_writes(daemon)
+            fillers = fill_up(daemon, None, 6000)
+            assert not takes_writes(daemon)
+            compare_after_kill(daemon, fillers)
+            (disk / "foreign").unlink()
+            wait_until(lambda: takes_writes(daemon), "writes when there is room")
+            daemon.stop()
 
 
 def test_a_limit_of_the_size(tmp_path: Path) -> None:

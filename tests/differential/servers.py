@@ -89,8 +89,9 @@ class Reference:
         return ReferenceConnection(self)
 
     def clear(self) -> None:
-        """Removes all keys and users."""
+        """Removes all keys, functions and users."""
         self.control.send(wire.request(b"FLUSHALL"), 1)
+        self.control.send(wire.request(b"FUNCTION", b"FLUSH"), 1)
         remove_users(self.control)
 
 
@@ -190,9 +191,10 @@ class Keyp:
         return KeypConnection(self.lab)
 
     def clear(self) -> None:
-        """Removes all keys, and what is left of them, and users."""
+        """Removes all keys, and what is left of them, functions and users."""
         connection = self.connect()
         connection.send(wire.request(b"FLUSHALL"), 1)
+        connection.send(wire.request(b"FUNCTION", b"FLUSH"), 1)
         remove_users(connection)
         connection.close()
         self.lab.sweep()
