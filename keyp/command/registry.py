@@ -60,11 +60,6 @@ class Registry:
         """The command or container of that name, None where there is none."""
         return self._by_name.get(name) or self._by_name.get(name.upper())
 
-    def is_container(self, name: bytes) -> bool:
-        """Whether the word before subcommands has that name."""
-        spec = self.get(name)
-        return spec is not None and bool(spec.subcommands)
-
     def get_full(self, name: bytes) -> CommandSpec | None:
         """The command, container or `container|subcommand` of that name."""
         word, bar, rest = name.partition(b"|")
@@ -72,7 +67,13 @@ class Registry:
         return spec.subcommands.get(rest.upper()) if spec is not None and bar else spec
 
     def find(self, args: Args) -> CommandSpec | None:
-        """The command or subcommand that a request names, None where there is none; its arity is not looked at."""
+        """The command or subcommand that a request names, None where there is none; its arity is not looked at.
+
+        It is the container itself where there is no word behind it.
+        """
+        spec = self._by_name.get(args[0])
+        if spec is not None and not spec.subcommands:
+            return spec  # the usual call, without detours
         spec = self.get(args[0])
         if spec is not None and spec.subcommands and len(args) > 1:
             return spec.subcommands.get(args[1].upper())

@@ -25,7 +25,6 @@ from keyp.command.spec import (
     SKIP_MONITOR,
     STALE,
     WALKS,
-    CommandSpec,
 )
 from keyp.errors import NUMKEYS_TOO_HIGH, CommandError
 from keyp.resp.values import Reply
@@ -65,14 +64,13 @@ class ScriptCalls:
         self._run = run
         self._is_read_only = is_read_only
         self._threshold_ns = context.server.settings.busy_reply_threshold * MILLISECOND_NS
-        self._known: dict[bytes, CommandSpec] = {}
         self._is_restricted = context.users.restricted(context.state) is not None
 
     def call(self, words: list[bytes]) -> Reply:
         """See `Commands`."""
-        spec = self._known.get(words[0])
+        spec = self._registry.find(words)
         if spec is None:
-            spec = self._find(words)
+            raise CallError(UNKNOWN)
         if not spec.least_count <= len(words) <= spec.most_count:
             raise CallError(WRONG_ARITY)
         if spec.flags & NOSCRIPT:
@@ -86,16 +84,6 @@ class ScriptCalls:
                 raise CallError(READ_ONLY)
             self._run.has_written = True
         return self._context.invoke_in_script(spec, words)
-
-    def _find(self, words: list[bytes]) -> CommandSpec:
-        spec = self._registry.find(words)
-        if spec is None:
-            raise CallError(UNKNOWN)
-        if not self._registry.is_container(words[0]):
-            self._known[words[0]] = spec
-        elif spec.function is None:
-            raise CallError(WRONG_ARITY)
-        return spec
 
     def log(self, level: int, message: bytes) -> None:
         """See `Commands`."""

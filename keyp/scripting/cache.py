@@ -25,6 +25,7 @@ class ScriptCache:
         self._scripts: dict[bytes, Script] = {}
         self._loaded: set[bytes] = set()
         self._guard = Lock()
+        self._newest = b""  # the digest that was used last
         self.text_bytes = 0
         self.evicted = 0
 
@@ -33,7 +34,10 @@ class ScriptCache:
 
     def get(self, sha: bytes) -> Script | None:
         """The script with this digest; it is the one used last now."""
+        if sha == self._newest:
+            return self._scripts.get(sha)
         with self._guard:
+            self._newest = sha
             script = self._scripts.get(sha)
             if script is not None and sha not in self._loaded:
                 del self._scripts[sha]
@@ -56,6 +60,7 @@ class ScriptCache:
                 self._loaded.add(script.sha)
             if script.sha not in self._scripts:
                 self._scripts[script.sha] = script
+                self._newest = script.sha
                 self.text_bytes += len(script.text)
             if len(self._scripts) - len(self._loaded) > EVAL_SCRIPTS_MAX:
                 self._evict(next(sha for sha in self._scripts if sha not in self._loaded))
