@@ -244,7 +244,7 @@ class TlsProtocol(TLSMemoryBIOProtocol):
 
     def flooded(self) -> None:
         """Called by `Records`: the peer has OpenSSL answer, and does not read."""
-        self.abortConnection()
+        TLSMemoryBIOProtocol.abortConnection(self)
 
     def _unbufferPendingWrites(self) -> None:
         TLSMemoryBIOProtocol._unbufferPendingWrites(self)

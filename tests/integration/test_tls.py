@@ -5,6 +5,7 @@ from __future__ import annotations
 import signal
 import socket
 import ssl
+import struct
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -237,7 +238,8 @@ def test_what_one_who_vanishes_has_sent_is_run(secure: Secure) -> None:
 def test_a_renegotiation_is_refused(server: StartServer, tmp_path: Path) -> None:
     secure = Secure(server, tmp_path, "--tls-auth-clients=no", "--tls-protocols=TLSv1.2")
     plain = socket.create_connection(("127.0.0.1", secure.port), DEADLINE_S)
-    plain.settimeout(None)  # it has the deadline of the test; with one of its own OpenSSL would not wait
+    plain.settimeout(None)  # pyOpenSSL wants one that blocks; the system's own deadline does
+    plain.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, struct.pack("ll", int(DEADLINE_S), 0))
     connection = SSL.Connection(SSL.Context(SSL.TLS_CLIENT_METHOD), plain)
     connection.set_connect_state()
     connection.do_handshake()
