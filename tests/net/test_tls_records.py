@@ -2,44 +2,46 @@
 
 from __future__ import annotations
 
-from typing import Any
-
-from keyp.net.tls_records import MEMORY_BYTES, OWN_MAX, Records
+from keyp.net.tls_records import MEMORY_BYTES, OWN_MAX, OpenSSL, Records
 
 
-class FakeOpenSSL:
-    """Answers everything that comes with a thousand bytes of its own, and holds no requests."""
+class FakeLibrary:
+    """OpenSSL that answers everything that comes with a thousand bytes of its own. There are no requests in it."""
 
-    null = None
-    want_read = 2
-    zero_return = 6
+    SSL_ERROR_WANT_READ = 2
+    SSL_ERROR_ZERO_RETURN = 6
+    NULL = None
 
     def __init__(self) -> None:
         self.waiting = 0
-        self.memory = bytearray(MEMORY_BYTES)
-        self.bytes = memoryview(self.memory)
 
-    def bio_write(self, bio: object, data: bytes, size: int) -> int:
+    def new(self, kind: str, size: int) -> bytes:
+        return bytes(size)
+
+    def buffer(self, memory: bytes) -> bytes:
+        return memory
+
+    def BIO_write(self, bio: object, data: bytes, size: int) -> int:
         self.waiting += 1000
         return size
 
-    def read(self, connection: object, memory: object, size: int) -> int:
+    def SSL_read(self, connection: object, memory: object, size: int) -> int:
         return -1
 
-    def write(self, connection: object, data: bytes, size: int) -> int:
+    def SSL_write(self, connection: object, data: bytes, size: int) -> int:
         self.waiting += size
         return size
 
-    def get_error(self, connection: object, count: int) -> int:
-        return self.want_read
+    def SSL_get_error(self, connection: object, count: int) -> int:
+        return self.SSL_ERROR_WANT_READ
 
-    def clear_error(self) -> None:
+    def ERR_clear_error(self) -> None:
         pass
 
-    def bio_waiting(self, bio: object, pointer: object) -> int:
+    def BIO_get_mem_data(self, bio: object, pointer: object) -> int:
         return self.waiting
 
-    def bio_read(self, bio: object, memory: object, size: int) -> int:
+    def BIO_read(self, bio: object, memory: object, size: int) -> int:
         count = min(size, self.waiting)
         self.waiting -= count
         return count or -1
@@ -77,10 +79,10 @@ class Socket:
         self.floods += 1
 
 
-def make() -> tuple[Records, Socket, FakeOpenSSL]:
-    openssl: Any = FakeOpenSSL()
-    connection: Any = Socket()
-    records = Records(openssl, connection, connection, connection)
+def make() -> tuple[Records, Socket, FakeLibrary]:
+    openssl = FakeLibrary()
+    connection = Socket()
+    records = Records(OpenSSL(openssl, openssl), connection, connection, connection)
     records.open(lambda data: None, True)
     return records, connection, openssl
 
