@@ -146,19 +146,18 @@ class Records:
         count = MEMORY_BYTES
         while count == MEMORY_BYTES:
             count = self._openssl.bio_read(self._outgoing, self._openssl.memory, MEMORY_BYTES)
-            if count > 0:
-                self._send_encrypted(self._openssl.bytes[:count])
-
-    def _send_encrypted(self, data: bytes) -> None:
-        sent = 0
-        if not self.is_waiting:
-            try:
-                sent = self._socket_send(data)
-            except OSError:
-                sent = 0  # the transport meets it again, and handles it
-        if sent < len(data):
-            self.is_waiting = True
-            self._transport.write(data[sent:] if sent else data)
+            if count <= 0:
+                return
+            data: bytes = self._openssl.bytes[:count]
+            sent = 0
+            if not self.is_waiting:
+                try:
+                    sent = self._socket_send(data)
+                except OSError:
+                    sent = 0  # the transport meets it again, and handles it
+            if sent < count:
+                self.is_waiting = True
+                self._transport.write(data[sent:] if sent else data)
 
     def drained(self) -> None:
         """The transport's buffer is empty: what has waited in OpenSSL leaves."""
