@@ -164,6 +164,8 @@ class FakeTransport(StringTransport):
     """A TCP transport: what left through the socket is in `sent`, what waits in the buffer is `value()`."""
 
     bufferSize: int  # how much a read takes
+    offset = 0  # of what waits in `dataBuffer`
+    _tempDataLen = 0
 
     def __init__(self) -> None:
         super().__init__(IPv4Address("TCP", "127.0.0.1", 6377), IPv4Address("TCP", "10.0.0.9", 50000))
@@ -171,6 +173,11 @@ class FakeTransport(StringTransport):
         self.socket = FakeSocket(self)
         self.aborted = False
         self.protocol: Any = None
+
+    @property
+    def dataBuffer(self) -> bytes:
+        waiting: bytes = self.value()
+        return waiting
 
     def getHandle(self) -> FakeSocket:
         return self.socket
@@ -198,6 +205,13 @@ class FakeTransport(StringTransport):
         if producer is not None:
             producer.stopProducing()
         self.protocol.connectionLost(reason)
+
+    def read_some(self, size: int) -> None:
+        """The peer has read so many bytes, and others still wait."""
+        waiting = self.value()
+        self.sent += waiting[:size]
+        self.clear()
+        self.write(waiting[size:])
 
     def drain(self, room: int = 1 << 30) -> None:
         """The peer has read everything: the buffer leaves, the socket has `room` again, and the producer is told."""

@@ -161,7 +161,7 @@ def client_list(context: SessionContext, args: Args) -> Reply:
         clients = [client for client in map(context.server.clients.get, wanted) if client is not None]
     elif len(args) > 2:
         raise CommandError(SYNTAX)
-    staying = [client for client in clients if not client.closing]
+    staying = [client for client in clients if client.stays]
     context.data.expect(len(staying) + sum([len(client.state.watched) for client in staying]))
     return Verbatim(b"".join([describe(context, client, args) + b"\n" for client in staying]))
 
@@ -197,7 +197,7 @@ class KillFilter:
             and self.local_address in (None, client.local_address)
             and self.user in (None, client.state.user)
             and (not self.client_type or _is_of_type(client, self.client_type))
-            and not client.closing
+            and client.stays
         )
 
 

@@ -343,11 +343,12 @@ class Connection:
 
     def check_output(self, now_s: int) -> None:
         """Cuts the client off if too much is waiting for it, or has been for too long. `now_s` never goes back."""
+        self.output_limits.follow(self.transport, now_s)
         if self.output_limits.exceeds_soft(now_s) or self.output_limits.exceeds_hard():
             self._cut_off()
 
     def _cut_off(self) -> None:
-        if not self.client.closing:
+        if not self.client.dropped:
             waiting, address = self.client.output_buffered, self.client.address
             log.warn("{who} does not read: closed with {size} bytes waiting", who=address, size=waiting)
             self.abort()
@@ -455,7 +456,7 @@ class Connection:
 
     def kill(self) -> None:
         """Ends the connection now. A peer that has read its replies sees it end, not fail, as with Redis."""
-        if self._output == CONGESTED:
+        if self._output == CONGESTED or (self.client.closing and self.client.output_buffered):
             self.abort()
         else:
             self.close()
@@ -463,6 +464,7 @@ class Connection:
     def abort(self) -> None:
         """Ends the connection now; what has not left is dropped and the peer sees a reset."""
         self._stop_listening()
+        self.client.dropped = True
         self._backlog.clear()
         self._forget_replies()
         if self._output != GONE:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from keyp.server.clients import Client
 from keyp.server.config import Settings
 
@@ -13,6 +15,14 @@ class OutputLimits:
         self._client = client
         self._settings = settings
         self.over_since = 0  # seconds, by `exceeds_soft`; 0 while no more is waiting than the soft limit
+        self._left = 0  # bytes that the transport had last
+
+    def follow(self, transport: Any, now_s: int) -> None:
+        """Asked once a second while something waits: a client that has read some of it since is seen."""
+        left: int = len(transport.dataBuffer) - transport.offset + transport._tempDataLen
+        if left != self._left:
+            self._left = left
+            self._client.last_seen_ns = now_s * 1_000_000_000
 
     def _limits(self) -> tuple[int, int, int]:
         settings = self._settings

@@ -192,7 +192,7 @@ class Server:
     def close_idle_clients(self) -> None:
         """Disconnects the clients that have been silent for longer than the setting `timeout` allows.
 
-        Subscribers may be silent for ever.
+        Who reads what waits for it is not silent. Subscribers may be so for ever.
         """
         timeout = self.state.settings.timeout
         if timeout == 0:
@@ -203,7 +203,10 @@ class Server:
             if client.waiting or client.state.is_subscriber:
                 continue  # it is the server that is silent
             if client.last_seen_ns < seen_last_ns:
-                connection.finish()
+                if client.output_buffered:
+                    connection.abort()  # it does not read either
+                else:
+                    connection.finish()
 
     def close_slow_clients(self) -> None:
         """Disconnects the clients for which more has been waiting than `client-output-buffer-limit` allows.

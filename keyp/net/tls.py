@@ -154,7 +154,7 @@ class _Drain:
 
     def resumeProducing(self) -> None:
         """Called by Twisted: the transport's buffer is empty."""
-        self._protocol.records.is_waiting = False
+        self._protocol.records.drained()
         self._producer.resumeProducing()
 
     def stopProducing(self) -> None:
@@ -226,13 +226,25 @@ class TlsProtocol(TLSMemoryBIOProtocol):
         if self._handshakeDone:
             self.__dict__["dataReceived"] = self.records.received
 
+    def _flushReceiveBIO(self) -> None:
+        if not self._handshakeDone:
+            TLSMemoryBIOProtocol._flushReceiveBIO(self)
+            return
+        self.records.received(b"")  # with the end of the handshake requests have come, and perhaps the goodbye
+        self.records.flush()
+
     def ended(self) -> None:
-        """Called by `Records`: the peer sends no more. It may still read its replies."""
+        """Called by `Records`: the peer sends no more. It may still read its replies. Nothing behind counts."""
+        self.transport.stopReading()
         self.wrappedProtocol.readConnectionLost()
 
     def failed(self) -> None:
         """Called by `Records`: the connection cannot go on."""
         self._tlsShutdownFinished(Failure(SSL.Error([])))
+
+    def flooded(self) -> None:
+        """Called by `Records`: the peer has OpenSSL answer, and does not read."""
+        TLSMemoryBIOProtocol.abortConnection(self)
 
     def _unbufferPendingWrites(self) -> None:
         TLSMemoryBIOProtocol._unbufferPendingWrites(self)

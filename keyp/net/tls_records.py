@@ -15,6 +15,8 @@ from typing import Any, Final, Protocol
 
 RECORD_BYTES: Final = 1 << 14  # the most that TLS encrypts in one piece
 AT_ONCE: Final = 4 * RECORD_BYTES  # that is encrypted before the socket is asked whether it takes it
+OWN_MAX: Final = 4 * RECORD_BYTES  # of OpenSSL's own messages, that may wait for a peer that does not read
+MEMORY_BYTES: Final = 2 * AT_ONCE
 RECEIVE_BYTES: Final = RECORD_BYTES + 512  # of a socket at once: a record
 
 
@@ -32,7 +34,7 @@ class OpenSSL:
         self.null = ffi.NULL
         self.want_read: int = lib.SSL_ERROR_WANT_READ
         self.zero_return: int = lib.SSL_ERROR_ZERO_RETURN
-        self.memory = ffi.new("char[]", 2 * AT_ONCE)
+        self.memory = ffi.new("char[]", MEMORY_BYTES)
         self.bytes = ffi.buffer(self.memory)
 
 
@@ -44,6 +46,9 @@ class Owner(Protocol):
 
     def failed(self) -> None:
         """What has come is no TLS, or OpenSSL has failed."""
+
+    def flooded(self) -> None:
+        """The peer asks for more and more answers of OpenSSL's own, and reads none."""
 
 
 class Records:
@@ -89,12 +94,24 @@ class Records:
     def _nothing_read(self, count: int) -> None:
         error: int = self._openssl.get_error(self._ssl, count)
         if error == self._openssl.want_read:
+            self._answer()
             return
         self._openssl.clear_error()  # else the next connection would take it for its own
         if error == self._openssl.zero_return:
             self._owner.ended()
         else:
             self._owner.failed()
+
+    def _answer(self) -> None:
+        """Sends what OpenSSL itself has to say: to a change of keys, to a renegotiation.
+
+        What the socket does not take waits in OpenSSL, where it is seen how much it is.
+        """
+        openssl = self._openssl
+        if not self.is_waiting:
+            self.flush()
+        elif openssl.bio_waiting(self._outgoing, openssl.null) > OWN_MAX:
+            self._owner.flooded()
 
     def send(self, data: bytes) -> int:
         """Encrypts and sends; how many bytes have been taken. The others are for the transport's `write`."""
@@ -126,19 +143,27 @@ class Records:
 
     def flush(self) -> None:
         """Sends what OpenSSL wants to be sent: a burst of records, and what belongs to handshakes and to the end."""
-        count: int = self._openssl.bio_read(self._outgoing, self._openssl.memory, 2 * AT_ONCE)
-        if count <= 0:
-            return
-        data: bytes = self._openssl.bytes[:count]
-        sent = 0
-        if not self.is_waiting:
-            try:
-                sent = self._socket_send(data)
-            except OSError:
-                sent = 0  # the transport meets it again, and handles it
-        if sent < count:
-            self.is_waiting = True
-            self._transport.write(data[sent:] if sent else data)
+        count = MEMORY_BYTES
+        while count == MEMORY_BYTES:
+            count = self._openssl.bio_read(self._outgoing, self._openssl.memory, MEMORY_BYTES)
+            if count <= 0:
+                return
+            data: bytes = self._openssl.bytes[:count]
+            sent = 0
+            if not self.is_waiting:
+                try:
+                    sent = self._socket_send(data)
+                except OSError:
+                    sent = 0  # the transport meets it again, and handles it
+            if sent < count:
+                self.is_waiting = True
+                self._transport.write(data[sent:] if sent else data)
+
+    def drained(self) -> None:
+        """The transport's buffer is empty: what has waited in OpenSSL leaves."""
+        self.is_waiting = False
+        if self.is_open:
+            self.flush()
 
     # What the protocol above asks its socket as well.
 
@@ -151,5 +176,22 @@ class Records:
         self._socket.setsockopt(*arguments)
 
     def recv(self, size: int) -> bytes:
-        """What has been received is delivered at once, so there is nothing."""
-        raise BlockingIOError
+        """What has come to the socket and has not been read; `size` bytes of it at once, encrypted.
+
+        Nothing at the end of what can be read. Raises `OSError` as a socket does.
+        """
+        openssl = self._openssl
+        while self.is_open:
+            data: bytes = self._socket.recv(size)
+            openssl.bio_write(self._incoming, data, len(data))
+            pieces: list[bytes] = []
+            count: int = openssl.read(self._ssl, openssl.memory, RECEIVE_BYTES)
+            while count > 0:
+                pieces.append(openssl.bytes[:count])
+                count = openssl.read(self._ssl, openssl.memory, RECEIVE_BYTES)
+            if pieces:
+                return b"".join(pieces)
+            if not data or openssl.get_error(self._ssl, count) != openssl.want_read:
+                openssl.clear_error()
+                break
+        return b""

@@ -126,7 +126,7 @@ class ClientMemory:
             self._weigh(list(self._noticed.values()))
         if not self.limit or self._sum() < self.limit:
             return True
-        staying = [client for client in self._clients.all() if not client.closing]
+        staying = [client for client in self._clients.all() if client.stays]
         self._weigh(staying)
         left = CONNECTION_BYTES * len(staying) + self._noticed_bytes
         for client in sorted(staying, key=_noticed_bytes, reverse=True):

@@ -119,9 +119,15 @@ class Client:
         self.subscribed_bytes = 0  # of memory
         self.noticed_bytes = 0  # what `keyp.server.client_memory` counts
         self.closing = False
+        self.dropped = False  # its connection is cut, and what waits for it is not sent any more
         self.waiting = False  # in a command that waits for a key
         self.is_unix = False
         self.is_proxied = False  # its address is what a proxy says
+
+    @property
+    def stays(self) -> bool:
+        """Whether the client is there, even if only to read what waits for it."""
+        return not self.closing or (self.output_buffered > 0 and not self.dropped)
 
     @property
     def is_local(self) -> bool:

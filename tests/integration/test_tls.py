@@ -5,12 +5,14 @@ from __future__ import annotations
 import signal
 import socket
 import ssl
+import struct
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import pytest
 import redis
+from OpenSSL import SSL
 
 from tests.integration.certificates import Authority
 from tests.integration.conftest import StartServer
@@ -52,6 +54,23 @@ class Secure:
         context.load_cert_chain(*self.own)
         plain = socket.create_connection(("127.0.0.1", self.port), DEADLINE_S)
         return context.wrap_socket(plain, server_hostname="127.0.0.1")
+
+    def stepwise(self) -> tuple[socket.socket, ssl.SSLObject, ssl.MemoryBIO]:
+        """A connection whose bytes leave when the test sends what the last of these holds; its handshake is done,
+        but for the client's last words."""
+        context = ssl.create_default_context(cafile=str(self.authority.path))
+        context.load_cert_chain(*self.own)
+        plain = socket.create_connection(("127.0.0.1", self.port), DEADLINE_S)
+        incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
+        connection = context.wrap_bio(incoming, outgoing, server_hostname="127.0.0.1")
+        while True:
+            try:
+                connection.do_handshake()
+            except ssl.SSLWantReadError:
+                plain.sendall(outgoing.read())
+                incoming.write(plain.recv(1 << 16))
+            else:
+                return plain, connection, outgoing
 
 
 @pytest.fixture
@@ -163,6 +182,73 @@ def test_goodbye_ends_the_connection(secure: Secure, request_: bytes) -> None:
         assert plain.recv(1) == b""
     admin = secure.client()
     wait_until(lambda: len(admin.client_list()) == 1, "the server to forget the client")
+
+
+def goodbye(connection: ssl.SSLObject, outgoing: ssl.MemoryBIO) -> bytes:
+    """What the client has still to send, and that it sends no more."""
+    with suppress(ssl.SSLWantReadError):
+        connection.unwrap()
+    return outgoing.read()
+
+
+def test_requests_and_goodbye_may_come_with_the_end_of_the_handshake(secure: Secure) -> None:
+    admin = secure.client()
+    admin.set("k", "v" * 60_000)
+    plain, connection, outgoing = secure.stepwise()
+    connection.write(b"GET k\r\nSET k2 v\r\nPING\r\n")
+    plain.sendall(goodbye(connection, outgoing))
+    got = 0
+    while data := plain.recv(1 << 16):
+        got += len(data)
+    assert got > 60_000
+    assert admin.get("k2") == "v"
+    plain.close()
+
+
+def test_what_comes_after_goodbye_is_not_read(secure: Secure) -> None:
+    """Also while replies wait."""
+    admin = secure.client()
+    admin.set("k", "v" * 60_000)
+    plain, connection, outgoing = secure.stepwise()
+    connection.write(b"GET k\r\n" * 1000)
+    plain.sendall(goodbye(connection, outgoing))
+    wait_until(lambda: any(int(each["omem"]) for each in admin.client_list()), "replies to wait")
+    before = secure.daemon.memory()
+    plain.settimeout(0.5)
+    record = b"\x17\x03\x03\x40\x00" + b"x" * 16_384
+    with suppress(TimeoutError):
+        for _ in range(3000):
+            plain.sendall(record)
+    assert secure.daemon.memory() - before < 20_000_000
+    plain.close()
+
+
+def test_what_one_who_vanishes_has_sent_is_run(secure: Secure) -> None:
+    """Where the server did not read, because the client has not read either."""
+    admin = secure.client()
+    admin.set("k", "v" * 60_000)
+    connection = secure.connect()
+    connection.sendall(b"GET k\r\n" * 1000)
+    wait_until(lambda: any(int(each["omem"]) for each in admin.client_list()), "replies to wait")
+    connection.sendall(b"RPUSH list x\r\n" * 2000)
+    connection.close()
+    wait_until(lambda: admin.llen("list") == 2000, "all to be run")
+
+
+def test_a_renegotiation_is_refused(server: StartServer, tmp_path: Path) -> None:
+    secure = Secure(server, tmp_path, "--tls-auth-clients=no", "--tls-protocols=TLSv1.2")
+    plain = socket.create_connection(("127.0.0.1", secure.port), DEADLINE_S)
+    plain.settimeout(None)  # pyOpenSSL wants one that blocks; the system's own deadline does
+    plain.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, struct.pack("ll", int(DEADLINE_S), 0))
+    connection = SSL.Connection(SSL.Context(SSL.TLS_CLIENT_METHOD), plain)
+    connection.set_connect_state()
+    connection.do_handshake()
+    connection.sendall(b"PING\r\n")
+    assert connection.recv(7) == b"+PONG\r\n"
+    connection.renegotiate()
+    with pytest.raises(SSL.Error, match="no renegotiation"):
+        connection.do_handshake()
+    plain.close()
 
 
 def test_a_client_with_tls_on_the_plain_port_is_ended(secure: Secure) -> None:
