@@ -41,19 +41,22 @@ class Runner(UnixApplicationRunner):
     """Runs the server with a pid file of Keyp's own: Twisted's would keep it from starting after a crash."""
 
     def __init__(self, config: ServerOptions, pid_file: PidFile) -> None:
-        super().__init__(config)
+        runner: Any = super()
+        runner.__init__(config)
         self._pid_file = pid_file
 
     def run(self) -> None:
         """Returns when the server has stopped."""
         try:
-            super().run()
+            runner: Any = super()
+            runner.run()
         finally:
             self._pid_file.remove()
 
     def startApplication(self, application: Any) -> None:
         """Called by Twisted in the final process. Whoever waits for the daemon finds the file when it serves."""
-        super().startApplication(application)
+        runner: Any = super()
+        runner.startApplication(application)
         self._pid_file.write()
 
 
