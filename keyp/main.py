@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import sys
+from typing import Any
 
 from twisted.application.service import IServiceMaker, ServiceMaker
 from twisted.python import usage
@@ -16,6 +17,7 @@ from twisted.scripts._twistd_unix import ServerOptions, UnixApplicationRunner
 
 from keyp.net.log_file import observer_to
 from keyp.net.options import Options, install_reactor
+from keyp.net.pid_file import PidFile
 from keyp.tools import command_line
 
 
@@ -35,6 +37,29 @@ class CommandLine(Options):
         Options.parseArgs(self, *arguments)
 
 
+class Runner(UnixApplicationRunner):
+    """Runs the server with a pid file of Keyp's own: Twisted's would keep it from starting after a crash."""
+
+    def __init__(self, config: ServerOptions, pid_file: PidFile) -> None:
+        runner: Any = super()
+        runner.__init__(config)
+        self._pid_file = pid_file
+
+    def run(self) -> None:
+        """Returns when the server has stopped."""
+        try:
+            runner: Any = super()
+            runner.run()
+        finally:
+            self._pid_file.remove()
+
+    def startApplication(self, application: Any) -> None:
+        """Called by Twisted in the final process. Whoever waits for the daemon finds the file when it serves."""
+        runner: Any = super()
+        runner.startApplication(application)
+        self._pid_file.write()
+
+
 def main() -> None:
     """Runs the server until a signal or SHUTDOWN stops it. Options without sense: one line of text, exit status 1."""
     sys.argv[0] = "keyp"  # the name in the usage text, also for `python -m keyp`
@@ -46,7 +71,7 @@ def main() -> None:
     except usage.UsageError as error:
         sys.exit(f"keyp: {error} (keyp --help tells more)")
     install_reactor()
-    UnixApplicationRunner(_around(options)).run()
+    Runner(_around(options), PidFile(options.settings.get("pidfile"))).run()
     if options["lost"]:
         sys.exit(1)
 
@@ -54,11 +79,11 @@ def main() -> None:
 def _around(options: Options) -> ServerOptions:
     """What twistd would have made of the command line `twistd --nodaemon --pidfile= keyp` and these options.
 
-    A configuration file may ask for a daemon, a pid file and a log. The log of a daemon that names none goes nowhere,
+    A configuration file may ask for a daemon and a log. The log of a daemon that names none goes nowhere,
     as in Redis.
     """
     get = options.settings.get
-    words = ["--no_save", f"--pidfile={get('pidfile')}"]
+    words = ["--no_save", "--pidfile="]
     if get("daemonize") == "no":
         words.append("--nodaemon")
     if get("syslog-enabled") == "yes":

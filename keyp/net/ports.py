@@ -21,6 +21,7 @@ from keyp.net.endpoint_types import (
     has_plain_connections,
     listen,
 )
+from keyp.net.internet_port import listen_tcp
 from keyp.net.options import Options
 from keyp.net.privileges import Privileges
 from keyp.net.proxied import ProxiedFactory
@@ -131,7 +132,7 @@ class Ports:
             addresses = ["127.0.0.1", "::1"]
         for index, address in enumerate(addresses):
             try:
-                port = self._reactor.listenTCP(number, factory, self._backlog(), address)
+                port = listen_tcp(self._reactor, number, factory, self._backlog(), address)
             except CannotListenError as error:
                 can_lack = may_lack or (index > 0 and ":" in address)
                 if can_lack and getattr(error.socketError, "errno", 0) != errno.EADDRINUSE:

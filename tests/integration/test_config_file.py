@@ -129,6 +129,34 @@ def test_a_socket_alone(tmp_path: Path, server: StartServer) -> None:
     assert "everything is on the disk" in log.read_text()
 
 
+@pytest.mark.parametrize("before", [f"{os.getpid()}", "1\n", "no number", ""])
+def test_no_pid_file_keeps_the_server_from_starting(server: StartServer, path: Path, before: str) -> None:
+    """After a crash the number in it may be another process's, in a container the server's own."""
+    pid_file = path.parent / "pid"
+    pid_file.write_text(before)
+    path.write_text(f"pidfile {pid_file}\n")
+    daemon = server(program=["-m", "keyp", str(path)])
+    assert pid_file.read_text() == f"{daemon.pid}\n"
+    daemon.stop()
+    assert not pid_file.exists()
+
+
+def test_a_pid_file_that_cannot_be_written_is_told_of(server: StartServer, path: Path) -> None:
+    path.write_text(f"pidfile {path.parent}/missing/pid\n")
+    daemon = server(program=["-m", "keyp", str(path)])
+    assert client(daemon).ping()
+    assert "Failed to write PID file: No such file or directory" in daemon.log()
+
+
+def test_who_cannot_start_leaves_the_pid_file_of_who_serves(server: StartServer, path: Path, tmp_path: Path) -> None:
+    pid_file = path.parent / "pid"
+    path.write_text(f"pidfile {pid_file}\n")
+    daemon = server(program=["-m", "keyp", str(path)])
+    second = run(tmp_path, *KEYP, str(path), f"--port={daemon.port}")
+    assert second.returncode == 1
+    assert pid_file.read_text() == f"{daemon.pid}\n"
+
+
 def test_addresses(server: StartServer, tmp_path: Path) -> None:
     """One with a `-` in front may be missing; without it there is no start."""
     path = tmp_path / "addresses.conf"

@@ -213,12 +213,33 @@ def test_ipv6(server: StartServer) -> None:
 @pytest.mark.skipif(not has_ipv6(), reason="this machine has no IPv6")
 def test_one_socket_for_both_families(server: StartServer) -> None:
     """IPv4 is shown as such, and 127.0.0.1 is this machine, though the kernel calls it ::ffff:127.0.0.1."""
-    daemon = server("--host=::")
+    port = free_port()
+    server(f"--endpoint=tcp6:{port}:interface=\\:\\:", "--host=127.0.0.1")
     for host, shown in (("127.0.0.1", "127.0.0.1"), ("::1", "[::1]")):
-        with socket.create_connection((host, daemon.port), DEADLINE_S) as connection:
+        with socket.create_connection((host, port), DEADLINE_S) as connection:
             info = told(connection, b"CLIENT INFO\r\n")
             own = connection.getsockname()
-        assert (field(info, "addr"), field(info, "laddr")) == (f"{shown}:{own[1]}", f"{shown}:{daemon.port}")
+        assert (field(info, "addr"), field(info, "laddr")) == (f"{shown}:{own[1]}", f"{shown}:{port}")
+
+
+@pytest.mark.skipif(not has_ipv6(), reason="this machine has no IPv6")
+@pytest.mark.parametrize("host", ["* -::*", "0.0.0.0 ::", "-::* *"])
+def test_all_addresses_of_both_families(server: StartServer, host: str) -> None:
+    """The first is what Redis listens on where nothing is said."""
+    daemon = server(f"--host={host}")
+    for address in ("127.0.0.1", "::1"):
+        with socket.create_connection((address, daemon.port), DEADLINE_S) as connection:
+            assert field(told(connection, b"CLIENT INFO\r\n"), "addr")
+
+
+@pytest.mark.skipif(not has_ipv6(), reason="this machine has no IPv6")
+def test_a_port_of_ipv6_is_of_ipv6_alone(server: StartServer) -> None:
+    """As in Redis: `::` does not open the port to what else IPv4 has."""
+    daemon = server("--host=127.0.0.1 ::")
+    with socket.create_connection(("::1", daemon.port), DEADLINE_S) as connection:
+        assert field(told(connection, b"CLIENT INFO\r\n"), "addr")
+    with pytest.raises(ConnectionRefusedError):
+        socket.create_connection(("127.0.0.2", daemon.port), DEADLINE_S)
 
 
 # Sockets of systemd's.

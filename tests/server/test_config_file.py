@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from keyp.server.config import TABLE, Settings
@@ -167,6 +167,8 @@ def test_every_setting_says_what_a_file_does_with_it() -> None:
         (b"hz 5\nprot 7000", "prot 7000"),
         (b"hz 5\n\trequirepass  'a b", "requirepass (not shown)"),
         (b'hz 5\nUser\tann >secret "', "User (not shown)"),
+        (b'hz 5\n"\\x72equirepass" "a', '"\\x72equirepass" (not shown)'),
+        (b'hz 5\n"requirepass a', '"requirepass (not shown)'),
         (b"hz 5\n'user' ann >secret \"", "'user' (not shown)"),
     ],
 )
@@ -238,6 +240,7 @@ TRIED = [
 ]  # fmt: skip
 
 
+@example([(setting, b"\0") for setting in WRITABLE])
 @given(st.lists(st.tuples(st.sampled_from(WRITABLE), st.sampled_from(TRIED) | st.binary(max_size=6)), max_size=12))
 def test_settings_that_are_written_hold_after_a_restart(changes: list[tuple[object, bytes]]) -> None:
     """Whatever has been set: a server that starts with the file has the same values of all settings."""
@@ -246,7 +249,7 @@ def test_settings_that_are_written_hold_after_a_restart(changes: list[tuple[obje
         name = setting.name  # type: ignore[attr-defined]
         words = [text] if name in ("requirepass", "dir") else text.split(b" ")
         try:
-            settings.start_with([Directive(name, words, b"", 1)])
+            settings.start_with(Configuration("here.conf", [Directive(name, words, b"", 1)]).settings)
         except BadDirective:
             continue
     other = started(rewritten(b"", settings.entries(), LEFT_ALONE))

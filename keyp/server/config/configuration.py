@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
+from keyp.resp.inline import split_inline
 from keyp.server.config.file import BadDirective, Directive
 from keyp.server.config.table import CHECKED, OWN_NAMES, REFUSED, TABLE
 
@@ -115,12 +116,18 @@ def fatal_text(version: str, error: BadDirective) -> str:
     """What an administrator is told of a line. A secret in it is not shown."""
     line = error.line.decode("utf-8", "replace")
     words = line.split(None, 1)
-    if len(words) == 2 and words[0].strip("\"'").lower() in SECRET:
+    if len(words) == 2 and _name(error.line) in SECRET:
         line = f"{words[0]} (not shown)"
     return (
         f"\n*** FATAL CONFIG FILE ERROR (Keyp {version}) ***\n"
         f"Reading the configuration file {error.path}, at line {error.number}\n>>> '{line}'\n{error.reason}"
     )
+
+
+def _name(line: bytes) -> str:
+    """The name of a directive, which may be quoted, also where what stands behind it is no words."""
+    words = split_inline(line) or split_inline(line.split(None, 1)[0]) or [line.split(None, 1)[0].strip(b"\"'")]
+    return words[0].lower().decode("latin-1")
 
 
 def _why_unknown(name: str, words: list[bytes]) -> str:
