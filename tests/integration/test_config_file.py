@@ -129,11 +129,11 @@ def test_a_socket_alone(tmp_path: Path, server: StartServer) -> None:
     assert "everything is on the disk" in log.read_text()
 
 
-@pytest.mark.parametrize("before", [f"{os.getpid()}", "1\n", "no number", ""])
+@pytest.mark.parametrize("before", ["{living}", "1\n", "no number", ""])
 def test_no_pid_file_keeps_the_server_from_starting(server: StartServer, path: Path, before: str) -> None:
     """After a crash the number in it may be another process's, in a container the server's own."""
     pid_file = path.parent / "pid"
-    pid_file.write_text(before)
+    pid_file.write_text(before.format(living=os.getpid()))
     path.write_text(f"pidfile {pid_file}\n")
     daemon = server(program=["-m", "keyp", str(path)])
     assert pid_file.read_text() == f"{daemon.pid}\n"
