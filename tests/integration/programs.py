@@ -95,7 +95,7 @@ def service(
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=log,
-            preexec_fn=lambda: signal.signal(end, signal.SIG_DFL),  # in the background it is ignored
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # in the background it is ignored
         )
     try:
         yield path
