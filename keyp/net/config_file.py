@@ -36,7 +36,7 @@ TWO_PLACES_OF_USERS: Final = (
 
 
 def load(path: str, settings: Settings) -> Configuration:
-    """What the file at `path` says; `settings` have it then. Raises `BadDirective`."""
+    """What the file at `path` says; `settings` have it then. Raises `BadDirective`, ends the process as `read` does."""
     path = os.path.abspath(path)
     configuration = Configuration(path, read(path))
     settings.start_with(configuration.settings)
@@ -48,7 +48,10 @@ def load(path: str, settings: Settings) -> Configuration:
 
 
 def read(path: str, depth: int = 0) -> list[Directive]:
-    """The directives of a file, those of files that it includes in the place of `include`. Raises `BadDirective`."""
+    """The directives of a file, those of files that it includes in the place of `include`. Raises `BadDirective`.
+
+    Ends the process where one of them cannot be opened, with Redis's text: no line is to blame.
+    """
     try:
         with open(path, "rb") as file:
             text = file.read()
@@ -93,7 +96,7 @@ def readable_to_all(configuration: Configuration) -> list[str]:
 
 
 def _cannot_open(path: str, error: OSError) -> NoReturn:
-    """Ends the process."""
+    """Ends the process with Redis's text."""
     sys.exit(f"keyp: Fatal error, can't open config file '{path}': {error.strerror}")
 
 

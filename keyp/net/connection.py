@@ -343,7 +343,7 @@ class Connection:
 
     def check_output(self, now_s: int) -> None:
         """Cuts the client off if too much is waiting for it, or has been for too long. `now_s` never goes back."""
-        self.output_limits.follow(self.transport, now_s)
+        self.output_limits.note_reading(self.transport, now_s)
         if self.output_limits.exceeds_soft(now_s) or self.output_limits.exceeds_hard():
             self._cut_off()
 

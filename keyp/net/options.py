@@ -32,13 +32,8 @@ DEFAULT_PORT = 6377
 DEFAULT_DATA_DIR = "./data"
 DATABASES_MAX = 1024
 DIGITS_MAX = 4300  # Python does not read more
-OF_DAEMON = [
-    "daemonize",
-    "pidfile",
-    "logfile",
-    "syslog-enabled",
-    "syslog-ident",
-]  # settings that twistd has options for
+# Settings that twistd has options for.
+OF_DAEMON = ("daemonize", "pidfile", "logfile", "syslog-enabled", "syslog-ident")
 WHO = ["yes", "local", "no"]
 OFF_OR_CN = ["off", "cn"]
 # Which settings options choose the values of.
@@ -88,25 +83,26 @@ def _size(text: str) -> int:
         raise ValueError(str(error)) from None
 
 
+_size.coerceDoc = "A number of bytes, or one with kb, mb or gb."  # type: ignore[attr-defined]
+
+
 def _off_or_cn(text: str) -> str:
     if text.lower() not in OFF_OR_CN:
         raise ValueError("argument must be 'off' or 'cn'")
     return text.lower()
 
 
-_size.coerceDoc = "A number of bytes, or one with kb, mb or gb."  # type: ignore[attr-defined]
-
-
 class Options(usage.Options):
-    """Command line to values: `host`, `port`, `data-dir`, `databases`, `fsync`, `enable-debug-command`,
-    `requirepass`, `aclfile`, `protected-mode`, `tls-port` and others of TLS, `journal-size`, `max-size` and the lists
-    `endpoint` and `rename-command`. `settings` has all settings, `configuration` what the file says, None without one.
+    """What the command line and the configuration file have chosen: each option by its long name.
+
+    `endpoint` and `rename-command` are lists. `settings` has all settings, `configuration` what the file says, None
+    without one. `wants-tcp` says whether there is to be a port without TLS.
     """
 
     longdesc = "A Redis-compatible key-value server that keeps what it has acknowledged."
     optParameters = [  # noqa: RUF012 - the name and the form are Twisted's
         ["config", "c", None, "Configuration file with the syntax of redis.conf; options count more than it."],
-        ["host", "h", None, f"Address or name to listen on. [default: {DEFAULT_HOST}]"],
+        ["host", "h", None, f"Address or name to listen on, or several with spaces between. [default: {DEFAULT_HOST}]"],
         ["port", "p", None, f"TCP port. [default: {DEFAULT_PORT}]", _number("--port", 0, 65535)],
         ["data-dir", "d", None, f"Directory of the store; made if it is not there. [default: {DEFAULT_DATA_DIR}]"],
         [
@@ -126,7 +122,7 @@ class Options(usage.Options):
             "tls-port",
             None,
             None,
-            "TCP port for TLS; no other then, unless --port says so.",
+            "TCP port for TLS; no other then, unless --port says so",
             _number("--tls-port", 0, 65535),
         ],
         ["tls-cert-file", None, None, "Certificate of the server, with the chain behind it."],

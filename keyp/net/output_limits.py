@@ -17,7 +17,7 @@ class OutputLimits:
         self.over_since = 0  # seconds, by `exceeds_soft`; 0 while no more is waiting than the soft limit
         self._left = 0  # bytes that the transport had last
 
-    def follow(self, transport: Any, now_s: int) -> None:
+    def note_reading(self, transport: Any, now_s: int) -> None:
         """Asked once a second while something waits: a client that has read some of it since is seen."""
         left: int = len(transport.dataBuffer) - transport.offset + transport._tempDataLen
         if left != self._left:

@@ -86,9 +86,10 @@ class Ports:
 
     def _listen_on_hosts(self, number: int, factory: Any) -> int:
         """Listens on all that the setting `bind` names, on the same port. That port, 0 where it names nothing."""
-        for host in self._options["host"].split():
+        hosts = self._options["host"].split()
+        for host in hosts:
             number = self._listen_tcp(host, number, factory)
-        return number if self._options["host"].split() else 0
+        return number if hosts else 0
 
     def _with_tls(self) -> Any:
         """What makes connections with TLS, all with the certificate that the options name."""
@@ -122,7 +123,9 @@ class Ports:
 
         As in Redis `*` is all of IPv4 and `::*` all of IPv6, and with a `-` in front the machine may lack it. The port.
         """
-        may_lack, host = host.startswith("-"), EVERYWHERE.get(host.removeprefix("-"), host.removeprefix("-"))
+        may_lack = host.startswith("-")
+        host = host.removeprefix("-")
+        host = EVERYWHERE.get(host, host)
         try:
             found = socket.getaddrinfo(host, number, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
         except OSError as error:

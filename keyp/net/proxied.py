@@ -48,17 +48,17 @@ class ProxyProtocol(Protocol):
     transport: Any
     _deadline: Any
 
-    def __init__(self, ports: ProxiedFactory) -> None:
-        self._ports = ports
+    def __init__(self, factory: ProxiedFactory) -> None:
+        self._factory = factory
         self._received = b""
 
     def connectionMade(self) -> None:
         """Called by Twisted: the connection is made. As many may be without a header as clients may be connected."""
-        ports = self._ports
-        ports.awaited += 1
-        self._deadline = ports.reactor.callLater(HEADER_S, self._refuse, "it did not come in time")
-        state = ports.server().state
-        if ports.awaited + len(state.clients) > state.settings.maxclients:
+        factory = self._factory
+        factory.awaited += 1
+        self._deadline = factory.reactor.callLater(HEADER_S, self._refuse, "it did not come in time")
+        state = factory.server().state
+        if factory.awaited + len(state.clients) > state.settings.maxclients:
             state.metrics.connections_rejected += 1
             self.transport.abortConnection()
 
@@ -78,7 +78,7 @@ class ProxyProtocol(Protocol):
         self._forget()
         transport = self.transport
         _introduce(transport, header)
-        protocol = self._ports.behind.buildProtocol(transport.getPeer())
+        protocol = self._factory.behind.buildProtocol(transport.getPeer())
         transport.protocol = protocol
         protocol.makeConnection(transport)
         rest = self._received[header.size :]
@@ -87,7 +87,7 @@ class ProxyProtocol(Protocol):
 
     def _refuse(self, reason: str) -> None:
         peer = self.transport.getPeer()
-        warn = self._ports.server().dispatcher.limited_log.warn
+        warn = self._factory.server().dispatcher.limited_log.warn
         warn("PROXY", f"{getattr(peer, 'host', peer)} sent no proxy's header: {reason}")
         self.transport.abortConnection()
 
@@ -96,7 +96,7 @@ class ProxyProtocol(Protocol):
         self._forget()
 
     def _forget(self) -> None:
-        self._ports.awaited -= 1
+        self._factory.awaited -= 1
         if self._deadline.active():
             self._deadline.cancel()
 

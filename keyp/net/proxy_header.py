@@ -9,12 +9,14 @@ from __future__ import annotations
 import socket
 from typing import Final
 
-ONE: Final = b"PROXY "
-ONE_BYTES_MAX: Final = 107  # of a header of version 1, its line break included
-TWO: Final = b"\r\n\r\n\0\r\nQUIT\n"
-TWO_FIXED: Final = 16  # bytes before the addresses of version 2
+# Version 1 is a line.
+LINE_START: Final = b"PROXY "
+LINE_MAX: Final = 107  # bytes, the line break included
 
-LOCAL: Final = 0x20  # version 2, the proxy speaks for itself
+# Version 2 is binary.
+SIGNATURE: Final = b"\r\n\r\n\0\r\nQUIT\n"
+FIXED_BYTES: Final = 16  # before the addresses
+LOCAL: Final = 0x20  # the proxy speaks for itself
 PROXY: Final = 0x21
 IPV4_BYTES: Final = 4
 IPV6_BYTES: Final = 16
@@ -48,17 +50,17 @@ class Header:
 
 def read_header(data: bytes) -> Header | None:
     """The header that `data` begins with; None where it is not whole yet. Raises `NoHeader`."""
-    if data.startswith(ONE[: len(data)]):
+    if data.startswith(LINE_START[: len(data)]):
         return _read_one(data)
-    if data.startswith(TWO[: len(data)]):
+    if data.startswith(SIGNATURE[: len(data)]):
         return _read_two(data)
     raise NoHeader("it does not begin with a proxy's header")
 
 
 def _read_one(data: bytes) -> Header | None:
-    end = data.find(b"\r\n", 0, ONE_BYTES_MAX)
+    end = data.find(b"\r\n", 0, LINE_MAX)
     if end < 0:
-        if len(data) >= ONE_BYTES_MAX:
+        if len(data) >= LINE_MAX:
             raise NoHeader("the header's line is too long")
         return None
     words = data[:end].split(b" ")
@@ -85,10 +87,10 @@ def _port(text: bytes) -> int:
 
 
 def _read_two(data: bytes) -> Header | None:
-    if len(data) < TWO_FIXED:
+    if len(data) < FIXED_BYTES:
         return None
     command, stream, length = data[12], data[13], int.from_bytes(data[14:16])
-    size = TWO_FIXED + length
+    size = FIXED_BYTES + length
     if command not in (LOCAL, PROXY):
         raise NoHeader("the header is of a version or a command that is not known")
     if command == PROXY and stream not in STREAMS and stream not in UNNAMED:
@@ -102,8 +104,8 @@ def _read_two(data: bytes) -> Header | None:
         return Header(size, is_local=True)
     if not width:
         return Header(size)
-    ports = TWO_FIXED + 2 * width
+    ports = FIXED_BYTES + 2 * width
     family = socket.AF_INET if width == IPV4_BYTES else socket.AF_INET6
-    hosts = [socket.inet_ntop(family, data[at : at + width]) for at in (TWO_FIXED, TWO_FIXED + width)]
+    hosts = [socket.inet_ntop(family, data[at : at + width]) for at in (FIXED_BYTES, FIXED_BYTES + width)]
     numbers = [int.from_bytes(data[at : at + 2]) for at in (ports, ports + 2)]
     return Header(size, (hosts[0], numbers[0]), (hosts[1], numbers[1]))

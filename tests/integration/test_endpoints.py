@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from keyp.net.proxy_header import TWO
+from keyp.net.proxy_header import SIGNATURE
 from tests.integration.certificates import Authority
 from tests.integration.conftest import StartServer
 from tests.integration.daemon import DEADLINE_S, Daemon, free_port, wait_until
@@ -19,8 +19,8 @@ from tests.integration.test_daemon import KEYP, assert_refused, run
 
 ONE_HEADER = b"PROXY TCP4 192.0.2.1 192.0.2.2 1111 2222\r\n"
 ADDRESSES = socket.inet_aton("192.0.2.1") + socket.inet_aton("192.0.2.2") + b"\x04\x57\x08\xae"
-TWO_HEADER = TWO + b"\x21\x11\x00\x0c" + ADDRESSES
-LOCAL_HEADER = TWO + b"\x20\x00\x00\x00"
+TWO_HEADER = SIGNATURE + b"\x21\x11\x00\x0c" + ADDRESSES
+LOCAL_HEADER = SIGNATURE + b"\x20\x00\x00\x00"
 OPEN = "--protected-mode=no"  # for who comes from elsewhere, or says so
 
 
@@ -125,7 +125,7 @@ def test_who_comes_through_a_proxy_is_never_of_this_machine(server: StartServer)
         ONE_HEADER,
         b"PROXY TCP4 127.0.0.1 127.0.0.1 1 2\r\n",
         b"PROXY UNKNOWN\r\n",
-        TWO + b"\x21\x31\x00\xd8" + bytes(216),
+        SIGNATURE + b"\x21\x31\x00\xd8" + bytes(216),
     ):
         assert ask(("127.0.0.1", port), header + b"PING\r\n", 7) == b"-DENIED"
     assert ask(("127.0.0.1", port), LOCAL_HEADER + b"PING\r\n", 7) == b"+PONG\r\n"
@@ -135,7 +135,7 @@ def test_who_sends_no_header_is_ended(server: StartServer) -> None:
     """One line in the log tells of all of them."""
     port = free_port()
     daemon = server(f"--endpoint=haproxy:tcp:{port}:interface=127.0.0.1")
-    for request in (b"PING\r\n", ONE_HEADER[:-2] + b" \r\n", b"PROXY UNKNOWN " + b"x" * 200, TWO + b"\x99" * 40):
+    for request in (b"PING\r\n", ONE_HEADER[:-2] + b" \r\n", b"PROXY UNKNOWN " + b"x" * 200, SIGNATURE + b"\x99" * 40):
         with socket.create_connection(("127.0.0.1", port), DEADLINE_S) as connection:
             connection.sendall(request)
             with suppress(ConnectionResetError):

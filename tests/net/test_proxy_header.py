@@ -8,7 +8,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from keyp.net.proxy_header import ONE_BYTES_MAX, TWO, NoHeader, read_header
+from keyp.net.proxy_header import LINE_MAX, SIGNATURE, NoHeader, read_header
 
 V4 = socket.inet_aton("192.0.2.1") + socket.inet_aton("192.0.2.2") + b"\x04\x57\x18\xe9"
 V6 = socket.inet_pton(socket.AF_INET6, "2001:db8::1") + socket.inet_pton(socket.AF_INET6, "::1") + b"\x04\x57\x18\xe9"
@@ -16,7 +16,7 @@ TLV = b"\x03\0\4abcd"  # a checksum, which says nothing about whom the proxy spe
 
 
 def two(command: int, stream: int, rest: bytes) -> bytes:
-    return TWO + bytes((command, stream)) + len(rest).to_bytes(2) + rest
+    return SIGNATURE + bytes((command, stream)) + len(rest).to_bytes(2) + rest
 
 
 HEADERS = [
@@ -46,14 +46,14 @@ NONE = [
     b"PROXY TCP4 \xff\xfe 192.0.2.2 1111 1\r\n",
     b"PROXY UDP4 192.0.2.1 192.0.2.2 1111 1\r\n",
     b"proxy TCP4 192.0.2.1 192.0.2.2 1111 1\r\n",
-    b"PROXY UNKNOWN " + b"x" * ONE_BYTES_MAX,
+    b"PROXY UNKNOWN " + b"x" * LINE_MAX,
     two(0x11, 0x11, V4),
     two(0x22, 0x11, V4),
     two(0x21, 0x12, V4),
     two(0x21, 0x41, V4),
     two(0x21, 0x11, V4[:-1]),
     two(0x21, 0x21, V4),
-    TWO[:-1] + b"\r" + bytes(20),
+    SIGNATURE[:-1] + b"\r" + bytes(20),
 ]
 
 
@@ -77,7 +77,9 @@ def test_what_is_none(data: bytes) -> None:
 
 
 @given(
-    st.sampled_from([b"", b"PROXY ", b"PROXY TCP4 ", b"PROXY TCP6 ", TWO, TWO + b"\x21\x11", TWO + b"\x21\x21"]),
+    st.sampled_from(
+        [b"", b"PROXY ", b"PROXY TCP4 ", b"PROXY TCP6 ", SIGNATURE, SIGNATURE + b"\x21\x11", SIGNATURE + b"\x21\x21"]
+    ),
     st.binary(),
 )
 @example(b"", b"")
@@ -88,6 +90,6 @@ def test_any_bytes_are_a_header_or_its_beginning_or_none(start: bytes, rest: byt
     except NoHeader:
         return
     if header is None:
-        assert len(data) < 16 + 65535 if data.startswith(TWO) else len(data) < ONE_BYTES_MAX
+        assert len(data) < 16 + 65535 if data.startswith(SIGNATURE) else len(data) < LINE_MAX
     else:
         assert header.size <= len(data)

@@ -19,7 +19,7 @@ from keyp.server.config.table import CHANGES, FIXED, OWN_NAMES, REFUSED, STARTS,
 
 
 class Settings:
-    """The settings of one server. The arguments are those given on the command line.
+    """The settings of one server. The arguments are values that are not the default from the start.
 
     Commands may change settings on any thread, one at a time; listeners are called there.
     """
@@ -99,7 +99,7 @@ class Settings:
             self.without_effect.append(setting.name)
 
     def choose(self, values: dict[str, Value]) -> None:
-        """Takes values of settings as the command line gives them, before anything has begun."""
+        """Takes values that hold from the start: of the command line, of the ports and the directory that there are."""
         self._values.update(values)
         self._refresh()
 

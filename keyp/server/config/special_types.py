@@ -167,7 +167,7 @@ class Percentiles(SettingType):
         return f"{percentage:f}".rstrip("0").rstrip(".")
 
 
-class OutputLimits(SettingType):
+class OutputBufferLimits(SettingType):
     """How many bytes may wait for a client that does not read, for each class of clients (`OUTPUT_CLASSES`)."""
 
     several = True

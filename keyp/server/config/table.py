@@ -43,7 +43,7 @@ from keyp.server.config.special_types import (
     Master,
     NodeName,
     OomScores,
-    OutputLimits,
+    OutputBufferLimits,
     Percentiles,
     SavePoints,
     TitleTemplate,
@@ -161,7 +161,7 @@ TABLE: Final[tuple[Setting, ...]] = (
     _obeyed("tcp-keepalive", _INT, 300, "seconds of silence after which TCP looks whether a client lives; 0 is never"),
     _obeyed("proto-max-bulk-len", Memory(MEGABYTE, INT64_MAX), 512 * MEGABYTE, "longest argument and string"),
     _obeyed("client-query-buffer-limit", Memory(MEGABYTE, INT64_MAX), 1024 * MEGABYTE, "longest request"),
-    _obeyed("client-output-buffer-limit", OutputLimits(), _OUTPUT_LIMITS, "bytes that may wait for a client"),
+    _obeyed("client-output-buffer-limit", OutputBufferLimits(), _OUTPUT_LIMITS, "bytes that may wait for a client"),
     _obeyed("maxmemory-clients", MemoryOrPercent(), 0,
             "bytes of memory that all clients may take, or a percentage of `maxmemory`: beyond it the largest are"
             " disconnected; 0 is no limit"),

@@ -123,7 +123,7 @@ class Environment(Store):
 
     def _start(self, note_crashes: bool) -> None:
         """Opens what is there if it may be opened, or makes a new store."""
-        ownership.look_at_files(self.path, (DATA_FILE, *MADE_BESIDE), serves=note_crashes)
+        ownership.check_files(self.path, (DATA_FILE, *MADE_BESIDE), serves=note_crashes)
         ring = None
         is_new = not os.path.lexists(self._data_file)
         if is_new:

@@ -28,8 +28,8 @@ def take_directory(path: str, serves: bool = False) -> int:
     flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
     try:
         make_directory(path)
-        ownership.look_at_directory(path, serves)
-        ownership.look_at_files(path, [LOCK_FILE], serves)
+        ownership.check_directory(path, serves)
+        ownership.check_files(path, [LOCK_FILE], serves)
         fd = os.open(os.path.join(path, LOCK_FILE), flags, 0o600)
     except OSError as error:
         reason = "Not a directory" if isinstance(error, FileExistsError) else error.strerror

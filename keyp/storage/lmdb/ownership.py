@@ -30,7 +30,7 @@ def keep_own_rights() -> None:
     os.umask(os.umask(0) & ~PRIVATE)
 
 
-def look_at_directory(path: str, serves: bool) -> None:
+def check_directory(path: str, serves: bool) -> None:
     """Makes sure that nobody else can write to the directory. Raises `StoreError`, OSError.
 
     Tools may be run by root on what belongs to the server's user; a server (`serves`) may not, since the other could
@@ -53,7 +53,7 @@ def look_at_directory(path: str, serves: bool) -> None:
     )
 
 
-def look_at_files(path: str, names: Iterable[str], serves: bool) -> None:
+def check_files(path: str, names: Iterable[str], serves: bool) -> None:
     """Makes sure of the files of these names that are there: they are files, not somebody else's, and private.
 
     `serves` as above. Raises `StoreError`, OSError.
