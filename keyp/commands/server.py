@@ -86,7 +86,7 @@ def _values_of_passwords(call: Args) -> list[int]:
     complexity="O(N) with N the number of settings given",
     tips=EVERYWHERE,
     syntax="parameter value [parameter value ...]",
-    summary="Changes settings, all of those given or none, until the server stops.",
+    summary="Changes settings, all of those given or none; CONFIG REWRITE keeps the change over a restart.",
 )
 def config_set(context: SessionContext, args: Args) -> Reply:
     """Replies OK. What is changed is as before after a restart, unless CONFIG REWRITE writes it to the file."""

@@ -22,10 +22,10 @@ from keyp.errors import CommandError
 from keyp.net import log_level, signals
 from keyp.net.clock import keep_steady
 from keyp.net.config_file import declared_users, readable_to_all
+from keyp.net.endpoints.ports import Ports, StartupError
+from keyp.net.endpoints.privileges import Privileges
 from keyp.net.loop import ReactorLoop
 from keyp.net.options import Options
-from keyp.net.ports import Ports, StartupError
-from keyp.net.privileges import Privileges
 from keyp.net.server import Server
 from keyp.server.config import Settings
 from keyp.storage.lmdb.environment import Environment

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from keyp.net.proxy_header import SIGNATURE
+from keyp.net.endpoints.proxy_header import SIGNATURE
 from tests.integration.certificates import Authority
 from tests.integration.conftest import StartServer
 from tests.integration.daemon import DEADLINE_S, Daemon, free_port, wait_until

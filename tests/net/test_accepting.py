@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from twisted.internet import tcp
 
-from keyp.net.accepting import Refusals
+from keyp.net.endpoints.accepting import Refusals
 from tests.log import observed
 
 

@@ -9,8 +9,8 @@ from twisted.internet import defer, endpoints
 from twisted.internet.testing import MemoryReactorClock
 from twisted.protocols.policies import WrappingFactory
 
+from keyp.net.endpoints.ports import StartupError
 from keyp.net.options import Options
-from keyp.net.ports import StartupError
 from keyp.net.service import KeypService
 
 

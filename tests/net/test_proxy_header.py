@@ -8,7 +8,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from keyp.net.proxy_header import LINE_MAX, SIGNATURE, NoHeader, read_header
+from keyp.net.endpoints.proxy_header import LINE_MAX, SIGNATURE, NoHeader, read_header
 
 V4 = socket.inet_aton("192.0.2.1") + socket.inet_aton("192.0.2.2") + b"\x04\x57\x18\xe9"
 V6 = socket.inet_pton(socket.AF_INET6, "2001:db8::1") + socket.inet_pton(socket.AF_INET6, "::1") + b"\x04\x57\x18\xe9"

@@ -41,7 +41,7 @@ class Refusals:
 
     def watch(self, port: Any) -> None:
         """Observes a listening port of Twisted's for connections it cannot accept."""
-        port._logger = Logger("keyp.net.accepting", observer=cast(Any, PortLog(port, self._observe)))
+        port._logger = Logger("keyp.net.endpoints.accepting", observer=cast(Any, PortLog(port, self._observe)))
 
     def _observe(self, port: Any, event: LogEvent) -> None:
         """A log event of a port: it has closed a connection, it cannot accept one, or another."""

@@ -12,8 +12,8 @@ from twisted.internet.error import CannotListenError
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
-from keyp.net.accepting import Refusals
-from keyp.net.endpoint_types import (
+from keyp.net.endpoints.accepting import Refusals
+from keyp.net.endpoints.endpoint_types import (
     NO_OPENSSL,
     NOT_PLAIN,
     NOTHING_HANDED_OVER,
@@ -21,10 +21,10 @@ from keyp.net.endpoint_types import (
     has_plain_connections,
     listen,
 )
-from keyp.net.internet_port import listen_tcp
+from keyp.net.endpoints.internet_port import listen_tcp
+from keyp.net.endpoints.privileges import Privileges
+from keyp.net.endpoints.proxied import ProxiedFactory
 from keyp.net.options import Options
-from keyp.net.privileges import Privileges
-from keyp.net.proxied import ProxiedFactory
 from keyp.net.server import RedisFactory
 
 log = Logger()
@@ -68,7 +68,6 @@ class Ports:
 
     def listen(self) -> None:
         """Opens all ports, or none. Raises `StartupError`."""
-        self.factory = RedisFactory()
         options = self._options
         try:
             if options["wants-tcp"]:

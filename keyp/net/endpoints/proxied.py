@@ -15,7 +15,7 @@ from twisted.internet.interfaces import IAddress
 from twisted.internet.protocol import Protocol, ServerFactory, connectionDone
 from twisted.python.failure import Failure
 
-from keyp.net.proxy_header import Header, NoHeader, read_header
+from keyp.net.endpoints.proxy_header import Header, NoHeader, read_header
 
 if TYPE_CHECKING:
     from keyp.net.server import Server
