@@ -256,10 +256,12 @@ def wrong(sound: dict[Call, bytes], found: dict[Call, bytes]) -> list[tuple[Call
     return different
 
 
-# What gives a part of a collection or of the names, without a look at all of it.
+# What gives a part of a collection or of the names, without a look at all of it. XPENDING gives the first and the last
+# id of those that its group's record counts.
 PARTS: Final = {
     b"ZRANGEBYSCORE", b"ZREVRANGEBYSCORE", b"ZCOUNT", b"ZRANGEBYLEX", b"ZREVRANGEBYLEX", b"ZLEXCOUNT", b"ZRANGE",
     b"GEOSEARCH", b"SCAN", b"KEYS", b"HSCAN", b"SSCAN", b"XRANGE", b"XREVRANGE", b"XREAD",
+    b"XPENDING",
 }  # fmt: skip
 
 EVERYTHING: Final = {
