@@ -34,7 +34,7 @@ from keyp.storage.lmdb.environment import ALWAYS, Environment
 from keyp.storage.lmdb.errors import CommitFailed, is_from_system, is_out_of_room, refusal
 from keyp.storage.lmdb.transaction import Staged, WriteTransaction
 
-log = Logger()
+log = Logger(__name__)
 
 
 class GroupReport:

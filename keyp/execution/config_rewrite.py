@@ -15,7 +15,7 @@ from keyp.execution.replace_file import replace_file
 from keyp.server.config.configuration import LEFT_ALONE, USER
 from keyp.server.config.rewriting import Entry, rewritten
 
-log = Logger()
+log = Logger(__name__)
 
 FAILED: Final = "ERR Rewriting config file: "
 

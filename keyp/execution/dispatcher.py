@@ -36,7 +36,7 @@ from keyp.storage.keys.sweep import is_due
 from keyp.storage.lmdb.errors import MustReopen, StoreError, refusal, spoils_transaction
 from keyp.storage.lmdb.transaction import NotYetOpen, ReadTransaction
 
-log = Logger()
+log = Logger(__name__)
 T = TypeVar("T")
 
 NOT_COMMITTED: Final = "LMDB could not commit what was written last"

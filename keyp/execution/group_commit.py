@@ -25,7 +25,7 @@ from keyp.resp.values import Reply
 from keyp.storage.lmdb.environment import ALWAYS
 from keyp.storage.lmdb.write_back import SHOWN_S
 
-log = Logger()
+log = Logger(__name__)
 T = TypeVar("T")
 
 # What a step of the sweeper removes, keys and elements. A step holds up the writers for as long as it takes, and the

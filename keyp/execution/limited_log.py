@@ -9,7 +9,7 @@ from twisted.logger import Logger
 from keyp.execution.loop import Loop
 from keyp.storage.lmdb.errors import is_damage
 
-log = Logger()
+log = Logger(__name__)
 
 SAME_EVERY_NS: Final = 60 * 1_000_000_000
 TEXTS_REMEMBERED: Final = 1000

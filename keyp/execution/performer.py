@@ -58,7 +58,7 @@ from keyp.server.clients import Client
 from keyp.server.config.settings import refused_setting
 from keyp.server.pubsub import CHANNEL, Matching
 
-log = Logger()
+log = Logger(__name__)
 
 HTTP_SENT: Final = (
     "possible attack: {} has sent POST or Host: where Redis has commands, as a browser does that a web page makes "

@@ -24,7 +24,7 @@ from keyp.storage.check import check
 from keyp.storage.lmdb.errors import StoreError
 from keyp.storage.lmdb.transaction import ReadTransaction
 
-log = Logger()
+log = Logger(__name__)
 
 WAIT_MAX_S: Final = 60.0
 WORK_SHARE: Final = 10  # of ten seconds, one may go into trying

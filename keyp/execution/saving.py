@@ -23,7 +23,7 @@ from keyp.storage.lmdb.hot_copy import CopyFailed, HotCopy
 from keyp.storage.lmdb.locks import make_directory
 from keyp.storage.lmdb.reader import StoreReader
 
-log = Logger()
+log = Logger(__name__)
 
 
 class Saver:

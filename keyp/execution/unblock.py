@@ -17,7 +17,7 @@ from keyp.execution.slow_calls import note_slow
 from keyp.resp.values import NO_REPLY, NULL_ARRAY, Reply, ReplyError
 from keyp.server.metrics import Metrics
 
-log = Logger()
+log = Logger(__name__)
 
 
 class Unblocker:

@@ -17,7 +17,7 @@ from keyp.server.acl.rules import FileErrors, parse_file
 from keyp.server.acl.user import User
 from keyp.server.acl.users import DEFAULT
 
-log = Logger()
+log = Logger(__name__)
 
 OTHERS: Final = stat.S_IRWXO | stat.S_IWGRP
 CANNOT_SAVE: Final = "ERR There was an error trying to save the ACLs. Please check the server logs for more information"

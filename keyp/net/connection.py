@@ -57,7 +57,7 @@ from keyp.resp.values import ReplyError
 from keyp.server.client_memory import LARGE, ClientMemory
 from keyp.server.clients import Client
 
-log = Logger()
+log = Logger(__name__)
 
 # What is done with requests.
 IDLE: Final = 0

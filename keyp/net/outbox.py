@@ -8,7 +8,7 @@ from twisted.logger import Logger
 
 from keyp.execution.loop import Loop
 
-log = Logger()
+log = Logger(__name__)
 
 
 class Sender(Protocol):

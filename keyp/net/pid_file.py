@@ -11,7 +11,7 @@ import os
 
 from twisted.logger import Logger
 
-log = Logger()
+log = Logger(__name__)
 
 
 class PidFile:

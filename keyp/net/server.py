@@ -40,7 +40,7 @@ from keyp.server.metrics import Metrics
 from keyp.storage.lmdb.environment import EVERYSEC, Environment
 from keyp.storage.lmdb.errors import StoreError
 
-log = Logger()
+log = Logger(__name__)
 
 KEEP_ALIVE_MAX_S: Final = 32767  # Linux takes no more
 # A checkpoint comes at the latest so long after the last one, if there is anything for it: in the mode `no`, what a

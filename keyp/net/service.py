@@ -31,7 +31,7 @@ from keyp.server.config import Settings
 from keyp.storage.lmdb.environment import Environment
 from keyp.storage.lmdb.errors import StoreError
 
-log = Logger()
+log = Logger(__name__)
 
 # Objects at which garbage is looked for. Requests are no garbage, they die by themselves; but those of a pipeline are
 # thousands at once, and each look at them costs as much as a command of theirs.

@@ -18,7 +18,7 @@ from twisted.logger import Logger
 
 from keyp.net.log_level import bare_observers
 
-log = Logger()
+log = Logger(__name__)
 
 OUTPUTS: Final = (1, 2)  # the descriptors of the program's output and of its errors
 

@@ -15,7 +15,7 @@ from twisted.internet import tcp
 from twisted.logger import ILogObserver, LogEvent, Logger, globalLogPublisher
 from zope.interface import implementer
 
-log = Logger()
+log = Logger(__name__)
 
 
 @implementer(ILogObserver)

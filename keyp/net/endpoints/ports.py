@@ -27,7 +27,7 @@ from keyp.net.endpoints.proxied import ProxiedFactory
 from keyp.net.options import Options
 from keyp.net.server import RedisFactory
 
-log = Logger()
+log = Logger(__name__)
 
 EVERYWHERE: Final = {"*": "0.0.0.0", "::*": "::"}  # what `bind` calls all addresses
 
