@@ -273,15 +273,15 @@ class Lab:
         )
         self.stopped = 0
         settings = Settings(
-            host="localhost",
-            port=6377,
-            data_dir=str(path),
-            databases=self.environment.databases,
-            fsync="no",
-            enable_debug_command=options.get("enable_debug_command", "yes"),
-            acl_file=options.get("acl_file", ""),
-            password=options.get("password", ""),
-            protected_mode=options.get("protected_mode", "no"),  # its clients come from another machine
+            {
+                "dir": str(path),
+                "databases": self.environment.databases,
+                "appendfsync": "no",
+                "enable-debug-command": options.get("enable_debug_command", "yes"),
+                "aclfile": options.get("acl_file", ""),
+                "requirepass": options.get("password", ""),
+                "protected-mode": options.get("protected_mode", "no"),  # its clients come from another machine
+            }
         )
         configuration = config_file.load(options["config"], settings) if "config" in options else None
         self.loop = FakeLoop(self.reactor, self.clock)

@@ -96,7 +96,7 @@ def test_server(context: SessionContext) -> None:
 
 
 def test_a_unix_socket_is_a_listener(context: SessionContext) -> None:
-    context.server.settings = Settings(port=0, unix_socket="/run/keyp.sock")
+    context.server.settings = Settings({"port": 0, "unixsocket": "/run/keyp.sock"})
     server = fields(context, "server")
     assert server["tcp_port"] == "0"
     assert server["listener0"] == "name=unix,bind=/run/keyp.sock"

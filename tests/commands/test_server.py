@@ -36,7 +36,7 @@ class Desk:
     """One client at a server, inside one transaction that is thrown away in the end."""
 
     def __init__(self, environment: Environment, fsync: str) -> None:
-        settings, metrics = Settings(fsync=fsync), Metrics()
+        settings, metrics = Settings({"appendfsync": fsync}), Metrics()
         metrics.follow(settings)
         registry = Registry([SERVER, SLOWLOG, LATENCY, WAIT])
         self.server = ServerState(settings, metrics, ClientTable(), registry, environment, "a" * 40, 1e9)

@@ -77,7 +77,7 @@ def settings(directory: Path) -> Run:
 
     def run(data: bytes) -> None:
         source = Source(data)
-        one = Settings(data_dir=str(directory))
+        one = Settings({"dir": str(directory)})
         while source.has_more():
             name = source.choice(NAMES_OF_SETTINGS)
             value = source.choice(VALUES) if source.chance(60) else source.text(24)

@@ -43,8 +43,10 @@ def test_every_default_is_a_value_of_its_type() -> None:
 
 
 def test_the_command_line_decides_what_only_it_can() -> None:
-    assert Settings(enable_debug_command="local").get("enable-debug-command") == "local"
-    settings = Settings(port=7000, host="::1", data_dir="/d", databases=3, fsync="everysec", unix_socket="/s")
+    assert Settings({"enable-debug-command": "local"}).get("enable-debug-command") == "local"
+    settings = Settings(
+        {"port": 7000, "bind": "::1", "dir": "/d", "databases": 3, "appendfsync": "everysec", "unixsocket": "/s"}
+    )
     assert (settings.port, settings.host, settings.data_dir) == (7000, "::1", "/d")
     assert (settings.databases, settings.appendfsync, settings.unix_socket) == (3, "everysec", "/s")
     shown = [settings.get(name) for name in ("port", "bind", "dir", "databases", "appendfsync", "unixsocket")]

@@ -19,46 +19,17 @@ from keyp.server.config.table import CHANGES, FIXED, OWN_NAMES, REFUSED, STARTS,
 
 
 class Settings:
-    """The settings of one server. The arguments are values that are not the default from the start.
+    """The settings of one server. `values` are those that are not the default from the start, by their settings' names.
 
     Commands may change settings on any thread, one at a time; listeners are called there.
     """
 
-    def __init__(
-        self,
-        port: int = 6377,
-        host: str = "localhost",
-        data_dir: str = ".",
-        databases: int = 16,
-        fsync: str = "always",
-        unix_socket: str = "",
-        max_size: int = 0,
-        enable_debug_command: str = "no",
-        acl_file: str = "",
-        password: str = "",
-        protected_mode: str = "yes",
-        tls: dict[str, str | int] | None = None,
-    ) -> None:
+    def __init__(self, values: dict[str, Value] | None = None) -> None:
         self._table: dict[str, Setting] = {name: setting for setting in TABLE for name in setting.names}
         self._values: dict[str, Value] = {setting.name: setting.default for setting in TABLE}
+        self._values.update(values or {})
         self._listeners: list[Callable[[], None]] = []
-        self._values.update(
-            {
-                "port": port,
-                "bind": host,
-                "dir": data_dir,
-                "databases": databases,
-                "appendfsync": fsync,
-                "unixsocket": unix_socket,
-                "maxmemory": max_size,
-                "enable-debug-command": enable_debug_command,
-                "aclfile": acl_file,
-                "requirepass": password,
-                "protected-mode": protected_mode,
-                **(tls or {}),
-            }
-        )
-        self.port = port  # of TCP, of whatever form: what INFO shows
+        self.port = self._number("port")  # of TCP, of whatever form: what INFO shows
         self.config_file = ""  # the path of the configuration file, absolute; empty where there is none
         self.users_file_included = ""  # the path of a file with users that it includes
         self.without_effect: list[str] = []  # the settings in it that leave what is true as it is
